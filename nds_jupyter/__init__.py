@@ -1,0 +1,38 @@
+"""A notebook cell runs as a container job beside the data it needs.
+
+Hooks only: the server extension, the IPython extension and the public names, each imported when used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from nds_jupyter.client import Client, Job
+
+__version__ = "0.1.0"
+__all__ = ["Client", "Job", "__version__"]
+
+_PUBLIC = {"Client": "nds_jupyter.client", "Job": "nds_jupyter.client"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _jupyter_server_extension_points() -> list[dict[str, object]]:
+    from nds_jupyter.app import NdsApp
+
+    return [{"module": "nds_jupyter", "app": NdsApp}]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Load the magics: ``%load_ext nds_jupyter``."""
+    from nds_jupyter.magics import NdsMagics
+
+    shell.register_magics(NdsMagics)

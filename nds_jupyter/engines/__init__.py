@@ -1,0 +1,1 @@
+"""Where containers run: the `Engine` protocol and what implements it."""

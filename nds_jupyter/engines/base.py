@@ -1,0 +1,275 @@
+"""The `Engine` protocol and the values it speaks in.
+
+An engine knows containers and images; it knows neither jobs' records nor HTTP routes. Every method
+raises errors of `nds_jupyter.errors` only: `EngineUnavailable` when it does not answer,
+`DeadlineExceeded` when it answers too late, `TooBusy` when no place for a stream is free,
+`ContainerNotFound`, `ImageNotFound`, `PathNotFound`, `NameTaken`, and `EngineError` for the rest.
+Async iterators hold a connection: close them (`contextlib.aclosing`) when leaving early.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from nds_jupyter.jobs import Frozen, Limits, Network, Progress
+
+LABEL_JOB = "nds.job"
+LABEL_OWNER = "nds.owner"
+LABEL_SERVER = "nds.server"
+
+
+class EngineInfo(Frozen):
+    """What an engine says of itself.
+
+    Parameters
+    ----------
+    name
+        The node's name; `worker` of the jobs that run there.
+    memory
+        Bytes.
+    """
+
+    name: str
+    version: str
+    api_version: str
+    cpus: int
+    memory: int
+
+
+class Image(Frozen):
+    """An image on the engine.
+
+    Parameters
+    ----------
+    references
+        Every ``name:tag`` it is known by.
+    size
+        Bytes.
+    path
+        Folders of the image's ``PATH``, in order.
+    """
+
+    id: str
+    references: tuple[str, ...]
+    size: int
+    created: datetime | None = None
+    path: tuple[str, ...] = ()
+
+
+class ContainerSpec(Frozen):
+    """A container to be created. There is no way to ask for privileges or mounts of the host."""
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    env: dict[str, str]
+    labels: dict[str, str]
+    limits: Limits
+    network: Network
+    working_dir: str = "/results"
+
+
+class ContainerStatus(enum.StrEnum):
+    """The engine's word for what a container is doing."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+class ContainerSummary(Frozen):
+    """A row of the list of containers.
+
+    Parameters
+    ----------
+    status
+        The engine's own words: ``Exited (0) 5 minutes ago``.
+    """
+
+    id: str
+    name: str
+    image: str
+    state: ContainerStatus
+    status: str
+    created: datetime
+    labels: dict[str, str]
+    worker: str
+
+
+class Mount(Frozen):
+    """Something mounted in a container."""
+
+    type: str
+    source: str
+    destination: str
+    read_only: bool
+
+
+class Container(Frozen):
+    """Everything about one container."""
+
+    id: str
+    name: str
+    image: str
+    image_id: str
+    command: tuple[str, ...]
+    state: ContainerStatus
+    exit_code: int | None
+    oom: bool
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+    limits: Limits
+    mounts: tuple[Mount, ...]
+    labels: dict[str, str]
+    worker: str
+    error: str = ""
+
+
+class LogStream(enum.StrEnum):
+    """Which of the container's two streams."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    BOTH = "both"
+
+
+class LogRequest(Frozen):
+    """What part of a log is wanted.
+
+    Parameters
+    ----------
+    tail
+        Lines from the end; None for all.
+    since
+        Only what was written at this time or later.
+    follow
+        Go on until the container ends.
+    timestamps
+        Begin each line with its time (RFC 3339, nanoseconds) and a space.
+    """
+
+    stream: LogStream = LogStream.BOTH
+    tail: int | None = None
+    since: datetime | None = None
+    follow: bool = False
+    timestamps: bool = False
+
+
+class LogChunk(Frozen):
+    """Bytes of one stream, as they came; a line may be cut between two chunks."""
+
+    stream: LogStream
+    data: bytes
+
+
+class ChangeKind(enum.StrEnum):
+    """What happened to a path of the container's filesystem."""
+
+    ADDED = "added"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+
+
+class Change(Frozen):
+    """A path that differs from the image."""
+
+    path: str
+    kind: ChangeKind
+
+
+class Sample(Frozen):
+    """What a container used at one time: CPU in percent of one CPU, the rest in bytes."""
+
+    at: datetime
+    cpu_percent: float
+    memory_usage: int
+    memory_limit: int
+    network_rx: int
+    network_tx: int
+    block_read: int
+    block_write: int
+    pids: int
+
+
+class EngineEvent(Frozen):
+    """Something happened to a container that carries a job's label.
+
+    Parameters
+    ----------
+    action
+        ``start``, ``die``, ``oom`` or ``destroy``; ``connected`` when the stream has just been
+        (re)connected, with an empty `container_id`: look at every container again.
+    """
+
+    action: str
+    container_id: str
+    job_id: str
+    at: datetime
+
+
+class Engine(Protocol):
+    """A place where containers run."""
+
+    async def info(self) -> EngineInfo:
+        """Ask the engine who it is; the cheapest proof that it answers."""
+
+    async def images(self) -> tuple[Image, ...]:
+        """List the images that have a name."""
+
+    async def image(self, reference: str) -> Image:
+        """Return one image; `ImageNotFound` if the engine has none by that reference."""
+
+    def pull(self, reference: str) -> AsyncIterator[Progress]:
+        """Fetch an image from its registry; `ImageNotFound` if there is none."""
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """Create a container and return its id; `NameTaken` if the name is in use."""
+
+    async def put_archive(self, container_id: str, path: str, archive: bytes) -> None:
+        """Unpack a tar archive at a folder of a container, started or not."""
+
+    async def path_exists(self, container_id: str, path: str) -> bool:
+        """Tell whether a path exists in a container, started or not."""
+
+    async def start(self, container_id: str) -> None:
+        """Start a created container; `ImageNotFound` if what it runs is not in its image."""
+
+    async def inspect(self, container: str) -> Container:
+        """Return one container by its id, unique prefix of the id, or name."""
+
+    async def containers(
+        self, labels: Mapping[str, str], *, include_ended: bool
+    ) -> tuple[ContainerSummary, ...]:
+        """List the containers that carry all these labels (an empty value: any value)."""
+
+    def logs(self, container_id: str, request: LogRequest) -> AsyncIterator[LogChunk]:
+        """Read a log, in the order in which the engine has it."""
+
+    def stats(self, container_id: str) -> AsyncIterator[Sample]:
+        """Sample a running container about once a second until it ends."""
+
+    async def diff(self, container_id: str) -> tuple[Change, ...]:
+        """List what differs from the image, by path."""
+
+    def archive(self, container_id: str, path: str) -> AsyncIterator[bytes]:
+        """Read a path as a tar stream whose names begin with the path's last part."""
+
+    async def stop(self, container_id: str, grace: float) -> None:
+        """Ask to end, and kill after `grace` seconds; fine if it has ended already."""
+
+    async def remove(self, container_id: str) -> None:
+        """Remove a container, running or not; fine if it is gone."""
+
+    def events(self) -> AsyncIterator[EngineEvent]:
+        """Watch containers of jobs for ever, reconnecting by itself and losing nothing."""
+
+    async def close(self) -> None:
+        """End every stream and free threads and connections."""

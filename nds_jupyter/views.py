@@ -1,0 +1,201 @@
+"""The JSON of the REST API as types: what handlers encode and the client decodes.
+
+Times are RFC 3339 in UTC, sizes bytes. A field that a client does not know is ignored by it, so that
+an older kernel can talk to a newer server.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nds_jupyter.jobs import Frozen, Job, JobState, Limits, Phase, Progress, Reason
+
+
+class JobView(Frozen):
+    """A job, as `GET /upload`, `POST /upload` and `GET /jobs` give it."""
+
+    job_id: str
+    container_id: str | None
+    worker: str | None
+    state: JobState
+    phase: Phase
+    progress: Progress | None
+    exit_code: int | None
+    reason: Reason | None
+    message: str
+    owner: str
+    name: str
+    scriptname: str
+    image: str
+    image_digest: str | None
+    data: tuple[str, ...]
+    output: str | None
+    limits: Limits
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+
+
+def job_view(job: Job) -> JobView:
+    """Return what the REST API shows of a job."""
+    return JobView(
+        job_id=job.job_id,
+        container_id=job.container_id,
+        worker=job.worker,
+        state=job.state,
+        phase=job.phase,
+        progress=job.progress,
+        exit_code=job.exit_code,
+        reason=job.reason,
+        message=job.message,
+        owner=job.owner,
+        name=job.spec.name,
+        scriptname=job.spec.scriptname,
+        image=job.spec.image,
+        image_digest=job.image_digest,
+        data=job.spec.data,
+        output=job.spec.output,
+        limits=job.spec.limits,
+        created=job.created,
+        started=job.started,
+        finished=job.finished,
+    )
+
+
+class LogText(Frozen):
+    """The end of a log; `truncated` says that there was more before it."""
+
+    stdout: str
+    truncated: bool
+
+
+class LogLine(Frozen):
+    """One line of `application/x-ndjson`; `text` is without its line end."""
+
+    stream: str
+    time: str
+    text: str
+
+
+class ImageView(Frozen):
+    """A row of `/list_images`; `present` is false for one that a pull would bring."""
+
+    name: str
+    tag: str
+    id: str
+    size: int
+    created: datetime | None
+    present: bool = True
+
+
+class ContainerRow(Frozen):
+    """A row of `/list_container`."""
+
+    id: str
+    name: str
+    image: str
+    state: str
+    status: str
+    created: datetime
+    worker: str
+    job_id: str
+    owner: str
+
+
+class MountView(Frozen):
+    """Something mounted in a container."""
+
+    type: str
+    source: str
+    destination: str
+    read_only: bool
+
+
+class ContainerView(Frozen):
+    """One container, as `/info` gives it."""
+
+    id: str
+    name: str
+    image: str
+    command: tuple[str, ...]
+    state: str
+    status: str
+    exit_code: int | None
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+    limits: Limits
+    mounts: tuple[MountView, ...]
+    labels: dict[str, str]
+    worker: str
+    job_id: str
+    owner: str
+    last_used: datetime | None = None
+
+
+class ChangeView(Frozen):
+    """A row of `/diff`."""
+
+    path: str
+    kind: str
+
+
+class SampleView(Frozen):
+    """What a container used at one time: CPU in percent of one CPU, the rest in bytes."""
+
+    at: datetime
+    cpu_percent: float
+    memory_usage: int
+    memory_limit: int
+    network_rx: int
+    network_tx: int
+    block_read: int
+    block_write: int
+    pids: int
+
+
+class MetricView(Frozen):
+    """`/metric`: now (None when it is not running), the samples so far, and the container."""
+
+    now: SampleView | None
+    history: tuple[SampleView, ...]
+    info: ContainerView | None
+
+
+class StopView(Frozen, omit_defaults=True):
+    """The answer of `/stop`: `msg` on success, `error` otherwise."""
+
+    state: str
+    msg: str = ""
+    error: str = ""
+
+
+class PartHealth(Frozen):
+    """One part of `/health`; `latency` in seconds."""
+
+    reachable: bool
+    version: str
+    latency: float
+    message: str = ""
+
+
+class HealthView(Frozen):
+    """`/health`; `version` is this package's. `catalogue` is None while no catalogue is configured."""
+
+    version: str
+    engine: PartHealth
+    journal: PartHealth
+    catalogue: PartHealth | None = None
+
+
+class Problem(Frozen):
+    """An error body (RFC 9457, extended)."""
+
+    message: str
+    reason: str
+    code: str
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+    details: dict[str, object] = {}
