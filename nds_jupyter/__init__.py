@@ -1,6 +1,7 @@
 """A notebook cell runs as a container job beside the data it needs.
 
-Hooks only: the server extension, the IPython extension and the public names, each imported when used.
+Hooks only: the server extension, the IPython extension and the public names, each imported when
+used.
 """
 
 from __future__ import annotations

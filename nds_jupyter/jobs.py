@@ -54,11 +54,7 @@ class Network(enum.StrEnum):
     BRIDGE = "bridge"
 
 
-class Frozen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
-    """Base of every value that travels between modules."""
-
-
-class Progress(Frozen):
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a pull or a transfer is.
 
     Parameters
@@ -74,7 +70,7 @@ class Progress(Frozen):
     unit: str
 
 
-class Limits(Frozen):
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a container may use.
 
     Parameters
@@ -92,7 +88,7 @@ class Limits(Frozen):
     pids: int
 
 
-class JobSpec(Frozen):
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for, after policy filled in what was left out. It never changes.
 
     Parameters
@@ -123,15 +119,15 @@ class JobSpec(Frozen):
     name: str = ""
     command: tuple[str, ...] | None = None
     args: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    labels: dict[str, str] = {}
+    env: dict[str, str] = msgspec.field(default_factory=dict)
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     timeout: float | None = None
     network: Network = Network.BRIDGE
     data: tuple[str, ...] = ()
     output: str | None = None
 
 
-class Job(Frozen):
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One job as the journal has it.
 
     Parameters
@@ -170,11 +166,11 @@ class Job(Frozen):
         return self.phase is Phase.FINISHED
 
 
-class Pulling(Frozen, tag=True):
+class Pulling(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The image is about to be fetched."""
 
 
-class Staging(Frozen, tag=True):
+class Staging(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The container is about to be created and filled.
 
     `image_digest` is the id of the image it is made from.
@@ -183,20 +179,20 @@ class Staging(Frozen, tag=True):
     image_digest: str
 
 
-class Launching(Frozen, tag=True):
+class Launching(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Everything is in place in this container, which is about to be started."""
 
     container_id: str
     worker: str
 
 
-class Started(Frozen, tag=True):
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The engine started the script."""
 
     at: datetime
 
 
-class Exited(Frozen, tag=True):
+class Exited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The script ended."""
 
     exit_code: int
@@ -205,20 +201,20 @@ class Exited(Frozen, tag=True):
     started: datetime | None = None
 
 
-class Delivered(Frozen, tag=True):
+class Delivered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Every output is where it belongs."""
 
     at: datetime
 
 
-class StopAsked(Frozen, tag=True):
+class StopAsked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Someone wants it ended (``stopped``), or its time is up (``timeout``)."""
 
     intent: Reason
     at: datetime
 
 
-class Broke(Frozen, tag=True):
+class Broke(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """It can't go on, for a reason that is not the script's."""
 
     reason: Reason
@@ -226,19 +222,19 @@ class Broke(Frozen, tag=True):
     at: datetime
 
 
-class Vanished(Frozen, tag=True):
+class Vanished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The container was removed behind our back before its end was known."""
 
     at: datetime
 
 
-class Progressed(Frozen, tag=True):
+class Progressed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A pull or a transfer has come this far."""
 
     progress: Progress
 
 
-class ContainerRemoved(Frozen, tag=True):
+class ContainerRemoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Retention removed the container of a finished job."""
 
     at: datetime
@@ -289,34 +285,39 @@ def advance(job: Job, event: Event) -> Job:
     """
     if job.phase not in APPLIES[type(event)]:
         return job
-    change = msgspec.structs.replace
     match event:
-        case Pulling():
-            return change(job, phase=Phase.PULLING, progress=None)
-        case Staging(image_digest=digest):
-            return change(job, phase=Phase.STAGING, image_digest=digest, progress=None)
-        case Launching(container_id=container_id, worker=worker):
-            return change(
-                job, phase=Phase.RUNNING, container_id=container_id, worker=worker, progress=None
-            )
-        case Started(at=at):
-            return change(job, started=job.started or at)
         case Exited():
             return _exited(job, event)
         case Delivered(at=at):
             return _end(job, at)
-        case StopAsked(intent=intent):
-            # A script that has ended is past stopping; only its outputs can still be held back.
-            past = job.phase is Phase.COLLECTING and job.spec.output is None
-            return job if job.intent or past else change(job, intent=intent)
         case Broke(reason=reason, message=message, at=at):
             return _end(job, at, reason, message)
         case Vanished(at=at):
             return _end(job, at, None, "The container was removed before its end was known.")
+        case StopAsked(intent=intent):
+            # A script that has ended is past stopping; only its outputs can still be held back.
+            past = job.phase is Phase.COLLECTING and job.spec.output is None
+            return job if job.intent or past else msgspec.structs.replace(job, intent=intent)
+        case _:
+            return msgspec.structs.replace(job, **_changed_fields(job, event))
+
+
+def _changed_fields(job: Job, event: Event) -> dict[str, object]:
+    match event:
+        case Pulling():
+            return {"phase": Phase.PULLING, "progress": None}
+        case Staging(image_digest=digest):
+            return {"phase": Phase.STAGING, "image_digest": digest, "progress": None}
+        case Launching(container_id=container_id, worker=worker):
+            place = {"container_id": container_id, "worker": worker}
+            return {"phase": Phase.RUNNING, "progress": None, **place}
+        case Started(at=at):
+            return {"started": job.started or at}
         case Progressed(progress=progress):
-            return change(job, progress=progress)
+            return {"progress": progress}
         case ContainerRemoved(at=at):
-            return change(job, removed=job.removed or at)
+            return {"removed": job.removed or at}
+    raise AssertionError(f"an event without a transition: {event!r}")
 
 
 def _exited(job: Job, event: Exited) -> Job:

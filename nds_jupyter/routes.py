@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PREFIX = "nds"
-"""Where the routes live under the server's base URL, unless `NdsApp.route_prefix` says otherwise."""
+"""Where the routes live under the base URL, unless `NdsApp.route_prefix` says otherwise."""
 
 UPLOAD = "/upload"
 STDOUT = "/stdout"

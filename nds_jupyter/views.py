@@ -1,17 +1,19 @@
 """The JSON of the REST API as types: what handlers encode and the client decodes.
 
-Times are RFC 3339 in UTC, sizes bytes. A field that a client does not know is ignored by it, so that
-an older kernel can talk to a newer server.
+Times are RFC 3339 in UTC, sizes bytes. A field that a client does not know is ignored by it, so
+that an older kernel can talk to a newer server.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from nds_jupyter.jobs import Frozen, Job, JobState, Limits, Phase, Progress, Reason
+import msgspec
+
+from nds_jupyter.jobs import Job, JobState, Limits, Phase, Progress, Reason
 
 
-class JobView(Frozen):
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """A job, as `GET /upload`, `POST /upload` and `GET /jobs` give it."""
 
     job_id: str
@@ -62,14 +64,14 @@ def job_view(job: Job) -> JobView:
     )
 
 
-class LogText(Frozen):
+class LogText(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a log; `truncated` says that there was more before it."""
 
     stdout: str
     truncated: bool
 
 
-class LogLine(Frozen):
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line of `application/x-ndjson`; `text` is without its line end."""
 
     stream: str
@@ -77,7 +79,7 @@ class LogLine(Frozen):
     text: str
 
 
-class ImageView(Frozen):
+class ImageView(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `/list_images`; `present` is false for one that a pull would bring."""
 
     name: str
@@ -88,7 +90,7 @@ class ImageView(Frozen):
     present: bool = True
 
 
-class ContainerRow(Frozen):
+class ContainerRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `/list_container`."""
 
     id: str
@@ -102,7 +104,7 @@ class ContainerRow(Frozen):
     owner: str
 
 
-class MountView(Frozen):
+class MountView(msgspec.Struct, frozen=True, kw_only=True):
     """Something mounted in a container."""
 
     type: str
@@ -111,7 +113,7 @@ class MountView(Frozen):
     read_only: bool
 
 
-class ContainerView(Frozen):
+class ContainerView(msgspec.Struct, frozen=True, kw_only=True):
     """One container, as `/info` gives it."""
 
     id: str
@@ -133,14 +135,14 @@ class ContainerView(Frozen):
     last_used: datetime | None = None
 
 
-class ChangeView(Frozen):
+class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `/diff`."""
 
     path: str
     kind: str
 
 
-class SampleView(Frozen):
+class SampleView(msgspec.Struct, frozen=True, kw_only=True):
     """What a container used at one time: CPU in percent of one CPU, the rest in bytes."""
 
     at: datetime
@@ -154,7 +156,7 @@ class SampleView(Frozen):
     pids: int
 
 
-class MetricView(Frozen):
+class MetricView(msgspec.Struct, frozen=True, kw_only=True):
     """`/metric`: now (None when it is not running), the samples so far, and the container."""
 
     now: SampleView | None
@@ -162,7 +164,7 @@ class MetricView(Frozen):
     info: ContainerView | None
 
 
-class StopView(Frozen, omit_defaults=True):
+class StopView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The answer of `/stop`: `msg` on success, `error` otherwise."""
 
     state: str
@@ -170,7 +172,7 @@ class StopView(Frozen, omit_defaults=True):
     error: str = ""
 
 
-class PartHealth(Frozen):
+class PartHealth(msgspec.Struct, frozen=True, kw_only=True):
     """One part of `/health`; `latency` in seconds."""
 
     reachable: bool
@@ -179,8 +181,8 @@ class PartHealth(Frozen):
     message: str = ""
 
 
-class HealthView(Frozen):
-    """`/health`; `version` is this package's. `catalogue` is None while no catalogue is configured."""
+class HealthView(msgspec.Struct, frozen=True, kw_only=True):
+    """`/health`; `version` is this package's, `catalogue` None while none is configured."""
 
     version: str
     engine: PartHealth
@@ -188,7 +190,7 @@ class HealthView(Frozen):
     catalogue: PartHealth | None = None
 
 
-class Problem(Frozen):
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """An error body (RFC 9457, extended)."""
 
     message: str
@@ -198,4 +200,4 @@ class Problem(Frozen):
     status: int
     detail: str
     type: str = "about:blank"
-    details: dict[str, object] = {}
+    details: dict[str, object] = msgspec.field(default_factory=dict)

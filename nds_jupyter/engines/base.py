@@ -14,14 +14,16 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from nds_jupyter.jobs import Frozen, Limits, Network, Progress
+import msgspec
+
+from nds_jupyter.jobs import Limits, Network, Progress
 
 LABEL_JOB = "nds.job"
 LABEL_OWNER = "nds.owner"
 LABEL_SERVER = "nds.server"
 
 
-class EngineInfo(Frozen):
+class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine says of itself.
 
     Parameters
@@ -39,7 +41,7 @@ class EngineInfo(Frozen):
     memory: int
 
 
-class Image(Frozen):
+class Image(msgspec.Struct, frozen=True, kw_only=True):
     """An image on the engine.
 
     Parameters
@@ -59,7 +61,7 @@ class Image(Frozen):
     path: tuple[str, ...] = ()
 
 
-class ContainerSpec(Frozen):
+class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A container to be created. There is no way to ask for privileges or mounts of the host."""
 
     name: str
@@ -84,7 +86,7 @@ class ContainerStatus(enum.StrEnum):
     DEAD = "dead"
 
 
-class ContainerSummary(Frozen):
+class ContainerSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the list of containers.
 
     Parameters
@@ -103,7 +105,7 @@ class ContainerSummary(Frozen):
     worker: str
 
 
-class Mount(Frozen):
+class Mount(msgspec.Struct, frozen=True, kw_only=True):
     """Something mounted in a container."""
 
     type: str
@@ -112,7 +114,7 @@ class Mount(Frozen):
     read_only: bool
 
 
-class Container(Frozen):
+class Container(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about one container."""
 
     id: str
@@ -141,7 +143,7 @@ class LogStream(enum.StrEnum):
     BOTH = "both"
 
 
-class LogRequest(Frozen):
+class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What part of a log is wanted.
 
     Parameters
@@ -163,7 +165,7 @@ class LogRequest(Frozen):
     timestamps: bool = False
 
 
-class LogChunk(Frozen):
+class LogChunk(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of one stream, as they came; a line may be cut between two chunks."""
 
     stream: LogStream
@@ -178,14 +180,14 @@ class ChangeKind(enum.StrEnum):
     DELETED = "deleted"
 
 
-class Change(Frozen):
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A path that differs from the image."""
 
     path: str
     kind: ChangeKind
 
 
-class Sample(Frozen):
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """What a container used at one time: CPU in percent of one CPU, the rest in bytes."""
 
     at: datetime
@@ -199,7 +201,7 @@ class Sample(Frozen):
     pids: int
 
 
-class EngineEvent(Frozen):
+class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something happened to a container that carries a job's label.
 
     Parameters

@@ -1,0 +1,1 @@
+"""The REST routes: decode, one await, respond."""
