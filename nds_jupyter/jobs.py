@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 import msgspec
@@ -432,3 +432,8 @@ def command_line(spec: JobSpec, interpreter: str | None) -> tuple[str, ...]:
         return spec.command
     head = (interpreter,) if interpreter else ()
     return (*head, script_path(spec), *spec.args)
+
+
+def utc_now() -> datetime:
+    """Return the time, with its zone."""
+    return datetime.now(UTC)
