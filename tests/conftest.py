@@ -1,0 +1,56 @@
+"""A real Docker Engine for the tests that are marked `engine`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from dev.engine import engine
+from dev.engine_api import Endpoint, answers, ask
+from dev.images import PYTHON_IMAGE, SHELL_IMAGE, ensure_images
+
+pytest_plugins = ["pytest_jupyter.jupyter_server"]
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[Endpoint]:
+    """Give an engine with the test images; starts a private one where there is none.
+
+    `NDS_TEST_DOCKER` or `DOCKER_HOST` name another. Containers of jobs that a test left behind
+    are removed at the end.
+    """
+    named = os.environ.get("NDS_TEST_DOCKER") or os.environ.get("DOCKER_HOST")
+    if not named:
+        with engine() as endpoint:
+            yield from _with_images(endpoint)
+        return
+    endpoint = Endpoint(named, os.environ.get("DOCKER_CERT_PATH"))
+    if not answers(endpoint, timeout=10):
+        pytest.fail(
+            f"No Docker Engine answers at {named}, which NDS_TEST_DOCKER or DOCKER_HOST names. "
+            "Unset it to let the tests find or start one."
+        )
+    yield from _with_images(endpoint)
+
+
+@pytest.fixture(scope="session")
+def docker_engine_url(docker_engine: Endpoint) -> str:
+    """Give the URL of an engine that has `nds/python:3.11` and `nds/shell:test`."""
+    return docker_engine.url
+
+
+def _with_images(endpoint: Endpoint) -> Iterator[Endpoint]:
+    ensure_images(endpoint, PYTHON_IMAGE, SHELL_IMAGE)
+    before = set(_job_containers(endpoint))
+    yield endpoint
+    for container in set(_job_containers(endpoint)) - before:
+        ask(endpoint, "DELETE", f"/containers/{container}", query={"force": "1", "v": "1"})
+
+
+def _job_containers(endpoint: Endpoint) -> list[str]:
+    filters = json.dumps({"label": ["nds.job"]})
+    listed = ask(endpoint, "GET", "/containers/json", query={"all": "1", "filters": filters})
+    return [container["Id"] for container in json.loads(listed)]
