@@ -269,6 +269,11 @@ class Journal:
             next=shown[-1][0] if len(rows) > wanted.limit else None,
         )
 
+    def jobs(self, job_ids: list[str]) -> dict[str, Job]:
+        """Return the jobs of these ids that there are, by id."""
+        marks = ",".join("?" * len(job_ids))
+        return {job.job_id: job for job in self._jobs(f"WHERE job_id IN ({marks})", *job_ids)}
+
     def unfinished(self) -> list[Job]:
         """Return every job that has not ended, oldest first."""
         return self._jobs("WHERE state = 'RUNNING' ORDER BY n")
@@ -292,7 +297,7 @@ class Journal:
         return bytes(row[0])
 
     def keep(self, job_id: str, what: str, body: bytes) -> None:
-        """Keep something of a job beyond its container: ``log``, ``diff``, ``metrics``, …"""
+        """Keep something of a job beyond its container: ``log``, ``diff``, ``results``."""
         with self._writing():
             self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", [job_id, what, body])
 

@@ -10,7 +10,7 @@ Async iterators hold a connection: close them (`contextlib.aclosing`) when leavi
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -229,7 +229,7 @@ class Engine(Protocol):
     async def image(self, reference: str) -> Image:
         """Return one image; `ImageNotFound` if the engine has none by that reference."""
 
-    def pull(self, reference: str) -> AsyncIterator[Progress]:
+    def pull(self, reference: str) -> AsyncGenerator[Progress, None]:
         """Fetch an image from its registry; `ImageNotFound` if there is none."""
 
     async def create(self, spec: ContainerSpec) -> str:
@@ -252,16 +252,16 @@ class Engine(Protocol):
     ) -> tuple[ContainerSummary, ...]:
         """List the containers that carry all these labels (an empty value: any value)."""
 
-    def logs(self, container_id: str, request: LogRequest) -> AsyncIterator[LogChunk]:
+    def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
         """Read a log, in the order in which the engine has it."""
 
-    def stats(self, container_id: str) -> AsyncIterator[Sample]:
+    def stats(self, container_id: str) -> AsyncGenerator[Sample, None]:
         """Sample a running container about once a second until it ends."""
 
     async def diff(self, container_id: str) -> tuple[Change, ...]:
         """List what differs from the image, by path."""
 
-    def archive(self, container_id: str, path: str) -> AsyncIterator[bytes]:
+    def archive(self, container_id: str, path: str) -> AsyncGenerator[bytes, None]:
         """Read a path as a tar stream whose names begin with the path's last part."""
 
     async def stop(self, container_id: str, grace: float) -> None:
@@ -270,7 +270,7 @@ class Engine(Protocol):
     async def remove(self, container_id: str) -> None:
         """Remove a container, running or not; fine if it is gone."""
 
-    def events(self) -> AsyncIterator[EngineEvent]:
+    def events(self) -> AsyncGenerator[EngineEvent, None]:
         """Watch containers of jobs for ever, reconnecting by itself and losing nothing."""
 
     async def close(self) -> None:

@@ -1,0 +1,329 @@
+"""What the reading routes tell of containers: lists, information, differences, metrics, logs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+
+import msgspec
+
+from nds_jupyter.engines.base import (
+    LABEL_JOB,
+    LABEL_OWNER,
+    Change,
+    ChangeKind,
+    Container,
+    ContainerSummary,
+    Engine,
+    Image,
+    LogRequest,
+    LogStream,
+)
+from nds_jupyter.errors import ContainerNotFound, Removed
+from nds_jupyter.jobs import Job, Phase, command_line
+from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.logs import KeptLog, end_of_text, lines_of
+from nds_jupyter.lookup import Lookup, Target
+from nds_jupyter.policy import Policy
+from nds_jupyter.runner import JobRunner
+from nds_jupyter.views import (
+    ChangeView,
+    ContainerRow,
+    ContainerView,
+    ImageView,
+    LogLine,
+    LogText,
+    MetricView,
+    MountView,
+    SampleView,
+)
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_OURS = frozenset({"/nds", "/data", "/results"})
+AT_ONCE = 8
+"""Containers inspected at the same time."""
+
+
+class Reports:
+    """Answers the reading routes for one owner at a time.
+
+    Parameters
+    ----------
+    all_containers
+        Whether every container of the engine is shown.
+    """
+
+    def __init__(
+        self,
+        runner: JobRunner,
+        journal: JournalThread,
+        engine: Engine,
+        lookup: Lookup,
+        policy: Policy,
+        *,
+        all_containers: bool,
+    ) -> None:
+        self._runner = runner
+        self._journal = journal
+        self._engine = engine
+        self._lookup = lookup
+        self._policy = policy
+        self._all = all_containers
+
+    async def images(self) -> list[ImageView]:
+        """List the images that a job may use, those that a pull would bring included."""
+        present = [
+            view
+            for image in await self._engine.images()
+            for view in _image_views(image)
+            if self._policy.allows_image(f"{view.name}:{view.tag}")
+        ]
+        there = {f"{view.name}:{view.tag}" for view in present}
+        named = {self._policy.default_image, *self._policy.allowed_images} - there
+        # A pattern is no image; what is left names one that a pull would bring.
+        absent = [name for name in sorted(named) if name and not set(name) & set("*?[")]
+        return sorted(present, key=lambda view: (view.name, view.tag)) + [
+            _absent_image(name) for name in absent
+        ]
+
+    async def rows(self, owner: str, *, include_ended: bool = True) -> list[ContainerRow]:
+        """List an owner's containers, newest first."""
+        summaries = await self._summaries(owner, include_ended=include_ended)
+        return [
+            ContainerRow(
+                id=each.id,
+                name=each.name,
+                image=each.image,
+                state=each.state.value,
+                status=each.status,
+                created=each.created,
+                worker=each.worker,
+                job_id=each.labels.get(LABEL_JOB, ""),
+                owner=each.labels.get(LABEL_OWNER, ""),
+            )
+            for each in summaries
+        ]
+
+    async def _summaries(self, owner: str, *, include_ended: bool) -> list[ContainerSummary]:
+        labels = {} if self._all else {LABEL_JOB: "", LABEL_OWNER: owner}
+        found = await self._engine.containers(labels, include_ended=include_ended)
+        return sorted(found, key=lambda each: each.created, reverse=True)
+
+    async def container(self, owner: str, cont_id: str) -> ContainerView:
+        """Describe one container."""
+        container = await self._lookup.container(owner, cont_id)
+        return _container_view(container)
+
+    async def last_used(self, owner: str) -> list[ContainerView]:
+        """Describe an owner's containers, the one that last started or ended first."""
+        summaries = await self._summaries(owner, include_ended=True)
+        jobs = await self._journal.do(
+            Journal.jobs, [each.labels.get(LABEL_JOB, "") for each in summaries]
+        )
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def describe(summary: ContainerSummary) -> ContainerView | None:
+            job = jobs.get(summary.labels.get(LABEL_JOB, ""))
+            if job is not None:
+                return _view_from_record(summary, job)
+            async with gate:
+                try:
+                    return _container_view(await self._engine.inspect(summary.id))
+                except ContainerNotFound:
+                    return None
+
+        views = [view for view in await asyncio.gather(*map(describe, summaries)) if view]
+        return sorted(views, key=lambda view: view.last_used or _LONG_AGO, reverse=True)
+
+    async def diff(self, target: Target) -> list[ChangeView]:
+        """List what a container changed, without what the runner put there."""
+        job = target.job
+        if job is not None and job.removed is not None:
+            body = await self._journal.do(Journal.kept, job.job_id, "diff")
+            changes = msgspec.json.decode(body or b"[]", type=tuple[Change, ...])
+        elif job is not None and target.container_id is None:
+            changes = ()
+        else:
+            changes = await self._engine.diff(target.present_container())
+        return [
+            ChangeView(path=change.path, kind=change.kind.value)
+            for change in changes
+            if not _is_ours(change)
+        ]
+
+    async def metric(self, target: Target) -> MetricView:
+        """Tell what a container uses and used."""
+        now, history = None, ()
+        if target.job is not None:
+            now, history = await self._runner.samples(target.job.job_id)
+        info = None
+        if target.container_id is not None and not (target.job and target.job.removed):
+            with contextlib.suppress(ContainerNotFound):
+                info = _container_view(await self._engine.inspect(target.container_id))
+        return MetricView(
+            now=None if now is None else msgspec.convert(now, SampleView, from_attributes=True),
+            history=msgspec.convert(history, tuple[SampleView, ...], from_attributes=True),
+            info=info,
+        )
+
+    async def log_end(self, target: Target, request: LogRequest, limit: int) -> LogText:
+        """Return the end of a log as text, at most `limit` bytes of it."""
+        if target.job is not None and target.job.removed is not None:
+            return await self._kept_end(target.job, request, limit)
+        if target.container_id is None:
+            return LogText(stdout="", truncated=False)
+        container_id = target.present_container()
+        data, truncated = await end_of_text(self._engine, container_id, request, limit)
+        return LogText(stdout=data.decode("utf-8", "replace"), truncated=truncated)
+
+    async def _kept_end(self, job: Job, request: LogRequest, limit: int) -> LogText:
+        kept = await self._kept_log(job)
+        lines = _chosen(kept.lines, request)
+        text = "".join(_as_text(line, request) for line in lines).encode()
+        return LogText(
+            stdout=text[-limit:].decode("utf-8", "replace"),
+            truncated=kept.truncated or len(text) > limit,
+        )
+
+    async def _kept_log(self, job: Job) -> KeptLog:
+        body = await self._journal.do(Journal.kept, job.job_id, "log")
+        if body is None:
+            raise Removed(f"The log of job {job.job_id} was removed with its container.")
+        return msgspec.json.decode(body, type=KeptLog)
+
+    async def log_text(self, target: Target, request: LogRequest) -> AsyncGenerator[bytes, None]:
+        """Stream a log as it is; when it is followed, the end of the stream is the job's end."""
+        target = await self._begun(target, request)
+        if target.job is not None and target.job.removed is not None:
+            kept = await self._kept_log(target.job)
+            yield "".join(_as_text(line, request) for line in _chosen(kept.lines, request)).encode()
+        elif target.container_id is not None:
+            container_id = target.present_container()
+            async with contextlib.aclosing(self._engine.logs(container_id, request)) as chunks:
+                async for chunk in chunks:
+                    yield chunk.data
+        await self._ended(target, request)
+
+    async def log_lines(
+        self, target: Target, request: LogRequest
+    ) -> AsyncGenerator[list[LogLine], None]:
+        """Stream a log as batches of lines; when it is followed, until the job's end."""
+        target = await self._begun(target, request)
+        if target.job is not None and target.job.removed is not None:
+            yield _chosen((await self._kept_log(target.job)).lines, request)
+        elif target.container_id is not None:
+            container_id = target.present_container()
+            timed = msgspec.structs.replace(request, timestamps=True)
+            async with (
+                contextlib.aclosing(self._engine.logs(container_id, timed)) as chunks,
+                contextlib.aclosing(lines_of(chunks)) as batches,
+            ):
+                async for lines in batches:
+                    yield lines
+        await self._ended(target, request)
+
+    async def _begun(self, target: Target, request: LogRequest) -> Target:
+        """Wait, when following, until there is something to read or the job has ended."""
+        job = target.job
+        if job is None or job.is_finished or not request.follow:
+            return target
+        job = await self._runner.until(
+            job.job_id, lambda job: job.started is not None or job.phase is Phase.COLLECTING
+        )
+        return Target(job=job, container_id=job.container_id)
+
+    async def _ended(self, target: Target, request: LogRequest) -> None:
+        if request.follow and target.job is not None:
+            await self._runner.until(target.job.job_id, lambda job: job.is_finished)
+
+
+def _image_views(image: Image) -> list[ImageView]:
+    views = []
+    for reference in image.references:
+        name, _, tag = reference.rpartition(":")
+        views.append(
+            ImageView(name=name, tag=tag, id=image.id, size=image.size, created=image.created)
+        )
+    return views
+
+
+def _absent_image(reference: str) -> ImageView:
+    name, colon, tag = reference.rpartition(":")
+    if not colon or "/" in tag:
+        name, tag = reference, "latest"
+    return ImageView(name=name, tag=tag, id="", size=0, created=None, present=False)
+
+
+def _container_view(container: Container) -> ContainerView:
+    return ContainerView(
+        id=container.id,
+        name=container.name,
+        image=container.image,
+        command=container.command,
+        state=container.state.value,
+        status=_status_of(container),
+        exit_code=container.exit_code,
+        created=container.created,
+        started=container.started,
+        finished=container.finished,
+        limits=container.limits,
+        mounts=msgspec.convert(container.mounts, tuple[MountView, ...], from_attributes=True),
+        labels=container.labels,
+        worker=container.worker,
+        job_id=container.labels.get(LABEL_JOB, ""),
+        owner=container.labels.get(LABEL_OWNER, ""),
+        last_used=container.finished or container.started or container.created,
+    )
+
+
+def _status_of(container: Container) -> str:
+    if container.exit_code is not None and container.finished is not None:
+        return f"{container.state.value} ({container.exit_code})"
+    return container.state.value
+
+
+def _view_from_record(summary: ContainerSummary, job: Job) -> ContainerView:
+    """Describe a container from the journal: an inspection of each would take seconds."""
+    return ContainerView(
+        id=summary.id,
+        name=summary.name,
+        image=summary.image,
+        command=command_line(job.spec, None),
+        state=summary.state.value,
+        status=summary.status,
+        exit_code=job.exit_code,
+        created=summary.created,
+        started=job.started,
+        finished=job.ended,
+        limits=job.spec.limits,
+        mounts=(),
+        labels=summary.labels,
+        worker=summary.worker,
+        job_id=job.job_id,
+        owner=job.owner,
+        last_used=job.ended or job.started or summary.created,
+    )
+
+
+def _is_ours(change: Change) -> bool:
+    if change.path.startswith("/nds/") or change.path == "/nds":
+        return True
+    return change.path in _OURS and change.kind is not ChangeKind.DELETED
+
+
+def _chosen(lines: tuple[LogLine, ...], request: LogRequest) -> list[LogLine]:
+    chosen = [
+        line
+        for line in lines
+        if request.stream is LogStream.BOTH or line.stream == request.stream.value
+        if request.since is None or datetime.fromisoformat(line.time[:26] + "Z") >= request.since
+    ]
+    return (
+        chosen if request.tail is None else chosen[len(chosen) - min(request.tail, len(chosen)) :]
+    )
+
+
+def _as_text(line: LogLine, request: LogRequest) -> str:
+    return f"{line.time} {line.text}\n" if request.timestamps else f"{line.text}\n"

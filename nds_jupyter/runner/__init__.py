@@ -1,0 +1,11 @@
+"""Takes jobs from accepted to finished, and resumes after a crash.
+
+`JobRunner` is the front; behind it `Board` holds the jobs under way, one `Walk` moves each of them,
+`Sampler` records what they use and `Retention` removes what is old.
+"""
+
+from __future__ import annotations
+
+from nds_jupyter.runner.core import JobRunner, RunnerSettings
+
+__all__ = ["JobRunner", "RunnerSettings"]

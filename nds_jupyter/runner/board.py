@@ -1,0 +1,109 @@
+"""The jobs under way: the one place where a job changes, written down before anyone sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from nds_jupyter.errors import JobNotFound, StorageFull
+from nds_jupyter.jobs import Event, Job, Progressed, advance
+from nds_jupyter.journal import Journal, JournalThread
+
+RETRY_WRITE = 2.0
+"""Seconds between attempts to write a transition to a full disk."""
+
+
+class Board:
+    """Live jobs in memory, every transition in the journal first.
+
+    Parameters
+    ----------
+    journal
+        Where transitions are written.
+    log
+        Where trouble with the journal is told.
+    """
+
+    def __init__(self, journal: JournalThread, log: logging.Logger) -> None:
+        self._journal = journal
+        self._log = log
+        self._live: dict[str, Job] = {}
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+
+    def put(self, job: Job) -> None:
+        """Begin to hold a job that the journal has."""
+        self._live[job.job_id] = job
+
+    def drop(self, job_id: str) -> None:
+        """Stop holding a job, and tell who waits for it."""
+        self._live.pop(job_id, None)
+        self._wake(job_id)
+
+    def live(self, job_id: str) -> Job | None:
+        """Return a job under way, with its progress; None if it has ended or is not known."""
+        return self._live.get(job_id)
+
+    def count_live(self) -> int:
+        """Return how many jobs have not ended."""
+        return len(self._live)
+
+    async def job(self, job_id: str) -> Job:
+        """Return a job, under way or ended."""
+        job = self._live.get(job_id) or await self._journal.do(Journal.job, job_id)
+        if job is None:
+            raise JobNotFound(f"No job has the id {job_id}.")
+        return job
+
+    async def apply(self, job_id: str, event: Event) -> Job:
+        """Move a job by an event; returns once the transition is in the journal."""
+        job = self._live.get(job_id)
+        if job is None:
+            return await self.job(job_id)
+        after = advance(job, event)
+        if after is job:
+            return job
+        self._live[job_id] = after
+        # Progress is not worth a write: after a crash the transfer begins again.
+        if not isinstance(event, Progressed):
+            await self._write(job_id)
+        if after.is_finished:
+            self._live.pop(job_id, None)
+        self._wake(job_id)
+        return after
+
+    async def _write(self, job_id: str) -> None:
+        told = False
+        while (job := self._live.get(job_id)) is not None:
+            try:
+                await self._journal.do(Journal.save, job)
+            except StorageFull as exc:
+                if not told:
+                    self._log.error("Job %s waits for the disk: %s", job_id, exc)
+                told = True
+                await asyncio.sleep(RETRY_WRITE)
+            else:
+                return
+
+    def _wake(self, job_id: str) -> None:
+        for future in self._waiting.pop(job_id, ()):
+            if not future.done():
+                future.set_result(None)
+
+    async def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
+        """Wait until a job fulfils a condition or has ended, and return it.
+
+        Raises
+        ------
+        JobNotFound
+            If it is deleted meanwhile.
+        """
+        while True:
+            job = self._live.get(job_id)
+            if job is None:
+                return await self.job(job_id)
+            if reached(job):
+                return job
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(job_id, []).append(future)
+            await future

@@ -1,0 +1,284 @@
+"""The front of the runner: submit, stop, delete, rerun, and what happens at start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+
+import msgspec
+
+from nds_jupyter.engines.base import (
+    LABEL_JOB,
+    LABEL_SERVER,
+    ContainerStatus,
+    Engine,
+    EngineInfo,
+    Sample,
+)
+from nds_jupyter.errors import EngineUnavailable, NdsError
+from nds_jupyter.jobs import (
+    Job,
+    JobSpec,
+    Reason,
+    StopAsked,
+    container_name,
+    new_job_id,
+    utc_now,
+)
+from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.runner.board import Board
+from nds_jupyter.runner.places import Places
+from nds_jupyter.runner.retention import Retention
+from nds_jupyter.runner.sampler import Sampler
+from nds_jupyter.runner.stage import Stage
+from nds_jupyter.runner.walk import Surroundings, Walk
+
+BELIEVED_UP = 5.0
+"""Seconds for which an engine that answered is taken to be up."""
+
+ANSWER_BY = 3.0
+"""Seconds that a POST waits for an engine that says nothing; after that the job simply queues."""
+
+
+class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs run at once, and how long their containers are kept.
+
+    Parameters
+    ----------
+    max_running
+        Jobs at once; 0 for one per CPU of the engine.
+    keep_days, keep_jobs
+        Containers of finished jobs are removed after so many days, or beyond so many jobs.
+    keep_log_bytes
+        Bytes of the end of a log that outlive its container.
+    sweep_every
+        Seconds between two looks for containers to remove.
+    grace
+        Seconds between asking a script to end and killing it, where a stop does not say.
+    """
+
+    max_running: int = 0
+    keep_days: float = 30.0
+    keep_jobs: int = 1000
+    keep_log_bytes: int = 2**20
+    sweep_every: float = 600.0
+    grace: float = 10.0
+
+
+class JobRunner:
+    """Runs jobs on an engine and records them in a journal.
+
+    Parameters
+    ----------
+    journal
+        Closed by its maker, after the runner.
+    engine
+        Closed by its maker, after the runner.
+    """
+
+    def __init__(
+        self,
+        journal: JournalThread,
+        engine: Engine,
+        settings: RunnerSettings,
+        log: logging.Logger,
+    ) -> None:
+        self._journal = journal
+        self._engine = engine
+        self._settings = settings
+        self._log = log
+        self._board = Board(journal, log)
+        self._places = Places(settings.max_running or None)
+        self._sampler = Sampler(engine, journal, log)
+        self._around = Surroundings(
+            board=self._board,
+            engine=engine,
+            places=self._places,
+            sampler=self._sampler,
+            stage=Stage(self._board, engine, journal),
+            log=log,
+            default_grace=settings.grace,
+        )
+        self._retention = Retention(
+            engine,
+            journal,
+            log,
+            days=settings.keep_days,
+            newest=settings.keep_jobs,
+            log_bytes=settings.keep_log_bytes,
+        )
+        self._walks: dict[str, Walk] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._seen_up = float("-inf")
+
+    async def start(self) -> None:
+        """Resume every job that has not ended, and begin to watch the engine."""
+        for job in await self._journal.do(Journal.unfinished):
+            self._log.info("Job %s is resumed in phase %s.", job.job_id, job.phase)
+            self._begin(job)
+        self._spawn(self._watch_engine())
+        self._spawn(self._sweep_for_ever())
+
+    async def close(self) -> None:
+        """Leave every job as it stands; containers run on."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _begin(self, job: Job) -> None:
+        self._board.put(job)
+        walk = self._walks[job.job_id] = Walk(job.job_id, self._around)
+        self._spawn(self._walk(walk))
+
+    async def _walk(self, walk: Walk) -> None:
+        try:
+            await walk.run()
+        finally:
+            self._walks.pop(walk.job_id, None)
+
+    async def _watch_engine(self) -> None:
+        async with contextlib.aclosing(self._engine.events()) as events:
+            async for event in events:
+                if event.action == "connected":
+                    await self._catch_up()
+                elif event.action in {"die", "destroy"} and event.job_id in self._walks:
+                    self._walks[event.job_id].look()
+
+    async def _catch_up(self) -> None:
+        for walk in self._walks.values():
+            walk.look()
+        try:
+            if self._places.limit is None:
+                self._places.set_limit(max(1, (await self._engine_up()).cpus))
+            await self._remove_orphans()
+        except NdsError as exc:
+            self._log.warning("The engine went away again: %s", exc)
+
+    async def _remove_orphans(self) -> None:
+        """Remove containers of ours that no job needs: deleted ones, and never started ones."""
+        rows = await self._engine.containers(
+            {LABEL_SERVER: self._journal.server_id}, include_ended=True
+        )
+        for row in rows:
+            if row.state is not ContainerStatus.CREATED:
+                continue
+            job_id = row.labels.get(LABEL_JOB, "")
+            job = await self._journal.do(Journal.job, job_id)
+            if job is None or job.is_finished:
+                self._log.info("The container %s of no job is removed.", row.name)
+                await self._engine.remove(row.id)
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            try:
+                removed = await self._retention.sweep()
+            except NdsError as exc:
+                self._log.warning("Old containers are not looked for: %s", exc)
+            else:
+                if removed:
+                    self._log.info("Retention removed %d containers.", removed)
+            await asyncio.sleep(self._settings.sweep_every)
+
+    async def sweep(self) -> int:
+        """Remove the containers that are due now, and return how many those were."""
+        return await self._retention.sweep()
+
+    async def _engine_up(self) -> EngineInfo:
+        info = await self._engine.info()
+        self._seen_up = asyncio.get_running_loop().time()
+        return info
+
+    async def _refuse_if_engine_is_down(self) -> None:
+        if asyncio.get_running_loop().time() - self._seen_up < BELIEVED_UP:
+            return
+        # An engine that is slow to answer is not known to be down: the job waits for it.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_BY):
+                await self._engine_up()
+
+    async def submit(
+        self, owner: str, spec: JobSpec, script: bytes, key: str | None = None
+    ) -> tuple[Job, bool]:
+        """Accept a job: it is in the journal when this returns, and nothing slow has happened.
+
+        Parameters
+        ----------
+        owner
+            To whom it belongs.
+        key
+            An idempotency key.
+
+        Returns
+        -------
+        tuple
+            The job, and whether it is new (False: the key was used before).
+
+        Raises
+        ------
+        EngineUnavailable
+            If the engine is known to be down; nothing is recorded.
+        StorageFull
+            If the journal can't be written.
+        """
+        await self._refuse_if_engine_is_down()
+        job = Job(job_id=new_job_id(), owner=owner, spec=spec, created=utc_now())
+        recorded = await self._journal.do(Journal.add, job, script, key)
+        if recorded.job_id != job.job_id:
+            return await self.job(recorded.job_id), False
+        self._log.info("Job %s of %s is accepted: %s.", job.job_id, owner, spec.image)
+        self._begin(job)
+        return job, True
+
+    async def rerun(self, job: Job) -> Job:
+        """Accept the same job again, as a new one."""
+        script = await self._journal.do(Journal.script, job.job_id)
+        again, _ = await self.submit(job.owner, job.spec, script)
+        return again
+
+    async def job(self, job_id: str) -> Job:
+        """Return a job as it stands."""
+        return await self._board.job(job_id)
+
+    def latest(self, job: Job) -> Job:
+        """Return the job with the progress that only memory has."""
+        return self._board.live(job.job_id) or job
+
+    async def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
+        """Wait until a job fulfils a condition or has ended."""
+        return await self._board.until(job_id, reached)
+
+    async def stop(self, job: Job, grace: float | None = None) -> Job:
+        """Stop a job and return it; when this returns it has ended.
+
+        Parameters
+        ----------
+        grace
+            Seconds between asking the script to end and killing it.
+        """
+        grace = self._settings.grace if grace is None else grace
+        asked = await self._board.apply(job.job_id, StopAsked(intent=Reason.STOPPED, at=utc_now()))
+        walk = self._walks.get(job.job_id)
+        if walk is not None and asked.intent is not None:
+            walk.stop(grace)
+        return await self._board.until(job.job_id, lambda job: job.is_finished)
+
+    async def delete(self, job: Job) -> None:
+        """Stop a job if it runs, then remove its container and its record."""
+        ended = job if job.is_finished else await self.stop(job)
+        with contextlib.suppress(EngineUnavailable if ended.removed else ()):
+            await self._engine.remove(container_name(ended.job_id))
+        await self._journal.do(Journal.delete, ended)
+        self._board.drop(ended.job_id)
+        self._log.info("Job %s of %s is deleted.", ended.job_id, ended.owner)
+
+    async def samples(self, job_id: str) -> tuple[Sample | None, tuple[Sample, ...]]:
+        """Return what a job uses now (None if it does not run), and what it used so far."""
+        return self._sampler.now(job_id), await self._sampler.history(job_id)

@@ -1,0 +1,88 @@
+"""Removes the containers of old finished jobs, after keeping what is worth keeping of them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from datetime import timedelta
+
+import msgspec
+
+from nds_jupyter.archives import list_entries
+from nds_jupyter.engines.base import Engine
+from nds_jupyter.errors import ContainerNotFound, NdsError, PathNotFound
+from nds_jupyter.jobs import ContainerRemoved, Job, advance, utc_now
+from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.logs import end_of_log
+
+MOST_RESULTS = 10_000
+"""Entries of the list of results that is kept."""
+
+
+class Retention:
+    """Keeps finished containers for some days and up to some number.
+
+    Parameters
+    ----------
+    engine, journal
+        Where the containers are, and where their remains go.
+    days
+        Days after the end.
+    newest
+        Finished jobs whose containers are kept at most.
+    log_bytes
+        Bytes of the end of a log that outlive its container.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: JournalThread,
+        log: logging.Logger,
+        *,
+        days: float,
+        newest: int,
+        log_bytes: int,
+    ) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._log = log
+        self._age = timedelta(days=days)
+        self._newest = newest
+        self._log_bytes = log_bytes
+
+    async def sweep(self) -> int:
+        """Remove what is due, oldest first, and return how many containers that were."""
+        due = await self._journal.do(
+            Journal.with_containers_to_remove, self._newest, utc_now() - self._age
+        )
+        for removed, job in enumerate(due):
+            try:
+                await self._remove(job)
+            except NdsError as exc:
+                self._log.warning("The container of job %s stays for now: %s", job.job_id, exc)
+                return removed
+        return len(due)
+
+    async def _remove(self, job: Job) -> None:
+        if job.container_id is None:
+            return
+        try:
+            await self._keep_remains(job, job.container_id)
+            await self._engine.remove(job.container_id)
+        except ContainerNotFound:
+            self._log.debug("The container of job %s was gone already.", job.job_id)
+        await self._journal.do(Journal.save, advance(job, ContainerRemoved(at=utc_now())))
+
+    async def _keep_remains(self, job: Job, container_id: str) -> None:
+        log = await end_of_log(self._engine, container_id, self._log_bytes)
+        changes = await self._engine.diff(container_id)
+        await self._journal.do(Journal.keep, job.job_id, "log", msgspec.json.encode(log))
+        await self._journal.do(Journal.keep, job.job_id, "diff", msgspec.json.encode(changes))
+        with contextlib.suppress(PathNotFound):
+            async with contextlib.aclosing(
+                self._engine.archive(container_id, "/results")
+            ) as archive:
+                entries = await list_entries(archive, MOST_RESULTS)
+            body = msgspec.json.encode(entries)
+            await self._journal.do(Journal.keep, job.job_id, "results", body)

@@ -1,0 +1,188 @@
+"""Makes a container ready: its image, the container itself, the script in it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tarfile
+import time
+
+from nds_jupyter.engines.base import (
+    LABEL_JOB,
+    LABEL_OWNER,
+    LABEL_SERVER,
+    ContainerSpec,
+    ContainerStatus,
+    Engine,
+    Image,
+)
+from nds_jupyter.errors import ContainerNotFound, ImageNotFound, NameTaken, NdsError
+from nds_jupyter.jobs import (
+    Job,
+    Launching,
+    Progressed,
+    Pulling,
+    Staging,
+    command_line,
+    container_name,
+    interpreter_candidates,
+)
+from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.runner.board import Board
+
+PROGRESS_EVERY = 0.2
+"""Seconds between two reports of a pull's progress."""
+
+ENVIRONMENT = {"NDS_DATA": "/data", "NDS_RESULTS": "/results", "PYTHONUNBUFFERED": "1"}
+"""What every script finds; without PYTHONUNBUFFERED a Python log is not live."""
+
+
+class Stage:
+    """Brings jobs to the point where their container only needs to be started.
+
+    Parameters
+    ----------
+    board
+        Where the jobs move.
+    engine
+        Where the containers are made.
+    journal
+        Where the scripts are.
+    """
+
+    def __init__(self, board: Board, engine: Engine, journal: JournalThread) -> None:
+        self._board = board
+        self._engine = engine
+        self._journal = journal
+        self._interpreters: dict[tuple[str, tuple[str, ...]], str] = {}
+
+    async def fetch_image(self, job: Job) -> None:
+        """Pull the job's image if the engine does not have it.
+
+        Raises
+        ------
+        ImageNotFound
+            If no registry has it either.
+        """
+        try:
+            await self._engine.image(job.spec.image)
+        except ImageNotFound:
+            await self._board.apply(job.job_id, Pulling())
+            await self._pull(job)
+
+    async def _pull(self, job: Job) -> None:
+        told = 0.0
+        async with contextlib.aclosing(self._engine.pull(job.spec.image)) as reports:
+            async for progress in reports:
+                if time.monotonic() - told >= PROGRESS_EVERY:
+                    told = time.monotonic()
+                    await self._board.apply(job.job_id, Progressed(progress=progress))
+
+    async def fill_container(self, job: Job) -> None:
+        """Create the job's container and fill it, or take over one that was started before a crash.
+
+        Raises
+        ------
+        ImageNotFound
+            If the image has nothing to run the script with.
+        """
+        image = await self._engine.image(job.spec.image)
+        await self._board.apply(job.job_id, Staging(image_digest=image.id))
+        running = await self._container_left_by_a_crash(job)
+        container_id = running or await self._new_container(job, image)
+        worker = (await self._engine.info()).name
+        await self._board.apply(job.job_id, Launching(container_id=container_id, worker=worker))
+
+    async def _container_left_by_a_crash(self, job: Job) -> str | None:
+        """Return the container if it has run, remove it if it is only half made."""
+        if job.phase is not job.phase.STAGING:
+            return None
+        try:
+            container = await self._engine.inspect(container_name(job.job_id))
+        except ContainerNotFound:
+            return None
+        if container.state is not ContainerStatus.CREATED:
+            return container.id
+        await self._engine.remove(container.id)
+        return None
+
+    async def _new_container(self, job: Job, image: Image) -> str:
+        candidates = interpreter_candidates(job.spec)
+        known = self._interpreters.get((image.id, candidates))
+        guess = known or (candidates[0] if candidates else None)
+        container_id = await self._create(job, guess)
+        script = await self._journal.do(Journal.script, job.job_id)
+        await self._engine.put_archive(container_id, "/", _layout(job.spec.scriptname, script))
+        if not candidates or known:
+            return container_id
+        found = await self._find_interpreter(container_id, image, candidates)
+        if found is None:
+            names = " or ".join(candidates)
+            raise ImageNotFound(
+                f"The image {job.spec.image} has no {names} to run {job.spec.scriptname} with. "
+                "Choose another image, begin the script with #!, or give a command."
+            )
+        self._interpreters[image.id, candidates] = found
+        if found == guess:
+            return container_id
+        await self._engine.remove(container_id)
+        return await self._new_container(job, image)
+
+    async def _create(self, job: Job, interpreter: str | None) -> str:
+        spec = ContainerSpec(
+            name=container_name(job.job_id),
+            image=job.spec.image,
+            command=command_line(job.spec, interpreter),
+            env=ENVIRONMENT | {"NDS_JOB_ID": job.job_id} | job.spec.env,
+            labels=job.spec.labels
+            | {
+                LABEL_JOB: job.job_id,
+                LABEL_OWNER: job.owner,
+                LABEL_SERVER: self._journal.server_id,
+            },
+            limits=job.spec.limits,
+            network=job.spec.network,
+        )
+        try:
+            return await self._engine.create(spec)
+        except NameTaken:
+            # Only a container that this job left by a request whose answer was lost can have the
+            # name; it was never started, since no transition to running is in the journal.
+            left = await self._engine.inspect(spec.name)
+            if left.labels.get(LABEL_JOB) != job.job_id or left.state != ContainerStatus.CREATED:
+                raise NdsError(f"Another container has the name {spec.name}.") from None
+            await self._engine.remove(left.id)
+            return await self._engine.create(spec)
+
+    async def _find_interpreter(
+        self, container_id: str, image: Image, candidates: tuple[str, ...]
+    ) -> str | None:
+        for name in candidates:
+            for folder in image.path:
+                if await self._engine.path_exists(container_id, f"{folder}/{name}"):
+                    return name
+        return None
+
+    async def discard_container(self, job_id: str) -> None:
+        """Remove the container of a job whose script never ran; fine if there is none."""
+        try:
+            container = await self._engine.inspect(container_name(job_id))
+        except ContainerNotFound:
+            return
+        if container.state is ContainerStatus.CREATED:
+            await self._engine.remove(container.id)
+
+
+def _layout(scriptname: str, script: bytes) -> bytes:
+    """Return the tar archive that every container gets, readable for whatever user it runs as."""
+    buffer = io.BytesIO()
+    now = time.time()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for folder, mode in (("nds", 0o755), ("data", 0o1777), ("results", 0o1777)):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, mode, now
+            archive.addfile(entry)
+        entry = tarfile.TarInfo(f"nds/{scriptname}")
+        entry.size, entry.mode, entry.mtime = len(script), 0o755, now
+        archive.addfile(entry, io.BytesIO(script))
+    return buffer.getvalue()
