@@ -116,24 +116,31 @@ def run_forwarding_signals(command: Sequence[str], env: dict[str, str]) -> int:
 def main(arguments: Sequence[str]) -> int:
     """Run the command line."""
     if len(arguments) >= 3 and arguments[0] == "run" and arguments[1] == "--":
-        with terminate_as_interrupt():
+        with one_interrupt():
             return run_with_engine(arguments[2:])
     say("usage: python dev/engine.py run -- COMMAND…")
     return 2
 
 
 @contextmanager
-def terminate_as_interrupt() -> Iterator[None]:
-    """Turn SIGTERM into `KeyboardInterrupt`, so that `finally` clauses run for it too."""
+def one_interrupt() -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM raise `KeyboardInterrupt`, and ignore those after it.
+
+    An impatient second ^C must not cut short what leaves the machine clean.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    kept = signal.signal(signal.SIGTERM, interrupt)
+    kept = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, kept)
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

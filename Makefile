@@ -1,0 +1,62 @@
+# Everything a checkout can do. `make demo` and `make test` need Python 3.11, git and make;
+# what else they need they get themselves (docs/development.md).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+WITH_ENGINE := $(BIN)/python dev/engine.py run --
+
+# The package is installed as its users install it, so its files count as inputs.
+PACKAGE := pyproject.toml $(shell find nds_jupyter jupyter-config -type f -not -name '*.pyc')
+
+.PHONY: help demo test check lint format bench clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo    run the quickstart notebook on a Docker Engine, and show what comes out'
+	@echo 'make test    run all tests, on a real Docker Engine (make test ARGS="-k logs")'
+	@echo 'make check   run the tests that need no Docker Engine'
+	@echo 'make lint    check style, types and import contracts'
+	@echo 'make format  format the code'
+	@echo 'make bench   measure against the raw Engine API'
+	@echo 'make clean   remove the virtual environment and what tools left in the checkout'
+
+demo: $(VENV)/demo.stamp
+	@$(BIN)/python dev/demo.py
+
+test: $(VENV)/test.stamp
+	@$(WITH_ENGINE) sh -c '$(BIN)/python dev/images.py && exec $(BIN)/python -m pytest $(ARGS)'
+
+check: $(VENV)/test.stamp
+	@$(BIN)/python -m pytest -m 'not engine' $(ARGS)
+
+lint: $(VENV)/test.stamp
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/test.stamp
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/test.stamp
+	@$(WITH_ENGINE) sh -c '$(BIN)/python dev/images.py && exec $(BIN)/python -m benchmarks $(ARGS)'
+
+clean:
+	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+
+$(VENV)/made.stamp: dev/venv.py
+	@$(PYTHON) dev/venv.py $(VENV)
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/made.stamp $(PACKAGE)
+	@echo 'Installing the package and what the demo needs …' >&2
+	@$(PIP) '.[demo]'
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/made.stamp $(PACKAGE)
+	@echo 'Installing the package and what tests and linters need …' >&2
+	@$(PIP) '.[demo,test,lint]'
+	@touch $@ $(VENV)/demo.stamp

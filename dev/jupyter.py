@@ -1,0 +1,219 @@
+"""A Jupyter server of its own, and a notebook executed by a kernel of that server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import nbformat
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from nbclient import NotebookClient
+
+from dev.console import SetupError, tail
+from dev.engine_api import Endpoint
+
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+CELL_SECONDS = 300
+
+Show = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running Jupyter server, and the token to ask it with."""
+
+    url: str
+    token: str
+    runtime_folder: Path
+    log: Path
+
+    def ask(self, method: str, path: str, body: object = None, timeout: float = 30.0) -> Any:
+        """Make one JSON request below the base URL; None for an empty answer."""
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"token {self.token}",
+                "Content-Type": "application/json",
+            },
+        )
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            content = answer.read()
+        return json.loads(content) if content else None
+
+
+@contextmanager
+def jupyter_server(
+    endpoint: Endpoint, image: str, folder: Path, arguments: Sequence[str] = ()
+) -> Iterator[Server]:
+    """Run a Jupyter server on a free port, with settings and data of its own.
+
+    Parameters
+    ----------
+    endpoint
+        The engine that its jobs run on.
+    image
+        The image of a job that names none.
+    folder
+        Where its configuration, data, runtime files and log go.
+    """
+    places = {
+        f"JUPYTER_{name.upper()}_DIR": str(folder / name) for name in ("config", "data", "runtime")
+    }
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "JPY_", "NDS_"))}
+    log = folder / "server.log"
+    command = [
+        *(sys.executable, "-m", "jupyter_server", "--no-browser"),
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={_free_port()}",
+        f"--ServerApp.root_dir={folder}",
+        f"--NdsApp.default_image={image}",
+        *(["--allow-root"] if os.geteuid() == 0 else []),
+        *arguments,
+    ]
+    with log.open("wb") as output:
+        # A group of its own, so that it and its kernels can be ended together.
+        child = subprocess.Popen(
+            command,
+            env={**env, **places, **endpoint.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield _wait_until_healthy(child, folder / "runtime", log)
+    finally:
+        _end(child)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait_until_healthy(child: subprocess.Popen[bytes], runtime: Path, log: Path) -> Server:
+    described = runtime / f"jpserver-{child.pid}.json"
+    deadline = time.monotonic() + START_SECONDS
+    seen = "the server has not written its runtime file"
+    while time.monotonic() < deadline and child.poll() is None:
+        with suppress(OSError, ValueError):
+            facts = json.loads(described.read_text())
+            server = Server(facts["url"], facts["token"], runtime, log)
+            try:
+                server.ask("GET", "nds/health", timeout=5)
+            except urllib.error.HTTPError as exc:
+                seen = f"/nds/health answered {exc.code}: {exc.read().decode(errors='replace')}"
+            else:
+                return server
+        time.sleep(0.1)
+    if child.poll() is not None:
+        seen = f"the server ended with exit code {child.returncode}"
+    raise SetupError(f"Jupyter did not start: {seen}. The end of its log:\n{tail(log)}")
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=STOP_SECONDS)
+            break
+    # Kernels have sessions of their own; the server ends them unless it had to be killed.
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+@contextmanager
+def kernel(server: Server) -> Iterator[Path]:
+    """Start a kernel through the server, as JupyterLab does; gives its connection file."""
+    started = server.ask("POST", "api/kernels", {"name": "python3"})
+    try:
+        yield server.runtime_folder / f"kernel-{started['id']}.json"
+    finally:
+        with suppress(OSError):
+            server.ask("DELETE", f"api/kernels/{started['id']}")
+
+
+class ServerNotebook(NotebookClient):  # type: ignore[misc, unused-ignore]
+    """Executes a notebook in a kernel that a Jupyter server started."""
+
+    def __init__(self, nb: nbformat.NotebookNode, connection_file: Path, **options: Any) -> None:
+        super().__init__(nb, timeout=CELL_SECONDS, **options)
+        self._connection_file = connection_file
+        self.show: Show = lambda _text: None
+
+    @asynccontextmanager
+    async def async_setup_kernel(self, **_options: Any) -> AsyncGenerator[None, None]:
+        """Connect to the kernel; the server starts and ends it."""
+        client = AsyncKernelClient(connection_file=str(self._connection_file))
+        client.load_connection_file()
+        client.start_channels()
+        try:
+            await client.wait_for_ready(timeout=START_SECONDS)
+            client.allow_stdin = False
+            self.kc = client
+            yield
+        finally:
+            client.stop_channels()
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        """Show what a cell prints when it prints it."""
+        content = msg["content"]
+        match msg["msg_type"]:
+            case "stream":
+                self.show(content["text"])
+            case "execute_result" | "display_data":
+                self.show(content["data"].get("text/plain", "") + "\n")
+            case "error":
+                self.show("\n".join(content["traceback"]) + "\n")
+        return super().process_message(msg, cell, cell_index)
+
+
+def execute(
+    server: Server,
+    path: Path,
+    show: Show = lambda _text: None,
+    show_cell: Callable[[nbformat.NotebookNode], None] = lambda _cell: None,
+) -> nbformat.NotebookNode:
+    """Execute a notebook in a kernel of the server and return it with its outputs.
+
+    Raises
+    ------
+    nbclient.exceptions.CellExecutionError
+        A cell failed.
+    """
+    notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+
+    def on_cell_start(cell: nbformat.NotebookNode, cell_index: int) -> None:  # noqa: ARG001
+        show_cell(cell)
+
+    with kernel(server) as connection_file:
+        client = ServerNotebook(notebook, connection_file, on_cell_start=on_cell_start)
+        client.show = show
+        client.execute()
+    return notebook
+
+
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """Give a folder that only this account may read, removed at the end."""
+    parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
