@@ -99,6 +99,10 @@ class Lookup:
             raise JobNotFound(f"No job of yours has the id {job_id}.", state="UNKNOWN")
         return self._runner.latest(_only(found, job_id, lambda job: job.job_id))
 
+    def latest(self, job: Job) -> Job:
+        """Return the job with the progress that only memory has."""
+        return self._runner.latest(job)
+
     async def target(
         self, owner: str, *, job_id: str | None, cont_id: str | None, reading: bool = True
     ) -> Target:

@@ -22,7 +22,7 @@ from nds_jupyter.engines.base import (
     LogStream,
 )
 from nds_jupyter.errors import ContainerNotFound, Removed
-from nds_jupyter.jobs import Job, Phase, command_line
+from nds_jupyter.jobs import Job, Phase, command_line, interpreter_candidates
 from nds_jupyter.journal import Journal, JournalThread
 from nds_jupyter.logs import KeptLog, end_of_text, lines_of
 from nds_jupyter.lookup import Lookup, Target
@@ -290,7 +290,7 @@ def _view_from_record(summary: ContainerSummary, job: Job) -> ContainerView:
         id=summary.id,
         name=summary.name,
         image=summary.image,
-        command=command_line(job.spec, None),
+        command=command_line(job.spec, next(iter(interpreter_candidates(job.spec)), None)),
         state=summary.state.value,
         status=summary.status,
         exit_code=job.exit_code,

@@ -1,1 +1,57 @@
 """The REST routes: decode, one await, respond."""
+
+from __future__ import annotations
+
+import re
+
+from jupyter_server.utils import url_path_join
+
+from nds_jupyter import routes
+from nds_jupyter.handlers.base import NdsHandler
+from nds_jupyter.handlers.containers import (
+    DiffHandler,
+    InfoHandler,
+    ListContainerHandler,
+    ListImagesHandler,
+    MetricHandler,
+)
+from nds_jupyter.handlers.jobs import JobHandler, JobsHandler, RerunHandler, StopHandler
+from nds_jupyter.handlers.logs import StdoutHandler
+from nds_jupyter.handlers.results import ResultsHandler
+from nds_jupyter.handlers.server import HealthHandler, ListDataHandler, OpenapiHandler
+from nds_jupyter.handlers.uploads import UploadHandler
+
+ROUTES: tuple[tuple[str, type[NdsHandler]], ...] = (
+    (routes.UPLOAD, UploadHandler),
+    (routes.STDOUT, StdoutHandler),
+    (routes.LIST_DATA, ListDataHandler),
+    (routes.LIST_IMAGES, ListImagesHandler),
+    (routes.LIST_CONTAINER, ListContainerHandler),
+    (routes.STOP, StopHandler),
+    (routes.INFO, InfoHandler),
+    (routes.DIFF, DiffHandler),
+    (routes.METRIC, MetricHandler),
+    (routes.RESULTS, ResultsHandler),
+    (routes.JOBS, JobsHandler),
+    (routes.JOB, JobHandler),
+    (routes.RERUN, RerunHandler),
+    (routes.HEALTH, HealthHandler),
+    (routes.OPENAPI, OpenapiHandler),
+)
+
+
+def url_rules(base_url: str, prefix: str) -> list[tuple[str, type[NdsHandler]]]:
+    """Return Tornado's rules for all routes.
+
+    Parameters
+    ----------
+    base_url
+        The server's, already quoted.
+    prefix
+        Where the routes live under it; empty for the root.
+    """
+    rules = []
+    for template, handler in ROUTES:
+        path = re.escape(template).replace(r"\{job_id\}", r"(?P<job_id>[^/]+)")
+        rules.append((url_path_join(re.escape(base_url), re.escape(prefix), path), handler))
+    return rules

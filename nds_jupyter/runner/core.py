@@ -7,8 +7,6 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 
-import msgspec
-
 from nds_jupyter.engines.base import (
     LABEL_JOB,
     LABEL_SERVER,
@@ -32,6 +30,7 @@ from nds_jupyter.runner.board import Board
 from nds_jupyter.runner.places import Places
 from nds_jupyter.runner.retention import Retention
 from nds_jupyter.runner.sampler import Sampler
+from nds_jupyter.runner.settings import RunnerSettings
 from nds_jupyter.runner.stage import Stage
 from nds_jupyter.runner.walk import Surroundings, Walk
 
@@ -40,31 +39,6 @@ BELIEVED_UP = 5.0
 
 ANSWER_BY = 3.0
 """Seconds that a POST waits for an engine that says nothing; after that the job simply queues."""
-
-
-class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How many jobs run at once, and how long their containers are kept.
-
-    Parameters
-    ----------
-    max_running
-        Jobs at once; 0 for one per CPU of the engine.
-    keep_days, keep_jobs
-        Containers of finished jobs are removed after so many days, or beyond so many jobs.
-    keep_log_bytes
-        Bytes of the end of a log that outlive its container.
-    sweep_every
-        Seconds between two looks for containers to remove.
-    grace
-        Seconds between asking a script to end and killing it, where a stop does not say.
-    """
-
-    max_running: int = 0
-    keep_days: float = 30.0
-    keep_jobs: int = 1000
-    keep_log_bytes: int = 2**20
-    sweep_every: float = 600.0
-    grace: float = 10.0
 
 
 class JobRunner:

@@ -1,0 +1,99 @@
+"""What changes something: submit, stop, delete, rerun, for one owner at a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, Container, ContainerStatus, Engine
+from nds_jupyter.errors import ContainerNotFound, DeadlineExceeded, InvalidRequest, JobNotFound
+from nds_jupyter.jobs import Job
+from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.lookup import Lookup
+from nds_jupyter.policy import JobRequest, Policy, admit
+from nds_jupyter.runner import JobRunner
+from nds_jupyter.views import StopView
+
+STOP_SLACK = 30.0
+"""Seconds that a stop may take beyond its grace before the answer is 504."""
+
+LONGEST_KEY = 255
+"""Characters of an idempotency key."""
+
+
+class Actions:
+    """Carries out the routes that change something."""
+
+    def __init__(
+        self,
+        runner: JobRunner,
+        journal: JournalThread,
+        engine: Engine,
+        lookup: Lookup,
+        policy: Policy,
+    ) -> None:
+        self._runner = runner
+        self._journal = journal
+        self._engine = engine
+        self._lookup = lookup
+        self._policy = policy
+
+    async def submit(self, owner: str, request: JobRequest, key: str | None) -> tuple[Job, bool]:
+        """Judge and accept a job; see `JobRunner.submit`."""
+        if key is not None and not 0 < len(key) <= LONGEST_KEY:
+            raise InvalidRequest(f"Idempotency-Key: use 1 to {LONGEST_KEY} characters.")
+        spec, script = admit(request, self._policy)
+        return await self._runner.submit(owner, spec, script, key)
+
+    async def rerun(self, owner: str, job_id: str) -> Job:
+        """Accept the same job again."""
+        return await self._runner.rerun(await self._lookup.job(owner, job_id))
+
+    async def delete(self, owner: str, job_id: str) -> None:
+        """Stop and forget a job; fine if its owner deleted it before."""
+        try:
+            job = await self._lookup.job(owner, job_id)
+        except JobNotFound:
+            if await self._journal.do(Journal.was_deleted, owner, job_id):
+                return
+            raise
+        await self._runner.delete(job)
+
+    async def stop(
+        self, owner: str, *, job_id: str | None, cont_id: str | None, grace: float
+    ) -> StopView:
+        """Stop a job or container and say what became of it.
+
+        Raises
+        ------
+        DeadlineExceeded
+            If it has not ended in time; the stop is recorded and will be carried out.
+        """
+        target = await self._lookup.target(owner, job_id=job_id, cont_id=cont_id, reading=False)
+        if target.job is None:
+            return await self._stop_container(owner, target.container_id or "", grace)
+        job = target.job
+        if job.is_finished:
+            return StopView(state="success", msg=f"Job {job.job_id} had ended as {job.state}.")
+        try:
+            async with asyncio.timeout(grace + STOP_SLACK):
+                job = await self._runner.stop(job, grace)
+        except TimeoutError as exc:
+            raise DeadlineExceeded(
+                f"Job {job.job_id} has not ended yet. The stop is recorded and will be carried "
+                "out as soon as the engine answers."
+            ) from exc
+        return StopView(state="success", msg=f"Job {job.job_id} ended as {job.state}.")
+
+    async def _stop_container(self, owner: str, container_id: str, grace: float) -> StopView:
+        """Stop a container of a job that another server of this owner runs."""
+        container = await self._engine.inspect(container_id)
+        if not _is_job_of(container, owner):
+            raise ContainerNotFound(f"No container of yours has the id or name {container_id}.")
+        if container.state in {ContainerStatus.EXITED, ContainerStatus.DEAD}:
+            return StopView(state="success", msg=f"The container {container.name} had ended.")
+        await self._engine.stop(container.id, grace)
+        return StopView(state="success", msg=f"The container {container.name} was stopped.")
+
+
+def _is_job_of(container: Container, owner: str) -> bool:
+    return LABEL_JOB in container.labels and container.labels.get(LABEL_OWNER) == owner

@@ -1,0 +1,123 @@
+"""The server extension: the one place where the parts are put together."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_server.extension.application import ExtensionApp
+
+from nds_jupyter import __version__, routes
+from nds_jupyter.configuration import Configuration
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
+    from nds_jupyter.engines.base import Engine
+    from nds_jupyter.journal import JournalThread
+    from nds_jupyter.runner import JobRunner
+
+URL_VARIABLE = "NDS_URL"
+PREFIX_VARIABLE = "NDS_ROUTE_PREFIX"
+
+
+class NdsApp(Configuration, ExtensionApp):
+    """Runs notebook cells as container jobs."""
+
+    name = "nds_jupyter"
+    app_name = "NDS jobs"
+    version = __version__
+    description = __doc__
+    load_other_extensions = True
+
+    _engine: Engine
+    _journal: JournalThread
+    _runner: JobRunner
+
+    @property
+    def _server(self) -> ServerApp:
+        if self.serverapp is None:
+            raise RuntimeError("NdsApp is not linked to a Jupyter server.")
+        return self.serverapp
+
+    def make_engine(self) -> Engine:
+        """Return the engine that the configuration names; nothing talks to it yet."""
+        from nds_jupyter.engines.docker import DockerEngine
+
+        return DockerEngine(
+            self.engine_url or None,
+            threads=self.engine_threads,
+            max_streams=self.max_streams,
+            deadline=self.engine_deadline,
+        )
+
+    def initialize_settings(self) -> None:
+        """Open the journal and put the parts together."""
+        from nds_jupyter.actions import Actions
+        from nds_jupyter.handlers.base import SETTINGS_KEY, Services
+        from nds_jupyter.health import Health
+        from nds_jupyter.journal import Journal, JournalThread
+        from nds_jupyter.lookup import Lookup
+        from nds_jupyter.reports import Reports
+        from nds_jupyter.runner import JobRunner
+
+        policy = self.policy()
+        engine = self._engine = self.make_engine()
+        journal = self._journal = JournalThread(Journal.open(Path(self.journal_dir)))
+        runner = self._runner = JobRunner(journal, engine, self.runner_settings(), self.log)
+        every = self.all_containers
+        lookup = Lookup(runner, journal, engine, all_containers=every)
+        self.settings[SETTINGS_KEY] = Services(
+            actions=Actions(runner, journal, engine, lookup, policy),
+            engine=engine,
+            health=Health(engine, journal),
+            journal=journal,
+            lookup=lookup,
+            reports=Reports(runner, journal, engine, lookup, policy, all_containers=every),
+            owner_of=self.owner_of,
+            openapi=self.openapi,
+        )
+
+    def initialize_handlers(self) -> None:
+        """Add the routes."""
+        from nds_jupyter.handlers import url_rules
+
+        self.handlers.extend(url_rules(self._server.base_url, self.route_prefix))
+
+    def openapi(self) -> dict[str, object]:
+        """Return the description of all routes."""
+        from nds_jupyter.openapi import document
+
+        return document(self.route_prefix)
+
+    def owner_of(self, user: Any) -> str:
+        """Return whose jobs a request's user sees.
+
+        A server with only a token or password makes up an anonymous user per request; there, and
+        in a single-user server of JupyterHub, every job belongs to `owner`.
+        """
+        from jupyter_server.auth import identity
+
+        anonymous = (
+            identity.IdentityProvider,
+            identity.PasswordIdentityProvider,
+            identity.LegacyIdentityProvider,
+        )
+        makes_up_users = type(self._server.identity_provider) in anonymous
+        if makes_up_users or os.environ.get("JUPYTERHUB_USER"):
+            return str(self.owner)
+        return str(user.username)
+
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        """Resume jobs, and tell kernels where the server is: only now is its port known."""
+        os.environ[URL_VARIABLE] = serverapp.local_url
+        if self.route_prefix != routes.PREFIX:
+            os.environ[PREFIX_VARIABLE] = self.route_prefix
+        await self._runner.start()
+
+    async def stop_extension(self) -> None:
+        """Leave the jobs running, and free what this process holds."""
+        await self._runner.close()
+        await self._engine.close()
+        self._journal.close()

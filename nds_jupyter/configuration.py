@@ -1,0 +1,159 @@
+"""What an administrator can configure, and the values that the parts get from it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_data_dir
+from traitlets import (
+    Bool,
+    Enum,
+    Float,
+    HasTraits,
+    Integer,
+    List,
+    TraitError,
+    Unicode,
+    default,
+    validate,
+)
+
+from nds_jupyter import routes
+from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.jobs import Limits, Network
+from nds_jupyter.policy import Policy, image_reference, parse_size
+from nds_jupyter.runner.settings import RunnerSettings
+
+UNBOUNDED = 2**62
+"""Bytes of memory where the administrator sets no bound."""
+
+
+class Configuration(HasTraits):  # type: ignore[misc]
+    """The traits of `NdsApp`: `c.NdsApp.… = …` in `jupyter_server_config.py`."""
+
+    engine_url = Unicode(
+        "",
+        help="URL of the Docker Engine: unix://, tcp:// or ssh://. Empty: DOCKER_HOST, else the "
+        "current Docker context, else the default socket.",
+    ).tag(config=True)
+    engine_threads = Integer(
+        8, min=1, help="Calls to the engine at one time; more wait. Raise it for many users."
+    ).tag(config=True)
+    max_streams = Integer(
+        64,
+        min=1,
+        help="Logs and archives read from the engine at one time; more get 503. Each takes a "
+        "thread.",
+    ).tag(config=True)
+    engine_deadline = Float(
+        30.0, min=0.1, help="Seconds for one call to the engine. Raise it for a slow ssh:// engine."
+    ).tag(config=True)
+    route_prefix = Unicode(
+        routes.PREFIX,
+        help="Where the routes live under the server's base URL; empty serves them at its root.",
+    ).tag(config=True)
+    owner = Unicode(
+        help="Whose jobs these are where the server does not know its users (token or password "
+        "only). Default: JUPYTERHUB_USER, else the account the server runs as.",
+    ).tag(config=True)
+    all_containers = Bool(
+        False, help="Show every container of the engine in the reading routes, to every user."
+    ).tag(config=True)
+    journal_dir = Unicode(
+        help="Folder of the journal of jobs. Default: nds in the Jupyter data folder."
+    ).tag(config=True)
+    default_image = Unicode(
+        "python:3.11-slim", help="Image of a job that names none. Empty: a job must name one."
+    ).tag(config=True)
+    allowed_images = List(
+        Unicode(),
+        ["*"],
+        help="Shell patterns over full references (name:tag); a job's image must match one. The "
+        "ones without * ? [ are listed also before they are pulled.",
+    ).tag(config=True)
+    default_cpus = Float(1.0, min=0.01, help="CPUs of a job that asks for none.").tag(config=True)
+    max_cpus = Float(
+        float("inf"), help="The most CPUs a job may ask for. Default: no bound but the engine's."
+    ).tag(config=True)
+    default_memory = Unicode("2g", help="Memory of a job that asks for none: 512m, 2g.").tag(
+        config=True
+    )
+    max_memory = Unicode("", help="The most memory a job may ask for; empty for no bound.").tag(
+        config=True
+    )
+    pids_limit = Integer(
+        512, min=2, help="Processes and threads of one job, so that none can exhaust the kernel."
+    ).tag(config=True)
+    default_network = Enum(
+        ["bridge", "none"], "bridge", help="Network of a job that asks for none."
+    ).tag(config=True)
+    networks = List(
+        Enum(["bridge", "none"]),
+        ["bridge", "none"],
+        help="Networks that a job may ask for. ['none'] keeps jobs off the network.",
+    ).tag(config=True)
+    max_timeout = Float(
+        None, allow_none=True, help="The longest time limit, in seconds; every job then has one."
+    ).tag(config=True)
+    max_script_bytes = Integer(2**20, min=1, help="Bytes of a script at most.").tag(config=True)
+    max_running = Integer(
+        0, min=0, help="Jobs that run at once; more queue. 0: one per CPU of the engine."
+    ).tag(config=True)
+    keep_days = Float(
+        30.0, min=0, help="Days for which the container of a finished job is kept."
+    ).tag(config=True)
+    keep_jobs = Integer(
+        1000, min=0, help="Finished jobs whose containers are kept at most, newest first."
+    ).tag(config=True)
+    keep_log_bytes = Integer(
+        2**20, min=0, help="Bytes of the end of a log that outlive its container."
+    ).tag(config=True)
+    stop_grace = Float(
+        10.0, min=0, help="Seconds between asking a script to end and killing it."
+    ).tag(config=True)
+
+    @default("owner")
+    def _default_owner(self) -> str:
+        return os.environ.get("JUPYTERHUB_USER") or getpass.getuser()
+
+    @default("journal_dir")
+    def _default_journal_dir(self) -> str:
+        return str(Path(jupyter_data_dir(), "nds"))
+
+    @validate("default_memory", "max_memory")
+    def _valid_size(self, proposal: Any) -> str:
+        text = str(proposal.value)
+        try:
+            if text:
+                parse_size(text, proposal.trait.name)
+        except InvalidRequest as exc:
+            raise TraitError(exc.message) from exc
+        return text
+
+    def policy(self) -> Policy:
+        """Return what a job may ask for."""
+        memory = parse_size(self.default_memory)
+        most = parse_size(self.max_memory) if self.max_memory else UNBOUNDED
+        return Policy(
+            default_image=image_reference(self.default_image) if self.default_image else "",
+            allowed_images=tuple(self.allowed_images),
+            default_limits=Limits(cpus=self.default_cpus, memory=memory, pids=self.pids_limit),
+            max_limits=Limits(cpus=self.max_cpus, memory=most, pids=self.pids_limit),
+            default_network=Network(self.default_network),
+            networks=tuple(map(Network, self.networks)),
+            max_timeout=self.max_timeout,
+            max_script_bytes=self.max_script_bytes,
+        )
+
+    def runner_settings(self) -> RunnerSettings:
+        """Return how jobs are run and kept."""
+        return RunnerSettings(
+            max_running=self.max_running,
+            keep_days=self.keep_days,
+            keep_jobs=self.keep_jobs,
+            keep_log_bytes=self.keep_log_bytes,
+            grace=self.stop_grace,
+        )

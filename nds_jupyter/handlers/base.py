@@ -1,0 +1,206 @@
+"""What every handler shares: decode, the owner, answers, streams, and errors to statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, Literal, Protocol, TypeVar, cast
+from urllib.parse import urlencode
+
+import msgspec
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+from tornado.iostream import StreamClosedError
+
+from nds_jupyter.actions import Actions
+from nds_jupyter.engines.base import Engine
+from nds_jupyter.errors import NdsError
+from nds_jupyter.handlers.decode import convert, json_object, single_values
+from nds_jupyter.handlers.problems import problem, status_of
+from nds_jupyter.health import Health
+from nds_jupyter.journal import JournalThread
+from nds_jupyter.lookup import Lookup, Target
+from nds_jupyter.reports import Reports
+
+T = TypeVar("T")
+Method = TypeVar("Method", bound=Callable[..., Any])
+RESOURCE = "nds"
+SETTINGS_KEY = "nds_services"
+
+
+def allowed(action: Literal["read", "write"]) -> Callable[[Method], Method]:
+    """Let a method be called by who is authenticated, and authorized for the action on `nds`.
+
+    The action is spelt out, since Jupyter would take every GET for a `read`.
+    """
+
+    def decorate(method: Method) -> Method:
+        return cast("Method", web.authenticated(authorized(action, resource=RESOURCE)(method)))
+
+    return decorate
+
+
+class _NamesTarget(Protocol):
+    @property
+    def job_id(self) -> str | None: ...
+
+    @property
+    def cont_id(self) -> str | None: ...
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """What the handlers call; made by the application.
+
+    Parameters
+    ----------
+    owner_of
+        Whose jobs a request's user sees.
+    """
+
+    actions: Actions
+    engine: Engine
+    health: Health
+    journal: JournalThread
+    lookup: Lookup
+    reports: Reports
+    owner_of: Callable[[Any], str]
+    openapi: Callable[[], dict[str, object]]
+
+
+class NdsHandler(APIHandler):
+    """Base of every route."""
+
+    auth_resource = RESOURCE
+
+    @property
+    def services(self) -> Services:
+        """What this application is made of."""
+        services: Services = self.settings[SETTINGS_KEY]
+        return services
+
+    @property
+    def owner(self) -> str:
+        """Whose jobs this request is about."""
+        return self.services.owner_of(self.current_user)
+
+    def query(self, wanted: type[T]) -> T:
+        """Decode the query string."""
+        return convert(single_values(self.request.query_arguments), wanted)
+
+    def arguments(self, wanted: type[T]) -> T:
+        """Decode the query string together with the body, a form or JSON."""
+        given = single_values(self.request.arguments)
+        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind == "application/json" and self.request.body:
+            return convert({**given, **json_object(self.request.body)}, wanted)
+        return convert(given, wanted)
+
+    async def target(self, query: _NamesTarget) -> Target:
+        """Return the job or container that a reading route is about."""
+        return await self.services.lookup.target(
+            self.owner, job_id=query.job_id, cont_id=query.cont_id
+        )
+
+    def answer(self, value: object, status: int = 200) -> None:
+        """Send JSON."""
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(msgspec.json.encode(value))
+
+    def answer_page(self, rows: Sequence[object], limit: int, cursor: int) -> None:
+        """Send one page of a whole list, with a link to the next."""
+        if len(rows) > cursor + limit:
+            self.link_next(cursor + limit)
+        self.answer(rows[cursor : cursor + limit])
+
+    def link_next(self, cursor: int) -> None:
+        """Say where the next page is, relative to this one (RFC 8288)."""
+        fields = {
+            name: values[-1]
+            for name, values in self.request.query_arguments.items()
+            if name not in {"cursor", "token"}
+        }
+        query = urlencode({**fields, "cursor": str(cursor)})
+        self.set_header("Link", f'<?{query}>; rel="next"')
+
+    def refuse_cross_site_get(self) -> None:
+        """Hold a GET that changes something to Jupyter's XSRF and origin check."""
+        self.check_xsrf_cookie()
+
+    async def stream(self, chunks: AsyncGenerator[bytes, None], *, early: bool = False) -> None:
+        """Send chunks as they come, no faster than they are read.
+
+        Parameters
+        ----------
+        early
+            Send the headers before the first chunk is there, which may be long in coming; an error
+            after that can only cut the connection.
+        """
+        self._sending = asyncio.current_task()
+        try:
+            async with contextlib.aclosing(chunks):
+                if early:
+                    await self.flush()
+                async for chunk in chunks:
+                    self.write(chunk)
+                    await self.flush()
+                self._sending = None
+                await self.finish()
+        except StreamClosedError:
+            self.log.debug("%s: the reader went away.", self.request.path)
+        except asyncio.CancelledError:
+            if not self._reader_gone:
+                raise
+
+    _sending: asyncio.Task[Any] | None = None
+    _reader_gone = False
+
+    def on_connection_close(self) -> None:
+        """End a stream that nobody reads any more."""
+        super().on_connection_close()
+        self._reader_gone = True
+        if self._sending is not None:
+            self._sending.cancel()
+
+    def set_default_headers(self) -> None:
+        """Keep JSON as the default, also where Jupyter looks for another type."""
+        self.set_header("Content-Type", "application/json")
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Give our own errors the status of their class."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        super().send_error(
+            status_of(error) if isinstance(error, NdsError) else status_code, **kwargs
+        )
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Send `application/problem+json`."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        message = ""
+        if isinstance(error, web.HTTPError) and status_code != 500:
+            message = error.log_message or ""
+            with contextlib.suppress(TypeError, ValueError):
+                message = message % error.args
+        body = self.problem_body(status_code, problem(status_code, error, message))
+        self.set_header("Content-Type", "application/problem+json")
+        if isinstance(error, NdsError) and "retry_after" in error.details:
+            self.set_header("Retry-After", str(error.details["retry_after"]))
+        self.finish(msgspec.json.encode(body))
+
+    def problem_body(self, status: int, body: dict[str, object]) -> dict[str, object]:
+        """Return the body of an error; a route may add to it."""
+        del status
+        return body
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log our own errors as a sentence: only a defect deserves a traceback."""
+        if not isinstance(value, NdsError):
+            if not isinstance(value, asyncio.CancelledError):
+                super().log_exception(typ, value, tb)
+            return
+        status = status_of(value)
+        tell = self.log.warning if status >= 500 else self.log.debug
+        tell("%s %s: %s", self.request.method, self.request.path, value)

@@ -1,0 +1,81 @@
+"""`/jobs`, and what is done to a job."""
+
+from __future__ import annotations
+
+
+from nds_jupyter.handlers.base import NdsHandler, allowed
+from nds_jupyter.journal import JobFilter, Journal
+from nds_jupyter.queries import JobsQuery, NoQuery, StopQuery
+from nds_jupyter.views import job_view
+
+
+class JobsHandler(NdsHandler):
+    """The owner's jobs."""
+
+    @allowed("read")
+    async def get(self) -> None:
+        """Give a page of jobs, newest first."""
+        query = self.query(JobsQuery)
+        wanted = JobFilter(
+            state=query.state,
+            name=query.name,
+            image=query.image,
+            since=query.since,
+            before=query.cursor,
+            limit=query.limit,
+        )
+        page = await self.services.journal.do(Journal.page, self.owner, wanted)
+        if page.next is not None:
+            self.link_next(page.next)
+        self.answer([job_view(self.services.lookup.latest(job)) for job in page.jobs])
+
+
+class JobHandler(NdsHandler):
+    """One job."""
+
+    @allowed("write")
+    async def delete(self, job_id: str) -> None:
+        """Stop it if it runs, remove its container and its record."""
+        self.query(NoQuery)
+        await self.services.actions.delete(self.owner, job_id)
+        self.set_status(204)
+        self.clear_header("Content-Type")
+        self.finish()
+
+
+class RerunHandler(NdsHandler):
+    """The same job again."""
+
+    @allowed("write")
+    async def post(self, job_id: str) -> None:
+        """Accept it as a new job."""
+        self.query(NoQuery)
+        self.answer(job_view(await self.services.actions.rerun(self.owner, job_id)), 201)
+
+
+class StopHandler(NdsHandler):
+    """Stop a job or container; `write` for both verbs, since both change something."""
+
+    @allowed("write")
+    async def get(self) -> None:
+        """Stop it; with a cookie alone Jupyter's XSRF check must pass."""
+        self.refuse_cross_site_get()
+        await self._stop()
+
+    @allowed("write")
+    async def post(self) -> None:
+        """Stop it."""
+        await self._stop()
+
+    async def _stop(self) -> None:
+        query = self.arguments(StopQuery)
+        self.answer(
+            await self.services.actions.stop(
+                self.owner, job_id=query.job_id, cont_id=query.cont_id, grace=query.timeout
+            )
+        )
+
+    def problem_body(self, status: int, body: dict[str, object]) -> dict[str, object]:
+        """Say in the words of this route what became of it."""
+        state = "UNKNOWN" if status == 404 else "failed"
+        return {**body, "state": state, "error": body["message"]}

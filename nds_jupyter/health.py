@@ -1,0 +1,58 @@
+"""Whether the parts work: asked anew each time, with a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+
+from nds_jupyter import __version__
+from nds_jupyter.engines.base import Engine
+from nds_jupyter.errors import NdsError
+from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.views import HealthView, PartHealth
+
+DEADLINE = 5.0
+"""Seconds for each part."""
+
+
+class Health:
+    """Checks the engine and the journal."""
+
+    def __init__(self, engine: Engine, journal: JournalThread) -> None:
+        self._engine = engine
+        self._journal = journal
+
+    async def check(self) -> HealthView:
+        """Return what each part says of itself."""
+        engine, journal = await asyncio.gather(
+            _timed(self._engine_version), _timed(self._journal_version)
+        )
+        return HealthView(version=__version__, engine=engine, journal=journal)
+
+    async def _engine_version(self) -> str:
+        info = await self._engine.info()
+        return f"{info.version} (API {info.api_version})"
+
+    async def _journal_version(self) -> str:
+        await self._journal.do(Journal.unfinished)
+        return sqlite3.sqlite_version
+
+
+async def _timed(ask: Callable[[], Awaitable[str]]) -> PartHealth:
+    began = time.monotonic()
+    version, message = "", ""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            version = await ask()
+    except TimeoutError:
+        message = f"It has not answered in {DEADLINE:g} s."
+    except NdsError as exc:
+        message = exc.message
+    return PartHealth(
+        reachable=not message,
+        version=version,
+        latency=round(time.monotonic() - began, 4),
+        message=message,
+    )

@@ -1,0 +1,254 @@
+"""The OpenAPI document, made from the routes and the types that handlers decode and encode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from nds_jupyter import __version__, queries, routes, views
+from nds_jupyter.policy import JobRequest
+
+REF = "#/components/schemas/{name}"
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One verb of one route.
+
+    Parameters
+    ----------
+    answer
+        Type of the JSON body; None where it is not JSON.
+    media
+        Other media types of the answer.
+    errors
+        Statuses beyond 400, 401, 403 and 404.
+    """
+
+    verb: str
+    path: str
+    summary: str
+    query: type = queries.NoQuery
+    body: type | None = None
+    status: int = 200
+    answer: Any = None
+    media: tuple[str, ...] = ()
+    errors: tuple[int, ...] = ()
+
+
+_ENGINE = (502, 504)
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        verb="post",
+        path=routes.UPLOAD,
+        summary="Create a docker job",
+        body=JobRequest,
+        status=201,
+        answer=views.JobView,
+        errors=(413, 422, 501, 502, 503),
+    ),
+    Operation(
+        verb="get",
+        path=routes.UPLOAD,
+        summary="Status of a docker job",
+        query=queries.JobQuery,
+        answer=views.JobView,
+        errors=(409,),
+    ),
+    Operation(
+        verb="get",
+        path=routes.STDOUT,
+        summary="Log of a job or container",
+        query=queries.StdoutQuery,
+        answer=views.LogText,
+        media=("text/plain", "application/x-ndjson"),
+        errors=(409, 410, 503, *_ENGINE),
+    ),
+    Operation(
+        verb="get",
+        path=routes.LIST_DATA,
+        summary="Data stored in the data root",
+        query=queries.ListDataQuery,
+        errors=(501,),
+    ),
+    Operation(
+        verb="get",
+        path=routes.LIST_IMAGES,
+        summary="Images that a job may use",
+        answer=list[views.ImageView],
+        errors=_ENGINE,
+    ),
+    Operation(
+        verb="get",
+        path=routes.LIST_CONTAINER,
+        summary="Containers",
+        query=queries.ContainersQuery,
+        answer=list[views.ContainerRow],
+        errors=_ENGINE,
+    ),
+    *(
+        Operation(
+            verb=verb,
+            path=routes.STOP,
+            summary="Stop a job or container",
+            query=queries.StopQuery,
+            answer=views.StopView,
+            errors=(409, *_ENGINE),
+        )
+        for verb in ("get", "post")
+    ),
+    Operation(
+        verb="get",
+        path=routes.INFO,
+        summary="Information about one container, or all by last use",
+        query=queries.InfoQuery,
+        answer=views.ContainerView | list[views.ContainerView],
+        errors=(409, *_ENGINE),
+    ),
+    Operation(
+        verb="get",
+        path=routes.DIFF,
+        summary="What a container changed on its filesystem",
+        query=queries.DiffQuery,
+        answer=list[views.ChangeView],
+        errors=(409, 410, *_ENGINE),
+    ),
+    Operation(
+        verb="get",
+        path=routes.METRIC,
+        summary="What a container uses and used",
+        query=queries.TargetQuery,
+        answer=views.MetricView,
+        errors=(409, *_ENGINE),
+    ),
+    Operation(
+        verb="get",
+        path=routes.RESULTS,
+        summary="What a job left, as an archive or one file",
+        query=queries.ResultsQuery,
+        media=(
+            "application/x-tar",
+            "application/gzip",
+            "application/zip",
+            "application/octet-stream",
+        ),
+        errors=(409, 410, 416, 503, *_ENGINE),
+    ),
+    Operation(
+        verb="get",
+        path=routes.JOBS,
+        summary="Jobs, newest first",
+        query=queries.JobsQuery,
+        answer=list[views.JobView],
+    ),
+    Operation(
+        verb="delete",
+        path=routes.JOB,
+        summary="Stop if running, remove container and record",
+        status=204,
+        errors=(409, *_ENGINE),
+    ),
+    Operation(
+        verb="post",
+        path=routes.RERUN,
+        summary="The same job again, as a new one",
+        status=201,
+        answer=views.JobView,
+        errors=(409, 502, 503),
+    ),
+    Operation(
+        verb="get",
+        path=routes.HEALTH,
+        summary="Whether engine and journal work",
+        answer=views.HealthView,
+        errors=(503,),
+    ),
+    Operation(verb="get", path=routes.OPENAPI, summary="This document", answer=dict[str, Any]),
+)
+
+
+def document(prefix: str = routes.PREFIX) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of every route.
+
+    Parameters
+    ----------
+    prefix
+        Where the routes live under the server's base URL.
+    """
+    types = [views.Problem, JobRequest]
+    types += [operation.answer for operation in OPERATIONS if operation.answer is not None]
+    schemas, components = msgspec.json.schema_components(types, ref_template=REF)
+    by_type = dict(zip(map(repr, types), schemas, strict=True))
+    head = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        verbs = paths.setdefault(head + operation.path, {})
+        verbs[operation.verb] = _operation(operation, by_type)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "nds_jupyter", "version": __version__},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "Authorization"}
+            },
+        },
+        "security": [{"token": []}],
+    }
+
+
+def _operation(operation: Operation, by_type: dict[str, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {media: {} for media in operation.media}
+    if operation.answer is not None:
+        content["application/json"] = {"schema": by_type[repr(operation.answer)]}
+    problem = {"application/problem+json": {"schema": by_type[repr(views.Problem)]}}
+    answers: dict[str, Any] = {
+        str(status): {"description": "See message.", "content": problem}
+        for status in sorted({400, 401, 403, 404, *operation.errors})
+    }
+    answers[str(operation.status)] = {
+        "description": operation.summary,
+        **({"content": content} if content else {}),
+    }
+    result: dict[str, Any] = {
+        "summary": operation.summary,
+        "parameters": _parameters(operation),
+        "responses": answers,
+    }
+    if operation.path == routes.UPLOAD and operation.verb == "post":
+        answers["200"] = {"description": "The job of this Idempotency-Key", "content": content}
+        schema = {"schema": by_type[repr(JobRequest)]}
+        kinds = ("application/json", "multipart/form-data", "application/x-www-form-urlencoded")
+        result["requestBody"] = {"required": True, "content": dict.fromkeys(kinds, schema)}
+    return result
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in ("job_id",)
+        if f"{{{name}}}" in operation.path
+    ]
+    for field in msgspec.structs.fields(operation.query):
+        schema = msgspec.json.schema(field.type)
+        schema.pop("$defs", None)
+        if isinstance(field.type, type) and issubclass(field.type, str) and field.type is not str:
+            schema = {"enum": [each.value for each in field.type]}  # type: ignore[attr-defined]
+        parameters.append(
+            {
+                "name": field.encode_name,
+                "in": "query",
+                "required": field.required,
+                "schema": schema,
+            }
+        )
+    if operation.path == routes.UPLOAD and operation.verb == "post":
+        key: dict[str, Any] = {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "schema": {"type": "string"},
+        }
+        parameters.append(key)
+    return parameters

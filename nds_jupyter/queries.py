@@ -1,0 +1,116 @@
+"""The parameters of the REST routes as types; an unknown one is an error."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from nds_jupyter.archives import ResultFormat
+from nds_jupyter.engines.base import LogStream
+from nds_jupyter.jobs import JobState
+
+Limit = Annotated[int, Meta(ge=1, le=1000)]
+Cursor = Annotated[int, Meta(ge=0)]
+Instant = Annotated[datetime, Meta(tz=True)]
+
+
+class NoQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """No parameters."""
+
+
+class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /upload`."""
+
+    job_id: str
+
+
+class TargetQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A job or a container; exactly one of the two."""
+
+    cont_id: str | None = None
+    job_id: str | None = None
+
+
+class StdoutQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /stdout`; `limit` in bytes, `tail` in lines."""
+
+    cont_id: str | None = None
+    job_id: str | None = None
+    tail: Annotated[int, Meta(ge=0)] | None = None
+    since: Instant | None = None
+    timestamps: bool = False
+    stream: LogStream = LogStream.BOTH
+    follow: bool = False
+    limit: Annotated[int, Meta(ge=1, le=64 * 2**20)] = 2**20
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of a list."""
+
+    limit: Limit = 100
+    cursor: Cursor = 0
+
+
+class ContainersQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /list_container`."""
+
+    all: bool = True
+    limit: Limit = 100
+    cursor: Cursor = 0
+
+
+class StopQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET` and `POST /stop`; `timeout` in seconds before the container is killed."""
+
+    cont_id: str | None = None
+    job_id: str | None = None
+    timeout: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+
+
+class InfoQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /info`."""
+
+    cont_id: str | None = None
+    limit: Limit = 100
+    cursor: Cursor = 0
+
+
+class DiffQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /diff`."""
+
+    cont_id: str | None = None
+    job_id: str | None = None
+    limit: Limit = 100
+    cursor: Cursor = 0
+
+
+class ResultsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /results`."""
+
+    cont_id: str | None = None
+    job_id: str | None = None
+    path: str = "/results"
+    format: ResultFormat = ResultFormat.TAR
+
+
+class JobsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /jobs`; `name` and `image` match anywhere in the job's."""
+
+    state: JobState | None = None
+    name: str | None = None
+    image: str | None = None
+    since: Instant | None = None
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+class ListDataQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /list_data`."""
+
+    path: str | None = None
+    q: str | None = None
+    limit: Limit = 100
+    cursor: str | None = None

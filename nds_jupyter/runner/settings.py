@@ -1,0 +1,30 @@
+"""How the runner runs and keeps jobs."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs run at once, and how long their containers are kept.
+
+    Parameters
+    ----------
+    max_running
+        Jobs at once; 0 for one per CPU of the engine.
+    keep_days, keep_jobs
+        Containers of finished jobs are removed after so many days, or beyond so many jobs.
+    keep_log_bytes
+        Bytes of the end of a log that outlive its container.
+    sweep_every
+        Seconds between two looks for containers to remove.
+    grace
+        Seconds between asking a script to end and killing it, where a stop does not say.
+    """
+
+    max_running: int = 0
+    keep_days: float = 30.0
+    keep_jobs: int = 1000
+    keep_log_bytes: int = 2**20
+    sweep_every: float = 600.0
+    grace: float = 10.0
