@@ -31,7 +31,7 @@ UNBOUNDED = 2**62
 """Bytes of memory where the administrator sets no bound."""
 
 
-class Configuration(HasTraits):  # type: ignore[misc]
+class Configuration(HasTraits):
     """The traits of `NdsApp`: `c.NdsApp.… = …` in `jupyter_server_config.py`."""
 
     engine_url = Unicode(

@@ -20,6 +20,7 @@ from nds_jupyter.engines.base import (
     Image,
     LogRequest,
     LogStream,
+    Sample,
 )
 from nds_jupyter.errors import ContainerNotFound, Removed
 from nds_jupyter.jobs import Job, Phase, command_line, interpreter_candidates
@@ -155,7 +156,8 @@ class Reports:
 
     async def metric(self, target: Target) -> MetricView:
         """Tell what a container uses and used."""
-        now, history = None, ()
+        now: Sample | None = None
+        history: tuple[Sample, ...] = ()
         if target.job is not None:
             now, history = await self._runner.samples(target.job.job_id)
         info = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from nds_jupyter.handlers.base import NdsHandler, allowed
 from nds_jupyter.queries import ContainersQuery, DiffQuery, InfoQuery, NoQuery, TargetQuery
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from http.client import responses
 
 from nds_jupyter import errors
 from nds_jupyter.errors import NdsError
@@ -53,7 +54,7 @@ def problem(status: int, error: BaseException | None, message: str = "") -> dict
     message
         The sentence, where Jupyter or Tornado chose it.
     """
-    title = HTTPStatus(status).phrase if status in HTTPStatus else "Error"
+    title = responses.get(status, "Error")
     details: dict[str, object] = {}
     if isinstance(error, NdsError):
         message, reason, code, details = error.message, error.reason, error.code, error.details

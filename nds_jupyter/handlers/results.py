@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import AsyncGenerator
 from pathlib import PurePosixPath
 
-
 from nds_jupyter.archives import (
     ResultFormat,
     content_disposition,

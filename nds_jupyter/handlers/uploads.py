@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.handlers.base import NdsHandler, allowed
 from nds_jupyter.handlers.decode import form_request, json_request, single_values

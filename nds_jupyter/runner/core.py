@@ -15,7 +15,7 @@ from nds_jupyter.engines.base import (
     EngineInfo,
     Sample,
 )
-from nds_jupyter.errors import EngineUnavailable, NdsError
+from nds_jupyter.errors import NdsError
 from nds_jupyter.jobs import (
     Job,
     JobSpec,
@@ -247,7 +247,7 @@ class JobRunner:
     async def delete(self, job: Job) -> None:
         """Stop a job if it runs, then remove its container and its record."""
         ended = job if job.is_finished else await self.stop(job)
-        with contextlib.suppress(EngineUnavailable if ended.removed else ()):
+        if ended.container_id is not None and ended.removed is None:
             await self._engine.remove(container_name(ended.job_id))
         await self._journal.do(Journal.delete, ended)
         self._board.drop(ended.job_id)
