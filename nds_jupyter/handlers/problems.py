@@ -6,10 +6,12 @@ from http import HTTPStatus
 from http.client import responses
 
 from nds_jupyter import errors
+from nds_jupyter.archives import RangeNotSatisfiable
 from nds_jupyter.errors import NdsError
 
 STATUS: dict[type[NdsError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    RangeNotSatisfiable: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
