@@ -255,7 +255,7 @@ async def _zipped(tar: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Make a zip of folders and plain files; links and devices have no safe place in one."""
     reader = _Reader(tar)
     outlet = _Outlet()
-    with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as archive:
         while (info := await reader.member()) is not None:
             entry = _zip_entry(info)
             if entry is None:

@@ -72,7 +72,7 @@ class _Pump(threading.Thread):
                     break
                 self._tell(item)
             self._tell(_END)
-        except Exception as exc:  # Handed to who reads, whatever it is.
+        except Exception as exc:  # noqa: BLE001 - handed to who reads, whatever it is
             self._tell(exc)
         finally:
             if self._source is not None:

@@ -1,0 +1,406 @@
+"""One Docker Engine, by the Docker SDK for Python.
+
+Calls share a bounded pool of threads; streams have threads of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from nds_jupyter.engines import _translate as translate
+from nds_jupyter.engines._client import Clients, RawReader, missing_path, translated
+from nds_jupyter.engines._frames import FrameReader
+from nds_jupyter.engines._streams import Source, StreamPlaces, read_in_thread
+from nds_jupyter.engines.base import (
+    LABEL_JOB,
+    Change,
+    Container,
+    ContainerSpec,
+    ContainerSummary,
+    EngineEvent,
+    EngineInfo,
+    Image,
+    LogChunk,
+    LogRequest,
+    LogStream,
+    Sample,
+)
+from nds_jupyter.errors import (
+    ContainerNotFound,
+    EngineError,
+    ImageNotFound,
+    NdsError,
+    PathNotFound,
+)
+from nds_jupyter.jobs import Progress
+
+T = TypeVar("T")
+
+RECONNECT_FIRST, RECONNECT_MOST = 0.2, 5.0
+"""Seconds between attempts to reconnect the stream of events."""
+
+ACTIONS = ("start", "die", "oom", "destroy")
+
+
+class _Items(Source[T]):
+    """A source over a reader of bytes that makes something of them."""
+
+    def __init__(self, reader: RawReader, make: Callable[[Iterator[bytes]], Iterator[T]]) -> None:
+        self._reader = reader
+        self._make = make
+
+    def __iter__(self) -> Iterator[T]:
+        return self._make(iter(self._reader))
+
+    def __next__(self) -> T:
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        self._reader.abort()
+
+
+class DockerEngine:
+    """One Docker Engine; nothing talks to it before the first call.
+
+    Parameters
+    ----------
+    base_url
+        ``unix://``, ``tcp://`` or ``ssh://``; None for DOCKER_HOST, else the current Docker
+        context, else the default socket.
+    threads
+        Calls at one time.
+    max_streams
+        Logs and archives at one time, and as many samplers beside them.
+    deadline
+        Seconds for a call.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        threads: int = 8,
+        max_streams: int = 64,
+        deadline: float = 30.0,
+    ) -> None:
+        self._clients = Clients(base_url, deadline)
+        self._deadline = deadline
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="nds-engine")
+        self._streams = StreamPlaces(max_streams)
+        self._samplers = StreamPlaces(max_streams)
+        self._watchers = StreamPlaces(4)
+        self._name: str | None = None
+
+    async def _call(
+        self, what: str, call: Callable[[Any], T], missing: type[NdsError] = ContainerNotFound
+    ) -> T:
+        def work() -> T:
+            with translated(what, missing):
+                return call(self._clients.of_this_thread())
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    async def info(self) -> EngineInfo:
+        """Ask the engine who it is."""
+        data = await self._call("The engine", lambda client: client.info())
+        self._name = data["Name"]
+        version = await self._call("The engine", lambda client: client._version)
+        return EngineInfo(
+            name=data["Name"],
+            version=data["ServerVersion"],
+            api_version=version,
+            cpus=data["NCPU"],
+            memory=data["MemTotal"],
+        )
+
+    async def name(self) -> str:
+        """Return the node's name, asked for once."""
+        return self._name or (await self.info()).name
+
+    async def images(self) -> tuple[Image, ...]:
+        """List the images that have a name."""
+        rows = await self._call("The images", lambda client: client.images())
+        found = map(translate.image_row, rows)
+        return tuple(image for image in found if image.references)
+
+    async def image(self, reference: str) -> Image:
+        """Return one image."""
+        what = f"The image {reference}"
+        data = await self._call(what, lambda client: client.inspect_image(reference), ImageNotFound)
+        return translate.image(data)
+
+    def pull(self, reference: str) -> AsyncGenerator[Progress, None]:
+        """Fetch an image from its registry."""
+
+        def open_pull() -> _Items[Progress]:
+            with translated(f"The image {reference}", ImageNotFound):
+                client = self._clients.new(None)
+                url = client._url("/images/create")
+                headers = _registry_auth(client, reference)
+                response = client._post(
+                    url, params={"fromImage": reference}, headers=headers, stream=True, timeout=None
+                )
+                client._raise_for_status(response)
+                return _Items(RawReader(client, response), lambda data: _layers(data, reference))
+
+        return read_in_thread(open_pull, "pull", self._streams)
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """Create a container."""
+        data = await self._call(
+            f"The container {spec.name}",
+            lambda client: client.create_container_from_config(translate.creation(spec), spec.name),
+            ImageNotFound,
+        )
+        return str(data["Id"])
+
+    async def put_archive(self, container_id: str, path: str, archive: bytes) -> None:
+        """Unpack a tar archive at a folder of a container."""
+        what = f"{path} in container {container_id[:12]}"
+        await self._call(what, lambda client: client.put_archive(container_id, path, archive))
+
+    async def path_exists(self, container_id: str, path: str) -> bool:
+        """Tell whether a path exists in a container."""
+
+        def ask(client: Any) -> bool:
+            url = client._url("/containers/{0}/archive", container_id)
+            response = client._head(url, params={"path": path})
+            if response.status_code == 404:
+                return False
+            client._raise_for_status(response)
+            return True
+
+        return await self._call(f"{path} in container {container_id[:12]}", ask)
+
+    async def start(self, container_id: str) -> None:
+        """Start a created container."""
+        await self._call(_name(container_id), lambda client: client.start(container_id))
+
+    async def inspect(self, container: str) -> Container:
+        """Return one container."""
+        worker = await self.name()
+        data = await self._call(_name(container), lambda each: each.inspect_container(container))
+        return translate.container(data, worker)
+
+    async def containers(
+        self, labels: Mapping[str, str], *, include_ended: bool
+    ) -> tuple[ContainerSummary, ...]:
+        """List the containers that carry all these labels."""
+        worker = await self.name()
+        wanted = [f"{name}={value}" if value else name for name, value in labels.items()]
+        # One call: the SDK's own list would inspect every container.
+        rows = await self._call(
+            "The containers",
+            lambda client: client.containers(all=include_ended, filters={"label": wanted}),
+        )
+        return tuple(translate.summary(row, worker) for row in rows)
+
+    def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
+        """Read a log."""
+
+        def open_log() -> _Items[LogChunk]:
+            with translated(_name(container_id)):
+                client = self._clients.new(None)
+                url = client._url("/containers/{0}/logs", container_id)
+                response = client._get(url, params=_log_parameters(request), stream=True)
+                client._raise_for_status(response)
+                idle = _has_ended(self._clients.new(self._deadline), container_id)
+                reader = RawReader(client, response, idle if request.follow else None)
+                return _Items(reader, _log_chunks)
+
+        return read_in_thread(open_log, "log", self._streams)
+
+    def stats(self, container_id: str) -> AsyncGenerator[Sample, None]:
+        """Sample a running container about once a second."""
+
+        def open_stats() -> _Items[Sample]:
+            with translated(_name(container_id)):
+                client = self._clients.new(None)
+                url = client._url("/containers/{0}/stats", container_id)
+                response = client._get(url, params={"stream": True}, stream=True)
+                client._raise_for_status(response)
+                return _Items(RawReader(client, response), _samples)
+
+        return read_in_thread(open_stats, "stats", self._samplers)
+
+    async def diff(self, container_id: str) -> tuple[Change, ...]:
+        """List what differs from the image."""
+        rows = await self._call(_name(container_id), lambda client: client.diff(container_id))
+        found = map(translate.change, rows or ())
+        return tuple(sorted(found, key=lambda change: change.path))
+
+    def archive(self, container_id: str, path: str) -> AsyncGenerator[bytes, None]:
+        """Read a path as a tar stream."""
+
+        def open_archive() -> RawReader:
+            with translated(f"{path} in container {container_id[:12]}", PathNotFound):
+                client = self._clients.new(None)
+                url = client._url("/containers/{0}/archive", container_id)
+                response = client._get(url, params={"path": path}, stream=True)
+                if response.status_code == 404:
+                    raise missing_path(container_id, path)
+                client._raise_for_status(response)
+                return RawReader(client, response)
+
+        return read_in_thread(open_archive, "archive", self._streams)
+
+    async def stop(self, container_id: str, grace: float) -> None:
+        """Ask to end, and kill after `grace` seconds."""
+
+        def work() -> None:
+            with translated(_name(container_id)):
+                client = self._clients.new(grace + self._deadline)
+                with contextlib.closing(client):
+                    client.stop(container_id, timeout=round(grace))
+
+        # A thread of its own: it may take an hour, and must not hold up other calls.
+        await asyncio.to_thread(work)
+
+    async def remove(self, container_id: str) -> None:
+        """Remove a container, running or not."""
+        try:
+            await self._call(
+                _name(container_id),
+                lambda client: client.remove_container(container_id, force=True, v=True),
+            )
+        except ContainerNotFound:
+            return
+        except EngineError as exc:
+            if "already in progress" not in exc.message:
+                raise
+
+    async def events(self) -> AsyncGenerator[EngineEvent, None]:
+        """Watch containers of jobs for ever, reconnecting by itself."""
+        since: float | None = None
+        pause = RECONNECT_FIRST
+        while True:
+            try:
+                async for event in self._connected_events(since):
+                    since = event.at.timestamp()
+                    pause = RECONNECT_FIRST
+                    yield event
+            except NdsError:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, RECONNECT_MOST)
+            else:
+                await asyncio.sleep(pause)
+
+    async def _connected_events(self, since: float | None) -> AsyncGenerator[EngineEvent, None]:
+        now = datetime.now(UTC)
+        await self.info()
+
+        def open_events() -> _Items[EngineEvent]:
+            with translated("The events"):
+                client = self._clients.new(None)
+                filters = {"type": ["container"], "label": [LABEL_JOB], "event": list(ACTIONS)}
+                parameters = {"filters": json.dumps(filters), "since": since or now.timestamp()}
+                response = client._get(client._url("/events"), params=parameters, stream=True)
+                client._raise_for_status(response)
+                return _Items(RawReader(client, response), _events)
+
+        yield EngineEvent(action="connected", container_id="", job_id="", at=now)
+        stream = read_in_thread(open_events, "events", self._watchers)
+        async with contextlib.aclosing(stream):
+            async for event in stream:
+                yield event
+
+    async def close(self) -> None:
+        """Free threads and connections; streams end with who reads them."""
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
+        self._clients.close()
+
+
+def _name(container: str) -> str:
+    return f"The container {container[:12] if len(container) == 64 else container}"
+
+
+def _registry_auth(client: Any, reference: str) -> dict[str, str]:
+    from docker import auth
+
+    registry, _ = auth.resolve_repository_name(reference.partition("@")[0])
+    header = auth.get_config_header(client, registry)
+    return {"X-Registry-Auth": header} if header else {}
+
+
+def _log_parameters(request: LogRequest) -> dict[str, object]:
+    parameters: dict[str, object] = {
+        "stdout": int(request.stream is not LogStream.STDERR),
+        "stderr": int(request.stream is not LogStream.STDOUT),
+        "follow": int(request.follow),
+        "timestamps": int(request.timestamps),
+        "tail": "all" if request.tail is None else request.tail,
+    }
+    if request.since is not None:
+        parameters["since"] = f"{request.since.timestamp():.6f}"
+    return parameters
+
+
+def _has_ended(client: Any, container_id: str) -> Callable[[], bool]:
+    def ask() -> bool:
+        try:
+            return not client.inspect_container(container_id)["State"]["Running"]
+        except Exception:  # noqa: BLE001 - whoever can't be asked is not followed on
+            return True
+
+    return ask
+
+
+def _log_chunks(data: Iterator[bytes]) -> Iterator[LogChunk]:
+    frames = FrameReader()
+    for part in data:
+        yield from frames.feed(part)
+
+
+def _messages(data: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    rest = b""
+    for part in data:
+        *lines, rest = (rest + part).split(b"\n")
+        yield from (json.loads(line) for line in lines if line.strip())
+    if rest.strip():
+        yield json.loads(rest)
+
+
+def _samples(data: Iterator[bytes]) -> Iterator[Sample]:
+    found = map(translate.sample, _messages(data))
+    return (sample for sample in found if sample is not None)
+
+
+def _events(data: Iterator[bytes]) -> Iterator[EngineEvent]:
+    for message in _messages(data):
+        yield EngineEvent(
+            action=message["Action"].partition(":")[0],
+            container_id=message["Actor"]["ID"],
+            job_id=message["Actor"]["Attributes"].get(LABEL_JOB, ""),
+            at=datetime.fromtimestamp(message["timeNano"] / 1e9, UTC),
+        )
+
+
+def _layers(data: Iterator[bytes], reference: str) -> Iterator[Progress]:
+    done: dict[str, int] = {}
+    total: dict[str, int] = {}
+    told = 0.0
+    for message in _messages(data):
+        if "error" in message:
+            raise _pull_error(reference, message["error"])
+        detail = message.get("progressDetail") or {}
+        if message.get("status") != "Downloading" or "current" not in detail:
+            continue
+        done[message["id"]] = detail["current"]
+        total[message["id"]] = detail.get("total", detail["current"])
+        if time.monotonic() - told > 0.1:
+            told = time.monotonic()
+            yield Progress(done=sum(done.values()), total=sum(total.values()), unit="bytes")
+
+
+def _pull_error(reference: str, said: str) -> NdsError:
+    missing = ("not found", "denied", "manifest unknown", "does not exist")
+    if any(word in said.lower() for word in missing):
+        return ImageNotFound(f"No registry has the image {reference}: {said}")
+    return EngineError(f"The image {reference} can't be pulled: {said}")
