@@ -9,12 +9,13 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import docker
 import requests
 import urllib3
 from docker import errors as docker_errors
+from docker.utils import kwargs_from_env
 
 from nds_jupyter.engines._streams import Source
 from nds_jupyter.errors import (
@@ -63,15 +64,17 @@ class Clients:
         """Return a new client; the API's version is asked for once."""
         where = self._where()
         if self._version is None:
-            probe = docker.APIClient(version="auto", timeout=self._deadline, **where)
+            probe: Any = docker.APIClient(
+                version="auto", timeout=cast("int", self._deadline), **where
+            )
             self._version = probe.api_version
             probe.close()
-        return docker.APIClient(version=self._version, timeout=timeout, **where)
+        return docker.APIClient(version=self._version, timeout=cast("int", timeout), **where)
 
     def _where(self) -> dict[str, Any]:
         if self._base_url is not None:
             return {"base_url": self._base_url}
-        named = docker.utils.kwargs_from_env()
+        named = kwargs_from_env()
         if "base_url" in named:
             return dict(named)
         context = docker.ContextAPI.get_current_context()
@@ -202,7 +205,7 @@ class RawReader(Source[bytes]):
         while not select.select([self._socket], [], [], self.IDLE)[0]:
             if self._aborted or (self._idle is not None and self._idle()):
                 return b""
-        return self._socket.recv(READ)
+        return bytes(self._socket.recv(READ))
 
     def abort(self) -> None:
         """End the stream, also a read that blocks."""

@@ -171,4 +171,4 @@ def _cpu_percent(data: Mapping[str, Any]) -> float:
     if not before.get("system_cpu_usage") or system <= 0:
         return 0.0
     used = now["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
-    return round(100.0 * used / system * now.get("online_cpus", 1), 2)
+    return float(round(100.0 * used / system * now.get("online_cpus", 1), 2))

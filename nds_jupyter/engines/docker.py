@@ -46,6 +46,9 @@ T = TypeVar("T")
 RECONNECT_FIRST, RECONNECT_MOST = 0.2, 5.0
 """Seconds between attempts to reconnect the stream of events."""
 
+ASK = 5.0
+"""Seconds for asking whether the container of a silent log has ended."""
+
 ACTIONS = ("start", "die", "oom", "destroy")
 
 
@@ -171,7 +174,7 @@ class DockerEngine:
 
         def ask(client: Any) -> bool:
             url = client._url("/containers/{0}/archive", container_id)
-            response = client._head(url, params={"path": path})
+            response = client.head(url, params={"path": path}, timeout=client.timeout)
             if response.status_code == 404:
                 return False
             client._raise_for_status(response)
@@ -211,7 +214,7 @@ class DockerEngine:
                 url = client._url("/containers/{0}/logs", container_id)
                 response = client._get(url, params=_log_parameters(request), stream=True)
                 client._raise_for_status(response)
-                idle = _has_ended(self._clients.new(self._deadline), container_id)
+                idle = _has_ended(self._clients, container_id)
                 reader = RawReader(client, response, idle if request.follow else None)
                 return _Items(reader, _log_chunks)
 
@@ -326,7 +329,7 @@ def _registry_auth(client: Any, reference: str) -> dict[str, str]:
 
     registry, _ = auth.resolve_repository_name(reference.partition("@")[0])
     header = auth.get_config_header(client, registry)
-    return {"X-Registry-Auth": header} if header else {}
+    return {"X-Registry-Auth": header.decode("ascii")} if header else {}
 
 
 def _log_parameters(request: LogRequest) -> dict[str, object]:
@@ -342,11 +345,12 @@ def _log_parameters(request: LogRequest) -> dict[str, object]:
     return parameters
 
 
-def _has_ended(client: Any, container_id: str) -> Callable[[], bool]:
+def _has_ended(clients: Clients, container_id: str) -> Callable[[], bool]:
     def ask() -> bool:
         try:
-            return not client.inspect_container(container_id)["State"]["Running"]
-        except Exception:  # noqa: BLE001 - whoever can't be asked is not followed on
+            with translated(_name(container_id)), contextlib.closing(clients.new(ASK)) as client:
+                return not client.inspect_container(container_id)["State"]["Running"]
+        except NdsError:
             return True
 
     return ask

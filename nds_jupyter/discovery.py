@@ -1,0 +1,175 @@
+"""How a kernel finds its server and token, without a secret in any environment that we set."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import msgspec
+from jupyter_core.paths import jupyter_runtime_dir
+
+from nds_jupyter.errors import ServerNotFound
+from nds_jupyter.routes import PREFIX
+
+
+class ServerAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the server is.
+
+    Parameters
+    ----------
+    url
+        The server's base URL, without the routes' prefix.
+    how
+        How it was found, for people.
+    """
+
+    url: str
+    token: str
+    how: str
+    prefix: str = PREFIX
+
+    def __repr__(self) -> str:
+        return f"ServerAddress(url={self.url!r}, how={self.how!r})"
+
+    def route(self, path: str) -> str:
+        """Return the URL of a route."""
+        return f"{self.url.rstrip('/')}/{self.prefix.strip('/')}".rstrip("/") + path
+
+
+def find_server(
+    url: str = "", token: str = "", environ: Mapping[str, str] | None = None
+) -> ServerAddress:
+    """Return the first server that any of the known ways names.
+
+    Parameters
+    ----------
+    url, token
+        What `%config NdsMagics` or a caller says; they win.
+    environ
+        Default: this process's environment.
+
+    Raises
+    ------
+    ServerNotFound
+        With all that was tried, and what to do.
+    """
+    env = os.environ if environ is None else environ
+    prefix = env.get("NDS_ROUTE_PREFIX", PREFIX)
+    if url:
+        known = token or env.get("NDS_TOKEN") or _token_of(url)
+        return ServerAddress(url=url, token=known, how="the configured URL", prefix=prefix)
+    tried: list[str] = []
+    ways: tuple[Callable[[Mapping[str, str]], ServerAddress | None], ...] = (
+        _by_variables,
+        _by_parent,
+        _by_hub,
+        _by_runtime_files,
+    )
+    for way in ways:
+        found = way(env)
+        if found is not None:
+            known = token or found.token
+            return msgspec.structs.replace(found, token=known, prefix=prefix)
+        tried.append((way.__doc__ or "").rstrip("."))
+    raise ServerNotFound(
+        "No Jupyter server with nds_jupyter was found. Tried: "
+        + "; ".join(tried)
+        + ". Start JupyterLab with nds_jupyter installed, or set NDS_URL and NDS_TOKEN, or "
+        "%config NdsMagics.url and NdsMagics.token."
+    )
+
+
+def _by_variables(env: Mapping[str, str]) -> ServerAddress | None:
+    """NDS_URL in the environment (not set)."""
+    url = env.get("NDS_URL")
+    if not url:
+        return None
+    token = env.get("NDS_TOKEN") or _parent_token(env) or env.get("JUPYTERHUB_API_TOKEN")
+    return ServerAddress(url=url, token=token or _token_of(url), how="NDS_URL")
+
+
+def _by_parent(env: Mapping[str, str]) -> ServerAddress | None:
+    """the server that started this kernel, by JPY_PARENT_PID (no runtime file)."""
+    record = _parent_record(env)
+    if record is None:
+        return None
+    return ServerAddress(url=record["url"], token=record.get("token", ""), how="JPY_PARENT_PID")
+
+
+def _by_hub(env: Mapping[str, str]) -> ServerAddress | None:
+    """JupyterHub's variables (not set)."""
+    prefix, token = env.get("JUPYTERHUB_SERVICE_PREFIX"), env.get("JUPYTERHUB_API_TOKEN")
+    service = env.get("JUPYTERHUB_SERVICE_URL")
+    if not (prefix and token and service):
+        return None
+    return ServerAddress(url=urljoin(service, prefix), token=token, how="JupyterHub")
+
+
+def _by_runtime_files(env: Mapping[str, str]) -> ServerAddress | None:
+    """the runtime files of living servers (none)."""
+    del env
+    for record in _records():
+        return ServerAddress(url=record["url"], token=record.get("token", ""), how="runtime files")
+    return None
+
+
+def _parent_record(env: Mapping[str, str]) -> dict[str, Any] | None:
+    pid = env.get("JPY_PARENT_PID", "")
+    if not pid.isdigit():
+        return None
+    return _read(Path(jupyter_runtime_dir(), f"jpserver-{pid}.json"))
+
+
+def _parent_token(env: Mapping[str, str]) -> str:
+    record = _parent_record(env)
+    return str(record.get("token", "")) if record else ""
+
+
+def _token_of(url: str) -> str:
+    wanted = url.rstrip("/")
+    for record in _records():
+        if str(record["url"]).rstrip("/") == wanted:
+            return str(record.get("token", ""))
+    return ""
+
+
+def _records() -> Iterator[dict[str, Any]]:
+    """Yield what living servers of this user wrote of themselves, newest first."""
+    files = Path(jupyter_runtime_dir()).glob("jpserver-*.json")
+    for path in sorted(files, key=_age):
+        record = _read(path)
+        if record is not None and _alive(record.get("pid")):
+            yield record
+
+
+def _age(path: Path) -> float:
+    try:
+        return -path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        if path.stat().st_uid != os.getuid():
+            return None
+        record = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("url") else None
+
+
+def _alive(pid: object) -> bool:
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
