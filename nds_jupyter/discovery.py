@@ -93,7 +93,7 @@ def _by_variables(env: Mapping[str, str]) -> ServerAddress | None:
 
 
 def _by_parent(env: Mapping[str, str]) -> ServerAddress | None:
-    """the server that started this kernel, by JPY_PARENT_PID (no runtime file)."""
+    """The server that started this kernel, by JPY_PARENT_PID (no runtime file)."""
     record = _parent_record(env)
     if record is None:
         return None
@@ -110,7 +110,7 @@ def _by_hub(env: Mapping[str, str]) -> ServerAddress | None:
 
 
 def _by_runtime_files(env: Mapping[str, str]) -> ServerAddress | None:
-    """the runtime files of living servers (none)."""
+    """The runtime files of living servers (none)."""
     del env
     for record in _records():
         return ServerAddress(url=record["url"], token=record.get("token", ""), how="runtime files")

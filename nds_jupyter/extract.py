@@ -116,7 +116,7 @@ def unpack(
                 # tarfile would keep every member it has seen.
                 archive.members = []  # type: ignore[attr-defined]
                 why = _refusal(member)
-                target = None if why else _target(root, member.name)
+                target = None if why else _target(root, member)
                 if why or target is None:
                     skipped.append((member.name, why or "a link is in its way"))
                 elif member.isreg() and target != root:
@@ -138,12 +138,12 @@ def _refusal(member: tarfile.TarInfo) -> str:
     return ""
 
 
-def _target(root: Path, name: str) -> Path | None:
+def _target(root: Path, member: tarfile.TarInfo) -> Path | None:
     """Return where a member goes; None if a link or file stands in its way."""
-    parts = PurePosixPath(name).parts
+    parts = PurePosixPath(member.name).parts
     where = root
     # A lone name is the folder itself, or the one file that was asked for.
-    for part in parts[1:]:
+    for part in parts if len(parts) == 1 and member.isreg() else parts[1:]:
         if where.is_symlink() or (where.exists() and not where.is_dir()):
             return None
         where = where / part

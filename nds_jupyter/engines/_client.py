@@ -218,8 +218,6 @@ class RawReader(Source[bytes]):
 
     def _close(self) -> None:
         self.abort()
-        with contextlib.suppress(Exception):
-            self._file.close()
         self._response.close()
         self._client.close()
 

@@ -1,0 +1,118 @@
+"""Requests to the REST API: the address, the token, and errors as exceptions."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+from urllib.parse import urljoin
+
+import httpx
+import msgspec
+
+from nds_jupyter.discovery import ServerAddress
+from nds_jupyter.errors import NdsError, ServerNotFound, UnexpectedAnswer, error_class
+
+T = TypeVar("T")
+
+
+class Transport:
+    """Talks to one server.
+
+    Parameters
+    ----------
+    timeout
+        Seconds for a connection, and for an answer to begin.
+    """
+
+    def __init__(self, address: ServerAddress, timeout: float) -> None:
+        self.address = address
+        headers = {"Authorization": f"token {address.token}"} if address.token else {}
+        # No proxy of the environment stands between a kernel and its own server.
+        self._http = httpx.Client(headers=headers, timeout=timeout, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def call(self, verb: str, path: str, wanted: type[T], **request: Any) -> T:
+        """Return a JSON answer as a type."""
+        return self._decoded(self._send(verb, self.address.route(path), **request), wanted)
+
+    def discard(self, path: str) -> None:
+        """Delete something; nothing comes back."""
+        self._send("DELETE", self.address.route(path), timeout=60.0)
+
+    def pages(self, path: str, wanted: type[T], query: Mapping[str, Any]) -> Iterator[T]:
+        """Yield every page of a list, following its links."""
+        url: str | None = self.address.route(path)
+        asked: Mapping[str, Any] | None = query
+        while url is not None:
+            answer = self._send("GET", url, params=asked)
+            yield self._decoded(answer, wanted)
+            following = answer.links.get("next", {}).get("url")
+            url = urljoin(str(answer.url), following) if following else None
+            asked = None
+
+    def _send(self, verb: str, url: str, **request: Any) -> httpx.Response:
+        with self._told():
+            answer = self._http.request(verb, url, **request)
+        self._check(answer)
+        return answer
+
+    @contextlib.contextmanager
+    def stream(
+        self, path: str, query: Mapping[str, Any], accept: str = "*/*"
+    ) -> Iterator[httpx.Response]:
+        """Open a streamed answer; silence in it has no limit."""
+        with (
+            self._told(),
+            self._http.stream(
+                "GET",
+                self.address.route(path),
+                params=query,
+                headers={"Accept": accept},
+                timeout=httpx.Timeout(30.0, read=None),
+            ) as answer,
+        ):
+            if answer.is_error or answer.is_redirect:
+                answer.read()
+            self._check(answer)
+            yield answer
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TransportError as exc:
+            raise ServerNotFound(
+                f"The Jupyter server at {self.address.url} (found by {self.address.how}) does not "
+                f"answer: {exc}. Is it running?"
+            ) from exc
+
+    def _check(self, answer: httpx.Response) -> None:
+        if answer.is_success:
+            return
+        try:
+            body = msgspec.json.decode(answer.content, type=dict[str, object])
+        except msgspec.DecodeError:
+            body = {}
+        message = body.get("message")
+        if not isinstance(message, str):
+            raise self._unexpected(answer)
+        raised: type[NdsError] = error_class(str(body.get("code", "")))
+        known = {"message", "reason", "code", "type", "title", "status", "detail"}
+        raise raised(message, **{key: body[key] for key in body.keys() - known})
+
+    def _decoded(self, answer: httpx.Response, wanted: type[T]) -> T:
+        try:
+            return msgspec.json.decode(answer.content, type=wanted)
+        except msgspec.DecodeError as exc:
+            raise self._unexpected(answer) from exc
+
+    def _unexpected(self, answer: httpx.Response) -> UnexpectedAnswer:
+        return UnexpectedAnswer(
+            f"The server at {self.address.url} answered {answer.status_code} without the words of "
+            "this API. Is nds_jupyter enabled there (jupyter server extension list), and is the "
+            "token right?"
+        )
