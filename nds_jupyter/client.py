@@ -260,7 +260,7 @@ class Job:
         """
         last: LogLine | None = None
         while True:
-            since = last.time if last else None
+            since = f"{last.time[:26]}Z" if last else None
             query = self._id(follow=int(follow), tail=None if last else tail, since=since)
             try:
                 for line in self._read_lines(query):

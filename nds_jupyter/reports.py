@@ -43,6 +43,9 @@ from nds_jupyter.views import (
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _OURS = frozenset({"/nds", "/data", "/results"})
+INIT = "/docker-init"
+"""What the engine mounts as the first process; its folders then count as modified."""
+
 AT_ONCE = 8
 """Containers inspected at the same time."""
 
@@ -150,8 +153,7 @@ class Reports:
             changes = await self._engine.diff(target.present_container())
         return [
             ChangeView(path=change.path, kind=change.kind.value)
-            for change in changes
-            if not _is_ours(change)
+            for change in _of_the_script(changes)
         ]
 
     async def metric(self, target: Target) -> MetricView:
@@ -309,8 +311,25 @@ def _view_from_record(summary: ContainerSummary, job: Job) -> ContainerView:
     )
 
 
+def _of_the_script(changes: tuple[Change, ...]) -> list[Change]:
+    """Leave out what the runner and the engine's init process put into the container."""
+    kept = [change for change in changes if not _is_ours(change)]
+    init = [change.path for change in changes if change.path.endswith(INIT)]
+    paths = {change.path for change in kept}
+    return [
+        change
+        for change in kept
+        if not any(path.startswith(f"{change.path}/") for path in init)
+        or any(path.startswith(f"{change.path}/") and not _leads_to(path, init) for path in paths)
+    ]
+
+
+def _leads_to(path: str, goals: list[str]) -> bool:
+    return any(goal.startswith(f"{path}/") for goal in goals)
+
+
 def _is_ours(change: Change) -> bool:
-    if change.path.startswith("/nds/") or change.path == "/nds":
+    if change.path == "/nds" or change.path.startswith("/nds/") or change.path.endswith(INIT):
         return True
     return change.path in _OURS and change.kind is not ChangeKind.DELETED
 

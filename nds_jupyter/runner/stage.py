@@ -16,7 +16,14 @@ from nds_jupyter.engines.base import (
     Engine,
     Image,
 )
-from nds_jupyter.errors import ContainerNotFound, ImageNotFound, NameTaken, NdsError
+from nds_jupyter.errors import (
+    ContainerNotFound,
+    EngineError,
+    EngineUnavailable,
+    ImageNotFound,
+    NameTaken,
+    NdsError,
+)
 from nds_jupyter.jobs import (
     Job,
     Launching,
@@ -62,13 +69,21 @@ class Stage:
         Raises
         ------
         ImageNotFound
-            If no registry has it either.
+            If it can't be had.
         """
         try:
             await self._engine.image(job.spec.image)
         except ImageNotFound:
             await self._board.apply(job.job_id, Pulling())
+        else:
+            return
+        try:
             await self._pull(job)
+        except EngineUnavailable:
+            raise
+        except EngineError as exc:
+            # The engine is well, and can't get the image: no registry, no disk, no permission.
+            raise ImageNotFound(exc.message) from exc
 
     async def _pull(self, job: Job) -> None:
         told = 0.0

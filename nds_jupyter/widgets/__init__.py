@@ -1,0 +1,1 @@
+"""Panels in a notebook; they come with the front end."""
