@@ -18,7 +18,7 @@ from nds_jupyter.reprs import Table
 
 
 @magics_class
-class NdsMagics(Magics):  # type: ignore[misc]
+class NdsMagics(Magics):
     """Runs cells as container jobs beside the data they need."""
 
     url = Unicode("", help="The Jupyter server's base URL; empty: found by itself.").tag(
@@ -47,6 +47,10 @@ class NdsMagics(Magics):  # type: ignore[misc]
             self._client = Client(*wanted)
             self._client_of = wanted
         return self._client
+
+    @property
+    def _namespace(self) -> dict[str, Any]:
+        return {} if self.shell is None else self.shell.user_ns
 
     @no_var_expand
     @magic_arguments()
@@ -90,7 +94,7 @@ class NdsMagics(Magics):  # type: ignore[misc]
         )
         self._last = job
         if options.job:
-            self.shell.user_ns[options.job] = job
+            self._namespace[options.job] = job
         if options.detach:
             return job
         LiveLog(job, quiet=options.quiet or self.quiet, most=self.max_log_chars).show()
@@ -184,7 +188,7 @@ class NdsMagics(Magics):  # type: ignore[misc]
             if self._last is None:
                 raise InvalidRequest("No job was submitted from this kernel yet. Give an id.")
             return self._last.refresh()
-        known: Any = self.shell.user_ns.get(word)
+        known = self._namespace.get(word)
         if isinstance(known, Job):
             return known.refresh()
         try:
