@@ -1,0 +1,260 @@
+"""Every route, through a real Jupyter server, on a real Docker Engine."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import tarfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPResponse
+
+from nds_jupyter.handlers import ROUTES
+
+pytestmark = pytest.mark.engine
+
+Ask = Callable[..., Awaitable[HTTPResponse]]
+
+
+@pytest.fixture
+def jp_server_config(docker_engine_url: str, tmp_path: Path) -> dict[str, Any]:
+    return {
+        "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
+        "NdsApp": {
+            "engine_url": docker_engine_url,
+            "default_image": "nds/shell:test",
+            "allowed_images": ["nds/*", "missing/*"],
+            "journal_dir": str(tmp_path / "journal"),
+            "owner": "ada",
+            "max_running": 4,
+            "max_script_bytes": 1000,
+        },
+    }
+
+
+@pytest.fixture
+async def nds(jp_serverapp: Any) -> AsyncIterator[Any]:
+    # The hook that a server calls once its event loop runs; the fixture has no such moment.
+    app = next(iter(jp_serverapp.extension_manager.extension_apps["nds_jupyter"]))
+    await app._start_jupyter_server_extension(jp_serverapp)
+    yield app
+    await app.stop_extension()
+
+
+@pytest.fixture
+def ask(nds: Any, jp_fetch: Any) -> Ask:
+    async def ask(verb: str, path: str, body: object = None, **query: object) -> HTTPResponse:
+        given = {key: str(value) for key, value in query.items()}
+        content = None if body is None and verb == "GET" else json.dumps(body or {})
+        return await jp_fetch(
+            "nds",
+            *path.strip("/").split("/"),
+            method=verb,
+            params=given,
+            body=None if verb in {"GET", "DELETE"} else content,
+            headers={"Content-Type": "application/json"},
+            raise_error=False,
+        )
+
+    return ask
+
+
+def said(answer: HTTPResponse) -> Any:
+    return json.loads(answer.body)
+
+
+async def finished(ask: Ask, script: str, **fields: object) -> dict[str, Any]:
+    fields.setdefault("scriptname", "job.sh")
+    answer = await ask("POST", "/upload", {"script": script, **fields})
+    assert answer.code == 201, answer.body
+    job = said(answer)
+    await ask("GET", "/stdout", job_id=job["job_id"], follow=1)
+    return said(await ask("GET", "/upload", job_id=job["job_id"]))
+
+
+async def test_job_from_submission_to_results(ask: Ask) -> None:
+    script = "echo out; echo err >&2; printf 12345 > /results/number; exit 0"
+    job = await finished(ask, script, name="first")
+    job_id, container = job["job_id"], job["container_id"]
+    assert (job["state"], job["exit_code"], job["owner"]) == ("COMPLETED", 0, "ada")
+    log = said(await ask("GET", "/stdout", job_id=job_id))
+    assert sorted(log["stdout"].splitlines()) == ["err", "out"]
+    only = said(await ask("GET", "/stdout", cont_id=container, stream="stderr"))
+    assert only == {"stdout": "err\n", "truncated": False}
+    diff = said(await ask("GET", "/diff", job_id=job_id))
+    assert diff == [{"path": "/results/number", "kind": "added"}]
+    tar = await ask("GET", "/results", job_id=job_id)
+    with tarfile.open(fileobj=io.BytesIO(tar.body)) as archive:
+        assert archive.getnames() == ["results", "results/number"]
+    raw = await ask("GET", "/results", job_id=job_id, path="number", format="raw")
+    assert raw.body == b"12345"
+    info = said(await ask("GET", "/info", cont_id=container[:12]))
+    assert (info["job_id"], info["exit_code"]) == (job_id, 0)
+    assert said(await ask("GET", "/metric", job_id=job_id))["now"] is None
+    rows = said(await ask("GET", "/list_container"))
+    assert [row["job_id"] for row in rows] == [job_id]
+    assert [each["job_id"] for each in said(await ask("GET", "/info"))] == [job_id]
+    assert [each["job_id"] for each in said(await ask("GET", "/jobs", name="firs"))] == [job_id]
+    again = said(await ask("POST", f"/jobs/{job_id}/rerun"))
+    assert again["job_id"] != job_id
+    for one in (job_id, again["job_id"]):
+        for _ in range(2):
+            assert (await ask("DELETE", f"/jobs/{one}")).code == 204
+    assert said(await ask("GET", "/jobs")) == []
+    assert said(await ask("GET", "/list_container")) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"script": "exit 3"}, "exit"),
+        ({"script": "sleep 60", "timeout": 0.5}, "timeout"),
+        ({"script": "echo", "image_name": "missing/image"}, "image"),
+        ({"script": "print()", "scriptname": "job.py"}, "image"),
+        ({"script": "x", "command": ["/no/such/program"]}, None),
+    ],
+)
+async def test_failure_has_its_reason(ask: Ask, fields: dict[str, Any], reason: str | None) -> None:
+    job = await finished(ask, **fields)
+    assert job["state"] == "FAILED"
+    assert job["message"]
+    assert reason is None or job["reason"] == reason
+
+
+async def test_container_is_confined(ask: Ask, docker_engine_url: str) -> None:
+    import docker
+
+    job = await finished(ask, "id", memory="64m", cpus=0.5, network="none")
+    client = docker.APIClient(base_url=docker_engine_url)
+    host = client.inspect_container(job["container_id"])["HostConfig"]
+    client.close()
+    assert (host["CapDrop"], host["SecurityOpt"]) == (["ALL"], ["no-new-privileges"])
+    assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (2**26, 2**26, 500_000_000)
+    assert (host["Privileged"], host["Binds"], host["NetworkMode"]) == (False, None, "none")
+    assert host["PidsLimit"] == 512
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+async def test_stop_ends_a_running_job(ask: Ask, verb: str) -> None:
+    job = said(await ask("POST", "/upload", {"script": "sleep 300", "scriptname": "a.sh"}))
+    answer = said(await ask(verb, "/stop", job_id=job["job_id"], timeout=1))
+    assert answer["state"] == "success"
+    ended = said(await ask("GET", "/upload", job_id=job["job_id"]))
+    assert (ended["state"], ended["reason"]) == ("FAILED", "stopped")
+    again = said(await ask(verb, "/stop", job_id=job["job_id"]))
+    assert again["state"] == "success"
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "query", "body", "code", "named"),
+    [
+        ("POST", "/upload", {}, {}, 400, "script"),
+        ("POST", "/upload", {}, {"script": "a", "file": "YQ=="}, 400, "both"),
+        ("POST", "/upload", {}, {"script": "a", "colour": 1}, 400, "colour"),
+        ("POST", "/upload", {}, {"script": "a", "cpus": "many"}, 400, "cpus"),
+        ("POST", "/upload", {}, {"script": "a" * 1001}, 413, "1001"),
+        ("POST", "/upload", {}, {"script": "a", "image_name": "evil"}, 422, "evil"),
+        ("POST", "/upload", {}, {"script": "a", "data": ["/x"]}, 501, "data"),
+        ("GET", "/upload", {}, None, 400, "job_id"),
+        ("GET", "/upload", {"job_id": "0123456789abcdef"}, None, 404, "0123"),
+        ("GET", "/upload", {"job_id": "../x"}, None, 404, "id"),
+        ("GET", "/stdout", {}, None, 400, "cont_id"),
+        ("GET", "/stdout", {"cont_id": "a", "job_id": "b"}, None, 400, "both"),
+        ("GET", "/stdout", {"job_id": "abcd", "tail": "x"}, None, 400, "tail"),
+        ("GET", "/stdout", {"cont_id": "nobody"}, None, 404, "nobody"),
+        ("GET", "/jobs", {"limit": 0}, None, 400, "limit"),
+        ("GET", "/jobs", {"colour": 1}, None, 400, "colour"),
+        ("GET", "/list_data", {}, None, 501, "data"),
+        ("POST", "/stop", {"job_id": "0123456789abcdef"}, None, 404, "0123"),
+        ("DELETE", "/jobs/0123456789abcdef", {}, None, 404, "0123"),
+        ("POST", "/jobs/0123456789abcdef/rerun", {}, None, 404, "0123"),
+    ],
+)
+async def test_bad_input_is_named(
+    ask: Ask, verb: str, path: str, query: dict[str, object], body: Any, code: int, named: str
+) -> None:
+    answer = await ask(verb, path, body, **query)
+    problem = said(answer)
+    assert answer.code == code
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert named in problem["message"]
+    assert problem["status"] == code
+    assert {"message", "reason", "code", "title", "detail"} <= problem.keys()
+    assert said(await ask("GET", "/jobs")) == []
+
+
+async def test_idempotency_key_runs_once(ask: Ask, jp_fetch: Any) -> None:
+    codes, ids = [], set()
+    for _ in range(2):
+        answer = await jp_fetch(
+            "nds",
+            "upload",
+            method="POST",
+            body="script=true&scriptname=a.sh",
+            headers={
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Idempotency-Key": "one",
+            },
+        )
+        codes.append(answer.code)
+        ids.add(said(answer)["job_id"])
+    assert (codes, len(ids)) == ([201, 200], 1)
+
+
+async def test_many_jobs_each_end_once(ask: Ask) -> None:
+    jobs = await asyncio.gather(*(finished(ask, f"exit {n % 2}") for n in range(8)))
+    assert [job["exit_code"] for job in jobs] == [n % 2 for n in range(8)]
+
+
+async def test_health_and_openapi(ask: Ask) -> None:
+    health = said(await ask("GET", "/health"))
+    assert health["engine"]["reachable"]
+    assert health["journal"]["reachable"]
+    document = said(await ask("GET", "/openapi.json"))
+    assert set(document["paths"]) == {f"/nds{template}" for template, _ in ROUTES}
+    assert [each["name"] for each in said(await ask("GET", "/list_images"))]
+
+
+VERBS = [
+    (template, verb)
+    for template, handler in ROUTES
+    for verb in ("GET", "POST", "DELETE")
+    if verb.lower() in vars(handler)
+]
+
+
+@pytest.mark.parametrize(("template", "verb"), VERBS)
+@pytest.mark.parametrize("token", ["", "wrong"])
+async def test_no_route_answers_a_stranger(
+    nds: Any, jp_base_url: str, http_server_port: Any, template: str, verb: str, token: str
+) -> None:
+    path = template.format(job_id="0123456789abcdef")
+    url = f"http://127.0.0.1:{http_server_port[1]}{jp_base_url}nds{path}"
+    headers = {"Authorization": f"token {token}"} if token else {}
+    with pytest.raises(HTTPClientError) as refused:
+        await AsyncHTTPClient().fetch(
+            url,
+            method=verb,
+            headers=headers,
+            body="" if verb == "POST" else None,
+            follow_redirects=False,
+        )
+    assert refused.value.code in {401, 403}
+
+
+@pytest.mark.parametrize(("template", "verb"), VERBS)
+async def test_reader_may_look_and_change_nothing(
+    ask: Ask, jp_serverapp: Any, template: str, verb: str
+) -> None:
+    def read_only(handler: Any, user: Any, action: str, resource: str) -> bool:
+        assert resource == "nds"
+        return action == "read"
+
+    jp_serverapp.authorizer.is_authorized = read_only
+    answer = await ask(verb, template.format(job_id="0123456789abcdef"))
+    changes = verb != "GET" or template == "/stop"
+    assert (answer.code == 403) == changes

@@ -1,0 +1,118 @@
+"""The state machine of a job: no order of events escapes it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nds_jupyter import jobs
+from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Phase, Reason, advance
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+ORDER = list(Phase)
+
+
+def a_spec(**fields: object) -> JobSpec:
+    given = {
+        "scriptname": "cell.py",
+        "script_sha256": "0",
+        "script_shebang": False,
+        "image": "a:b",
+        "limits": Limits(cpus=1, memory=512 * 2**20, pids=10),
+        **fields,
+    }
+    return JobSpec(**given)
+
+
+def a_job() -> Job:
+    return Job(job_id="0" * 16, owner="ada", spec=a_spec(timeout=5.0), created=NOW)
+
+
+EVENTS = st.one_of(
+    st.just(jobs.Pulling()),
+    st.just(jobs.Staging(image_digest="sha256:1")),
+    st.just(jobs.Launching(container_id="cafe", worker="node")),
+    st.just(jobs.Started(at=NOW)),
+    st.builds(
+        jobs.Exited, exit_code=st.sampled_from([0, 1, 137]), oom=st.booleans(), at=st.just(NOW)
+    ),
+    st.just(jobs.Delivered(at=NOW)),
+    st.builds(
+        jobs.StopAsked, intent=st.sampled_from([Reason.STOPPED, Reason.TIMEOUT]), at=st.just(NOW)
+    ),
+    st.builds(
+        jobs.Broke,
+        reason=st.sampled_from([Reason.IMAGE, Reason.ENGINE, Reason.DATA]),
+        message=st.just("It broke."),
+        at=st.just(NOW),
+    ),
+    st.just(jobs.Vanished(at=NOW)),
+    st.just(jobs.Progressed(progress=jobs.Progress(done=1, total=None, unit="bytes"))),
+    st.just(jobs.ContainerRemoved(at=NOW)),
+)
+
+
+@given(st.lists(EVENTS, max_size=20))
+def test_any_order_of_events_keeps_the_rules(events: list[jobs.Event]) -> None:
+    job = a_job()
+    for event in events:
+        before, job = job, advance(job, event)
+        assert ORDER.index(job.phase) >= ORDER.index(before.phase)
+        assert (job.state is JobState.RUNNING) == (job.phase is not Phase.FINISHED)
+        assert before.intent is None or job.intent is before.intent
+        if before.is_finished:
+            assert msgspec.structs.replace(job, removed=before.removed) == before
+        if job.state is JobState.COMPLETED:
+            assert (job.exit_code, job.intent, job.reason) == (0, None, None)
+        if job.state is JobState.FAILED:
+            assert job.reason is not None
+            assert job.message
+        if job.state is JobState.UNKNOWN:
+            assert job.exit_code is None
+        if job.reason is Reason.OOM:
+            assert job.exit_code
+        assert msgspec.json.decode(msgspec.json.encode(job), type=Job) == job
+
+
+def test_intent_wins_over_exit_code() -> None:
+    job = a_job()
+    for event in (
+        jobs.Staging(image_digest="x"),
+        jobs.Launching(container_id="c", worker="n"),
+        jobs.StopAsked(intent=Reason.TIMEOUT, at=NOW),
+        jobs.StopAsked(intent=Reason.STOPPED, at=NOW),
+        jobs.Exited(exit_code=0, oom=False, at=NOW),
+        jobs.Delivered(at=NOW),
+    ):
+        job = advance(job, event)
+    assert (job.state, job.reason) == (JobState.FAILED, Reason.TIMEOUT)
+    assert "5 s" in job.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "interpreter", "line"),
+    [
+        ({}, "python3", ("python3", "/nds/cell.py")),
+        ({"args": ("a b",)}, "python", ("python", "/nds/cell.py", "a b")),
+        ({"script_shebang": True}, None, ("/nds/cell.py",)),
+        ({"command": ("bash", "-c", "x")}, None, ("bash", "-c", "x")),
+    ],
+)
+def test_command_line(
+    fields: dict[str, object], interpreter: str | None, line: tuple[str, ...]
+) -> None:
+    spec = a_spec(**fields)
+    assert jobs.command_line(spec, interpreter) == line
+    if interpreter:
+        assert interpreter in jobs.interpreter_candidates(spec)
+    else:
+        assert jobs.interpreter_candidates(spec) == ()
+
+
+def test_size_text() -> None:
+    assert jobs.size_text(512 * 2**20) == "512 MiB"
+    assert jobs.size_text(3) == "3 B"
