@@ -111,7 +111,8 @@ class NdsApp(Configuration, ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Resume jobs, and tell kernels where the server is: only now is its port known."""
-        os.environ[URL_VARIABLE] = serverapp.local_url
+        # What follows the path is the token, which belongs in no environment.
+        os.environ[URL_VARIABLE] = serverapp.local_url.partition("?")[0]
         if self.route_prefix != routes.PREFIX:
             os.environ[PREFIX_VARIABLE] = self.route_prefix
         await self._runner.start()

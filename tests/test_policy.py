@@ -57,7 +57,7 @@ def test_image_reference_is_completed(name: str, tag: str | None, reference: str
     ],
 )
 def test_bad_image_is_named(name: str, tag: str | None, field: str) -> None:
-    with pytest.raises(InvalidRequest, match=f"^{field}:"):
+    with pytest.raises(InvalidRequest, match=rf"^{field}:"):
         image_reference(name, tag)
 
 
@@ -78,7 +78,7 @@ def test_size_is_read(text: str | int, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "m", "-1g", "1x", "one", "1 2"])
 def test_bad_size_is_named(text: str) -> None:
-    with pytest.raises(InvalidRequest, match="^memory:"):
+    with pytest.raises(InvalidRequest, match=r"^memory:"):
         parse_size(text)
 
 

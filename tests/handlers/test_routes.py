@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import tarfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,12 @@ def jp_server_config(docker_engine_url: str, tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def nds(jp_serverapp: Any) -> AsyncIterator[Any]:
+def nds(jp_serverapp: Any, jp_asyncio_loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
     # The hook that a server calls once its event loop runs; the fixture has no such moment.
     app = next(iter(jp_serverapp.extension_manager.extension_apps["nds_jupyter"]))
-    await app._start_jupyter_server_extension(jp_serverapp)
+    jp_asyncio_loop.run_until_complete(app._start_jupyter_server_extension(jp_serverapp))
     yield app
-    await app.stop_extension()
+    assert "token" not in os.environ.pop("NDS_URL")
 
 
 @pytest.fixture
