@@ -83,7 +83,7 @@ class NdsApp(Configuration, ExtensionApp):
         """Add the routes."""
         from nds_jupyter.handlers import url_rules
 
-        self.handlers.extend(url_rules(self._server.base_url, self.route_prefix))
+        self.handlers.extend(url_rules(self.route_prefix))
 
     def openapi(self) -> dict[str, object]:
         """Return the description of all routes."""

@@ -161,6 +161,9 @@ class RawReader(Source[bytes]):
         self._file = response.raw._fp.fp
         self._socket = getattr(getattr(self._file, "raw", None), "_sock", None)
         self._dechunker = Dechunker() if response.raw.chunked else None
+        # A short answer has a length instead of chunks, and the connection stays open after it.
+        length = response.headers.get("Content-Length")
+        self._left = None if self._dechunker or length is None else int(length)
         self._aborted = False
         self._buffered = True
         plain = isinstance(self._socket, socket.socket)
@@ -180,11 +183,12 @@ class RawReader(Source[bytes]):
         raise NotImplementedError
 
     def _bodies(self) -> Iterator[bytes]:
-        while not self._aborted:
+        while not self._aborted and self._left != 0:
             data = self._read()
             if not data:
                 return
             if self._dechunker is None:
+                self._left = None if self._left is None else self._left - len(data)
                 yield data
                 continue
             if body := self._dechunker.feed(data):

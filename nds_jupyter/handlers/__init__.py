@@ -40,18 +40,16 @@ ROUTES: tuple[tuple[str, type[NdsHandler]], ...] = (
 )
 
 
-def url_rules(base_url: str, prefix: str) -> list[tuple[str, type[NdsHandler]]]:
-    """Return Tornado's rules for all routes.
+def url_rules(prefix: str) -> list[tuple[str, type[NdsHandler]]]:
+    """Return Tornado's rules for all routes; the extension puts the base URL before them.
 
     Parameters
     ----------
-    base_url
-        The server's, already quoted.
     prefix
-        Where the routes live under it; empty for the root.
+        Where the routes live under the base URL; empty for the root.
     """
     rules = []
     for template, handler in ROUTES:
         path = re.escape(template).replace(r"\{job_id\}", r"(?P<job_id>[^/]+)")
-        rules.append((url_path_join(re.escape(base_url), re.escape(prefix), path), handler))
+        rules.append((url_path_join("/", re.escape(prefix), path), handler))
     return rules
