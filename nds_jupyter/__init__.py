@@ -9,12 +9,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from nds_jupyter._version import __version__
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nds_jupyter.client import Client, Job
 
-__version__ = "0.1.0"
 __all__ = ["Client", "Job", "__version__"]
 
 _PUBLIC = {"Client": "nds_jupyter.client", "Job": "nds_jupyter.client"}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
 
-from nds_jupyter import __version__, routes
+from nds_jupyter import routes
+from nds_jupyter._version import __version__
 from nds_jupyter.configuration import Configuration
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 
-from nds_jupyter import __version__
+from nds_jupyter._version import __version__
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import NdsError
 from nds_jupyter.journal import Journal, JournalThread

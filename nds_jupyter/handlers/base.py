@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from asyncio import Future
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Literal, Protocol, TypeVar, cast
 from urllib.parse import urlencode
@@ -163,6 +164,12 @@ class NdsHandler(APIHandler):
         self._reader_gone = True
         if self._sending is not None:
             self._sending.cancel()
+
+    def finish(self, *args: Any, **kwargs: Any) -> Future[None]:
+        """Keep the type that was set; Jupyter would call every answer JSON."""
+        kwargs.setdefault("set_content_type", self._headers.get("Content-Type"))
+        finished: Future[None] = super().finish(*args, **kwargs)
+        return finished
 
     def set_default_headers(self) -> None:
         """Keep JSON as the default, also where Jupyter looks for another type."""

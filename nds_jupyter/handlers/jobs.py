@@ -38,7 +38,6 @@ class JobHandler(NdsHandler):
         self.query(NoQuery)
         await self.services.actions.delete(self.owner, job_id)
         self.set_status(204)
-        self.clear_header("Content-Type")
         self.finish()
 
 

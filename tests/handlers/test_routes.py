@@ -48,7 +48,7 @@ def nds(jp_serverapp: Any, jp_asyncio_loop: asyncio.AbstractEventLoop) -> Iterat
 
 @pytest.fixture
 def ask(nds: Any, jp_fetch: Any) -> Ask:
-    async def ask(verb: str, path: str, body: object = None, **query: object) -> HTTPResponse:
+    async def ask(verb: str, path: str, body: object = None, /, **query: object) -> HTTPResponse:
         given = {key: str(value) for key, value in query.items()}
         content = None if body is None and verb == "GET" else json.dumps(body or {})
         return await jp_fetch(
