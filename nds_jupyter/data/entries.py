@@ -1,0 +1,82 @@
+"""What a data root holds, as values: entries, pages of them, metadata, replicas. Pure."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+import msgspec
+
+
+class Kind(enum.StrEnum):
+    """What an entry is, in the words of iRODS; a folder is a collection, a file a data object."""
+
+    COLLECTION = "collection"
+    DATA_OBJECT = "data_object"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One collection or data object.
+
+    Parameters
+    ----------
+    path
+        Absolute; of the filesystem where a filesystem gives it, of the data root where that does.
+    size
+        Bytes; 0 for a collection.
+    checksum
+        As the catalogue has it, like ``sha2:…``; None where none is registered.
+    stamp
+        Changes whenever the content does, for what has no checksum; may be empty.
+    """
+
+    name: str
+    path: str
+    kind: Kind
+    size: int = 0
+    modified: datetime | None = None
+    checksum: str | None = None
+    stamp: str = ""
+
+    @property
+    def is_collection(self) -> bool:
+        """Whether it holds others."""
+        return self.kind is Kind.COLLECTION
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries of one collection, in the order of their names.
+
+    Parameters
+    ----------
+    next
+        The `after` of the following page, which is the last name of this one; None at the end.
+    """
+
+    entries: tuple[Entry, ...]
+    next: str | None = None
+
+
+class Avu(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of metadata: attribute, value and unit, in iRODS an AVU."""
+
+    name: str
+    value: str
+    unit: str = ""
+
+
+class Replica(msgspec.Struct, frozen=True, kw_only=True):
+    """One copy of a data object.
+
+    Parameters
+    ----------
+    status
+        ``good``, ``stale``, ``intermediate`` or ``locked``.
+    """
+
+    number: int
+    resource: str
+    status: str
+    size: int
+    checksum: str | None = None
+    modified: datetime | None = None
