@@ -246,7 +246,9 @@ class DockerEngine:
             with translated(f"{path} in container {container_id[:12]}", PathNotFound):
                 client = self._clients.new(None)
                 url = client._url("/containers/{0}/archive", container_id)
-                response = client._get(url, params={"path": path}, stream=True)
+                # The engine would compress what is read here as it comes.
+                plain = {"Accept-Encoding": "identity"}
+                response = client._get(url, params={"path": path}, headers=plain, stream=True)
                 if response.status_code == 404:
                     raise missing_path(container_id, path)
                 client._raise_for_status(response)
