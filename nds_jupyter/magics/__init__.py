@@ -1,7 +1,22 @@
-"""The magics: parse a line, call the client, return an object."""
+"""The magics: parse a line, call the client, return an object.
+
+Each module of line magics has a `Magics` class that is made with the shared `Session`, and a place
+in `LINES`; options of `%%ndsjob` are added in `job_options`.
+"""
 
 from __future__ import annotations
 
-from nds_jupyter.magics.core import NdsMagics
+from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["NdsMagics"]
+from nds_jupyter.magics.job_cell import NdsMagics
+from nds_jupyter.magics.job_lines import JobLines
+
+__all__ = ["LINES", "NdsMagics", "register"]
+
+LINES = (JobLines,)
+
+
+def register(shell: InteractiveShell) -> None:
+    """Add every magic to a shell."""
+    cell = NdsMagics(shell)
+    shell.register_magics(cell, *(lines(shell, cell.session) for lines in LINES))

@@ -1,0 +1,53 @@
+"""`%%ndsjob`: a cell becomes a job."""
+
+from __future__ import annotations
+
+import argparse
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import cell_magic, magics_class, no_var_expand
+
+from nds_jupyter.client import Job
+from nds_jupyter.magics.job_options import CellContext, job_fields, job_options
+from nds_jupyter.magics.live import LiveLog
+from nds_jupyter.magics.parser import option, takes
+from nds_jupyter.magics.session import Session
+from nds_jupyter.magics.settings import NdsSettings
+
+
+@magics_class
+class NdsMagics(NdsSettings):
+    """Runs cells as container jobs beside the data they need."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self.session = Session(shell, self)
+
+    @no_var_expand
+    @cell_magic
+    @takes(
+        *job_options(),
+        option("--detach", action="store_true", help="Return at once, and let it run."),
+        option("--quiet", action="store_true", help="Show no log."),
+        option("--no-raise", action="store_true", help="Raise no error when the job fails."),
+        option("--job", metavar="NAME", help="Bind the job to this variable."),
+    )
+    def ndsjob(self, options: argparse.Namespace, cell: str) -> Job:
+        """Run this cell in a container, its log live below; the cell's value is the job.
+
+        The text reaches the container as it is. What it writes under /results can be downloaded::
+
+            %%ndsjob --image python:3.11-slim --memory 1g
+            print("hello from a container")
+
+        Interrupting the cell stops the job.
+        """
+        context = CellContext(text=cell, defaults=self.defaults(), namespace=self.session.namespace)
+        job = self.session.client.submit(cell, **job_fields(options, context))
+        self.session.last = job
+        if options.job:
+            self.session.namespace[options.job] = job
+        if options.detach:
+            return job
+        LiveLog(job, quiet=options.quiet or self.quiet, most=self.max_log_chars).show()
+        return job if options.no_raise or not self.raises else job.raise_if_failed()

@@ -1,0 +1,109 @@
+"""The line magics about jobs."""
+
+from __future__ import annotations
+
+import argparse
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_magic, magics_class
+
+from nds_jupyter.client import Job, JobList
+from nds_jupyter.jobs import JobState
+from nds_jupyter.magics.live import LiveLog
+from nds_jupyter.magics.parser import option, takes
+from nds_jupyter.magics.session import Session
+from nds_jupyter.reprs import Table
+
+JOB = option(
+    "job", nargs="?", completes="job", help="Id, prefix, name or variable; default: the last job."
+)
+
+
+@magics_class
+class JobLines(Magics):
+    """Line magics about jobs."""
+
+    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+        super().__init__(shell)
+        self._session = session
+
+    @line_magic
+    @takes(
+        option("--state", choices=[each.value for each in JobState], help="Only these."),
+        option("--name", help="Only names that contain this."),
+        option("--limit", type=int, default=20, help="How many at most."),
+    )
+    def ndsjobs(self, options: argparse.Namespace) -> JobList:
+        """List jobs, newest first."""
+        return self._session.client.jobs(
+            state=options.state, name=options.name, limit=options.limit
+        )
+
+    @line_magic
+    @takes(
+        JOB,
+        option("--tail", type=int, help="Lines from the end."),
+        option("-f", "--follow", action="store_true", help="Go on until the job has ended."),
+    )
+    def ndslogs(self, options: argparse.Namespace) -> None:
+        """Show the log of a job."""
+        job = self._session.job(options.job)
+        if options.follow:
+            LiveLog(job, quiet=False, most=self._session.settings.max_log_chars).show()
+            return
+        print(job.logs(tail=options.tail), end="")  # noqa: T201
+
+    @line_magic
+    @takes(JOB)
+    def ndsstop(self, options: argparse.Namespace) -> Job:
+        """Stop a job."""
+        job = self._session.job(options.job)
+        job.stop()
+        return job
+
+    @line_magic
+    @takes(JOB)
+    def ndsinfo(self, options: argparse.Namespace) -> Table:
+        """Describe the container of a job."""
+        view = self._session.job(options.job).info()
+        rows = [(name, getattr(view, name)) for name in view.__struct_fields__]
+        return Table(("what", "value"), rows)
+
+    @line_magic
+    @takes(JOB)
+    def ndsdiff(self, options: argparse.Namespace) -> Table:
+        """List what a job changed on its container's filesystem."""
+        return self._session.job(options.job).diff()
+
+    @line_magic
+    @takes(JOB)
+    def ndsmetric(self, options: argparse.Namespace) -> Table:
+        """List what a job used: CPU in percent of one, the rest in bytes."""
+        history = self._session.job(options.job).metrics().history
+        columns = ("at", "cpu_percent", "memory_usage", "network_rx", "network_tx", "pids")
+        rows = [tuple(getattr(sample, name) for name in columns) for sample in history]
+        return Table(columns, rows)
+
+    @line_magic
+    @takes(
+        JOB,
+        option("path", nargs="?", default="/results", help="File or folder in the container."),
+        option("--to", default=".", completes="file", help="Folder to download into."),
+        option("--overwrite", action="store_true", help="Replace files that exist."),
+    )
+    def ndsget(self, options: argparse.Namespace) -> list[str]:
+        """Download the results of a job, and list the files."""
+        job = self._session.job(options.job)
+        files = job.download(options.to, source=options.path, overwrite=options.overwrite)
+        return [str(path) for path in files]
+
+    @line_magic
+    @takes()
+    def ndsimages(self, options: argparse.Namespace) -> Table:
+        """List the images that a job may use."""
+        del options
+        rows = [
+            (f"{each.name}:{each.tag}", each.size, each.present)
+            for each in self._session.client.images()
+        ]
+        return Table(("image", "size", "present"), rows)

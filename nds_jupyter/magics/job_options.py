@@ -1,0 +1,118 @@
+"""The options of `%%ndsjob`, in groups; each group says what it adds to the request.
+
+A new group is a `JobOptions` in a module of its own, and a line in `GROUPS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from IPython.core.error import UsageError
+
+from nds_jupyter.magics.parser import Option, option
+from nds_jupyter.magics.settings import Defaults
+
+
+class CellContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What the options of a cell are read against.
+
+    Parameters
+    ----------
+    text
+        The cell without its first line.
+    namespace
+        The notebook's variables.
+    """
+
+    text: str
+    defaults: Defaults
+    namespace: Mapping[str, Any]
+
+
+class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Options that belong together.
+
+    Parameters
+    ----------
+    fields
+        From the values of a line to arguments of `Client.submit`; None leaves a field out.
+    """
+
+    options: tuple[Option, ...]
+    fields: Callable[[argparse.Namespace, CellContext], Mapping[str, Any]]
+
+
+def _container_fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
+    defaults = context.defaults
+    return {
+        "image": options.image or defaults.image,
+        "name": options.name,
+        "scriptname": options.scriptname or default_scriptname(context.text, options.cmd),
+        "command": shlex.split(options.cmd) if options.cmd else None,
+        "env": dict(map(_variable, options.env)) or None,
+        "cpus": defaults.cpus if options.cpus is None else options.cpus,
+        "memory": options.memory or defaults.memory,
+        "timeout": defaults.timeout if options.timeout is None else options.timeout,
+        "network": options.network,
+    }
+
+
+def default_scriptname(text: str, command: str | None) -> str:
+    """Return the file name of a cell: Python, unless it has a shebang or a command."""
+    return "cell" if text.startswith("#!") or command else "cell.py"
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--env: {text!r} is not NAME=VALUE.")
+    return name, value
+
+
+CONTAINER = JobOptions(
+    options=(
+        option(
+            "--image",
+            completes="image",
+            help="Image, like python:3.11-slim; default: the server's.",
+        ),
+        option("--name", help="A name to find the job by."),
+        option(
+            "--scriptname",
+            help="File name of the cell; its suffix chooses the interpreter.",
+        ),
+        option("--cmd", help="Command to run instead, like --cmd 'bash -x /nds/cell'."),
+        option(
+            "--env",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="A variable of the script's environment; repeatable.",
+        ),
+        option("--cpus", type=float, help="CPUs, like 0.5 or 4."),
+        option("--memory", help="Memory, like 512m or 2g."),
+        option("--timeout", type=float, help="Seconds after which the job is stopped."),
+        option("--network", choices=["none", "bridge"], help="Network of the container."),
+    ),
+    fields=_container_fields,
+)
+"""What the container is."""
+
+GROUPS: tuple[JobOptions, ...] = (CONTAINER,)
+"""Every group that `%%ndsjob` takes."""
+
+
+def job_options() -> tuple[Option, ...]:
+    """Return the options of every group."""
+    return tuple(each for group in GROUPS for each in group.options)
+
+
+def job_fields(options: argparse.Namespace, context: CellContext) -> dict[str, Any]:
+    """Return the arguments of `Client.submit` that a line asks for."""
+    return {
+        name: value for group in GROUPS for name, value in group.fields(options, context).items()
+    }

@@ -1,0 +1,61 @@
+"""What the magics of one kernel share: the client, the last job, and how a word names a job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from nds_jupyter.client import Client, Job
+from nds_jupyter.errors import InvalidRequest, JobNotFound
+from nds_jupyter.magics.settings import NdsSettings
+
+
+class Session:
+    """The state of the magics in one kernel.
+
+    Parameters
+    ----------
+    settings
+        What `%config NdsMagics` sets.
+    """
+
+    def __init__(self, shell: InteractiveShell, settings: NdsSettings) -> None:
+        self.settings = settings
+        self.last: Job | None = None
+        self._shell = shell
+        self._client: Client | None = None
+        self._client_of: tuple[str, str] = ("", "")
+
+    @property
+    def client(self) -> Client:
+        """The client for the configured server."""
+        wanted = (self.settings.url, self.settings.token)
+        if self._client is None or self._client_of != wanted:
+            self._client = Client(*wanted)
+            self._client_of = wanted
+        return self._client
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """The notebook's variables."""
+        names: dict[str, Any] = self._shell.user_ns
+        return names
+
+    def job(self, text: str | None) -> Job:
+        """Return the job that a user means: a variable, an id, a prefix, a name; -1 is the last."""
+        word = (text or "").strip()
+        if word in {"", "-1"}:
+            if self.last is None:
+                raise InvalidRequest("No job was submitted from this kernel yet. Give an id.")
+            return self.last.refresh()
+        known = self.namespace.get(word)
+        if isinstance(known, Job):
+            return known.refresh()
+        try:
+            return self.client.job(word)
+        except JobNotFound:
+            for job in self.client.jobs(name=word):
+                if job.view.name == word:
+                    return job
+            raise

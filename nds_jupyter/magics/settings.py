@@ -1,0 +1,49 @@
+"""What `%config NdsMagics` sets."""
+
+from __future__ import annotations
+
+import msgspec
+from IPython.core.magic import Magics
+from traitlets import Bool, Float, Integer, Unicode
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job gets whose cell does not say; None leaves it to the server.
+
+    Parameters
+    ----------
+    timeout
+        Seconds.
+    """
+
+    image: str | None = None
+    memory: str | None = None
+    cpus: float | None = None
+    timeout: float | None = None
+
+
+class NdsSettings(Magics):
+    """The settings that all magics share."""
+
+    url = Unicode("", help="The Jupyter server's base URL; empty: found by itself.").tag(
+        config=True
+    )
+    token = Unicode("", help="Its token; empty: found by itself.").tag(config=True)
+    image = Unicode("", help="Image of jobs that name none; empty: the server's.").tag(config=True)
+    memory = Unicode("", help="Memory of jobs that ask for none.").tag(config=True)
+    cpus = Float(None, allow_none=True, help="CPUs of jobs that ask for none.").tag(config=True)
+    timeout = Float(None, allow_none=True, help="Time limit in seconds.").tag(config=True)
+    quiet = Bool(False, help="Show no log while a job runs.").tag(config=True)
+    raises = Bool(True, help="Raise when a job fails.").tag(config=True)
+    max_log_chars = Integer(
+        2_000_000, help="Characters of a log shown live; a notebook chokes on more."
+    ).tag(config=True)
+
+    def defaults(self) -> Defaults:
+        """Return what a job gets whose cell does not say."""
+        return Defaults(
+            image=self.image or None,
+            memory=self.memory or None,
+            cpus=self.cpus,
+            timeout=self.timeout,
+        )
