@@ -16,7 +16,7 @@ PACKAGE := pyproject.toml $(shell find nds_jupyter jupyter-config -type f -not -
 help:
 	@echo 'make demo    run the quickstart notebook on a Docker Engine, and show what comes out'
 	@echo 'make test    run all tests, on a real Docker Engine (make test ARGS="-k logs")'
-	@echo 'make check   run the tests that need no Docker Engine'
+	@echo 'make check   run the tests that need no Docker Engine and no Swarm'
 	@echo 'make lint    check style, types and import contracts'
 	@echo 'make format  format the code'
 	@echo 'make bench   measure against the raw Engine API'
@@ -29,7 +29,7 @@ test: $(VENV)/test.stamp
 	@$(WITH_ENGINE) sh -c '$(BIN)/python dev/images.py && exec $(BIN)/python -m pytest $(ARGS)'
 
 check: $(VENV)/test.stamp
-	@$(BIN)/python -m pytest -m 'not engine' $(ARGS)
+	@$(BIN)/python -m pytest -m 'not engine and not swarm' $(ARGS)
 
 lint: $(VENV)/test.stamp
 	@$(BIN)/ruff check .

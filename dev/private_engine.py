@@ -23,6 +23,7 @@ from dev.bridge import Bridge
 from dev.console import SetupError, say, tail
 from dev.debian import find_program, install, is_debian_root
 from dev.engine_api import Endpoint, EngineAnswerError, answers, ask
+from dev.processes import pids_with_argument
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -172,11 +173,11 @@ class PrivateEngine:
         shutil.rmtree(self.run / "exec", ignore_errors=True)
 
     def _daemon_pids(self) -> list[int]:
-        return _pids_with_argument(str(self.pidfile))
+        return pids_with_argument(str(self.pidfile))
 
     def _left_over_pids(self) -> list[int]:
         containerd = self.run / "exec" / "containerd"
-        return _pids_with_argument(str(containerd / "containerd.toml")) + _pids_with_argument(
+        return pids_with_argument(str(containerd / "containerd.toml")) + pids_with_argument(
             str(containerd / "containerd.sock")
         )
 
@@ -198,19 +199,6 @@ def _install_missing(folder: Path) -> None:
     if apparmor.exists() and apparmor.read_text().startswith("Y"):
         missing.append("apparmor")
     install([*missing, "ca-certificates"], folder)
-
-
-def _pids_with_argument(argument: str) -> list[int]:
-    """Return the living processes that have exactly this argument on their command line."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        with suppress(OSError):
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            if argument.encode() in words:
-                found.append(int(folder.name))
-    return found
 
 
 def _wait(done: Callable[[], bool], seconds: float, message: str) -> None:
