@@ -209,12 +209,15 @@ class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
     action
         ``start``, ``die``, ``oom`` or ``destroy``; ``connected`` when the stream has just been
         (re)connected, with an empty `container_id`: look at every container again.
+    exit_code
+        What the script exited with, where the engine says so together with ``die``.
     """
 
     action: str
     container_id: str
     job_id: str
     at: datetime
+    exit_code: int | None = None
 
 
 class Engine(Protocol):
@@ -243,6 +246,9 @@ class Engine(Protocol):
 
     async def start(self, container_id: str) -> None:
         """Start a created container; `ImageNotFound` if what it runs is not in its image."""
+
+    async def worker(self, container_id: str) -> str:
+        """Return the name of the node that has a container; cheap enough for every job."""
 
     async def inspect(self, container: str) -> Container:
         """Return one container by its id, unique prefix of the id, or name."""

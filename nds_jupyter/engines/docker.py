@@ -123,8 +123,12 @@ class DockerEngine:
             memory=data["MemTotal"],
         )
 
-    async def name(self) -> str:
-        """Return the node's name, asked for once."""
+    async def worker(self, container_id: str) -> str:
+        """Return the node's name, asked for once: it has every container."""
+        del container_id
+        return await self._node()
+
+    async def _node(self) -> str:
         return self._name or (await self.info()).name
 
     async def images(self) -> tuple[Image, ...]:
@@ -188,7 +192,7 @@ class DockerEngine:
 
     async def inspect(self, container: str) -> Container:
         """Return one container."""
-        worker = await self.name()
+        worker = await self._node()
         data = await self._call(_name(container), lambda each: each.inspect_container(container))
         return translate.container(data, worker)
 
@@ -196,7 +200,7 @@ class DockerEngine:
         self, labels: Mapping[str, str], *, include_ended: bool
     ) -> tuple[ContainerSummary, ...]:
         """List the containers that carry all these labels."""
-        worker = await self.name()
+        worker = await self._node()
         wanted = [f"{name}={value}" if value else name for name, value in labels.items()]
         # One call: the SDK's own list would inspect every container.
         rows = await self._call(
@@ -380,11 +384,14 @@ def _samples(data: Iterator[bytes]) -> Iterator[Sample]:
 
 def _events(data: Iterator[bytes]) -> Iterator[EngineEvent]:
     for message in _messages(data):
+        facts = message["Actor"]["Attributes"]
+        exit_code = facts.get("exitCode", "")
         yield EngineEvent(
             action=message["Action"].partition(":")[0],
             container_id=message["Actor"]["ID"],
-            job_id=message["Actor"]["Attributes"].get(LABEL_JOB, ""),
+            job_id=facts.get(LABEL_JOB, ""),
             at=datetime.fromtimestamp(message["timeNano"] / 1e9, UTC),
+            exit_code=int(exit_code) if exit_code.isdigit() else None,
         )
 
 

@@ -124,7 +124,7 @@ class JobRunner:
                 if event.action == "connected":
                     await self._catch_up()
                 elif event.action in {"die", "destroy"} and event.job_id in self._walks:
-                    self._walks[event.job_id].look()
+                    self._walks[event.job_id].look(event)
 
     async def _catch_up(self) -> None:
         for walk in self._walks.values():

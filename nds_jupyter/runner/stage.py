@@ -63,8 +63,8 @@ class Stage:
         self._journal = journal
         self._interpreters: dict[tuple[str, tuple[str, ...]], str] = {}
 
-    async def fetch_image(self, job: Job) -> None:
-        """Pull the job's image if the engine does not have it.
+    async def fetch_image(self, job: Job) -> Image:
+        """Return the job's image; pulled first if the engine does not have it.
 
         Raises
         ------
@@ -72,11 +72,9 @@ class Stage:
             If it can't be had.
         """
         try:
-            await self._engine.image(job.spec.image)
+            return await self._engine.image(job.spec.image)
         except ImageNotFound:
             await self._board.apply(job.job_id, Pulling())
-        else:
-            return
         try:
             await self._pull(job)
         except EngineUnavailable:
@@ -84,6 +82,7 @@ class Stage:
         except EngineError as exc:
             # The engine is well, and can't get the image: no registry, no disk, no permission.
             raise ImageNotFound(exc.message) from exc
+        return await self._engine.image(job.spec.image)
 
     async def _pull(self, job: Job) -> None:
         told = 0.0
@@ -93,7 +92,7 @@ class Stage:
                     told = time.monotonic()
                     await self._board.apply(job.job_id, Progressed(progress=progress))
 
-    async def fill_container(self, job: Job) -> None:
+    async def fill_container(self, job: Job, image: Image) -> None:
         """Create the job's container and fill it, or take over one that was started before a crash.
 
         Raises
@@ -101,11 +100,10 @@ class Stage:
         ImageNotFound
             If the image has nothing to run the script with.
         """
-        image = await self._engine.image(job.spec.image)
         await self._board.apply(job.job_id, Staging(image_digest=image.id))
         running = await self._container_left_by_a_crash(job)
         container_id = running or await self._new_container(job, image)
-        worker = (await self._engine.info()).name
+        worker = await self._engine.worker(container_id)
         await self._board.apply(job.job_id, Launching(container_id=container_id, worker=worker))
 
     async def _container_left_by_a_crash(self, job: Job) -> str | None:

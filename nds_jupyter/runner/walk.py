@@ -11,10 +11,11 @@ import contextlib
 import logging
 from collections.abc import Awaitable
 from datetime import timedelta
+from typing import TypeVar
 
 import msgspec
 
-from nds_jupyter.engines.base import Container, ContainerStatus, Engine
+from nds_jupyter.engines.base import Container, ContainerStatus, Engine, EngineEvent
 from nds_jupyter.errors import (
     ContainerNotFound,
     DeadlineExceeded,
@@ -38,6 +39,8 @@ from nds_jupyter.runner.board import Board
 from nds_jupyter.runner.places import Places
 from nds_jupyter.runner.sampler import Sampler
 from nds_jupyter.runner.stage import Stage
+
+T = TypeVar("T")
 
 LOOK_AGAIN = 60.0
 """Seconds after which a running container is inspected even without an event."""
@@ -82,9 +85,14 @@ class Walk:
         self._news = asyncio.Event()
         self._stop = asyncio.Event()
         self._stop_sent = False
+        self._clean_exit: Exited | None = None
 
-    def look(self) -> None:
+    def look(self, event: EngineEvent | None = None) -> None:
         """Look at the container: something happened to it, or events may have been missed."""
+        # Engines hold a container that has just ended for 50 ms while they tidy up, and it can't be
+        # inspected before that. An exit with 0 needs no inspection: it is never out of memory.
+        if event is not None and event.action == "die" and event.exit_code == 0:
+            self._clean_exit = Exited(exit_code=0, oom=False, at=event.at)
         self._news.set()
 
     def stop(self, grace: float) -> None:
@@ -136,7 +144,7 @@ class Walk:
         if self._around.board.live(self.job_id) is not None:
             await self._around.board.apply(self.job_id, Delivered(at=utc_now()))
 
-    async def _unless_stopped(self, step: Awaitable[None]) -> None:
+    async def _unless_stopped(self, step: Awaitable[T]) -> T:
         """Wait for a step that may be abandoned; `_StopWanted` as soon as a stop is wanted."""
         work = asyncio.ensure_future(step)
         stop = asyncio.ensure_future(self._stop.wait())
@@ -153,15 +161,15 @@ class Walk:
                 # Retrieved, so that an error that came with the stop is not "never retrieved".
                 work.exception()
             raise _StopWanted
-        work.result()
+        return work.result()
 
     async def _make_ready(self) -> None:
         stage = self._around.stage
         pause = RETRY_FIRST
         while True:
             try:
-                await self._unless_stopped(stage.fetch_image(self._job))
-                await stage.fill_container(self._job)
+                image = await self._unless_stopped(stage.fetch_image(self._job))
+                await stage.fill_container(self._job, image)
             except _AWAY as exc:
                 self._around.log.info("Job %s waits for the engine: %s", self.job_id, exc)
                 await self._unless_stopped(asyncio.sleep(pause))
@@ -194,6 +202,9 @@ class Walk:
     async def _ended(self, container_id: str) -> bool:
         """Look at the container; True if its end is now recorded."""
         board = self._around.board
+        if self._clean_exit is not None and self._job.started is not None:
+            await board.apply(self.job_id, self._clean_exit)
+            return True
         try:
             container = await self._around.engine.inspect(container_id)
         except ContainerNotFound:
