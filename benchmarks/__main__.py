@@ -12,6 +12,7 @@ from benchmarks import jobs, latency, lists, loading, streams
 from benchmarks.bench import Bench
 from benchmarks.report import Figure, table
 from dev.console import SetupError, say
+from dev.debian import find_program, install
 from dev.engine import cache_folder, engine, one_interrupt
 from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE, SHELL_IMAGE, ensure_images
@@ -53,6 +54,8 @@ def main(words: list[str]) -> int:
     options = parser.parse_args(words)
     figures: list[Figure] = []
     with one_interrupt(), engine() as endpoint:
+        if find_program("curl") is None:
+            install(["curl"], cache_folder())
         ensure_images(endpoint, PYTHON_IMAGE, SHELL_IMAGE)
         for name in options.only or MEASUREMENTS:
             say(f"Measuring {name} …")

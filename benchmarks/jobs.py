@@ -55,7 +55,7 @@ def one_after_another(bench: Bench) -> Iterator[Figure]:
 
         def until_finished() -> None:
             job_id = submit(http)
-            log_to_the_end(http, job_id)
+            http.get("nds/upload", params={"job_id": job_id, "wait": 60}).raise_for_status()
             left.append((job_id, ""))
 
         mine, theirs = alternate(
@@ -67,7 +67,7 @@ def one_after_another(bench: Bench) -> Iterator[Figure]:
             else:
                 engine.remove_container(container)
         yield Figure(
-            what="tiny job: submit to finished, log included",
+            what="tiny job: submit to finished",
             rival=f"{RAW}: create, start, wait",
             ours=median(mine) * 1000,
             theirs=median(theirs) * 1000,

@@ -5,6 +5,8 @@ What belongs to somebody else does not exist here: it is `JobNotFound` or `Conta
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from typing import TypeVar
@@ -98,6 +100,15 @@ class Lookup:
         if not found:
             raise JobNotFound(f"No job of yours has the id {job_id}.", state="UNKNOWN")
         return self._runner.latest(_only(found, job_id, lambda job: job.job_id))
+
+    async def job_at_its_end(self, owner: str, job_id: str, wait: float) -> Job:
+        """Return a job when it has ended, or as it stands after `wait` seconds."""
+        job = await self.job(owner, job_id)
+        if wait and not job.is_finished:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    return await self._runner.until(job.job_id, lambda job: job.is_finished)
+        return self._runner.latest(job)
 
     def latest(self, job: Job) -> Job:
         """Return the job with the progress that only memory has."""

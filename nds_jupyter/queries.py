@@ -22,9 +22,10 @@ class NoQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class JobQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`GET /upload`."""
+    """`GET /upload`; `wait` in seconds, for a job that has not ended yet."""
 
     job_id: str
+    wait: Annotated[float, Meta(ge=0, le=60)] = 0.0
 
 
 class TargetQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

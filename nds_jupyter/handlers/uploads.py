@@ -17,8 +17,9 @@ class UploadHandler(NdsHandler):
 
     @allowed("read")
     async def get(self) -> None:
-        """Give the job."""
-        job = await self.services.lookup.job(self.owner, self.query(JobQuery).job_id)
+        """Give the job, at once or when it has ended."""
+        query = self.query(JobQuery)
+        job = await self.services.lookup.job_at_its_end(self.owner, query.job_id, query.wait)
         self.answer(job_view(job))
 
     @allowed("write")

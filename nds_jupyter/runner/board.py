@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -105,5 +106,11 @@ class Board:
             if reached(job):
                 return job
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.setdefault(job_id, []).append(future)
-            await future
+            waiting = self._waiting.setdefault(job_id, [])
+            waiting.append(future)
+            try:
+                await future
+            finally:
+                # Who gave up waiting must not be remembered until the job ends.
+                with contextlib.suppress(ValueError):
+                    waiting.remove(future)
