@@ -49,6 +49,9 @@ RECONNECT_FIRST, RECONNECT_MOST = 0.2, 5.0
 ASK = 5.0
 """Seconds for asking whether the container of a silent log has ended."""
 
+ARCHIVE_PIECE = 2**20
+"""Bytes of an archive that are given on at a time."""
+
 ACTIONS = ("start", "die", "oom", "destroy")
 
 
@@ -256,7 +259,7 @@ class DockerEngine:
                 if response.status_code == 404:
                     raise missing_path(container_id, path)
                 client._raise_for_status(response)
-                return RawReader(client, response)
+                return RawReader(client, response, fill=ARCHIVE_PIECE)
 
         return read_in_thread(open_archive, "archive", self._streams)
 
