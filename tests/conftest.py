@@ -12,7 +12,7 @@ from dev.engine import engine
 from dev.engine_api import Endpoint, answers, ask
 from dev.images import PYTHON_IMAGE, SHELL_IMAGE, ensure_images
 
-pytest_plugins = ["pytest_jupyter.jupyter_server"]
+pytest_plugins = ["pytest_jupyter.jupyter_server", "tests.irods_zone.fixtures"]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,49 @@
+"""What a handler is given and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+from xml.etree.ElementTree import Element
+
+from tests.irods_zone.access import Identity
+from tests.irods_zone.codes import Refused, Status
+from tests.irods_zone.descriptors import Descriptors
+from tests.irods_zone.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """An answer to a call."""
+
+    status: int = Status.OK
+    body: str = ""
+    error: str = ""
+
+
+class Caller(Protocol):
+    """The side of a session that handlers see."""
+
+    store: Store
+    descriptors: Descriptors
+    identity: Identity | None
+
+    @property
+    def who(self) -> Identity:
+        """Who the connection acts for."""
+
+
+class Handler(Protocol):
+    """Answers one kind of call."""
+
+    def __call__(self, caller: Caller, body: Element) -> Reply:
+        """Do what the call asks."""
+
+
+def as_admin(caller: Caller, words: dict[str, str]) -> bool:
+    """Whether a call asks for an administrator's rights; refused to everybody else."""
+    if "irodsAdmin" not in words:
+        return False
+    if not caller.who.admin:
+        raise Refused(Status.INSUFFICIENT_PRIVILEGE)
+    return True

@@ -1,0 +1,129 @@
+"""Calls on collections."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from xml.etree.ElementTree import Element
+
+from tests.irods_zone import access, objects, tree
+from tests.irods_zone.calls import Caller, Reply, as_admin
+from tests.irods_zone.catalogue import now
+from tests.irods_zone.codes import Level, Refused, Status
+from tests.irods_zone.packing import keywords, pack, text
+
+
+def create(caller: Caller, body: Element) -> Reply:
+    """Make a collection, with those above it if asked."""
+    path, words = text(body, "collName").rstrip("/") or "/", keywords(body)
+    forced = as_admin(caller, words)
+    with caller.store.catalogue.change() as db:
+        if tree.find(db, path) is not None:
+            if "recursiveOpr" in words:
+                return Reply()
+            raise Refused(Status.ALREADY_EXISTS)
+        make(caller, db, path, recursive="recursiveOpr" in words, forced=forced)
+    return Reply()
+
+
+def make(
+    caller: Caller, db: sqlite3.Connection, path: str, *, recursive: bool, forced: bool = False
+) -> None:
+    """Make a collection that is not there yet."""
+    parent_path, _ = tree.split(path)
+    if objects.replicas(db, path):
+        raise Refused(Status.NAME_IS_OBJECT)
+    parent = tree.find(db, parent_path)
+    if parent is None and recursive and parent_path != "/":
+        make(caller, db, parent_path, recursive=True, forced=forced)
+        parent = tree.find(db, parent_path)
+    if parent is None:
+        raise Refused(Status.UNKNOWN_COLLECTION, f"collection '{parent_path}' is unknown")
+    who = caller.who
+    if not forced and access.level(db, who, parent["id"]) < Level.WRITE:
+        raise Refused(Status.NO_PERMISSION, f"no permission to update collection '{parent_path}'")
+    made = caller.store.add_collection(db, path, who.name, who.user_id)
+    access.inherit(db, parent, made, who.user_id)
+    db.execute(
+        "UPDATE collections SET inherit = ? WHERE id = ?",
+        ("1" if parent["inherit"] == "1" else "", made),
+    )
+    db.execute("UPDATE collections SET mtime = ? WHERE id = ?", (now(), parent["id"]))
+
+
+def remove(caller: Caller, body: Element) -> Reply:
+    """Remove a collection: into the trash, or for good."""
+    path, words = text(body, "collName").rstrip("/"), keywords(body)
+    with caller.store.catalogue.change() as db:
+        collection = _require(caller, db, path, forced=as_admin(caller, words))
+        if "recursiveOpr" not in words and not _is_empty(db, collection):
+            raise Refused(Status.COLLECTION_NOT_EMPTY)
+        in_trash = path.startswith(f"/{caller.store.zone}/trash/")
+        if {"forceFlag", "irodsRmTrash", "irodsAdminRmTrash"} & words.keys() or in_trash:
+            erase(caller, db, path)
+        else:
+            rename(db, path, trash_path(caller, db, path))
+    counts = {"filesCnt": 0, "totalFileCnt": 0, "bytesWritten": 0}
+    return Reply(body=pack("CollOprStat_PI", **counts, lastObjPath=""))
+
+
+def rename(db: sqlite3.Connection, source: str, target: str) -> None:
+    """Give a collection and all that is in it another path."""
+    parent, _ = tree.split(target)
+    moved = {"source": source, "target": target}
+    db.execute(
+        "UPDATE collections SET parent = ?, mtime = ? WHERE name = ?", (parent, now(), source)
+    )
+    for column in ("parent", "name"):
+        db.execute(
+            f"UPDATE collections SET {column} = :target || substr({column}, length(:source) + 1)"
+            f" WHERE {column} = :source"
+            f" OR ({column} > :source || '/' AND {column} < :source || '0')",
+            moved,
+        )
+
+
+def trash_path(caller: Caller, db: sqlite3.Connection, path: str) -> str:
+    """Give a free path in the trash of whoever removes something, and make what is above it."""
+    top = f"/{caller.store.zone}/trash/home/{caller.who.name}"
+    inside = path.removeprefix(f"/{caller.store.zone}/").removeprefix("home/")
+    target = f"{top}/{inside.removeprefix(f'{caller.who.name}/')}"
+    parent, _ = tree.split(target)
+    if tree.find(db, parent) is None:
+        make(caller, db, parent, recursive=True, forced=True)
+    if tree.find(db, target) is not None or objects.replicas(db, target):
+        target = f"{target}.{secrets.randbelow(10**10)}"
+    return target
+
+
+def _require(caller: Caller, db: sqlite3.Connection, path: str, *, forced: bool) -> sqlite3.Row:
+    collection = tree.find(db, path)
+    if collection is None:
+        raise Refused(Status.UNKNOWN_COLLECTION)
+    found = access.level(db, caller.who, collection["id"])
+    if not forced and found < Level.DELETE:
+        hidden = found < Level.READ and not caller.who.admin
+        raise Refused(Status.UNKNOWN_COLLECTION if hidden else Status.NO_PERMISSION)
+    return collection
+
+
+def _is_empty(db: sqlite3.Connection, collection: sqlite3.Row) -> bool:
+    return not db.execute(
+        "SELECT 1 FROM replicas WHERE collection_id = ?"
+        " UNION ALL SELECT 1 FROM collections WHERE parent = ? LIMIT 1",
+        (collection["id"], collection["name"]),
+    ).fetchone()
+
+
+def erase(caller: Caller, db: sqlite3.Connection, path: str) -> None:
+    """Remove a collection and all that is in it for good."""
+    for collection_id in reversed(tree.below(db, path)):
+        rows = db.execute(
+            "SELECT DISTINCT id FROM replicas WHERE collection_id = ?", (collection_id,)
+        ).fetchall()
+        for row in rows:
+            if caller.store.token(row["id"]):
+                raise Refused(Status.LOCKED_OBJECT)
+            objects.remove(caller.store, db, row["id"])
+        db.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
+        objects.forget(db, collection_id)

@@ -1,0 +1,246 @@
+"""Calls that move, copy, remove and check whole objects."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from tests.irods_zone import access, colls, objects, tree
+from tests.irods_zone.calls import Caller, Reply, as_admin
+from tests.irods_zone.catalogue import now, stamp
+from tests.irods_zone.codes import Level, Refused, Replica, Status
+from tests.irods_zone.packing import (
+    keywords,
+    number,
+    pack,
+    pack_text,
+    text,
+    unpack_json,
+)
+
+
+def unlink(caller: Caller, body: Element) -> Reply:
+    """Remove an object: into the trash, or for good."""
+    path, words = text(body, "objPath"), keywords(body)
+    with caller.store.catalogue.change() as db:
+        if as_admin(caller, words):
+            rows = objects.replicas(db, path)
+        else:
+            rows = objects.require(db, caller.who, path, Level.DELETE)
+        if not rows:
+            raise Refused(Status.NO_ROWS)
+        if caller.store.token(rows[0]["id"]):
+            raise Refused(Status.LOCKED_OBJECT)
+        in_trash = path.startswith(f"/{caller.store.zone}/trash/")
+        if "forceFlag" in words or in_trash or words.get("oprType") == "26":
+            objects.remove(caller.store, db, rows[0]["id"])
+        else:
+            _place(db, rows[0]["id"], colls.trash_path(caller, db, path))
+    return Reply()
+
+
+def rename(caller: Caller, body: Element) -> Reply:
+    """Give an object or a collection another path."""
+    source_input, target_input = body.findall("DataObjInp_PI")
+    source, target = text(source_input, "objPath"), text(target_input, "objPath")
+    with caller.store.catalogue.change() as db:
+        collection = tree.find(db, source)
+        if collection is None:
+            row = objects.require(db, caller.who, source, Level.DELETE)[0]
+            if caller.store.token(row["id"]):
+                raise Refused(Status.LOCKED_OBJECT)
+            _require_free(caller, db, target)
+            _place(db, row["id"], target)
+            return Reply()
+        if access.level(db, caller.who, collection["id"]) < Level.DELETE:
+            raise Refused(Status.NO_PERMISSION)
+        if f"{target}/".startswith(f"{source}/"):
+            raise Refused(Status.SAME_SOURCE_AND_TARGET)
+        _require_free(caller, db, target)
+        colls.rename(db, source, target)
+    return Reply()
+
+
+def copy(caller: Caller, body: Element) -> Reply:
+    """Copy an object."""
+    source_input, target_input = body.findall("DataObjInp_PI")
+    source, target = text(source_input, "objPath"), text(target_input, "objPath")
+    words = keywords(target_input)
+    if source == target:
+        raise Refused(Status.SAME_SOURCE_AND_TARGET)
+    with caller.store.catalogue.change() as db:
+        row = objects.require(db, caller.who, source, Level.READ, Status.NO_SUCH_PATH)[0]
+        made = _copy_target(caller, db, target, words)
+        _fill(caller, db, row, made, register="regChksum" in words)
+    sent = {"numThreads": 0, "flags": 0, "bytesWritten": row["size"]}
+    return Reply(body=pack("TransferStat_PI", **sent))
+
+
+def checksum(caller: Caller, body: Element) -> Reply:
+    """Give an object's checksum, computed if it has none; or verify it."""
+    path, words = text(body, "objPath"), keywords(body)
+    with caller.store.catalogue.change() as db:
+        rows = objects.require(db, caller.who, path, Level.READ)
+        if "replNum" in words:
+            rows = [row for row in rows if str(row["number"]) == words["replNum"]]
+        if "verifyChksum" in words:
+            return _verify(rows)
+        chosen = rows if "ChksumAll" in words else rows[:1]
+        found = ""
+        for row in chosen:
+            known = "" if "forceChksum" in words else row["checksum"]
+            found = known or objects.checksum(row["path"])
+            db.execute(
+                "UPDATE replicas SET checksum = ? WHERE id = ? AND number = ?",
+                (found, row["id"], row["number"]),
+            )
+    return Reply(body=pack_text(found))
+
+
+def replicate(caller: Caller, body: Element) -> Reply:
+    """Copy an object to another resource."""
+    words = keywords(body)
+    with caller.store.catalogue.change() as db:
+        rows = objects.require(db, caller.who, text(body, "objPath"), Level.READ)
+        resource = objects.find_resource(db, words)
+        there = [row for row in rows if row["resource"] == resource["name"]]
+        if there and there[0]["status"] == Replica.GOOD:
+            raise Refused(Status.COPY_ALREADY_IN_RESOURCE)
+        made = there[0] if there else objects.insert_replica(caller.store, db, rows[0], resource)
+        _fill(caller, db, rows[0], made, register=bool(rows[0]["checksum"]))
+    return Reply(body=pack("TransferStat_PI", numThreads=0, flags=0, bytesWritten=0))
+
+
+def trim(caller: Caller, body: Element) -> Reply:
+    """Remove replicas beyond the ones to keep."""
+    words = keywords(body)
+    with caller.store.catalogue.change() as db:
+        rows = objects.require(db, caller.who, text(body, "objPath"), Level.DELETE)
+        kept = int(words.get("copies", 2))
+        wanted = [row for row in reversed(rows) if _is_named(row, words)]
+        for row in wanted[: max(0, len(rows) - kept)]:
+            caller.store.remove_file(row["path"])
+            db.execute(
+                "DELETE FROM replicas WHERE id = ? AND number = ?", (row["id"], row["number"])
+            )
+    return Reply()
+
+
+def truncate(caller: Caller, body: Element) -> Reply:
+    """Make an object shorter or longer."""
+    size = number(body, "dataSize")
+    with caller.store.catalogue.change() as db:
+        rows = objects.require(db, caller.who, text(body, "objPath"), Level.WRITE)
+        file = objects.own_file(caller.store, rows[0])
+        os.truncate(file, size)
+        db.execute(
+            "UPDATE replicas SET size = ?, path = ?, checksum = '', mtime = ?"
+            " WHERE id = ? AND number = ?",
+            (size, file, now(), rows[0]["id"], rows[0]["number"]),
+        )
+    told = {"resource_hierarchy": rows[0]["resource"], "replica_number": rows[0]["number"]}
+    return Reply(body=pack_text(json.dumps({**told, "message": ""})))
+
+
+def touch(caller: Caller, body: Element) -> Reply:
+    """Set a time of change, and make an empty object where there is none."""
+    asked = unpack_json(body)
+    path, options = str(asked["logical_path"]), dict(asked.get("options", {}))
+    moment = stamp(float(options.get("seconds_since_epoch", time.time())))
+    with caller.store.catalogue.change() as db:
+        collection = tree.find(db, path)
+        if collection is not None:
+            table, wanted = "collections", collection["id"]
+        else:
+            table, wanted = "replicas", _touched(caller, db, path, options)
+        db.execute(f"UPDATE {table} SET mtime = ? WHERE id = ?", (moment, wanted))
+    return Reply()
+
+
+def _touched(
+    caller: Caller, db: sqlite3.Connection, path: str, options: dict[str, object]
+) -> int | None:
+    rows = objects.readable(db, caller.who, path)
+    if rows:
+        return int(objects.require(db, caller.who, path, Level.WRITE)[0]["id"])
+    if options.get("no_create"):
+        return None
+    place = objects.require_place(db, caller.who, path)
+    name, resource = path.rpartition("/")[2], objects.find_resource(db, {})
+    row = objects.insert(caller.store, db, caller.who, place, name, resource)
+    db.execute("UPDATE replicas SET status = 1 WHERE id = ?", (row["id"],))
+    return int(row["id"])
+
+
+def _require_free(caller: Caller, db: sqlite3.Connection, path: str) -> None:
+    if objects.replicas(db, path):
+        raise Refused(Status.NAME_IS_OBJECT)
+    objects.require_place(db, caller.who, path)
+
+
+def _place(db: sqlite3.Connection, object_id: int, path: str) -> None:
+    parent, name = tree.split(path)
+    collection = tree.find(db, parent)
+    if collection is None:
+        raise Refused(Status.UNKNOWN_COLLECTION)
+    db.execute(
+        "UPDATE replicas SET collection_id = ?, name = ? WHERE id = ?",
+        (collection["id"], name, object_id),
+    )
+    db.execute("UPDATE collections SET mtime = ? WHERE id = ?", (now(), collection["id"]))
+
+
+def _copy_target(
+    caller: Caller, db: sqlite3.Connection, path: str, words: dict[str, str]
+) -> sqlite3.Row:
+    if objects.replicas(db, path):
+        if "forceFlag" not in words:
+            raise Refused(Status.OVERWRITE_WITHOUT_FORCE)
+        return objects.require(db, caller.who, path, Level.WRITE, Status.NO_PERMISSION)[0]
+    place = objects.require_place(db, caller.who, path)
+    name, resource = path.rpartition("/")[2], objects.find_resource(db, words)
+    return objects.insert(caller.store, db, caller.who, place, name, resource)
+
+
+def _fill(
+    caller: Caller,
+    db: sqlite3.Connection,
+    source: sqlite3.Row,
+    made: sqlite3.Row,
+    *,
+    register: bool,
+) -> None:
+    file = objects.own_file(caller.store, made)
+    shutil.copyfile(source["path"], file)
+    found = objects.checksum(file) if register else ""
+    db.execute(
+        "UPDATE replicas SET status = 1, size = ?, checksum = ?, path = ?, mtime = ?"
+        " WHERE id = ? AND number = ?",
+        (Path(file).stat().st_size, found, file, now(), made["id"], made["number"]),
+    )
+
+
+def _verify(rows: list[sqlite3.Row]) -> Reply:
+    wrong = [
+        {
+            "error_code": int(Status.CHECKSUM_MISMATCH),
+            "message": f"checksum of replica {row['number']} does not match",
+            "severity": "error",
+        }
+        for row in rows
+        if row["checksum"] and row["checksum"] != objects.checksum(row["path"])
+    ]
+    if not wrong:
+        return Reply()
+    return Reply(status=Status.VERIFICATION_RESULTS, body=pack_text(json.dumps(wrong)))
+
+
+def _is_named(row: sqlite3.Row, words: dict[str, str]) -> bool:
+    if "replNum" in words:
+        return str(row["number"]) == words["replNum"]
+    return row["resource"] == words.get("rescName", row["resource"])

@@ -1,0 +1,193 @@
+"""Data objects and their replicas in the catalogue."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+from tests.irods_zone import access, tickets, tree
+from tests.irods_zone.access import Identity
+from tests.irods_zone.catalogue import now
+from tests.irods_zone.codes import Level, Refused, Replica, Status
+from tests.irods_zone.store import RESOURCE, Store
+
+NAME_BYTES = 1000
+
+
+def replicas(db: sqlite3.Connection, path: str) -> list[sqlite3.Row]:
+    """Give the replicas of an object, good ones first."""
+    parent, name = tree.split(path)
+    return db.execute(
+        "SELECT r.*, c.name AS collection FROM replicas r JOIN collections c"
+        " ON c.id = r.collection_id WHERE c.name = ? AND r.name = ?"
+        " ORDER BY r.status != 1, r.number",
+        (parent, name),
+    ).fetchall()
+
+
+def readable(db: sqlite3.Connection, who: Identity, path: str) -> list[sqlite3.Row]:
+    """Give the replicas of an object that may be read; what may not be read does not exist."""
+    rows = replicas(db, path)
+    if not rows or not may(db, who, rows[0], Level.READ):
+        return []
+    if who.admin or who.ticket:
+        return rows
+    return rows if access.level(db, who, rows[0]["collection_id"]) >= Level.READ else []
+
+
+def may(db: sqlite3.Connection, who: Identity, row: sqlite3.Row, wanted: int) -> bool:
+    """Whether somebody may do something with an object; a ticket stands for their own rights."""
+    if who.ticket:
+        return tickets.covers(db, who, row["id"], row["collection"], writing=wanted > Level.READ)
+    if who.admin and wanted <= Level.READ:
+        return True
+    return access.level(db, who, row["id"]) >= wanted
+
+
+def require(
+    db: sqlite3.Connection, who: Identity, path: str, wanted: int, missing: int = Status.NO_ROWS
+) -> list[sqlite3.Row]:
+    """Give the replicas of an object with which somebody may do something."""
+    rows = readable(db, who, path)
+    if not rows:
+        raise Refused(missing)
+    if not may(db, who, rows[0], wanted):
+        raise Refused(Status.NO_PERMISSION)
+    return rows
+
+
+def require_place(db: sqlite3.Connection, who: Identity, path: str) -> sqlite3.Row:
+    """Give the collection in which an object of this path may be made."""
+    parent, name = tree.split(path)
+    if not name or len(name.encode()) > NAME_BYTES:
+        raise Refused(Status.PATH_ERROR)
+    if tree.find(db, path) is not None:
+        raise Refused(Status.NAME_IS_COLLECTION)
+    collection = tree.find(db, parent)
+    if collection is None:
+        raise Refused(Status.UNKNOWN_COLLECTION, f"collection '{parent}' is unknown")
+    if who.ticket:
+        allowed = tickets.covers(db, who, collection["id"], parent, writing=True)
+    else:
+        allowed = access.level(db, who, collection["id"]) >= Level.WRITE
+    if not allowed:
+        raise Refused(Status.NO_PERMISSION, f"no permission to update collection '{parent}'")
+    return collection
+
+
+def find_resource(db: sqlite3.Connection, words: dict[str, str]) -> sqlite3.Row:
+    """Give the resource that a call names, or the default one."""
+    named = words.get("destRescName") or words.get("rescName") or words.get("resc_hier")
+    name = (named or words.get("defRescName") or RESOURCE).rpartition(";")[2]
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM resources WHERE name = ?", (name,)
+    ).fetchone()
+    if row is None:
+        raise Refused(Status.NO_SUCH_RESOURCE)
+    return row
+
+
+def insert(
+    store: Store,
+    db: sqlite3.Connection,
+    who: Identity,
+    place: sqlite3.Row,
+    name: str,
+    resource: sqlite3.Row,
+) -> sqlite3.Row:
+    """Make an object without content, in the state of one that is being written."""
+    object_id = store.catalogue.new_id()
+    made = _insert(
+        store,
+        db,
+        resource,
+        {
+            "id": object_id,
+            "collection_id": place["id"],
+            "name": name,
+            "number": 0,
+            "owner": who.name,
+            "owner_zone": who.zone,
+        },
+    )
+    access.inherit(db, place, object_id, who.user_id)
+    db.execute("UPDATE collections SET mtime = ? WHERE id = ?", (now(), place["id"]))
+    return made
+
+
+def insert_replica(
+    store: Store, db: sqlite3.Connection, row: sqlite3.Row, resource: sqlite3.Row
+) -> sqlite3.Row:
+    """Make another replica of an object, in the state of one that is being written."""
+    (last,) = db.execute("SELECT max(number) FROM replicas WHERE id = ?", (row["id"],)).fetchone()
+    same = {key: row[key] for key in ("id", "collection_id", "name", "owner", "owner_zone")}
+    return _insert(store, db, resource, {**same, "number": last + 1})
+
+
+def _insert(
+    store: Store, db: sqlite3.Connection, resource: sqlite3.Row, values: dict[str, object]
+) -> sqlite3.Row:
+    object_id, number = int(str(values["id"])), int(str(values["number"]))
+    file, time = store.new_file(object_id, number), now()
+    file.touch()
+    db.execute(
+        "INSERT INTO replicas (id, collection_id, name, number, size, resource_id, resource, path,"
+        " owner, owner_zone, status, ctime, mtime, atime)"
+        " VALUES (:id, :collection_id, :name, :number, 0, :resource_id, :resource, :path,"
+        " :owner, :owner_zone, :status, :time, :time, :time)",
+        {
+            **values,
+            "resource_id": resource["id"],
+            "resource": resource["name"],
+            "path": os.fspath(file),
+            "status": Replica.INTERMEDIATE,
+            "time": time,
+        },
+    )
+    return one(db, object_id, number)
+
+
+def one(db: sqlite3.Connection, object_id: int, number: int) -> sqlite3.Row:
+    """Give one replica by its numbers."""
+    row: sqlite3.Row | None = db.execute(
+        "SELECT r.*, c.name AS collection FROM replicas r JOIN collections c"
+        " ON c.id = r.collection_id WHERE r.id = ? AND r.number = ?",
+        (object_id, number),
+    ).fetchone()
+    if row is None:
+        raise Refused(Status.NO_SUCH_REPLICA)
+    return row
+
+
+def own_file(store: Store, row: sqlite3.Row) -> str:
+    """Give the file that a replica may be written in: its own, not one that is shared."""
+    if not store.is_shared(row["path"]):
+        return str(row["path"])
+    file = store.new_file(row["id"], row["number"])
+    shutil.copyfile(row["path"], file)
+    return os.fspath(file)
+
+
+def remove(store: Store, db: sqlite3.Connection, object_id: int) -> None:
+    """Remove an object with all that is known of it."""
+    for row in db.execute("SELECT path FROM replicas WHERE id = ?", (object_id,)):
+        store.remove_file(row["path"])
+    db.execute("DELETE FROM replicas WHERE id = ?", (object_id,))
+    forget(db, object_id)
+
+
+def forget(db: sqlite3.Connection, object_id: int) -> None:
+    """Remove access, metadata and tickets of what is no more."""
+    for table in ("access", "avu_of", "tickets"):
+        db.execute(f"DELETE FROM {table} WHERE object_id = ?", (object_id,))
+
+
+def checksum(path: str | Path) -> str:
+    """Compute the checksum of a file as the server writes it."""
+    with Path(path).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+    return f"sha2:{base64.b64encode(digest).decode()}"

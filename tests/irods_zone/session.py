@@ -1,0 +1,236 @@
+"""One connection: how it starts, who it is, and the calls it makes."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import ssl
+from collections.abc import Callable
+from xml.etree.ElementTree import Element
+
+from tests.irods_zone import (
+    access,
+    admin,
+    authentication,
+    colls,
+    genquery1,
+    genquery2,
+    metadata,
+    moves,
+    replica_state,
+    streams,
+    tickets,
+)
+from tests.irods_zone.access import Identity
+from tests.irods_zone.authentication import Login
+from tests.irods_zone.calls import Handler, Reply
+from tests.irods_zone.codes import Api, Refused, Status
+from tests.irods_zone.columns import BY_NAME
+from tests.irods_zone.descriptors import Descriptors
+from tests.irods_zone.faults import Faults
+from tests.irods_zone.packing import (
+    number,
+    pack,
+    pack_error,
+    pack_json,
+    pack_text,
+    text,
+    unpack,
+    unpack_json,
+)
+from tests.irods_zone.startup import Greeting, start
+from tests.irods_zone.store import Store
+from tests.irods_zone.transfer import read, write
+from tests.irods_zone.wire import Gone, Header, Wire
+
+HANDLERS: dict[int, Handler] = {
+    Api.CREATE: streams.create_object,
+    Api.OPEN: streams.open_object,
+    Api.UNLINK: moves.unlink,
+    Api.MODIFY_REPLICA: replica_state.modify,
+    Api.RENAME: moves.rename,
+    Api.CHECKSUM: moves.checksum,
+    Api.TRIM: moves.trim,
+    Api.TRUNCATE: moves.truncate,
+    Api.CLOSE: streams.close,
+    Api.LSEEK: streams.seek,
+    Api.REMOVE_COLLECTION: colls.remove,
+    Api.CREATE_COLLECTION: colls.create,
+    Api.REPLICATE: moves.replicate,
+    Api.COPY: moves.copy,
+    Api.METADATA: metadata.modify,
+    Api.TRUNCATE_REPLICA: moves.truncate,
+    Api.RESOURCE_FOR_OPERATION: streams.resource_for_operation,
+    Api.DESCRIPTOR_INFO: streams.describe,
+    Api.ATOMIC_METADATA: metadata.apply,
+    Api.CLOSE_REPLICA: streams.close_replica,
+    Api.TOUCH: moves.touch,
+}
+
+
+class Session:
+    """Serves one connection until it ends."""
+
+    def __init__(
+        self, wire: Wire, store: Store, faults: Faults, tls: ssl.SSLContext | None, policy: str
+    ) -> None:
+        self.store = store
+        self.descriptors = Descriptors()
+        self.identity: Identity | None = None
+        self._wire = wire
+        self._faults = faults
+        self._tls = tls
+        self._policy = policy
+        self._login = Login(user="")
+        self._statements = genquery1.Statements(catalogue=store.catalogue)
+        self._own: dict[int, Callable[[Element], Reply]] = {
+            Api.AUTH_REQUEST: self._challenge,
+            Api.AUTH_RESPONSE: self._respond,
+            Api.AUTH_PLUGIN: self._plugin,
+            Api.PAM_AUTH: self._pam,
+            Api.AUTHENTICATE: self._authenticate,
+            Api.GENQUERY1: self._query1,
+            Api.GENQUERY2: self._query2,
+            Api.TICKET: self._ticket,
+            Api.ACCESS: self._access,
+            Api.ADMIN: lambda body: admin.administer(self, body, self._login),
+            Api.USER_ADMIN: lambda body: admin.change_own(self, body, self._login),
+            Api.TEMPORARY_PASSWORD: lambda _: admin.temporary_password(self),
+        }
+
+    @property
+    def who(self) -> Identity:
+        """Who the connection acts for, once that is proved."""
+        if self.identity is None:
+            raise Refused(Status.NOT_AUTHENTICATED)
+        return self.identity
+
+    def serve(self) -> None:
+        """Answer calls until the client or a fault ends the connection."""
+        try:
+            self._greeting = start(self._wire, self._faults.version, self._tls, self._policy)
+            self._login.user = self._greeting.proxy_user
+            while (header := self._wire.receive_header()).kind != "RODS_DISCONNECT":
+                self._answer(header)
+        except (OSError, ssl.SSLError):
+            pass  # The client went away; what it left open is finalized all the same.
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        for inx in self.descriptors.numbers():
+            try:
+                streams.finalize(self, inx, interrupted=True)
+            except Refused:
+                continue  # Somebody removed the object under its writer.
+        self._statements.close()
+        self._wire.close()
+
+    def _answer(self, header: Header) -> None:
+        body = self._wire.receive(header.body)
+        self._wire.discard(header.error)
+        if header.kind != "RODS_API_REQ":
+            raise Gone(f"a message of kind {header.kind} was not expected")
+        try:
+            self._faults.before(header.info)
+            reply = self._call(header, unpack(body))
+        except Refused as refused:
+            reply = Reply(status=refused.status, error=pack_error(refused.message))
+        if reply is not None:
+            self._wire.send("RODS_API_REPLY", reply.status, reply.body, reply.error)
+
+    def _call(self, header: Header, body: Element) -> Reply | None:
+        if header.info == Api.WRITE:
+            return write(self, self._wire, self._faults, header.stream, body)
+        self._wire.discard(header.stream)
+        if header.info == Api.READ:
+            return read(self, self._wire, self._faults, body)
+        if header.info in self._own:
+            return self._own[header.info](body)
+        if header.info not in HANDLERS:
+            raise Refused(Status.UNKNOWN_CALL)
+        self.who  # noqa: B018 - raises unless the connection has proved who it is
+        return HANDLERS[header.info](self, body)
+
+    def _challenge(self, _: Element) -> Reply:
+        challenge = authentication.new_challenge(self._login)
+        packed = base64.b64encode(challenge.encode()).decode()
+        return Reply(body=pack("authRequestOut_PI", challenge=packed))
+
+    def _respond(self, body: Element) -> Reply:
+        authentication.check(self.store, self._login, base64.b64decode(text(body, "response")))
+        self._identify()
+        return Reply()
+
+    def _authenticate(self, body: Element) -> Reply:
+        if self._faults.version < (4, 3, 0):
+            raise Refused(Status.UNKNOWN_CALL)
+        answer = authentication.converse(
+            self.store, self._login, unpack_json(body), encrypted=self._wire.encrypted
+        )
+        if self._login.done:
+            self._identify()
+        return Reply(body=pack_json(answer))
+
+    def _plugin(self, body: Element) -> Reply:
+        pairs = authentication.context(text(body, "context_"))
+        token = self._token(pairs["a_user"], pairs["a_pw"], pairs.get("a_ttl", ""))
+        return Reply(body=pack("authPlugReqOut_PI", result_=token))
+
+    def _pam(self, body: Element) -> Reply:
+        token = self._token(
+            text(body, "pamUser"), text(body, "pamPassword"), text(body, "timeToLive")
+        )
+        return Reply(body=pack("pamAuthRequestOut_PI", irodsPamPassword=token))
+
+    def _token(self, user: str, password: str, hours: str) -> str:
+        return authentication.pam_token(self.store, user, password, int(hours or 0))
+
+    def _identify(self) -> None:
+        greeting: Greeting = self._greeting
+        with self.store.catalogue.change() as db:
+            row = db.execute(
+                "SELECT * FROM users WHERE name = ?", (greeting.client_user,)
+            ).fetchone()
+            proxy = db.execute(
+                "SELECT type FROM users WHERE name = ?", (greeting.proxy_user,)
+            ).fetchone()
+        if row is None:
+            raise Refused(Status.INVALID_USER)
+        if greeting.client_user != greeting.proxy_user and proxy["type"] != "rodsadmin":
+            raise Refused(Status.INSUFFICIENT_PRIVILEGE)
+        self.identity = Identity(
+            user_id=row["id"],
+            name=row["name"],
+            zone=row["zone"],
+            admin=row["type"] == "rodsadmin",
+            host=self._wire.peer,
+        )
+
+    def _query1(self, body: Element) -> Reply:
+        status, packed = genquery1.answer(self._statements, self.who, body)
+        return Reply(status=status, body=packed)
+
+    def _query2(self, body: Element) -> Reply:
+        if not self._faults.genquery2 or self._faults.version < (4, 3, 2):
+            raise Refused(Status.UNKNOWN_CALL)
+        if number(body, "column_mappings"):
+            return Reply(body=pack_text(json.dumps(BY_NAME)))
+        query = text(body, "query_string")
+        if number(body, "sql_only"):
+            return Reply(body=pack_text(genquery2.translate(query, self.who)[0]))
+        return Reply(body=pack_text(genquery2.answer(self._statements.run, self.who, query)))
+
+    def _ticket(self, body: Element) -> Reply:
+        if text(body, "arg1") == "session":
+            self.identity = dataclasses.replace(self.who, ticket=text(body, "arg2"))
+            return Reply()
+        with self.store.catalogue.change() as db:
+            tickets.administer(db, self.who, body, self.store.catalogue.new_id())
+        return Reply()
+
+    def _access(self, body: Element) -> Reply:
+        with self.store.catalogue.change() as db:
+            access.modify(db, self.who, body)
+        return Reply()

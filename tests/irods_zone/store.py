@@ -1,0 +1,130 @@
+"""What the zone keeps: the catalogue, the vault with the bytes, and the locks of writers."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import uuid
+from pathlib import Path
+
+from tests.irods_zone.access import grant
+from tests.irods_zone.catalogue import Catalogue, now
+from tests.irods_zone.codes import LEVEL_NAMES, Level, Refused, Status
+
+ZONE = "tempZone"
+ADMIN = "rods"
+PUBLIC = "public"
+RESOURCE = "demoResc"
+
+
+class Store:
+    """A zone's state on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.zone = ZONE
+        self.vault = folder / "vault"
+        self.vault.mkdir(parents=True)
+        self.catalogue = Catalogue(folder / "catalogue.sqlite")
+        self.finalizes_as_good = True
+        self._tokens: dict[int, str] = {}
+        self._lock = threading.Lock()
+        with self.catalogue.change() as db:
+            self._found(db)
+
+    def new_file(self, object_id: int, number: int) -> Path:
+        """Give the place of a replica's bytes."""
+        folder = self.vault / f"{object_id % 256:02x}"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{object_id}.{number}"
+
+    def shared_file(self, content: bytes) -> Path:
+        """Give a file of these bytes that many replicas may share until they are written to."""
+        folder = self.vault / "shared"
+        folder.mkdir(exist_ok=True)
+        file = folder / f"{hash(content) & 0xFFFFFFFFFFFF:x}.{len(content)}"
+        if not file.exists():
+            file.write_bytes(content)
+        return file
+
+    def is_shared(self, path: str) -> bool:
+        """Whether a file belongs to many replicas."""
+        return Path(path).parent.name == "shared"
+
+    def remove_file(self, path: str) -> None:
+        """Remove a replica's bytes."""
+        if not self.is_shared(path):
+            Path(path).unlink(missing_ok=True)
+
+    def lock(self, object_id: int) -> str:
+        """Lock an object for writing and give the token that opens it for further writers."""
+        with self._lock:
+            return self._tokens.setdefault(object_id, str(uuid.uuid4()))
+
+    def token(self, object_id: int) -> str:
+        """Give the token of an object that is being written, or nothing."""
+        return self._tokens.get(object_id, "")
+
+    def unlock(self, object_id: int) -> None:
+        """End the lock of a writer."""
+        with self._lock:
+            self._tokens.pop(object_id, None)
+
+    def add_user(self, db: sqlite3.Connection, name: str, kind: str) -> int:
+        """Add a user or group; a user gets a home and a trash of their own."""
+        known = db.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone()
+        if known:
+            raise Refused(Status.ALREADY_EXISTS)
+        user_id, time = self.catalogue.new_id(), now()
+        db.execute(
+            "INSERT INTO users (id, name, type, zone, ctime, mtime) VALUES (?, ?, ?, ?, ?, ?)",
+            (user_id, name, kind, self.zone, time, time),
+        )
+        db.execute("INSERT INTO members VALUES (?, ?)", (user_id, user_id))
+        if kind != "rodsgroup":
+            public = db.execute("SELECT id FROM users WHERE name = ?", (PUBLIC,)).fetchone()
+            db.execute("INSERT INTO members VALUES (?, ?)", (public["id"], user_id))
+        for parent in (f"/{self.zone}/home", f"/{self.zone}/trash/home"):
+            if db.execute("SELECT 1 FROM collections WHERE name = ?", (parent,)).fetchone():
+                self.add_collection(db, f"{parent}/{name}", name, user_id)
+        return user_id
+
+    def add_collection(self, db: sqlite3.Connection, path: str, owner: str, owner_id: int) -> int:
+        """Add a collection without asking anybody."""
+        collection_id, time = self.catalogue.new_id(), now()
+        parent = path.rpartition("/")[0] or "/"
+        db.execute(
+            "INSERT INTO collections (id, name, parent, owner, owner_zone, ctime, mtime)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (collection_id, path, parent, owner, self.zone, time, time),
+        )
+        grant(db, collection_id, owner_id, Level.OWN)
+        return collection_id
+
+    def add_resource(self, db: sqlite3.Connection, name: str) -> int:
+        """Add a storage resource."""
+        resource_id, time = self.catalogue.new_id(), now()
+        db.execute(
+            "INSERT INTO resources (id, name, zone, type, class, location, vault, ctime, mtime)"
+            " VALUES (?, ?, ?, 'unixfilesystem', 'cache', ?, ?, ?, ?)",
+            (resource_id, name, self.zone, "localhost", os.fspath(self.vault), time, time),
+        )
+        return resource_id
+
+    def close(self) -> None:
+        """Close the catalogue."""
+        self.catalogue.close()
+
+    def _found(self, db: sqlite3.Connection) -> None:
+        db.executemany("INSERT INTO tokens VALUES (?, ?)", LEVEL_NAMES.items())
+        db.execute("INSERT INTO zones VALUES (?, ?, 'local')", (self.catalogue.new_id(), self.zone))
+        public = self.add_user(db, PUBLIC, "rodsgroup")
+        admin = self.add_user(db, ADMIN, "rodsadmin")
+        zone = f"/{self.zone}"
+        for path in ("/", zone, f"{zone}/home", f"{zone}/trash", f"{zone}/trash/home"):
+            grant(db, self.add_collection(db, path, ADMIN, admin), public, Level.READ)
+        for parent in (f"{zone}/home", f"{zone}/trash/home"):
+            self.add_collection(db, f"{parent}/{ADMIN}", ADMIN, admin)
+            shared = self.add_collection(db, f"{parent}/{PUBLIC}", ADMIN, admin)
+            grant(db, shared, public, Level.WRITE)
+        self.add_resource(db, RESOURCE)

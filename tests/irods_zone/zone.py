@@ -1,0 +1,200 @@
+"""A zone to test against: a server on 127.0.0.1, its users, and what clients need to reach it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import ssl
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from irods.password_obfuscation import encode
+from irods.session import iRODSSession
+
+from tests.irods_zone import authentication, bulk
+from tests.irods_zone.faults import Faults
+from tests.irods_zone.session import Session
+from tests.irods_zone.startup import DONT_CARE
+from tests.irods_zone.store import ADMIN, RESOURCE, Store
+from tests.irods_zone.wire import Wire
+
+HOST = "127.0.0.1"
+BACKLOG = 128
+
+
+class Zone:
+    """An iRODS zone of its own that lives as long as the test."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        policy: str = DONT_CARE,
+    ) -> None:
+        self.folder = folder
+        self.store = Store(folder)
+        self.faults = Faults(drop_all=self._drop_all)
+        self._tls, self._policy = tls, policy
+        self._passwords: dict[str, str] = {}
+        self._wires: set[Wire] = set()
+        self._threads: set[threading.Thread] = set()
+        self._lock = threading.Lock()
+        self._listener = socket.create_server((HOST, port), backlog=BACKLOG)
+        self.port = int(self._listener.getsockname()[1])
+        self._acceptor = threading.Thread(target=self._accept, name="irods-zone", daemon=True)
+        self._acceptor.start()
+        self._know(ADMIN)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The zone's name, the first part of every path."""
+        return self.store.zone
+
+    def home(self, user: str = ADMIN) -> str:
+        """Give a user's home collection."""
+        self._know(user)
+        return f"/{self.name}/home/{user}"
+
+    def password(self, user: str = ADMIN) -> str:
+        """Give a user's password."""
+        self._know(user)
+        return self._passwords[user]
+
+    def environment(self, user: str = ADMIN, **changes: object) -> dict[str, Any]:
+        """Give what `irods_environment.json` says for a user, who is made if need be."""
+        self._know(user)
+        return {
+            "irods_host": HOST,
+            "irods_port": self.port,
+            "irods_user_name": user,
+            "irods_zone_name": self.name,
+            "irods_home": self.home(user),
+            "irods_default_resource": RESOURCE,
+            **changes,
+        }
+
+    def environment_file(self, user: str = ADMIN, **changes: object) -> Path:
+        """Write a user's `irods_environment.json`, and `.irodsA` with the password beside it."""
+        folder = self.folder / "environments" / f"{user}-{secrets.token_hex(4)}"
+        folder.mkdir(parents=True)
+        secret = folder / ".irodsA"
+        secret.write_text(encode(self.password(user), uid=os.getuid()))
+        secret.chmod(0o600)
+        environment = self.environment(user, irods_authentication_file=os.fspath(secret), **changes)
+        file = folder / "irods_environment.json"
+        file.write_text(json.dumps(environment, indent=2))
+        return file
+
+    def session(self, user: str = ADMIN, **options: Any) -> iRODSSession:
+        """Give a session of a user, who is made if need be."""
+        return iRODSSession(
+            host=HOST,
+            port=self.port,
+            user=user,
+            zone=self.name,
+            password=self.password(user),
+            **options,
+        )
+
+    def add_user(self, user: str, password: str, *, kind: str = "rodsuser") -> None:
+        """Make a user with a password, or give one another password."""
+        with self.store.catalogue.change() as db:
+            row = db.execute("SELECT id FROM users WHERE name = ?", (user,)).fetchone()
+            user_id = row["id"] if row else self.store.add_user(db, user, kind)
+            authentication.set_password(db, user_id, password)
+            authentication.add_password(db, user_id, f"pam:{password}")
+        self._passwords[user] = password
+
+    def expire_password(self, user: str = ADMIN) -> None:
+        """Let a user's password be too old from now on."""
+        with self.store.catalogue.change() as db:
+            db.execute(
+                "UPDATE passwords SET expires = ? WHERE user_id ="
+                " (SELECT id FROM users WHERE name = ?)",
+                (time.time() - 1, user),
+            )
+
+    def fill(self, collection: str, names: list[str], content: bytes = b"") -> None:
+        """Make many objects at once, straight in the catalogue."""
+        bulk.fill(self.store, collection, names, content)
+
+    def overwrite(self, path: str, content: bytes) -> None:
+        """Change an object behind the back of whoever reads it."""
+        bulk.overwrite(self.store, path, content)
+
+    def add_resource(self, name: str) -> None:
+        """Add a storage resource."""
+        with self.store.catalogue.change() as db:
+            self.store.add_resource(db, name)
+
+    def close(self) -> None:
+        """End every connection and the server."""
+        self.faults.clear()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            _close_listener(listener)
+        self._acceptor.join()
+        self._drop_all()
+        for thread in list(self._threads):
+            thread.join()
+        self.store.close()
+
+    def _know(self, user: str) -> None:
+        if user not in self._passwords:
+            self.add_user(user, secrets.token_hex(8))
+
+    def _accept(self) -> None:
+        while (listener := self._listener) is not None:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            if self.faults.refusing:
+                connection.close()
+                continue
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._threads.add(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        wire = Wire(connection)
+        with self._lock:
+            self._wires.add(wire)
+        try:
+            Session(wire, self.store, self.faults, self._tls, self._policy).serve()
+        finally:
+            with self._lock:
+                self._wires.discard(wire)
+            self._threads.discard(threading.current_thread())
+
+    def _drop_all(self) -> None:
+        with self._lock:
+            wires = list(self._wires)
+        for wire in wires:
+            wire.interrupt()
+
+
+def _close_listener(listener: socket.socket) -> None:
+    # Not every system lets a listener be shut down; closing it is enough there.
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
