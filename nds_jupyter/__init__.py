@@ -14,11 +14,12 @@ from nds_jupyter._version import __version__
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from nds_jupyter.client import Client, Job
+    from nds_jupyter.client import Client
+    from nds_jupyter.job import Job
 
 __all__ = ["Client", "Job", "__version__"]
 
-_PUBLIC = {"Client": "nds_jupyter.client", "Job": "nds_jupyter.client"}
+_PUBLIC = {"Client": "nds_jupyter.client", "Job": "nds_jupyter.job"}
 
 
 def __getattr__(name: str) -> object:

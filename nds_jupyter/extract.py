@@ -77,6 +77,45 @@ def open_archive(chunks: Iterable[bytes]) -> tarfile.TarFile:
     return tarfile.open(fileobj=source, mode="r|", tarinfo=_CheckedInfo, errorlevel=2)
 
 
+def list_files(chunks: Iterable[bytes], most_entries: int = MOST_ENTRIES) -> list[tuple[str, int]]:
+    """Return name and size in bytes of every plain file of a tar stream.
+
+    Raises
+    ------
+    TooLarge
+        If it has more entries.
+    NdsError
+        If the stream ends early.
+    """
+    files = []
+    with _whole(), open_archive(chunks) as archive:
+        for member in _members(archive, most_entries):
+            if member.isreg():
+                files.append((member.name.partition("/")[2], member.size))
+    return files
+
+
+@contextlib.contextmanager
+def _whole() -> Iterator[None]:
+    """Say in a sentence that an archive ended early, or can't be written."""
+    try:
+        yield
+    except OSError as exc:
+        raise NdsError(f"{exc.filename} can't be written: {exc.strerror}.") from exc
+    except (tarfile.TarError, EOFError) as exc:
+        raise NdsError("The results ended early, so they are not complete. Try again.") from exc
+
+
+def _members(archive: tarfile.TarFile, most_entries: int) -> Iterator[tarfile.TarInfo]:
+    """Yield members, keeping none."""
+    for count, member in enumerate(archive, 1):
+        if count > most_entries:
+            raise TooLarge(f"The results have more than {most_entries} entries.")
+        # tarfile would keep every member it has seen.
+        archive.members = []  # type: ignore[attr-defined]
+        yield member
+
+
 def unpack(
     chunks: Iterable[bytes],
     into: Path,
@@ -108,24 +147,17 @@ def unpack(
     root = into.resolve()
     files: list[Path] = []
     skipped: list[tuple[str, str]] = []
-    try:
-        with open_archive(chunks) as archive:
-            for count, member in enumerate(archive, 1):
-                if count > most_entries:
-                    raise TooLarge(f"The results have more than {most_entries} entries.")
-                # tarfile would keep every member it has seen.
-                archive.members = []  # type: ignore[attr-defined]
-                why = _refusal(member)
-                target = None if why else _target(root, member)
-                if why or target is None:
-                    skipped.append((member.name, why or "a link is in its way"))
-                elif member.isreg() and target != root:
-                    _write(archive, member, target, overwrite=overwrite)
-                    files.append(target)
-                elif member.isdir():
-                    target.mkdir(parents=True, exist_ok=True)
-    except (tarfile.TarError, EOFError) as exc:
-        raise NdsError("The results ended early, so they are not complete. Try again.") from exc
+    with _whole(), open_archive(chunks) as archive:
+        for member in _members(archive, most_entries):
+            why = _refusal(member)
+            target = None if why else _target(root, member)
+            if why or target is None:
+                skipped.append((member.name, why or "a link is in its way"))
+            elif member.isreg() and target != root:
+                _write(archive, member, target, overwrite=overwrite)
+                files.append(target)
+            elif member.isdir():
+                target.mkdir(parents=True, exist_ok=True)
     return Unpacked(files=tuple(files), skipped=tuple(skipped))
 
 

@@ -141,3 +141,13 @@ def job_table(views: Sequence[JobView]) -> Table:
         for view in views
     ]
     return Table(columns, rows)
+
+
+def overwritten(line: str) -> str:
+    """Return what a terminal shows of a line whose carriage returns write over what stood there."""
+    shown = ""
+    for part in line.rstrip("\r").split("\r"):
+        # Escape sequences take no place, so positions would not match.
+        coloured = "\x1b" in part or "\x1b" in shown
+        shown = part if coloured else part + shown[len(part) :]
+    return shown

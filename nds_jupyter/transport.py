@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urljoin
@@ -14,6 +15,13 @@ from nds_jupyter.discovery import ServerAddress
 from nds_jupyter.errors import NdsError, ServerNotFound, UnexpectedAnswer, error_class
 
 T = TypeVar("T")
+
+KEEP_ALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+if hasattr(socket, "TCP_KEEPIDLE"):
+    KEEP_ALIVE.append((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30))
+
+AWAY = frozenset({502, 503, 504})
+"""What a proxy answers while the server behind it is away."""
 
 
 class Transport:
@@ -28,8 +36,12 @@ class Transport:
     def __init__(self, address: ServerAddress, timeout: float) -> None:
         self.address = address
         headers = {"Authorization": f"token {address.token}"} if address.token else {}
-        # No proxy of the environment stands between a kernel and its own server.
-        self._http = httpx.Client(headers=headers, timeout=timeout, trust_env=False)
+        # No proxy of the environment stands between a kernel and its own server. A stream may be
+        # silent for hours: only the network can tell that nobody is at its other end.
+        transport = httpx.HTTPTransport(socket_options=KEEP_ALIVE)
+        self._http = httpx.Client(
+            headers=headers, timeout=timeout, trust_env=False, transport=transport
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -99,7 +111,7 @@ class Transport:
             body = {}
         message = body.get("message")
         if not isinstance(message, str):
-            raise self._unexpected(answer)
+            raise self._away(answer) if answer.status_code in AWAY else self._unexpected(answer)
         raised: type[NdsError] = error_class(str(body.get("code", "")))
         known = {"message", "reason", "code", "type", "title", "status", "detail"}
         raise raised(message, **{key: body[key] for key in body.keys() - known})
@@ -109,6 +121,12 @@ class Transport:
             return msgspec.json.decode(answer.content, type=wanted)
         except msgspec.DecodeError as exc:
             raise self._unexpected(answer) from exc
+
+    def _away(self, answer: httpx.Response) -> ServerNotFound:
+        return ServerNotFound(
+            f"The proxy at {self.address.url} answered {answer.status_code}: the Jupyter server "
+            "behind it is away. Is it running?"
+        )
 
     def _unexpected(self, answer: httpx.Response) -> UnexpectedAnswer:
         return UnexpectedAnswer(

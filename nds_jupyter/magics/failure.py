@@ -22,6 +22,20 @@ class JobError(CellError, JobFailed):
     """A job that failed, with exit code, reason and the end of its log."""
 
 
+def interrupted() -> KeyboardInterrupt:
+    """Return an interrupt that shows no traceback: the user knows what happened."""
+    return _Interrupted("The job was stopped.")
+
+
+class _Interrupted(KeyboardInterrupt):
+    def _render_traceback_(self) -> list[str]:
+        return [f"KeyboardInterrupt: {self}"]
+
+
+# Front ends know an interrupt by the name of its class.
+_Interrupted.__name__ = "KeyboardInterrupt"
+
+
 def in_a_sentence(magic: F) -> F:
     """Show our own errors of a magic without a traceback."""
 

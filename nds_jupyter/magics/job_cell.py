@@ -7,7 +7,8 @@ import argparse
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import cell_magic, magics_class, no_var_expand
 
-from nds_jupyter.client import Job
+from nds_jupyter.job import Job
+from nds_jupyter.magics.cell_run import run_to_end
 from nds_jupyter.magics.job_options import CellContext, job_fields, job_options
 from nds_jupyter.magics.live import LiveLog
 from nds_jupyter.magics.parser import option, takes
@@ -42,12 +43,17 @@ class NdsMagics(NdsSettings):
 
         Interrupting the cell stops the job.
         """
+        cell = self.session.source.body(cell)
         context = CellContext(text=cell, defaults=self.defaults(), namespace=self.session.namespace)
-        job = self.session.client.submit(cell, **job_fields(options, context))
+        fields = job_fields(options, context)
+        job = run_to_end(
+            lambda: self.session.client.submit(cell, **fields), lambda job: self._show(job, options)
+        )
+        return job if options.no_raise or not self.raises else job.raise_if_failed()
+
+    def _show(self, job: Job, options: argparse.Namespace) -> None:
         self.session.last = job
         if options.job:
             self.session.namespace[options.job] = job
-        if options.detach:
-            return job
-        LiveLog(job, quiet=options.quiet or self.quiet, most=self.max_log_chars).show()
-        return job if options.no_raise or not self.raises else job.raise_if_failed()
+        if not options.detach:
+            LiveLog(job, quiet=options.quiet or self.quiet, most=self.max_log_chars).show()

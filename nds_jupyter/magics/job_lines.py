@@ -7,7 +7,8 @@ import argparse
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from nds_jupyter.client import Job, JobList
+from nds_jupyter.job import Job
+from nds_jupyter.job_list import JobList
 from nds_jupyter.jobs import JobState
 from nds_jupyter.magics.live import LiveLog
 from nds_jupyter.magics.parser import option, takes

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import groupby
 
 from IPython.display import DisplayHandle, display
 
 from nds_jupyter import reprs
-from nds_jupyter.client import Job
 from nds_jupyter.errors import NdsError
+from nds_jupyter.job import LAST_LINES, Job
 from nds_jupyter.views import LogLine
 
 LOOK = 0.25
@@ -21,15 +23,23 @@ LOOK = 0.25
 STATUS_EVERY = 1.0
 """Seconds between two questions for the phase while nothing is logged."""
 
+AHEAD = 5000
+"""Lines read ahead of what the notebook has taken; more wait in the engine."""
 
-class _Line:
-    """One line of status that changes in place."""
+BURST = 200
+"""Lines waiting, above which the order of stdout and stderr gives way to fewer messages: a Jupyter
+server drops output beyond a rate of messages."""
+
+
+class StatusLine:
+    """One line that changes in place."""
 
     def __init__(self) -> None:
         self._handle: DisplayHandle | None = None
         self._shown = ""
 
     def show(self, text: str) -> None:
+        """Show a text instead of the one before."""
         if text == self._shown:
             return
         self._shown = text
@@ -41,10 +51,12 @@ class _Line:
 
 
 class LiveLog:
-    """Shows the log of one job until its end.
+    """Shows one job's log and status until its end.
 
     Parameters
     ----------
+    quiet
+        Show nothing, and wait.
     most
         Characters after which the log is no longer shown, since a notebook would choke on it.
     """
@@ -53,72 +65,110 @@ class LiveLog:
         self._job = job
         self._quiet = quiet
         self._left = most
-        self._lines: queue.SimpleQueue[LogLine | None] = queue.SimpleQueue()
+        self._lines: queue.Queue[LogLine | None] = queue.Queue(AHEAD)
         self._error: NdsError | None = None
-        self._status = _Line()
+        self._full = threading.Event()
+        self._status = StatusLine()
+
+    def show(self) -> None:
+        """Show it until the job has ended.
+
+        Raises
+        ------
+        NdsError
+            If the server can no longer be asked; the job goes on.
+        """
+        self.tell(reprs.headline(self._job.view))
+        if not self._quiet:
+            threading.Thread(target=self._read, name="nds-live-log", daemon=True).start()
+            self._drain()
+        if self._error is not None:
+            raise type(self._error)(
+                f"{self._error} Job {self._job.id} is not affected; %ndslogs {self._job.id} -f "
+                "shows it again."
+            )
+        self._job.wait()
+        if self._full.is_set():
+            self._show_end()
+        self.tell(reprs.headline(self._job.view))
+
+    def tell(self, text: str) -> None:
+        """Change the line of status."""
+        if not self._quiet:
+            self._status.show(text)
 
     def _read(self) -> None:
         try:
-            for line in self._job.lines(follow=True):
-                self._lines.put(line)
+            with contextlib.closing(self._job.lines()) as lines:
+                for line in lines:
+                    self._lines.put(line)
+                    if self._full.is_set():
+                        break
         except NdsError as exc:
             self._error = exc
         finally:
             self._lines.put(None)
 
-    def show(self) -> None:
-        """Show it until the job has ended; an interrupt stops the job and is raised on."""
-        reader = threading.Thread(target=self._read, name="nds-live-log", daemon=True)
-        reader.start()
-        try:
-            self._drain()
-        except KeyboardInterrupt:
-            self._tell(f"Stopping job {self._job.id} …")
-            self._until_done(self._job.stop)
-            self._tell(repr(self._job))
-            raise
-        if self._error is not None:
-            raise self._error
-        self._job.refresh()
-        self._tell(reprs.headline(self._job.view))
-
-    def _until_done(self, act: Callable[[], object]) -> None:
-        """Carry something out even if the user interrupts again."""
-        thread = threading.Thread(target=act, name="nds-stop", daemon=True)
-        thread.start()
-        while thread.is_alive():
-            try:
-                thread.join(LOOK)
-            except KeyboardInterrupt:
-                continue
-
-    def _tell(self, text: str) -> None:
-        if not self._quiet:
-            self._status.show(text)
-
     def _drain(self) -> None:
-        asked = 0.0
-        self._tell(reprs.headline(self._job.view))
-        while True:
+        asked = time.monotonic()
+        while not self._full.is_set():
             try:
-                line = self._lines.get(timeout=LOOK)
+                first = self._lines.get(timeout=LOOK)
             except queue.Empty:
                 if time.monotonic() - asked > STATUS_EVERY:
+                    self._ask_for_status()
                     asked = time.monotonic()
-                    self._tell(reprs.headline(self._job.refresh().view))
                 continue
+            if first is None:
+                return
+            if not self._write(first):
+                return
+
+    def _ask_for_status(self) -> None:
+        # The reader is the one who finds out that the server is gone for good.
+        with contextlib.suppress(NdsError):
+            self._job.refresh()
+        self.tell(reprs.headline(self._job.view))
+
+    def _write(self, first: LogLine) -> bool:
+        """Write this line and those that wait; false after the last one."""
+        batch = list(self._waiting(first))
+        burst = len(batch) > BURST
+        for stream, lines in groupby(batch, lambda line: "" if line is None else line.stream):
+            text = "".join(f"{reprs.overwritten(line.text)}\n" for line in lines if line)
+            shown, self._left = text[: self._left], self._left - len(text)
+            out = sys.stderr if stream == "stderr" else sys.stdout
+            out.write(shown)
+            if not burst:
+                out.flush()
+            if self._left <= 0:
+                self._full.set()
+                self._empty()
+                break
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return batch[-1] is not None
+
+    def _waiting(self, first: LogLine) -> Iterator[LogLine | None]:
+        line: LogLine | None = first
+        for _ in range(AHEAD):
+            yield line
             if line is None:
                 return
-            self._write(line)
+            try:
+                line = self._lines.get_nowait()
+            except queue.Empty:
+                return
+        yield line
 
-    def _write(self, line: LogLine) -> None:
-        if self._quiet or self._left <= 0:
-            return
-        self._left -= len(line.text) + 1
-        out = sys.stderr if line.stream == "stderr" else sys.stdout
-        if self._left <= 0:
-            print("… the log goes on; job.logs() has it.", file=sys.stderr)  # noqa: T201
-            return
-        out.write(f"{line.text}\n")
-        if self._lines.empty():
-            out.flush()
+    def _empty(self) -> None:
+        """Let a reader go on that waits for room."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._lines.get_nowait()
+
+    def _show_end(self) -> None:
+        out = sys.stderr
+        print("\n… not all of the log is shown; the job's logs() has it. Its end:", file=out)
+        with contextlib.suppress(NdsError):
+            print(self._job.logs(tail=LAST_LINES)[-10_000:], file=out)

@@ -6,8 +6,10 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from nds_jupyter.client import Client, Job
+from nds_jupyter.client import Client
 from nds_jupyter.errors import InvalidRequest, JobNotFound
+from nds_jupyter.job import Job
+from nds_jupyter.magics.cell_source import CellSource
 from nds_jupyter.magics.settings import NdsSettings
 
 
@@ -23,6 +25,7 @@ class Session:
     def __init__(self, shell: InteractiveShell, settings: NdsSettings) -> None:
         self.settings = settings
         self.last: Job | None = None
+        self.source = CellSource(shell)
         self._shell = shell
         self._client: Client | None = None
         self._client_of: tuple[str, str] = ("", "")

@@ -1,0 +1,228 @@
+"""One job, from Python: what it is, its log, its results, and what can be done with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, overload
+
+from nds_jupyter import reprs, routes
+from nds_jupyter.errors import JobFailed, NdsError
+from nds_jupyter.extract import list_files, unpack
+from nds_jupyter.job_log import followed_lines, followed_text
+from nds_jupyter.jobs import JobState, Phase
+from nds_jupyter.transport import Transport
+from nds_jupyter.views import (
+    ChangeView,
+    ContainerView,
+    JobView,
+    LogLine,
+    LogText,
+    MetricView,
+    StopView,
+)
+
+LAST_LINES = 20
+"""Lines of its log that the error of a failed job shows."""
+
+FIRST_LOOK, LONGEST_LOOK = 0.05, 2.0
+"""Seconds between two looks at a job that is waited for; they grow with the time passed."""
+
+
+class Job:
+    """One job; its properties are those of the last `refresh`."""
+
+    def __init__(self, transport: Transport, view: JobView) -> None:
+        self._transport = transport
+        self.view = view
+
+    @property
+    def id(self) -> str:
+        """Its id: 16 hexadecimal digits."""
+        return self.view.job_id
+
+    @property
+    def state(self) -> JobState:
+        """RUNNING, COMPLETED, FAILED or UNKNOWN."""
+        return self.view.state
+
+    @property
+    def phase(self) -> Phase:
+        """Where it stands, finer than its state."""
+        return self.view.phase
+
+    @property
+    def exit_code(self) -> int | None:
+        """The script's exit code; None before its end."""
+        return self.view.exit_code
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has reached its end."""
+        return self.view.phase is Phase.FINISHED
+
+    def refresh(self) -> Job:
+        """Ask the server anew, and return this job."""
+        self.view = self._transport.call("GET", routes.UPLOAD, JobView, params=self._id())
+        return self
+
+    def _id(self, **query: Any) -> dict[str, Any]:
+        given = {key: value for key, value in query.items() if value is not None}
+        return {"job_id": self.id, **given}
+
+    @overload
+    def logs(
+        self, *, tail: int | None = ..., stream: str = ..., follow: Literal[False] = ...
+    ) -> str: ...
+
+    @overload
+    def logs(
+        self, *, tail: int | None = ..., stream: str = ..., follow: Literal[True]
+    ) -> Iterator[str]: ...
+
+    def logs(
+        self, *, tail: int | None = None, stream: str = "both", follow: bool = False
+    ) -> str | Iterator[str]:
+        """Return the log as text (its last MiB), or with `follow` an iterator of pieces of it.
+
+        Parameters
+        ----------
+        tail
+            Lines from the end.
+        stream
+            ``stdout``, ``stderr`` or ``both``.
+        """
+        query = self._id(tail=tail, stream=stream)
+        if follow:
+            return followed_text(self._transport, query)
+        return self._transport.call("GET", routes.STDOUT, LogText, params=query).stdout
+
+    def lines(self, *, tail: int | None = None) -> Generator[LogLine, None, None]:
+        """Yield the log's lines with stream and time, as they come, until the job has ended.
+
+        A connection that drops is taken up again where it was.
+        """
+        return followed_lines(self._transport, self._id(tail=tail))
+
+    def wait(self, timeout: float | None = None) -> Job:
+        """Wait until it has ended, and return it.
+
+        It is asked after now and then: to follow its log would take a place of the engine's streams
+        for each job that is waited for.
+
+        Parameters
+        ----------
+        timeout
+            Seconds; None for no bound.
+
+        Raises
+        ------
+        TimeoutError
+            If it has not ended by then; it goes on.
+        """
+        began = time.monotonic()
+        while not self.refresh().is_finished:
+            passed = time.monotonic() - began
+            if timeout is not None and passed >= timeout:
+                raise TimeoutError(f"Job {self.id} has not ended after {timeout:g} s; it goes on.")
+            pause = min(LONGEST_LOOK, max(FIRST_LOOK, passed / 10))
+            time.sleep(pause if timeout is None else min(pause, max(0.0, timeout - passed)))
+        return self
+
+    def stop(self, timeout: float = 10.0) -> StopView:
+        """Stop it; after `timeout` seconds it is killed."""
+        query = self._id(timeout=timeout)
+        answer = self._transport.call(
+            "POST", routes.STOP, StopView, params=query, timeout=timeout + 60
+        )
+        self.refresh()
+        return answer
+
+    def diff(self) -> reprs.Table:
+        """Return what it changed on its container's filesystem."""
+        query = self._id(limit=1000)
+        pages = self._transport.pages(routes.DIFF, list[ChangeView], query)
+        return reprs.Table(
+            ("kind", "path"), [(row.kind, row.path) for page in pages for row in page]
+        )
+
+    def metrics(self) -> MetricView:
+        """Return what it uses and used."""
+        return self._transport.call("GET", routes.METRIC, MetricView, params=self._id())
+
+    def info(self) -> ContainerView:
+        """Return its container."""
+        if self.view.container_id is None:
+            self.refresh()
+        query = {"cont_id": self.view.container_id or f"nds-{self.id}"}
+        return self._transport.call("GET", routes.INFO, ContainerView, params=query)
+
+    def results(self) -> reprs.Table:
+        """Return the list of files under ``/results``: name and size in bytes."""
+        with self._transport.stream(routes.RESULTS, self._id()) as answer:
+            return reprs.Table(("name", "size"), list_files(answer.iter_bytes()))
+
+    def download(
+        self,
+        path: str | PathLike[str] = ".",
+        *,
+        source: str = "/results",
+        overwrite: bool = False,
+    ) -> list[Path]:
+        """Download a path of its container into a folder, and return the files.
+
+        Parameters
+        ----------
+        path
+            The folder; made if it is not there.
+        source
+            A folder or file in the container.
+        overwrite
+            Whether files that exist are replaced.
+
+        Raises
+        ------
+        Conflict
+            If a file exists.
+        """
+        with self._transport.stream(routes.RESULTS, self._id(path=source)) as answer:
+            return list(unpack(answer.iter_bytes(), Path(path), overwrite=overwrite).files)
+
+    def rerun(self) -> Job:
+        """Submit the same job again, and return the new one."""
+        route = routes.RERUN.format(job_id=self.id)
+        return Job(self._transport, self._transport.call("POST", route, JobView))
+
+    def delete(self) -> None:
+        """Stop it if it runs, and remove its container and record."""
+        self._transport.discard(routes.JOB.format(job_id=self.id))
+
+    def raise_if_failed(self) -> Job:
+        """Return the job if it COMPLETED, or has not ended.
+
+        Raises
+        ------
+        JobFailed
+            With exit code, reason and the last 20 lines of its log.
+        """
+        if not self.is_finished or self.state is JobState.COMPLETED:
+            return self
+        raise JobFailed(f"{reprs.headline(self.view)}{self._last_lines()}", job_id=self.id)
+
+    def _last_lines(self) -> str:
+        try:
+            lines = self.logs(tail=LAST_LINES).splitlines()
+        except NdsError:
+            return ""
+        if not lines:
+            return ""
+        shown = [f"  {reprs.overwritten(line)}" for line in lines[-LAST_LINES:]]
+        return "\n".join(["\nThe end of its log:", *shown])
+
+    def __repr__(self) -> str:
+        return reprs.headline(self.view)
+
+    def _repr_html_(self) -> str:
+        return reprs.job_html(self.view)

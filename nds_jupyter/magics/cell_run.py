@@ -1,0 +1,97 @@
+"""One cell's job, from the request to its end; an interrupt at any moment stops it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Generic, TypeVar
+
+from nds_jupyter import reprs
+from nds_jupyter.errors import NdsError
+from nds_jupyter.job import Job
+from nds_jupyter.magics.failure import interrupted
+from nds_jupyter.magics.live import LOOK, StatusLine
+
+T = TypeVar("T")
+
+GRACE = 10.0
+"""Seconds that a script has between being told to end and being killed."""
+
+
+class Pending(Generic[T]):
+    """Something carried out in a thread, so that no interrupt cuts it in two."""
+
+    def __init__(self, act: Callable[[], T]) -> None:
+        self._act = act
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="nds-request", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._value = self._act()
+        except BaseException as exc:  # noqa: BLE001 - raised again where it is waited for
+            self._error = exc
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has been carried out."""
+        return not self._thread.is_alive()
+
+    def wait(self) -> T:
+        """Return what came of it; an interrupt ends the wait, not the act."""
+        while not self.is_done:
+            self._thread.join(LOOK)
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]
+
+
+def run_to_end(submit: Callable[[], Job], show: Callable[[Job], None]) -> Job:
+    """Submit a job, show it until its end, and return it.
+
+    Parameters
+    ----------
+    submit
+        Makes the request.
+    show
+        Shows the job; returns when it has ended, or is left alone.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user interrupted; then the job has been stopped.
+    """
+    pending = Pending(submit)
+    try:
+        job = pending.wait()
+        show(job)
+    except KeyboardInterrupt:
+        status = StatusLine()
+        status.show("Stopping the job …")
+        status.show(_stopped_surely(pending))
+        raise interrupted() from None
+    return job
+
+
+def _stopped_surely(pending: Pending[Job]) -> str:
+    """Stop the job, whose request may still be under way, and say what became of it.
+
+    A further interrupt kills the container at once instead of leaving it running.
+    """
+    stopping: list[Pending[object]] = []
+    while True:
+        try:
+            job = pending.wait()
+            if not stopping:
+                stopping.append(Pending(partial(job.stop, GRACE)))
+            stopping[-1].wait()
+        except KeyboardInterrupt:
+            if stopping and len(stopping) == 1:
+                stopping.append(Pending(partial(job.stop, 0)))
+        except NdsError as exc:
+            return f"The job could not be stopped: {exc}"
+        else:
+            return reprs.headline(job.view)

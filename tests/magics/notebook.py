@@ -1,0 +1,168 @@
+"""A notebook without a page: a kernel that a real Jupyter server started, and its messages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from queue import Empty
+from typing import Any
+
+from jupyter_client.blocking.client import BlockingKernelClient
+
+from dev.jupyter import Server
+
+DEADLINE = 120.0
+"""Seconds for a cell; the machine may be busy with other tests."""
+
+
+@dataclass
+class Cell:
+    """What a cell showed, in the order in which it came."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    reply: dict[str, Any] = field(default_factory=dict)
+
+    def _streams(self, *names: str) -> str:
+        return "".join(
+            message["content"]["text"]
+            for message in self.messages
+            if message["msg_type"] == "stream" and message["content"]["name"] in names
+        )
+
+    @property
+    def stdout(self) -> str:
+        return self._streams("stdout")
+
+    @property
+    def stderr(self) -> str:
+        return self._streams("stderr")
+
+    @property
+    def log(self) -> str:
+        return self._streams("stdout", "stderr")
+
+    @property
+    def status(self) -> list[str]:
+        """What the line of status said, one after the other."""
+        return [
+            message["content"]["data"]["text/plain"]
+            for message in self.messages
+            if message["msg_type"] in {"display_data", "update_display_data"}
+        ]
+
+    @property
+    def value(self) -> dict[str, str]:
+        """The cell's value in its forms, by MIME type; empty where there is none."""
+        for message in self.messages:
+            if message["msg_type"] == "execute_result":
+                data: dict[str, str] = message["content"]["data"]
+                return data
+        return {}
+
+    @property
+    def text(self) -> str:
+        return self.value.get("text/plain", "")
+
+    @property
+    def error(self) -> dict[str, Any]:
+        assert self.reply["status"] == "error", self.messages
+        return self.reply
+
+    @property
+    def shown_error(self) -> str:
+        return "\n".join(self.error["traceback"])
+
+    def must_succeed(self) -> Cell:
+        assert self.reply["status"] == "ok", "\n".join(self.reply.get("traceback", []))
+        return self
+
+
+class Notebook:
+    """Runs cells one after the other in one kernel of a server."""
+
+    def __init__(self, server: Server, kernel_id: str, client: BlockingKernelClient) -> None:
+        self.server = server
+        self.kernel_id = kernel_id
+        self._client = client
+
+    def start(self, code: str, **options: Any) -> str:
+        """Send a cell and return the id of the request."""
+        sent: str = self._client.execute(code, allow_stdin=False, **options)
+        return sent
+
+    def finish(self, sent: str, on_message: Callable[[Cell], None] = lambda _cell: None) -> Cell:
+        """Collect what a cell shows until its end; `on_message` sees it grow."""
+        cell = Cell()
+        until = time.monotonic() + DEADLINE
+        while True:
+            try:
+                message = self._client.get_iopub_msg(timeout=max(0.1, until - time.monotonic()))
+            except Empty:
+                raise AssertionError(f"The cell did not end; it showed {cell.messages}") from None
+            if message["parent_header"].get("msg_id") != sent:
+                continue
+            if message["msg_type"] == "status":
+                if message["content"]["execution_state"] == "idle":
+                    break
+                continue
+            cell.messages.append(message)
+            on_message(cell)
+        while True:
+            reply = self._client.get_shell_msg(timeout=DEADLINE)
+            if reply["parent_header"].get("msg_id") == sent:
+                cell.reply = reply["content"]
+                return cell
+
+    def run(self, code: str, **options: Any) -> Cell:
+        """Run a cell to its end."""
+        return self.finish(self.start(code, **options))
+
+    def value(self, expression: str) -> str:
+        """Return the text of an expression's value."""
+        return self.run(expression).must_succeed().text
+
+    def interrupt(self) -> None:
+        """Press the interrupt button."""
+        self.server.ask("POST", f"api/kernels/{self.kernel_id}/interrupt")
+
+    def restart(self) -> None:
+        """Restart the kernel; every variable is gone."""
+        self.server.ask("POST", f"api/kernels/{self.kernel_id}/restart", timeout=DEADLINE)
+        self._client.wait_for_ready(timeout=DEADLINE)
+
+    def complete(self, code: str) -> list[str]:
+        """Return what pressing tab at the end of a text offers."""
+        sent = self._client.complete(code, len(code))
+        while True:
+            reply = self._client.get_shell_msg(timeout=DEADLINE)
+            if reply["parent_header"].get("msg_id") == sent:
+                matches: list[str] = reply["content"]["matches"]
+                return matches
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return the jobs that the server knows, newest first."""
+        listed: list[dict[str, Any]] = self.server.ask("GET", "nds/jobs")
+        return listed
+
+
+@contextmanager
+def open_notebook(server: Server, *, loaded: bool = True) -> Iterator[Notebook]:
+    """Start a kernel through the server, as JupyterLab does, and end it."""
+    started = server.ask("POST", "api/kernels", {"name": "python3"})
+    kernel_id = started["id"]
+    client = BlockingKernelClient(
+        connection_file=str(server.runtime_folder / f"kernel-{kernel_id}.json")
+    )
+    client.load_connection_file()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=DEADLINE)
+        notebook = Notebook(server, kernel_id, client)
+        if loaded:
+            notebook.run("%load_ext nds_jupyter").must_succeed()
+        yield notebook
+    finally:
+        client.stop_channels()
+        server.ask("DELETE", f"api/kernels/{kernel_id}")
