@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from nds_jupyter import reprs, routes
-from nds_jupyter.errors import JobFailed, NdsError
+from nds_jupyter.errors import JobFailed, NdsError, ServerNotFound
 from nds_jupyter.extract import list_files, unpack
 from nds_jupyter.job_log import followed_lines, followed_text
 from nds_jupyter.jobs import JobState, Phase
+from nds_jupyter.patience import Patience
 from nds_jupyter.transport import Transport
 from nds_jupyter.views import (
     ChangeView,
@@ -27,8 +28,8 @@ from nds_jupyter.views import (
 LAST_LINES = 20
 """Lines of its log that the error of a failed job shows."""
 
-FIRST_LOOK, LONGEST_LOOK = 0.05, 2.0
-"""Seconds between two looks at a job that is waited for; they grow with the time passed."""
+LONGEST_WAIT = 20.0
+"""Seconds after which a server that is waited for is asked again."""
 
 
 class Job:
@@ -107,10 +108,7 @@ class Job:
         return followed_lines(self._transport, self._id(tail=tail))
 
     def wait(self, timeout: float | None = None) -> Job:
-        """Wait until it has ended, and return it.
-
-        It is asked after now and then: to follow its log would take a place of the engine's streams
-        for each job that is waited for.
+        """Wait until it has ended, and return it; a server that is away for a while is waited for.
 
         Parameters
         ----------
@@ -122,14 +120,27 @@ class Job:
         TimeoutError
             If it has not ended by then; it goes on.
         """
-        began = time.monotonic()
-        while not self.refresh().is_finished:
-            passed = time.monotonic() - began
-            if timeout is not None and passed >= timeout:
+        patience = Patience()
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = LONGEST_WAIT if until is None else max(0.0, until - time.monotonic())
+            try:
+                self._refresh_at_end(min(left, LONGEST_WAIT))
+            except ServerNotFound as exc:
+                patience.wait(exc)
+                continue
+            patience.answered()
+            if self.is_finished:
+                return self
+            if until is not None and time.monotonic() >= until:
                 raise TimeoutError(f"Job {self.id} has not ended after {timeout:g} s; it goes on.")
-            pause = min(LONGEST_LOOK, max(FIRST_LOOK, passed / 10))
-            time.sleep(pause if timeout is None else min(pause, max(0.0, timeout - passed)))
-        return self
+
+    def _refresh_at_end(self, seconds: float) -> None:
+        """Ask anew; the server answers when the job has ended, or after some seconds."""
+        query = self._id(wait=seconds)
+        self.view = self._transport.call(
+            "GET", routes.UPLOAD, JobView, params=query, timeout=seconds + 30
+        )
 
     def stop(self, timeout: float = 10.0) -> StopView:
         """Stop it; after `timeout` seconds it is killed."""

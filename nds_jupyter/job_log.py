@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import contextlib
 import re
-import time
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
@@ -14,38 +13,14 @@ import msgspec
 
 from nds_jupyter import routes
 from nds_jupyter.errors import NdsError, ServerNotFound, TooBusy
+from nds_jupyter.patience import Patience
 from nds_jupyter.transport import Transport
 from nds_jupyter.views import LogLine
-
-PATIENCE = 60.0
-"""Seconds that a server may be away, as long as it takes to be started again."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
-"""Seconds between two attempts to connect again."""
 
 REMEMBERED = 1000
 """Lines that are remembered, to be told from new ones after the connection dropped."""
 
 _BELOW_MICROSECONDS = re.compile(r"(\.\d{6})\d+")
-
-
-class _Patience:
-    """How long a server that does not answer is asked again."""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-        self._pause = FIRST_PAUSE
-
-    def answered(self) -> None:
-        self._since, self._pause = None, FIRST_PAUSE
-
-    def wait(self, error: NdsError) -> None:
-        """Wait before the next attempt, or raise the error when it has lasted too long."""
-        self._since = self._since or time.monotonic()
-        if time.monotonic() - self._since > PATIENCE:
-            raise error
-        time.sleep(self._pause)
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
 
 def followed_lines(
@@ -59,7 +34,7 @@ def followed_lines(
         Names the job; its `tail` counts at the first attempt only.
     """
     recent: deque[LogLine] = deque(maxlen=REMEMBERED)
-    patience = _Patience()
+    patience = Patience()
     ended = False
     while not ended:
         try:
