@@ -1,0 +1,163 @@
+"""Questions to the catalogue: GenQuery2 where the server has it, GenQuery1 otherwise.
+
+A query is a list of columns, conditions and an order; both dialects are written from it, and give
+rows of texts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from irods import keywords as kw
+from irods.column import Column, Criterion
+from irods.genquery2 import GenQuery2
+from irods.models import Collection, DataObject
+from irods.query import Query as GenQuery1
+
+from nds_jupyter.data.irods.connections import Wire
+from nds_jupyter.data.irods.sessions import Session
+
+GENQUERY2_SINCE = (4, 3, 2)
+
+Row = tuple[str, ...]
+
+COLUMNS: dict[str, Column] = {
+    "COLL_ID": Collection.id,
+    "COLL_NAME": Collection.name,
+    "COLL_PARENT_NAME": Collection.parent_name,
+    "COLL_CREATE_TIME": Collection.create_time,
+    "COLL_MODIFY_TIME": Collection.modify_time,
+    "DATA_ID": DataObject.id,
+    "DATA_NAME": DataObject.name,
+    "DATA_SIZE": DataObject.size,
+    "DATA_CHECKSUM": DataObject.checksum,
+    "DATA_CREATE_TIME": DataObject.create_time,
+    "DATA_MODIFY_TIME": DataObject.modify_time,
+    "DATA_REPL_NUM": DataObject.replica_number,
+    "DATA_REPL_STATUS": DataObject.replica_status,
+    "DATA_RESC_HIER": DataObject.resc_hier,
+}
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """A column compared with a text; `operator` is ``=``, ``>``, ``<>`` or ``like``."""
+
+    column: str
+    operator: str
+    value: str
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What to ask.
+
+    Parameters
+    ----------
+    where
+        All of them must hold.
+    order
+        Columns, first to last.
+    limit
+        Rows wanted; None for all.
+    zone
+        Whose catalogue.
+    """
+
+    select: tuple[str, ...]
+    where: tuple[Condition, ...]
+    zone: str
+    order: tuple[str, ...] = ()
+    limit: int | None = None
+
+
+def ask(session: Session, query: Query) -> list[Row]:
+    """Return the rows."""
+    # GenQuery2 knows nothing of tickets, and a list without limit needs the continuation of 1.
+    modern = session.server_version >= GENQUERY2_SINCE and not session.ticket__
+    if modern and query.limit is not None:
+        return _by_genquery2(session, query)
+    with session.pool.get_connection() as conn:
+        return list(_by_genquery1(_Pinned(conn, session), query))
+
+
+def _by_genquery2(session: Session, query: Query) -> list[Row]:
+    with session.pool.get_connection() as conn:
+        found = GenQuery2(_Pinned(conn, session)).execute(genquery2_text(query), zone=query.zone)
+    return [tuple("" if cell is None else str(cell) for cell in row) for row in found]
+
+
+def genquery2_text(query: Query) -> str:
+    """Write a query in GenQuery2, quotes doubled."""
+    where = " and ".join(
+        f"{each.column} {each.operator} '{each.value.replace(chr(39), chr(39) * 2)}'"
+        for each in query.where
+    )
+    text = f"select {', '.join(query.select)} where {where}"
+    if query.order:
+        text += f" order by {', '.join(query.order)}"
+    return f"{text} limit {query.limit}"
+
+
+def _by_genquery1(pinned: _Pinned, query: Query) -> Iterator[Row]:
+    # The client's limit is the size of a batch, and the server's own most is 256 rows.
+    asked = GenQuery1(pinned, *(COLUMNS[name] for name in query.select))
+    for name in query.order:
+        asked = asked.order_by(COLUMNS[name])
+    asked = asked.filter(*(_criterion(each) for each in query.where))
+    if query.zone and query.zone != pinned.zone:
+        asked = asked.add_keyword(kw.ZONE_KW, query.zone)
+    if query.limit is not None:
+        asked = asked.limit(query.limit)
+    left = query.limit
+    with contextlib.closing(asked.get_batches()) as batches:
+        for batch in batches:
+            for row in _rows(batch.rows, query.select):
+                if left is not None:
+                    if left == 0:
+                        return
+                    left -= 1
+                yield row
+
+
+def _rows(rows: Iterable[dict[Any, Any]], select: tuple[str, ...]) -> Iterator[Row]:
+    for row in rows:
+        yield tuple(_text(row[COLUMNS[name]]) for name in select)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if hasattr(value, "timestamp"):
+        return str(int(value.timestamp()))
+    return str(value)
+
+
+def _criterion(condition: Condition) -> Criterion:
+    return Criterion(condition.operator, COLUMNS[condition.column], condition.value)
+
+
+def like(text: str) -> str:
+    """Return a text for the middle of a pattern; what it matches too much, the caller sorts out.
+
+    Databases differ in whether and how a wildcard is escaped, so each becomes "any character".
+    """
+    return text.translate({ord("%"): "_", ord("\\"): "_"})
+
+
+class _Pinned:
+    """What a query of the client needs of a session, on one connection.
+
+    The client asks for the next batch on whatever connection is free, but only the one that began
+    knows the query.
+    """
+
+    def __init__(self, conn: Wire, session: Session) -> None:
+        self.pool = self
+        self.zone = session.zone
+        self.server_version = session.server_version
+        self._conn = conn
+
+    def get_connection(self) -> contextlib.AbstractContextManager[Wire]:
+        return contextlib.nullcontext(self._conn)

@@ -1,0 +1,237 @@
+"""Who connects to which zone, and how: the environment file, `IRODS_*` variables, arguments.
+
+Later ones win. The names are those of `irods_environment.json`; a variable is the same name in
+capitals. A password comes from the argument, else from `IRODS_PASSWORD`, else from the file that
+`iinit` writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from irods.password_obfuscation import decode
+
+from nds_jupyter.data.irods.errors import ConfigurationError
+
+PAM = frozenset({"pam", "pam_password", "pam_interactive"})
+REQUIRE, REFUSE, DONT_CARE = "CS_NEG_REQUIRE", "CS_NEG_REFUSE", "CS_NEG_DONT_CARE"
+NEGOTIATE = "request_server_negotiation"
+
+_SHORT = {
+    "host": "irods_host",
+    "port": "irods_port",
+    "user": "irods_user_name",
+    "zone": "irods_zone_name",
+    "authentication_scheme": "irods_authentication_scheme",
+    "authentication_file": "irods_authentication_file",
+    "default_resource": "irods_default_resource",
+    "home": "irods_home",
+}
+_ENCRYPTION: dict[str, str | int] = {
+    "irods_encryption_algorithm": "AES-256-CBC",
+    "irods_encryption_key_size": 32,
+    "irods_encryption_num_hash_rounds": 16,
+    "irods_encryption_salt_size": 8,
+}
+_CERTIFICATES = (
+    "irods_ssl_ca_certificate_file",
+    "irods_ssl_ca_certificate_path",
+    "irods_ssl_verify_server",
+)
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+    """One account in one zone, as the client's session takes it.
+
+    Parameters
+    ----------
+    password
+        Of the scheme; with `scheme` ``native`` also what `iinit` got from PAM.
+    policies
+        Values of ``irods_client_server_policy`` to try, in this order; none is no negotiation.
+    tls
+        Settings of encryption and certificates, by their names in the environment file.
+    """
+
+    host: str
+    port: int
+    user: str
+    zone: str
+    scheme: str = "native"
+    password: str = ""
+    ticket: str = ""
+    default_resource: str = ""
+    home: str = ""
+    policies: tuple[str, ...] = ()
+    tls: tuple[tuple[str, str | int], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<iRODS account {self.user}#{self.zone} at {self.host}:{self.port}>"
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of `irods.session.iRODSSession`."""
+        named: dict[str, Any] = {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "zone": self.zone,
+            "password": self.password,
+            "authentication_scheme": self.scheme,
+        }
+        if self.default_resource:
+            named["irods_default_resource"] = self.default_resource
+        if self.policies:
+            named["irods_client_server_negotiation"] = NEGOTIATE
+            named["irods_client_server_policy"] = self.policies[0]
+            named.update(self.tls)
+            named["ssl_context"] = self.context()
+        return named
+
+    def context(self) -> ssl.SSLContext:
+        """Return how the server's certificate is checked; the client checks none without a CA."""
+        settings = dict(self.tls)
+        verify = settings.get("irods_ssl_verify_server", "hostname")
+        context = ssl.create_default_context(
+            cafile=_text(settings.get("irods_ssl_ca_certificate_file")),
+            capath=_text(settings.get("irods_ssl_ca_certificate_path")),
+        )
+        context.check_hostname = verify == "hostname"
+        context.verify_mode = ssl.CERT_NONE if verify == "none" else ssl.CERT_REQUIRED
+        return context
+
+
+def _text(value: str | int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def environment_file() -> Path | None:
+    """Return the user's `irods_environment.json`, or None if there is none."""
+    named = os.environ.get("IRODS_ENVIRONMENT_FILE")
+    path = Path(named) if named else Path("~/.irods/irods_environment.json").expanduser()
+    return path if path.is_file() else None
+
+
+def account_from(options: Mapping[str, Any]) -> Account:
+    """Work out the account from arguments, `IRODS_*` variables and the environment file.
+
+    Parameters
+    ----------
+    options
+        ``env_file``, ``host``, ``port``, ``user``, ``zone``, ``password``, ``ticket``, and any
+        name of the environment file.
+    """
+    given = {_SHORT.get(name, name): value for name, value in options.items() if value is not None}
+    file = _named_file(given.pop("env_file", None))
+    settings = _of_file(file) | _of_variables() | given
+    scheme = str(settings.get("irods_authentication_scheme", "native")).lower()
+    password = settings.get("password") or os.environ.get("IRODS_PASSWORD")
+    user, zone = _needed(settings, "irods_user_name"), _needed(settings, "irods_zone_name")
+    if password is None and user != "anonymous":
+        # What iinit stored is a native password, also where PAM gave it.
+        password, scheme = _of_iinit(settings, file), "native"
+    if scheme not in PAM | {"native"}:
+        raise ConfigurationError(
+            f"irods_authentication_scheme is {scheme!r}; native and pam_password are offered."
+        )
+    return Account(
+        host=_needed(settings, "irods_host"),
+        port=_port(settings.get("irods_port", 1247)),
+        user=user,
+        zone=zone,
+        scheme="native" if scheme == "native" else "pam_password",
+        password=password or "",
+        ticket=settings.get("ticket", ""),
+        default_resource=settings.get("irods_default_resource", ""),
+        home=settings.get("irods_home", "") or f"/{zone}/home/{user}",
+        policies=_policies(settings, pam=scheme in PAM),
+        tls=_tls(settings),
+    )
+
+
+def _named_file(named: str | os.PathLike[str] | None) -> Path | None:
+    if named is None:
+        return environment_file()
+    path = Path(named).expanduser()
+    if not path.is_file():
+        raise ConfigurationError(f"There is no iRODS environment file {path}. Run iinit.")
+    return path
+
+
+def _of_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        settings = json.loads(path.read_bytes())
+    except ValueError as exc:
+        raise ConfigurationError(f"{path} is not JSON: {exc}. Correct it, or run iinit.") from exc
+    if not isinstance(settings, dict):
+        raise ConfigurationError(f"{path} is not a JSON object. Correct it, or run iinit.")
+    return settings
+
+
+def _of_variables() -> dict[str, Any]:
+    apart = {"IRODS_ENVIRONMENT_FILE", "IRODS_PASSWORD", "IRODS_SERVER_VERSION"}
+    return {
+        name.lower(): value
+        for name, value in os.environ.items()
+        if name.startswith("IRODS_") and name not in apart and value
+    }
+
+
+def _needed(settings: Mapping[str, Any], name: str) -> str:
+    value = settings.get(name)
+    if not value:
+        raise ConfigurationError(
+            f"No iRODS account is configured: {name} is missing. Run iinit, set "
+            f"IRODS_ENVIRONMENT_FILE, or set {name.upper()}."
+        )
+    return str(value)
+
+
+def _port(value: object) -> int:
+    try:
+        return int(str(value))
+    except ValueError as exc:
+        raise ConfigurationError(f"irods_port is {value!r}; it must be a number.") from exc
+
+
+def _of_iinit(settings: Mapping[str, Any], env_file: Path | None) -> str:
+    """Read the password that `iinit` stored, beside the environment file or in its usual place."""
+    usual = Path("~/.irods/.irodsA").expanduser()
+    beside = env_file.with_name(".irodsA") if env_file else usual
+    named = settings.get("irods_authentication_file")
+    path = Path(named).expanduser() if named else beside if beside.is_file() else usual
+    uid = settings.get("irods_authentication_uid")
+    try:
+        text = path.read_text().rstrip("\n")
+        return str(decode(text, None if uid is None else int(uid)))
+    except FileNotFoundError:
+        raise ConfigurationError(f"No iRODS password: {path} is missing. Run iinit.") from None
+    except (OSError, ValueError, IndexError, KeyError):
+        raise ConfigurationError(f"{path} holds no readable password. Run iinit.") from None
+
+
+def _policies(settings: Mapping[str, Any], *, pam: bool) -> tuple[str, ...]:
+    """Return what to ask of the server; the client itself refuses to leave it open."""
+    wanted = settings.get("irods_client_server_policy")
+    negotiates = settings.get("irods_client_server_negotiation") == NEGOTIATE
+    if pam and not negotiates:
+        # A PAM password in clear would be readable by everyone on the way.
+        return (REQUIRE,)
+    if not negotiates:
+        return ()
+    if wanted in (REQUIRE, REFUSE):
+        return (wanted,)
+    return (REQUIRE,) if pam else (REQUIRE, REFUSE)
+
+
+def _tls(settings: Mapping[str, Any]) -> tuple[tuple[str, str | int], ...]:
+    sizes = {name: type(usual)(settings.get(name, usual)) for name, usual in _ENCRYPTION.items()}
+    named = {name: str(settings[name]) for name in _CERTIFICATES if settings.get(name)}
+    return tuple(sorted((sizes | named).items()))

@@ -1,0 +1,150 @@
+"""Open data objects: one descriptor of the server, on a connection of its own."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from irods import keywords as kw
+from irods.api_number import api_number
+from irods.message import FileOpenRequest, JSON_Message, StringStringMap, iRODSMessage
+
+from nds_jupyter.data.irods.sessions import Session
+
+READ, WRITE, CREATE, TRUNCATE = 0, 1, 64, 512
+"""Open flags, as the protocol has them."""
+
+REPLICA_TOKENS_SINCE = (4, 2, 9)
+
+_LEFT_TO_THE_FIRST = dict.fromkeys(
+    ("send_notification", "update_size", "update_status", "compute_checksum"), False
+)
+
+
+class Descriptor:
+    """One open data object.
+
+    Parameters
+    ----------
+    flags
+        Sum of open flags.
+    size
+        What it will have, so that the server can choose a resource; -1 if not known.
+    options
+        Keywords of the protocol.
+    finalize
+        Whether closing it updates the catalogue; not so for the helpers of a parallel write.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        path: str,
+        flags: int,
+        *,
+        size: int = -1,
+        options: dict[str, str] | None = None,
+        finalize: bool = True,
+    ) -> None:
+        self._options = dict(options or {})
+        if session.default_resource_name and kw.RESC_HIER_STR_KW not in self._options:
+            self._options[kw.DEST_RESC_NAME_KW] = session.default_resource_name
+        request = FileOpenRequest(
+            objPath=path,
+            createMode=0,
+            openFlags=flags,
+            offset=0,
+            dataSize=size,
+            numThreads=0,
+            oprType=1 if flags & CREATE else 0,
+            KeyValPair_PI=StringStringMap(self._options),
+        )
+        self._conn: Any = session.pool.get_connection()
+        try:
+            self._conn.send(_message(request, "DATA_OBJ_OPEN_AN"))
+            number = self._conn.recv().int_info
+        except BaseException as exc:
+            # The client's own open forgets to give the connection back.
+            self._conn.__exit__(type(exc))
+            raise
+        self._version = session.server_version
+        self._number = number
+        self._finalize = finalize
+        self._open = True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move, and return where it is now."""
+        return int(self._conn.seek_file(self._number, offset, whence))
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes, fewer only at the end."""
+        buffer = bytearray(size)
+        return bytes(memoryview(buffer)[: self.read_into(memoryview(buffer))])
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill a buffer, and return how far."""
+        done = 0
+        while done < len(buffer):
+            part = self._conn.read_file(self._number, buffer=buffer[done:])
+            if not part:
+                break
+            done += len(part)
+        return done
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write all of it."""
+        self._conn.write_file(self._number, bytes(data))
+
+    def replica_options(self) -> dict[str, str]:
+        """Return the keywords with which others can open the same replica."""
+        about = self._ask({"fd": self._number}, "GET_FILE_DESCRIPTOR_INFO_APN")
+        told = about.get_json_encoded_struct()
+        hierarchy = (told.get("data_object_info") or {}).get("resource_hierarchy", "")
+        token = str(told.get("replica_token", ""))
+        return {kw.RESC_HIER_STR_KW: str(hierarchy), kw.REPLICA_TOKEN_KW: token}
+
+    def close(self) -> None:
+        """Close it; where it was written, the server computes the checksum meanwhile."""
+        if not self._open:
+            return
+        self._open = False
+        kind: type[BaseException] | None = None
+        try:
+            self._conn.socket.settimeout(None)
+            if self._finalize:
+                self._conn.close_file(self._number, **self._options)
+            else:
+                self._ask({"fd": self._number, **_LEFT_TO_THE_FIRST}, "REPLICA_CLOSE_APN")
+        except BaseException as exc:
+            kind = type(exc)
+            raise
+        finally:
+            self._conn.__exit__(kind)
+
+    def abandon(self) -> None:
+        """Drop the connection: the server then closes the object without finishing it."""
+        if self._open:
+            self._open = False
+            self._conn.release(True)
+
+    def _ask(self, question: dict[str, Any], api: str) -> Any:
+        self._conn.send(_message(JSON_Message(question, server_version=self._version), api))
+        return self._conn.recv()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+
+def _message(body: Any, api: str) -> Any:
+    return iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number[api])

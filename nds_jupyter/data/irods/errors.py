@@ -1,0 +1,224 @@
+"""Errors of the client, turned once into the ones that users of files expect.
+
+The client's exceptions often carry no message, so every sentence here names the path itself and
+says what to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ssl
+from collections.abc import Iterator
+
+import msgspec
+from irods import exception as ex
+
+
+class AuthenticationFailed(PermissionError):
+    """The zone does not accept the account: wrong or expired password, unknown user or ticket."""
+
+
+class ZoneUnavailable(ConnectionError):
+    """The zone does not answer, or the connection to it broke."""
+
+
+class ChecksumMismatch(OSError):
+    """What arrived is not what was sent."""
+
+
+class ConfigurationError(ValueError):
+    """The settings do not describe an account that can connect."""
+
+
+RENEW = "Run iinit again, or give the right password."
+
+
+class Meaning(msgspec.Struct, frozen=True):
+    """What an exception of the client means.
+
+    Parameters
+    ----------
+    sentence
+        With places for ``path`` and for what the server ``said``.
+    """
+
+    kind: type[OSError]
+    number: int
+    sentence: str
+
+    def error(self, path: str, said: str = "") -> OSError:
+        """Return the error about a path."""
+        return self.kind(self.number, self.sentence.format(path=path, said=said))
+
+
+MISSING = Meaning(
+    FileNotFoundError, errno.ENOENT, "There is no {path}, or it is not shared with you"
+)
+FORBIDDEN = Meaning(
+    PermissionError,
+    errno.EACCES,
+    "{path}: your iRODS account has no permission for that. Ask the owner for it{said}",
+)
+STRANGER = Meaning(
+    AuthenticationFailed,
+    errno.EACCES,
+    f"{{path}}: iRODS does not accept the user or the password. {RENEW}",
+)
+EXPIRED = Meaning(
+    AuthenticationFailed, errno.EACCES, f"{{path}}: the iRODS password has expired. {RENEW}"
+)
+TICKET = Meaning(
+    AuthenticationFailed,
+    errno.EACCES,
+    "{path}: the ticket is unknown, expired or used up. Ask for a new one",
+)
+EXISTS = Meaning(FileExistsError, errno.EEXIST, "{path} exists already")
+NOT_EMPTY = Meaning(OSError, errno.ENOTEMPTY, "{path} is not empty. Remove it recursively")
+SLOW = Meaning(
+    TimeoutError,
+    errno.ETIMEDOUT,
+    "{path}: the iRODS server has not answered in time. Try again, or give a longer timeout",
+)
+QUOTA = Meaning(OSError, errno.EDQUOT, "{path}: the quota is used up. Remove data, or ask for more")
+FULL = Meaning(
+    OSError, errno.ENOSPC, "{path}: the iRODS resource is full. Free space, or use another"
+)
+BUSY = Meaning(OSError, errno.EBUSY, "{path} is being written by somebody else. Try again later")
+DIFFERENT = Meaning(
+    ChecksumMismatch,
+    errno.EIO,
+    "{path}: the checksum is not that of what was sent. Transfer it again",
+)
+TOO_LONG = Meaning(OSError, errno.ENAMETOOLONG, "{path}: the path is too long for iRODS")
+INVALID = Meaning(OSError, errno.EINVAL, "{path}: iRODS does not take this path{said}")
+STORAGE_DOWN = Meaning(
+    ZoneUnavailable,
+    errno.EHOSTDOWN,
+    "{path}: the storage behind it is down. Try again, or ask who runs the zone",
+)
+CROWDED = Meaning(
+    ZoneUnavailable,
+    errno.EAGAIN,
+    "{path}: the iRODS server takes no more connections. Try again later",
+)
+NEGOTIATION = Meaning(
+    ZoneUnavailable,
+    errno.EPROTO,
+    "{path}: client and server do not agree on TLS. Set irods_client_server_policy to what the "
+    "zone wants",
+)
+TLS = Meaning(
+    ZoneUnavailable,
+    errno.EPROTO,
+    "{path}: TLS with the iRODS server failed{said}. Check irods_ssl_ca_certificate_file and "
+    "irods_ssl_verify_server",
+)
+AWAY = Meaning(
+    ZoneUnavailable,
+    errno.ECONNABORTED,
+    "{path}: the iRODS server does not answer. Is the zone running?",
+)
+
+_NAMES = {
+    MISSING: "DoesNotExist OBJ_PATH_DOES_NOT_EXIST CAT_NO_ROWS_FOUND CAT_UNKNOWN_COLLECTION "
+    "CAT_UNKNOWN_FILE USER_FILE_DOES_NOT_EXIST SYS_SPEC_COLL_OBJ_NOT_EXIST CAT_INVALID_ZONE "
+    "CAT_NOT_A_DATAOBJ_AND_NOT_A_COLLECTION SYS_INVALID_ZONE_NAME NoResultFound",
+    FORBIDDEN: "CAT_NO_ACCESS_PERMISSION SYS_NO_DATA_OBJ_PERMISSION SYS_NO_PATH_PERMISSION "
+    "CAT_INSUFFICIENT_PRIVILEGE_LEVEL SYS_NO_API_PRIV USER_ACCESS_DENIED SYS_NOT_ALLOWED "
+    "CAT_TABLE_ACCESS_DENIED SYS_DELETE_DISALLOWED",
+    STRANGER: "CAT_INVALID_AUTHENTICATION CAT_INVALID_USER PAM_AUTH_PASSWORD_FAILED "
+    "CAT_INVALID_CLIENT_USER SYS_USER_NOT_ALLOWED_TO_CONN USER_INVALID_USERNAME_FORMAT",
+    EXPIRED: "CAT_PASSWORD_EXPIRED",
+    TICKET: "CAT_TICKET_INVALID CAT_TICKET_EXPIRED CAT_TICKET_USES_EXCEEDED "
+    "CAT_TICKET_USER_EXCLUDED CAT_TICKET_HOST_EXCLUDED CAT_TICKET_GROUP_EXCLUDED "
+    "CAT_TICKET_WRITE_USES_EXCEEDED CAT_TICKET_WRITE_BYTES_EXCEEDED",
+    EXISTS: "OVERWRITE_WITHOUT_FORCE_FLAG CAT_NAME_EXISTS_AS_DATAOBJ "
+    "CAT_NAME_EXISTS_AS_COLLECTION DataObjectExistsAtLogicalPath "
+    "CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME",
+    NOT_EMPTY: "CAT_COLLECTION_NOT_EMPTY SYS_COLLECTION_NOT_EMPTY",
+    SLOW: "SYS_SOCK_READ_TIMEDOUT USER_SOCK_CONNECT_TIMEDOUT",
+    QUOTA: "SYS_RESC_QUOTA_EXCEEDED",
+    BUSY: "LOCKED_DATA_OBJECT_ACCESS INTERMEDIATE_REPLICA_ACCESS",
+    DIFFERENT: "USER_CHKSUM_MISMATCH",
+    TOO_LONG: "USER_PATH_EXCEEDS_MAX USER_STRLEN_TOOLONG",
+    INVALID: "USER_INPUT_PATH_ERR SYS_INVALID_FILE_PATH CAT_INVALID_ARGUMENT "
+    "CAT_RECURSIVE_MOVE SYS_INVALID_INPUT_PARAM",
+    STORAGE_DOWN: "SYS_RESC_IS_DOWN SYS_REPLICA_INACCESSIBLE",
+    CROWDED: "SYS_EXCEED_CONNECT_CNT SYS_OUT_OF_FILE_DESC SYS_MAX_CONNECT_COUNT_EXCEEDED "
+    "SYS_FORK_ERROR SYS_AGENT_INIT_ERR",
+}
+
+# Versions of the client differ in which errors of the server they know.
+MEANINGS: dict[type[BaseException], Meaning] = {
+    getattr(ex, name): meaning
+    for meaning, names in _NAMES.items()
+    for name in names.split()
+    if hasattr(ex, name)
+}
+
+
+def is_authentication(exc: BaseException) -> bool:
+    """Tell whether the zone refused who asks, so that other credentials could help."""
+    return MEANINGS.get(type(exc)) in (STRANGER, EXPIRED)
+
+
+def timed_out(exc: BaseException) -> bool:
+    """Tell whether the client gave up waiting; it wraps what the socket said."""
+    seen: BaseException | None = exc
+    while seen is not None:
+        if isinstance(seen, TimeoutError):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def translate(exc: BaseException, path: str) -> OSError:
+    """Return the `OSError` that an exception of the client means.
+
+    Parameters
+    ----------
+    path
+        What was asked for; it goes into the sentence.
+    """
+    for kind in type(exc).__mro__:
+        if kind in MEANINGS:
+            return MEANINGS[kind].error(path, _said(exc))
+    if isinstance(exc, ex.iRODSException):
+        return _of_server(exc, path)
+    if isinstance(exc, ssl.SSLError):
+        return TLS.error(path, f" ({exc.reason})" if exc.reason else "")
+    if timed_out(exc):
+        return SLOW.error(path)
+    return (NEGOTIATION if "negotiation failure" in str(exc) else AWAY).error(path)
+
+
+def _of_server(exc: ex.iRODSException, path: str) -> OSError:
+    """Translate what has no meaning of its own: the code may hold what the system said."""
+    code = abs(int(getattr(exc, "code", 0) or 0))
+    system = code % 1000 if code >= 1000 else 0
+    if system in (errno.ENOSPC, errno.EDQUOT):
+        return (FULL if system == errno.ENOSPC else QUOTA).error(path)
+    said = f"{path}: the iRODS server failed with {type(exc).__name__} (-{code}){_said(exc)}"
+    return OSError(system or errno.EIO, said)
+
+
+def _said(exc: BaseException) -> str:
+    text = str(exc).strip()
+    return "" if text in ("", "None") else f" ({text[:300]})"
+
+
+CLIENT_ERRORS = (
+    ex.iRODSException,
+    ex.PycommandsException,
+    ssl.SSLError,
+)
+
+
+@contextlib.contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn what the client raises about a path into `OSError`."""
+    try:
+        yield
+    except CLIENT_ERRORS as exc:
+        raise translate(exc, path) from exc

@@ -1,0 +1,222 @@
+"""Files of the filesystem: reading anywhere, writing and appending to the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from types import TracebackType
+from typing import Any
+
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
+
+from nds_jupyter.data.irods.descriptors import Descriptor
+from nds_jupyter.data.irods.errors import ZoneUnavailable, translated
+from nds_jupyter.data.irods.objects import Objects
+from nds_jupyter.data.irods.placing import BLOCK, Placing, temporary_beside
+
+
+class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
+    """A data object, open for reading on a connection of its own.
+
+    A lost connection is opened again and the read repeated; so is one inherited by a fork.
+    """
+
+    DEFAULT_BLOCK_SIZE = BLOCK
+
+    def __init__(
+        self,
+        fs: AbstractFileSystem,
+        path: str,
+        *,
+        objects: Objects,
+        size: int | None = None,
+        **rest: Any,
+    ) -> None:
+        self._descriptor: Descriptor | None = None
+        self._owner = os.getpid()
+        self._objects = objects
+        self.path = path
+        if size is None:
+            with translated(path):
+                size = self._opened().seek(0, 2)
+        super().__init__(fs, path, "rb", size=size, **rest)
+
+    def _opened(self) -> Descriptor:
+        if self._owner != os.getpid():
+            self._descriptor, self._owner = None, os.getpid()
+        if self._descriptor is None:
+            self._descriptor = self._objects.open(self.path)
+        return self._descriptor
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        left = self._objects.sessions.waits.attempts
+        while True:
+            left -= 1
+            try:
+                with translated(self.path):
+                    opened = self._opened()
+                    opened.seek(start)
+                    return opened.read(end - start)
+            except ZoneUnavailable:
+                self._drop()
+                if left <= 0:
+                    raise
+
+    def _drop(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None and self._owner == os.getpid():
+            descriptor.abandon()
+
+    def close(self) -> None:
+        """Close it."""
+        if self.closed:
+            return
+        super().close()
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None and self._owner == os.getpid():
+            # What was read is read, also where the zone does not hear the end of it.
+            with contextlib.suppress(OSError), translated(self.path):
+                descriptor.close()
+
+
+class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
+    """A new data object, or a longer one, that appears when it is closed and verified.
+
+    Parameters
+    ----------
+    mode
+        ``wb`` replaces, ``xb`` refuses what is there, ``ab`` continues a copy of what is there.
+    """
+
+    DEFAULT_BLOCK_SIZE = BLOCK
+
+    def __init__(
+        self, fs: AbstractFileSystem, path: str, mode: str, *, placing: Placing, **rest: Any
+    ) -> None:
+        self._owner = os.getpid()
+        self._placing = placing
+        self._objects = placing.objects
+        self._descriptor: Descriptor | None = None
+        self._written = 0
+        self._kept = 0
+        self._temporary = temporary_beside(path)
+        self._digest = placing.schemes.digest()
+        super().__init__(fs, path, mode, **rest)
+        self._begin()
+
+    def _begin(self) -> None:
+        objects = self._objects
+        try:
+            if self.mode == "ab" and self.fs.exists(self.path):
+                objects.copy(self.path, self._temporary, named=self.path)
+                self._descriptor = objects.reopen(self._temporary, named=self.path)
+                with translated(self.path):
+                    self._kept = self.loc = self._descriptor.seek(0, 2)
+            else:
+                self._descriptor = objects.create(self._temporary, named=self.path)
+        except BaseException:
+            self.closed = True
+            raise
+
+    def _upload_chunk(self, final: bool = False) -> bool:
+        with self.buffer.getbuffer() as data:
+            for start in range(0, len(data), BLOCK):
+                self._send(bytes(data[start : start + BLOCK]))
+        if final and self.autocommit:
+            self.commit()
+        return True
+
+    def _send(self, block: bytes) -> None:
+        left = self._objects.sessions.waits.attempts
+        while True:
+            left -= 1
+            try:
+                with translated(self.path):
+                    self._opened().write(block)
+                break
+            except ZoneUnavailable:
+                self._drop()
+                if left <= 0:
+                    raise
+        self._digest.update(block)
+        self._written += len(block)
+
+    def _opened(self) -> Descriptor:
+        if self._descriptor is None:
+            self._descriptor = self._objects.reopen(self._temporary, named=self.path)
+            self._descriptor.seek(self._kept + self._written)
+        return self._descriptor
+
+    def _drop(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            descriptor.abandon()
+
+    def commit(self) -> None:
+        """Verify what was written, and give it its name."""
+        with translated(self.path):
+            self._opened().close()
+        self._descriptor = None
+        self._placing.verify(
+            self._temporary, self._digest, self._written, named=self.path, start=self._kept
+        )
+        self._placing.place(self._temporary, self.path, replace=self.mode != "xb")
+
+    def discard(self) -> None:
+        """Throw it away."""
+        self._drop()
+        self.closed = True
+        self._objects.remove_quietly(self._temporary)
+
+    def close(self) -> None:
+        """Finish; on an error nothing of it stays."""
+        if self.closed:
+            return
+        if self._owner != os.getpid():
+            self.closed = True
+            return
+        try:
+            super().close()
+        except BaseException:
+            self.discard()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish if all went well: half a file shall not look like a whole one."""
+        if kind is None:
+            self.close()
+        elif not self.closed:
+            self.discard()
+
+
+def read_range(objects: Objects, path: str, start: int, end: int | None) -> bytes:
+    """Return a part of an object; a lost connection is opened again and the reading goes on."""
+    parts: list[bytes] = []
+    left = objects.sessions.waits.attempts
+    while True:
+        left -= 1
+        try:
+            with translated(path), objects.open(path) as opened:
+                _read_on(opened, parts, start, end)
+            return b"".join(parts)
+        except ZoneUnavailable:
+            if left <= 0:
+                raise
+
+
+def _read_on(opened: Descriptor, parts: list[bytes], start: int, end: int | None) -> None:
+    at = start + sum(map(len, parts))
+    if at:
+        opened.seek(at)
+    while end is None or at < end:
+        wanted = BLOCK if end is None else min(BLOCK, end - at)
+        block = opened.read(wanted)
+        parts.append(block)
+        at += len(block)
+        if len(block) < wanted:
+            return

@@ -1,0 +1,175 @@
+"""Data objects on the server: open, rename, copy, remove; one request each."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from irods import keywords as kw
+from irods.api_number import api_number
+from irods.message import FileOpenRequest, ObjCopyRequest, StringStringMap, iRODSMessage
+
+from nds_jupyter.data.irods.collections import Collections
+from nds_jupyter.data.irods.descriptors import CREATE, READ, TRUNCATE, WRITE, Descriptor
+from nds_jupyter.data.irods.listing import Listing
+from nds_jupyter.data.irods.sessions import Session, Sessions
+
+T = TypeVar("T")
+
+_COPY_SOURCE, _COPY_TARGET, _RENAME_OBJECT, _RENAME_COLLECTION = 10, 9, 11, 12
+
+
+class Objects:
+    """The data objects of a zone.
+
+    Parameters
+    ----------
+    auto_mkdir
+        Whether writing makes the collections that a path needs.
+    """
+
+    def __init__(
+        self, sessions: Sessions, listing: Listing, collections: Collections, *, auto_mkdir: bool
+    ) -> None:
+        self.sessions = sessions
+        self.listing = listing
+        self._collections = collections
+        self._auto_mkdir = auto_mkdir
+
+    def open(self, path: str) -> Descriptor:
+        """Open an object to read."""
+        try:
+            return self.sessions.call(lambda session: Descriptor(session, path, READ), path)
+        except FileNotFoundError:
+            if self.listing.find(path).entry().is_collection:
+                raise IsADirectoryError(
+                    errno.EISDIR, f"{path} is a collection; only data objects have content"
+                ) from None
+            raise
+
+    def create(self, path: str, *, named: str, size: int = -1, streams: int = 1) -> Descriptor:
+        """Open a new object, whose checksum is registered when it is closed.
+
+        Parameters
+        ----------
+        named
+            The name that it will get, for the sentence of an error.
+        streams
+            How many will write it.
+        """
+        options = {kw.REG_CHKSUM_KW: ""}
+        if size >= 0:
+            options[kw.DATA_SIZE_KW] = str(size)
+        if streams > 1:
+            options[kw.NUM_THREADS_KW] = str(streams)
+
+        def create(session: Session) -> Descriptor:
+            flags = WRITE | CREATE | TRUNCATE
+            return Descriptor(session, path, flags, size=size, options=options)
+
+        return self._in_collection(lambda: self.sessions.call(create, named), named)
+
+    def join(self, path: str, *, named: str, size: int, options: dict[str, str]) -> Descriptor:
+        """Open an object that another descriptor writes, to write another part of it."""
+        return self.sessions.call(
+            lambda session: Descriptor(
+                session, path, WRITE, size=size, options=options, finalize=False
+            ),
+            named,
+        )
+
+    def reopen(self, path: str, *, named: str) -> Descriptor:
+        """Open an object to go on writing where a lost connection ended, or at its end."""
+        options = {kw.REG_CHKSUM_KW: ""}
+        return self.sessions.call(
+            lambda session: Descriptor(session, path, WRITE, options=options), named
+        )
+
+    def checksum(self, path: str) -> str:
+        """Return the checksum; the server computes and registers it if it has none."""
+        found = self.listing.find(path)
+        if found.entry().is_collection:
+            raise IsADirectoryError(errno.EISDIR, f"{path} is a collection; it has no checksum")
+        if found.checksum:
+            return found.checksum
+
+        def compute(session: Session) -> str:
+            with session.pool.without_deadline():
+                return str(session.data_objects.chksum(path))
+
+        return self.sessions.call(compute, path)
+
+    def rename(self, source: str, target: str, *, collection: bool = False) -> None:
+        """Rename one object or collection to a name that is free."""
+        kind = _RENAME_COLLECTION if collection else _RENAME_OBJECT
+        body = ObjCopyRequest(
+            srcDataObjInp_PI=_named(source, kind), destDataObjInp_PI=_named(target, kind)
+        )
+        self.sessions.call(
+            lambda session: _request(session, body, "DATA_OBJ_RENAME_AN"), target, repeatable=False
+        )
+
+    def copy(self, source: str, target: str, *, named: str) -> None:
+        """Copy one object on the server to a name that is free; the data does not come here."""
+        options = {kw.REG_CHKSUM_KW: ""}
+        if self.sessions.account.default_resource:
+            options[kw.DEST_RESC_NAME_KW] = self.sessions.account.default_resource
+        body = ObjCopyRequest(
+            srcDataObjInp_PI=_named(source, _COPY_SOURCE),
+            destDataObjInp_PI=_named(target, _COPY_TARGET, options),
+        )
+
+        def copy(session: Session) -> None:
+            _request(session, body, "DATA_OBJ_COPY_AN")
+
+        self._in_collection(
+            lambda: self.sessions.call(copy, f"{source} to {named}", repeatable=False), named
+        )
+
+    def remove(self, path: str, *, trash: bool) -> None:
+        """Remove one object."""
+        self.sessions.call(
+            lambda session: session.data_objects.unlink(path, force=not trash),
+            path,
+            repeatable=False,
+        )
+
+    def remove_quietly(self, path: str) -> None:
+        """Remove what nobody shall see, if it is there and the zone lets it."""
+        with contextlib.suppress(OSError):
+            self.remove(path, trash=False)
+
+    def _in_collection(self, make: Callable[[], T], named: str) -> T:
+        """Make something in a collection, which is made first if it is missing."""
+        try:
+            return make()
+        except FileNotFoundError as exc:
+            parent = named.rpartition("/")[0]
+            if not self._auto_mkdir:
+                raise FileNotFoundError(
+                    errno.ENOENT, f"There is no collection {parent} for {named}. Make it first"
+                ) from exc
+            self._collections.make(parent, parents=True)
+            return make()
+
+
+def _named(path: str, kind: int, options: dict[str, str] | None = None) -> Any:
+    return FileOpenRequest(
+        objPath=path,
+        createMode=0,
+        openFlags=0,
+        offset=0,
+        dataSize=0,
+        numThreads=0,
+        oprType=kind,
+        KeyValPair_PI=StringStringMap(options or {}),
+    )
+
+
+def _request(session: Session, body: Any, api: str) -> None:
+    """Ask for something that may take the server as long as the data is large."""
+    with session.pool.without_deadline(), session.pool.get_connection() as conn:
+        conn.send(iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number[api]))
+        conn.recv()

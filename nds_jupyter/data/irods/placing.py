@@ -1,0 +1,139 @@
+"""Objects come into being under a temporary name, and get their own when they are verified.
+
+The client leaves what an interrupted transfer wrote as a good replica, and an object written over
+another loses its checksum without a word; neither can happen to what is only renamed when whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import secrets
+
+from irods.models import DataObject
+
+from nds_jupyter.data.irods.checksums import Digest, Schemes, scheme_of
+from nds_jupyter.data.irods.errors import ChecksumMismatch, translated
+from nds_jupyter.data.irods.found import Found
+from nds_jupyter.data.irods.objects import Objects
+from nds_jupyter.data.irods.sessions import Session
+
+TEMPORARY = ".nds-"
+"""Begins the name of what is not finished; the file's own name could be too long for more."""
+
+BLOCK = 4 * 2**20
+"""Bytes of one request; measured fastest, larger ones are slower."""
+
+
+def temporary_beside(path: str) -> str:
+    """Return a free name in the same collection, so that renaming it moves no data."""
+    parent = path.rpartition("/")[0]
+    return f"{parent}/{TEMPORARY}{secrets.token_hex(8)}.part"
+
+
+class Placing:
+    """Verifies what was written, and gives it its name.
+
+    Parameters
+    ----------
+    objects
+        Of the account that writes.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+        self.schemes = Schemes()
+
+    def verify(
+        self, temporary: str, digest: Digest, size: int, *, named: str, start: int = 0
+    ) -> None:
+        """Compare what the zone has with what was sent.
+
+        Parameters
+        ----------
+        digest, size
+            Of what was sent.
+        start
+            Where it begins; what is before was there already.
+
+        Raises
+        ------
+        ChecksumMismatch
+            If they differ.
+        """
+        found = self.objects.listing.find(temporary)
+        checksum = found.checksum or self.objects.checksum(temporary)
+        same = None if start else digest.matches(checksum)
+        if same is None:
+            # An end of it, or a scheme that nothing here computes.
+            same = self._read_back(temporary, digest, start)
+        self.schemes.saw(checksum)
+        if found.size != start + size or not same:
+            raise ChecksumMismatch(
+                errno.EIO,
+                f"{named}: what arrived ({found.size} bytes, {checksum}) is not what was sent. "
+                "Transfer it again",
+            )
+
+    def _read_back(self, path: str, digest: Digest, start: int) -> bool:
+        again = digest.fresh()
+        with translated(path), self.objects.open(path) as stored:
+            stored.seek(start)
+            while block := stored.read(BLOCK):
+                again.update(block)
+        return digest.same_as(again)
+
+    def copy(self, source: Found, target: str) -> None:
+        """Copy one object on the server, and compare the checksums."""
+        temporary = temporary_beside(target)
+        try:
+            self.objects.copy(source.path, temporary, named=target)
+            made = self.objects.listing.find(temporary)
+            comparable = scheme_of(source.checksum) == scheme_of(made.checksum)
+            if made.size != source.size or (comparable and made.checksum != source.checksum):
+                raise ChecksumMismatch(
+                    errno.EIO, f"{target}: the copy differs from {source.path}. Copy it again"
+                )
+            self.place(temporary, target)
+        except BaseException:
+            self.objects.remove_quietly(temporary)
+            raise
+
+    def place(
+        self, temporary: str, path: str, *, replace: bool = True, keep_metadata: bool = True
+    ) -> None:
+        """Give a finished object its name.
+
+        Where the name is taken, what has it is renamed first, and removed when the new one is in
+        its place: at no time is there only a part of either. Its
+        metadata stays, unless what comes has its own.
+        """
+        try:
+            self.objects.rename(temporary, path)
+        except FileExistsError:
+            if not replace:
+                raise
+        else:
+            return
+        if self.objects.listing.find(path).entry().is_collection:
+            raise IsADirectoryError(
+                errno.EISDIR, f"{path} is a collection; a data object can't replace it"
+            )
+        if keep_metadata:
+            self._keep_metadata(path, temporary)
+        aside = temporary_beside(path)
+        self.objects.rename(path, aside)
+        try:
+            self.objects.rename(temporary, path)
+        except OSError:
+            self.objects.rename(aside, path)
+            raise
+        self.objects.remove_quietly(aside)
+
+    def _keep_metadata(self, source: str, target: str) -> None:
+        def copy(session: Session) -> None:
+            known = set(map(tuple, session.metadata.get(DataObject, target)))
+            for avu in session.metadata.get(DataObject, source):
+                if tuple(avu) not in known:
+                    session.metadata.add(DataObject, target, avu)
+
+        self.objects.sessions.call(copy, source)

@@ -1,0 +1,190 @@
+"""One session per account and process, for every thread and every instance of the filesystem."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from irods.exception import NetworkException
+from irods.session import iRODSSession
+
+from nds_jupyter.data.irods.config import Account, account_from
+from nds_jupyter.data.irods.connections import Connections
+from nds_jupyter.data.irods.errors import CLIENT_ERRORS, is_authentication, timed_out, translate
+
+T = TypeVar("T")
+
+
+class Waits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long to wait.
+
+    Parameters
+    ----------
+    timeout
+        Seconds of silence after which an answer is given up.
+    patience
+        Seconds for which a refused connection is tried again.
+    attempts
+        How often a call that can be repeated is made before a broken connection is an error.
+    """
+
+    timeout: float = 60.0
+    patience: float = 15.0
+    attempts: int = 3
+
+
+class Session(iRODSSession):  # type: ignore[misc]  # the client has no types
+    """The client's session over `Connections`."""
+
+    pool: Any
+
+    def __init__(self, account: Account, waits: Waits) -> None:
+        self._account = account
+        self._waits = waits
+        self._version: tuple[int, ...] = ()
+        super().__init__(**account.arguments())
+        self.ticket__ = account.ticket
+        self.default_resource_name = account.default_resource
+
+    def configure(self, **kwargs: Any) -> Any:
+        """Make the pool."""
+        configured = super().configure(**kwargs)
+        self.pool = Connections(
+            configured,
+            session=self,
+            timeout=self._waits.timeout,
+            patience=self._waits.patience,
+            policies=self._account.policies,
+        )
+        return configured
+
+    @property
+    def server_version(self) -> tuple[int, ...]:
+        """The server's version, asked for once: the client's way is not safe across threads."""
+        if not self._version:
+            with self.pool.get_connection() as conn:
+                self._version = conn.server_version
+        return self._version
+
+
+class Sessions:
+    """The session of one account: made when needed, and anew after a fork or a new password.
+
+    Parameters
+    ----------
+    options
+        What `account_from` takes; read again when the zone refuses the account, so that running
+        `iinit` is enough.
+    """
+
+    def __init__(self, account: Account, options: Mapping[str, Any], waits: Waits) -> None:
+        self.account = account
+        self.waits = waits
+        self._options = dict(options)
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+
+    def call(self, operation: Callable[[Session], T], path: str, *, repeatable: bool = True) -> T:
+        """Run an operation with the session, and again if the connection broke.
+
+        Parameters
+        ----------
+        path
+            What it is about, for the sentence of an error.
+        repeatable
+            Whether doing it twice is the same as doing it once.
+
+        Raises
+        ------
+        OSError
+            Whatever the client raised, translated.
+        """
+        left = self.waits.attempts
+        while True:
+            left -= 1
+            session = self.current()
+            try:
+                return operation(session)
+            except CLIENT_ERRORS as exc:
+                if left <= 0 or not self._is_worth_another(exc, session, repeatable=repeatable):
+                    raise translate(exc, path) from exc
+
+    def _is_worth_another(self, exc: Exception, session: Session, *, repeatable: bool) -> bool:
+        if is_authentication(exc):
+            return self._renew(session)
+        if not isinstance(exc, NetworkException) or timed_out(exc):
+            return False
+        session.pool.drop_idle()
+        # Connecting has its own patience; a request that did not leave was not carried out.
+        refused = "Could not connect" in str(exc) or "negotiation" in str(exc)
+        return not refused and (repeatable or "Unable to send" in str(exc))
+
+    def current(self) -> Session:
+        """Return the session."""
+        with self._lock:
+            if self._session is None:
+                self._session = Session(self.account, self.waits)
+            return self._session
+
+    def _renew(self, refused: Session) -> bool:
+        """Read the configuration again; true if it names other credentials now."""
+        with self._lock:
+            if self._session is not refused:
+                return True
+            try:
+                fresh = account_from(self._options)
+            except ValueError:
+                return False
+            if fresh == self.account:
+                return False
+            self.account, self._session = fresh, None
+            return True
+
+    def close(self) -> None:
+        """Close the connections; the next call opens others."""
+        with self._lock:
+            session, self._session = self._session, None
+        if session is not None:
+            session.pool.drop_idle()
+
+    def forget(self) -> None:
+        """Leave the parent's session to the parent: called in a child that was just forked."""
+        session, self._session = self._session, None
+        self._lock = threading.Lock()
+        if session is not None:
+            session.pool.cut_all()
+            # The client's clean-up would take locks of threads that do not exist here.
+            session.do_configure, session.pool = {}, None
+
+
+# Sessions are shared by all instances of the filesystem, and fsspec makes one in every thread:
+# the one thing here that has to belong to the process. It holds nothing alive.
+_lock = threading.Lock()
+_shared: weakref.WeakValueDictionary[tuple[Account, Waits], Sessions] = (
+    weakref.WeakValueDictionary()
+)
+
+
+def shared_sessions(options: Mapping[str, Any], waits: Waits) -> Sessions:
+    """Return the sessions of the account that these options describe."""
+    account = account_from(options)
+    key = (account, waits)
+    with _lock:
+        found = _shared.get(key)
+        if found is None:
+            found = _shared[key] = Sessions(account, options, waits)
+        return found
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    for sessions in list(_shared.values()):
+        sessions.forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)

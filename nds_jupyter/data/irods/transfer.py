@@ -1,0 +1,206 @@
+"""Whole files to the zone and back; large ones over several connections at once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from irods import keywords as kw
+
+from nds_jupyter.data.irods.checksums import Digest, scheme_of
+from nds_jupyter.data.irods.descriptors import Descriptor
+from nds_jupyter.data.irods.errors import ChecksumMismatch, ZoneUnavailable, translated
+from nds_jupyter.data.irods.objects import Objects
+from nds_jupyter.data.irods.placing import BLOCK, TEMPORARY, Placing, temporary_beside
+
+T = TypeVar("T")
+
+Move = Callable[[Descriptor, int, int], None]
+
+
+class Streams(msgspec.Struct, frozen=True, kw_only=True):
+    """How large files are moved.
+
+    Parameters
+    ----------
+    most
+        Connections for one file.
+    large
+        Bytes from which on more than one is used.
+    verify_downloads
+        Whether what arrives is compared with the registered checksum.
+    """
+
+    most: int = 4
+    large: int = 64 * 2**20
+    verify_downloads: bool = False
+
+
+class Progress:
+    """Tells a callback of fsspec from many threads; it is not made for more than one."""
+
+    def __init__(self, callback: Any, size: int) -> None:
+        self._callback = callback
+        self._size = size
+        self._lock = threading.Lock()
+
+    def restart(self) -> int:
+        """Begin at nothing, and return the size."""
+        self._callback.set_size(self._size)
+        self._callback.absolute_update(0)
+        return self._size
+
+    def add(self, count: int) -> None:
+        """Count bytes."""
+        with self._lock:
+            self._callback.relative_update(count)
+
+
+def upload(
+    placing: Placing, streams: Streams, local: Path, path: str, callback: Any, *, replace: bool
+) -> None:
+    """Store a large local file over several connections."""
+    size = local.stat().st_size
+    progress = Progress(callback, size)
+    temporary = temporary_beside(path)
+    try:
+        digest = _repeated(
+            placing.objects,
+            lambda: _upload(placing, streams.most, local, temporary, path, progress),
+        )
+        placing.verify(temporary, digest, size, named=path)
+        placing.place(temporary, path, replace=replace)
+    except BaseException:
+        placing.objects.remove_quietly(temporary)
+        raise
+
+
+def _upload(
+    placing: Placing, streams: int, local: Path, temporary: str, path: str, progress: Progress
+) -> Digest:
+    size = progress.restart()
+    objects = placing.objects
+    first = objects.create(temporary, named=path, size=size, streams=streams)
+    digest = placing.schemes.digest()
+    with translated(path), first, local.open("rb") as source:
+        options = {
+            kw.NUM_THREADS_KW: str(streams),
+            kw.DATA_SIZE_KW: str(size),
+            **first.replica_options(),
+        }
+
+        def send(descriptor: Descriptor, offset: int, count: int) -> None:
+            descriptor.write(os.pread(source.fileno(), count, offset))
+            progress.add(count)
+
+        def another() -> Descriptor:
+            return objects.join(temporary, named=path, size=size, options=options)
+
+        hashing = threading.Thread(target=_hash, args=(local, digest), daemon=True)
+        hashing.start()
+        _in_parts(size, streams, first, another, send)
+        hashing.join()
+    return digest
+
+
+def _hash(local: Path, digest: Digest) -> None:
+    with local.open("rb") as source:
+        while block := source.read(BLOCK):
+            digest.update(block)
+
+
+def download(objects: Objects, streams: Streams, path: str, local: Path, callback: Any) -> None:
+    """Fetch an object into a local file, which appears when it is whole."""
+    local.parent.mkdir(parents=True, exist_ok=True)
+    part = local.with_name(f"{TEMPORARY}{secrets.token_hex(8)}.part")
+    try:
+        _repeated(objects, lambda: _download(objects, streams, path, part, callback))
+        if streams.verify_downloads:
+            _check(part, path, objects.checksum(path))
+        part.replace(local)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _download(objects: Objects, streams: Streams, path: str, part: Path, callback: Any) -> None:
+    with translated(path), objects.open(path) as first, part.open("wb") as target:
+        size = first.seek(0, 2)
+        progress = Progress(callback, size)
+        progress.restart()
+
+        def fetch(descriptor: Descriptor, offset: int, count: int) -> None:
+            block = descriptor.read(count)
+            if len(block) != count:
+                raise ZoneUnavailable(
+                    errno.EIO, f"{path} became shorter while it was read. Try again"
+                )
+            os.pwrite(target.fileno(), block, offset)
+            progress.add(count)
+
+        used = streams.most if size >= streams.large else 1
+        _in_parts(size, used, first, lambda: objects.open(path), fetch)
+
+
+def _check(part: Path, path: str, checksum: str) -> None:
+    digest = Digest((scheme_of(checksum),))
+    _hash(part, digest)
+    if not digest.matches(checksum):
+        raise ChecksumMismatch(
+            errno.EIO, f"{path}: what arrived has not the checksum {checksum}. Try again"
+        )
+
+
+def _in_parts(
+    size: int, streams: int, first: Descriptor, another: Callable[[], Descriptor], move: Move
+) -> None:
+    """Move ranges over several descriptors at once; the first error ends all of them."""
+    stop = threading.Event()
+
+    def run(descriptor: Descriptor, start: int, end: int) -> None:
+        descriptor.seek(start)
+        for offset in range(start, end, BLOCK):
+            if stop.is_set():
+                return
+            move(descriptor, offset, min(BLOCK, end - offset))
+
+    def run_another(start: int, end: int) -> None:
+        with another() as descriptor:
+            run(descriptor, start, end)
+
+    bounds = list(_ranges(size, streams))
+    with ThreadPoolExecutor(streams, thread_name_prefix="irods-transfer") as pool:
+        try:
+            tasks = [pool.submit(run, first, *bounds[0])]
+            tasks += [pool.submit(run_another, *each) for each in bounds[1:]]
+            done, _ = wait(tasks, return_when=FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            stop.set()
+    for task in tasks:
+        task.result()
+
+
+def _ranges(size: int, streams: int) -> Iterator[tuple[int, int]]:
+    """Cut a size into as many ranges, at multiples of a block."""
+    each = -(-size // (streams * BLOCK)) * BLOCK
+    yield 0, min(each, size)
+    for start in range(each, size, each or 1):
+        yield start, min(start + each, size)
+
+
+def _repeated(objects: Objects, transfer: Callable[[], T]) -> T:
+    for _ in range(objects.sessions.waits.attempts - 1):
+        try:
+            return transfer()
+        except ZoneUnavailable:
+            continue
+    return transfer()
