@@ -191,7 +191,7 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """An error body (RFC 9457, extended)."""
+    """An error body (RFC 9457, extended); an error may add members of its own, as `matches`."""
 
     message: str
     reason: str
@@ -200,4 +200,3 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     detail: str
     type: str = "about:blank"
-    details: dict[str, object] = msgspec.field(default_factory=dict)

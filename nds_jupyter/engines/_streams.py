@@ -66,6 +66,9 @@ class _Pump(threading.Thread):
         """Read until the end, an error or a stop; then say so."""
         try:
             self._source = source = self._open_source()
+            if self._stopped.is_set():
+                # Who stops it while it connects has found nothing to abort.
+                source.abort()
             for item in source:
                 self._room.acquire()
                 if self._stopped.is_set():

@@ -6,13 +6,14 @@ import asyncio
 import io
 import json
 import os
+import secrets
 import tarfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPResponse
+from tornado.httpclient import HTTPClientError, HTTPResponse
 
 from nds_jupyter.handlers import ROUTES
 
@@ -22,7 +23,13 @@ Ask = Callable[..., Awaitable[HTTPResponse]]
 
 
 @pytest.fixture
-def jp_server_config(docker_engine_url: str, tmp_path: Path) -> dict[str, Any]:
+def owner() -> str:
+    """Give an owner of whom the shared engine has no jobs yet."""
+    return f"ada-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def jp_server_config(docker_engine_url: str, owner: str, tmp_path: Path) -> dict[str, Any]:
     return {
         "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
         "NdsApp": {
@@ -30,7 +37,7 @@ def jp_server_config(docker_engine_url: str, tmp_path: Path) -> dict[str, Any]:
             "default_image": "nds/shell:test",
             "allowed_images": ["nds/*", "missing/*"],
             "journal_dir": str(tmp_path / "journal"),
-            "owner": "ada",
+            "owner": owner,
             "max_running": 4,
             "max_script_bytes": 1000,
         },
@@ -77,11 +84,11 @@ async def finished(ask: Ask, script: str, **fields: object) -> dict[str, Any]:
     return said(await ask("GET", "/upload", job_id=job["job_id"]))
 
 
-async def test_job_from_submission_to_results(ask: Ask) -> None:
+async def test_job_from_submission_to_results(ask: Ask, owner: str) -> None:
     script = "echo out; echo err >&2; printf 12345 > /results/number; exit 0"
     job = await finished(ask, script, name="first")
     job_id, container = job["job_id"], job["container_id"]
-    assert (job["state"], job["exit_code"], job["owner"]) == ("COMPLETED", 0, "ada")
+    assert (job["state"], job["exit_code"], job["owner"]) == ("COMPLETED", 0, owner)
     log = said(await ask("GET", "/stdout", job_id=job_id))
     assert sorted(log["stdout"].splitlines()) == ["err", "out"]
     only = said(await ask("GET", "/stdout", cont_id=container, stream="stderr"))
@@ -231,14 +238,13 @@ VERBS = [
 @pytest.mark.parametrize(("template", "verb"), VERBS)
 @pytest.mark.parametrize("token", ["", "wrong"])
 async def test_no_route_answers_a_stranger(
-    nds: Any, jp_base_url: str, http_server_port: Any, template: str, verb: str, token: str
+    nds: Any, http_server_client: Any, jp_base_url: str, template: str, verb: str, token: str
 ) -> None:
     path = template.format(job_id="0123456789abcdef")
-    url = f"http://127.0.0.1:{http_server_port[1]}{jp_base_url}nds{path}"
     headers = {"Authorization": f"token {token}"} if token else {}
     with pytest.raises(HTTPClientError) as refused:
-        await AsyncHTTPClient().fetch(
-            url,
+        await http_server_client.fetch(
+            f"{jp_base_url}nds{path}",
             method=verb,
             headers=headers,
             body="" if verb == "POST" else None,
