@@ -44,6 +44,9 @@ class NdsApp(Configuration, ExtensionApp):
 
     def make_engine(self) -> Engine:
         """Return the engine that the configuration names; nothing talks to it yet."""
+        if self.engine_factory is not None:
+            engine: Engine = self.engine_factory(self)
+            return engine
         from nds_jupyter.engines.docker import DockerEngine
 
         return DockerEngine(

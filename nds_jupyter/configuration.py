@@ -10,6 +10,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_data_dir
 from traitlets import (
     Bool,
+    Callable,
     Enum,
     Float,
     HasTraits,
@@ -38,6 +39,13 @@ class Configuration(HasTraits):
         "",
         help="URL of the Docker Engine: unix://, tcp:// or ssh://. Empty: DOCKER_HOST, else the "
         "current Docker context, else the default socket.",
+    ).tag(config=True)
+    engine_factory = Callable(
+        None,
+        allow_none=True,
+        help="Called with the application; returns an engine of your own, any object that keeps "
+        "to nds_jupyter.engines.base.Engine, which then takes the place of the one that the other "
+        "engine traits describe.",
     ).tag(config=True)
     engine_threads = Integer(
         8, min=1, help="Calls to the engine at one time; more wait. Raise it for many users."
