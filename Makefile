@@ -10,7 +10,7 @@ WITH_ENGINE := $(BIN)/python dev/engine.py run --
 # The package is installed as its users install it, so its files count as inputs.
 PACKAGE := pyproject.toml $(shell find nds_jupyter jupyter-config -type f -not -name '*.pyc')
 
-.PHONY: help demo test check lint format bench clean
+.PHONY: help demo test check lint format docs bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make check   run the tests that need no Docker Engine and no Swarm'
 	@echo 'make lint    check style, types and import contracts'
 	@echo 'make format  format the code'
+	@echo 'make docs    write the parts of docs/ that are made from the code'
 	@echo 'make bench   measure against the raw Engine API'
 	@echo 'make clean   remove the virtual environment and what tools left in the checkout'
 
@@ -40,6 +41,9 @@ lint: $(VENV)/test.stamp
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(VENV)/test.stamp
+	@$(BIN)/python dev/reference.py
 
 bench: $(VENV)/test.stamp
 	@$(WITH_ENGINE) sh -c '$(BIN)/python dev/images.py && exec $(BIN)/python -m benchmarks $(ARGS)'
