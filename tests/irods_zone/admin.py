@@ -18,7 +18,8 @@ from tests.irods_zone.packing import arguments, pack
 
 USER_TYPES = ("rodsuser", "rodsadmin", "groupadmin")
 PADDING = "1gCBizHWbwIYyWLoysGzTe6SyzqFKMniZX05faZHWAwQKXf6Fs"
-PREFIX = 10
+# A random character and the name of the scheme.
+PREFIX = len("x.ObfV2")
 
 
 def administer(caller: Caller, body: Element, login: Login) -> Reply:
