@@ -76,8 +76,10 @@ def test_connect(connect: Connect, recorder: Recorder) -> None:
 
 
 def test_wrong_password(connect: Connect, recorder: Recorder) -> None:
-    refused = pytest.raises(exception.CAT_INVALID_AUTHENTICATION)
-    with connect(password="wrong") as session, refused:
+    with (
+        connect(password="wrong") as session,
+        pytest.raises(exception.CAT_INVALID_AUTHENTICATION),
+    ):
         session.collections.get(HOME)
     gc.collect()  # The client disconnects only when nothing refers to the connection any more.
     assert_same(recorder, "badpassword")
