@@ -8,16 +8,16 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WITH_ENGINE := $(BIN)/python dev/engine.py run --
 
 # The package is installed as its users install it, so its files count as inputs.
-PACKAGE := pyproject.toml $(shell find nds_jupyter jupyter-config -type f -not -name '*.pyc')
+PACKAGE := pyproject.toml $(shell find nds_jupyter jupyter-config labextension -type f -not -name '*.pyc')
 
-.PHONY: help demo test check lint format docs bench clean
+.PHONY: help demo test check lint types format docs bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    run the quickstart notebook on a Docker Engine, and show what comes out'
 	@echo 'make test    run all tests, on a real Docker Engine (make test ARGS="-k logs")'
 	@echo 'make check   run the tests that need no Docker Engine and no Swarm'
-	@echo 'make lint    check style, types and import contracts'
+	@echo 'make lint    check style, types (also of the front end) and import contracts'
 	@echo 'make format  format the code'
 	@echo 'make docs    write the parts of docs/ that are made from the code'
 	@echo 'make bench   measure against the raw Engine API'
@@ -30,13 +30,21 @@ test: $(VENV)/test.stamp
 	@$(WITH_ENGINE) sh -c '$(BIN)/python dev/images.py && exec $(BIN)/python -m pytest $(ARGS)'
 
 check: $(VENV)/test.stamp
-	@$(BIN)/python -m pytest -m 'not engine and not swarm' $(ARGS)
+	@$(BIN)/python -m pytest -m 'not engine and not swarm and not browser' $(ARGS)
 
 lint: $(VENV)/test.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory types
+
+types: node_modules/made.stamp
+	@npm run --silent types
+
+node_modules/made.stamp: package.json package-lock.json | $(VENV)/made.stamp
+	@$(BIN)/python dev/node.py
+	@touch $@
 
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --fix .
@@ -49,7 +57,7 @@ bench: $(VENV)/test.stamp
 	@$(WITH_ENGINE) sh -c '$(BIN)/python dev/images.py && exec $(BIN)/python -m benchmarks $(ARGS)'
 
 clean:
-	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) node_modules .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 
 $(VENV)/made.stamp: dev/venv.py
 	@$(PYTHON) dev/venv.py $(VENV)

@@ -59,7 +59,13 @@ class Server:
 
 @contextmanager
 def jupyter_server(
-    endpoint: Endpoint, image: str, folder: Path, arguments: Sequence[str] = ()
+    endpoint: Endpoint,
+    image: str,
+    folder: Path,
+    arguments: Sequence[str] = (),
+    *,
+    application: str = "jupyter_server",
+    port: int = 0,
 ) -> Iterator[Server]:
     """Run a Jupyter server on a free port, with settings and data of its own.
 
@@ -71,6 +77,10 @@ def jupyter_server(
         The image of a job that names none.
     folder
         Where its configuration, data, runtime files and log go.
+    application
+        The module to run: ``jupyter_server`` or ``jupyterlab``.
+    port
+        0 for a free one.
     """
     places = {
         f"JUPYTER_{name.upper()}_DIR": str(folder / name) for name in ("config", "data", "runtime")
@@ -78,9 +88,9 @@ def jupyter_server(
     env = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "JPY_", "NDS_"))}
     log = folder / "server.log"
     command = [
-        *(sys.executable, "-m", "jupyter_server", "--no-browser"),
+        *(sys.executable, "-m", application, "--no-browser"),
         "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.port={_free_port()}",
+        f"--ServerApp.port={port or free_port()}",
         f"--ServerApp.root_dir={folder}",
         f"--NdsApp.default_image={image}",
         *(["--allow-root"] if os.geteuid() == 0 else []),
@@ -102,7 +112,8 @@ def jupyter_server(
         _end(child)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -16,10 +16,16 @@ if TYPE_CHECKING:
 
     from nds_jupyter.client import Client
     from nds_jupyter.job import Job
+    from nds_jupyter.widgets import DataBrowser, JobPanel
 
-__all__ = ["Client", "Job", "__version__"]
+__all__ = ["Client", "DataBrowser", "Job", "JobPanel", "__version__"]
 
-_PUBLIC = {"Client": "nds_jupyter.client", "Job": "nds_jupyter.job"}
+_PUBLIC = {
+    "Client": "nds_jupyter.client",
+    "DataBrowser": "nds_jupyter.widgets",
+    "Job": "nds_jupyter.job",
+    "JobPanel": "nds_jupyter.widgets",
+}
 
 
 def __getattr__(name: str) -> object:

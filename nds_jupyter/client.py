@@ -170,6 +170,12 @@ class Client:
         query = {"cont_id": cont_id}
         return self._transport.call("GET", routes.INFO, ContainerView, params=query)
 
+    def relay(
+        self, verb: str, path: str, query: str = "", *, most: int, **request: Any
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Return an answer of the server as it is: status, headers, at most `most` bytes."""
+        return self._transport.relay(verb, path, query, most=most, **request)
+
     def health(self) -> HealthView:
         """Return whether engine and journal work."""
         return self._transport.call("GET", routes.HEALTH, HealthView)

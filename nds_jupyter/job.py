@@ -210,6 +210,12 @@ class Job:
         """Stop it if it runs, and remove its container and record."""
         self._transport.discard(routes.JOB.format(job_id=self.id))
 
+    def panel(self) -> Any:
+        """Return its panel: log, metrics, diff, results and information, live in the notebook."""
+        from nds_jupyter.widgets import JobPanel
+
+        return JobPanel(self)
+
     def raise_if_failed(self) -> Job:
         """Return the job if it COMPLETED, or has not ended.
 

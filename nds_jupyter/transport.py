@@ -66,6 +66,34 @@ class Transport:
             url = urljoin(str(answer.url), following) if following else None
             asked = None
 
+    def relay(
+        self, verb: str, path: str, query: str, *, most: int, **request: Any
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Return an answer as it is, errors included: status, headers, body.
+
+        Parameters
+        ----------
+        query
+            As it stands in a URL.
+        most
+            Bytes of the body.
+
+        Raises
+        ------
+        UnexpectedAnswer
+            If the body is longer.
+        """
+        url = f"{self.address.route(path)}?{query}".rstrip("?")
+        body = bytearray()
+        with self._told(), self._http.stream(verb, url, **request) as answer:
+            for data in answer.iter_bytes():
+                body += data
+                if len(body) > most:
+                    raise UnexpectedAnswer(
+                        f"The answer of {path} is longer than {most} bytes. Download it instead."
+                    )
+            return answer.status_code, dict(answer.headers), bytes(body)
+
     def _send(self, verb: str, url: str, **request: Any) -> httpx.Response:
         with self._told():
             answer = self._http.request(verb, url, **request)

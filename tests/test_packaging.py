@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+
+from nds_jupyter import __version__
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 # `jupyter server extension`, without the scripts that only an environment of its own has.
@@ -68,3 +71,21 @@ def test_the_wheel_is_typed_and_imports_nothing_heavy(installed: Path) -> None:
         ]
     )
     assert seen.split("\n")[:2] == ["True", "[]"]
+
+
+def test_the_wheel_brings_the_front_end_to_jupyterlab_and_to_kernels(installed: Path) -> None:
+    environment = installed.parent.parent
+    extension = environment / "share" / "jupyter" / "labextensions" / "nds-jupyter"
+    described = json.loads((extension / "package.json").read_text())
+    assert (extension / described["jupyterlab"]["_build"]["load"]).exists()
+    (static,) = environment.glob("lib/python*/site-packages/nds_jupyter/widgets/static")
+    served = {path.name: path.read_bytes() for path in (extension / "static").iterdir()}
+    assert {path.name: path.read_bytes() for path in static.iterdir()} == served
+    assert not list(environment.glob("**/node_modules"))
+
+
+def test_the_front_end_has_the_version_of_the_package() -> None:
+    described = json.loads((CHECKOUT / "labextension" / "package.json").read_text())
+    module = CHECKOUT / "nds_jupyter" / "widgets" / "static" / "version.js"
+    assert described["version"] == __version__
+    assert f'VERSION = "{__version__}"' in module.read_text()

@@ -10,10 +10,11 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from nds_jupyter.magics.job_cell import NdsMagics
 from nds_jupyter.magics.job_lines import JobLines
+from nds_jupyter.magics.panel_lines import PanelLines
 
 __all__ = ["LINES", "NdsMagics", "register"]
 
-LINES = (JobLines,)
+LINES = (JobLines, PanelLines)
 
 
 def register(shell: InteractiveShell) -> None:

@@ -1,1 +1,7 @@
-"""Panels in a notebook; they come with the front end."""
+"""Panels in a notebook: jobs, one job, the data."""
+
+from __future__ import annotations
+
+from nds_jupyter.widgets.panels import DataBrowser, JobPanel, Panel
+
+__all__ = ["DataBrowser", "JobPanel", "Panel"]

@@ -1,0 +1,53 @@
+"""The line magics that show panels."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_magic, magics_class
+
+from nds_jupyter.magics.parser import option, takes
+from nds_jupyter.magics.session import Session
+from nds_jupyter.widgets import DataBrowser, JobPanel, Panel
+
+DOCK = option(
+    "--dock",
+    action="store_true",
+    help="Show it beside the notebook; needs the package sidecar.",
+)
+
+
+@magics_class
+class PanelLines(Magics):
+    """Line magics that show panels."""
+
+    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+        super().__init__(shell)
+        self._session = session
+
+    @line_magic
+    @takes(
+        option("job", nargs="?", completes="job", help="Id, prefix, name or variable."),
+        DOCK,
+    )
+    def ndspanel(self, options: argparse.Namespace) -> Any:
+        """Show the panel of all jobs, or of one."""
+        job = self._session.job(options.job) if options.job else ""
+        panel = JobPanel(job, self._session.client)
+        return _shown(panel, "NDS jobs", docked=options.dock)
+
+    @line_magic
+    @takes(option("path", nargs="?", default="", help="Collection to open; default: home."), DOCK)
+    def ndsdata(self, options: argparse.Namespace) -> Any:
+        """Browse the data root."""
+        browser = DataBrowser(options.path, self._session.client)
+        return _shown(browser, "NDS data", docked=options.dock)
+
+
+def _shown(panel: Panel, title: str, *, docked: bool) -> Panel | None:
+    if not docked:
+        return panel
+    panel.dock(title)
+    return None

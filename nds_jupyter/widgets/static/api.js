@@ -1,0 +1,252 @@
+/** The REST API from a page: one method for each thing that a panel does. */
+
+/** @import { Avu, Change, DataEntry, Image, Job, LogLine, Metrics, ResultEntry } from "./types.js" */
+/** @import { Server } from "./server.js" */
+
+/** @typedef {Record<string, string | number | boolean | null | undefined>} Query */
+
+const RETRIES = 3;
+const RETRY_PAUSE = 300;
+
+/** An answer that is an error; its message is the server's sentence. */
+export class ApiError extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status 0 where no answer came
+   */
+  constructor(message, status) {
+    super(message);
+    this.name = "ApiError";
+    this.status = status;
+  }
+}
+
+/** A page's client of the REST API. */
+export class Api {
+  /** @param {Server} server */
+  constructor(server) {
+    this.server = server;
+  }
+
+  /**
+   * @param {string} path
+   * @param {Query} [query]
+   */
+  url(path, query = {}) {
+    const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
+    const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+    return `${this.server.url}${path}${text && `?${text}`}`;
+  }
+
+  /**
+   * @param {string} verb
+   * @param {string} path
+   * @param {Query} [query]
+   * @param {RequestInit} [init]
+   */
+  async request(verb, path, query = {}, init = {}) {
+    const answer = await this._fetch(this.url(path, query), { ...init, method: verb });
+    if (answer.ok) return answer;
+    throw new ApiError(await problemSentence(answer), answer.status);
+  }
+
+  /**
+   * @param {string} url
+   * @param {RequestInit} init
+   */
+  async _fetch(url, init) {
+    // A container that starts on the browser's own machine changes its network interfaces, and
+    // Chromium then drops what is under way. What does no harm twice is asked again.
+    const again = init.method === "GET" || init.method === "DELETE" ? RETRIES : 0;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await this.server.fetch(url, init);
+      } catch (error) {
+        if (init.signal?.aborted) throw error;
+        if (attempt >= again) throw new ApiError("The server does not answer. Is it running?", 0);
+        await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE * (attempt + 1)));
+      }
+    }
+  }
+
+  /**
+   * @param {string} path
+   * @param {Query} [query]
+   * @param {AbortSignal} [signal]
+   */
+  async json(path, query = {}, signal) {
+    return (await this.request("GET", path, query, { signal })).json();
+  }
+
+  /**
+   * @param {string} verb
+   * @param {string} path
+   * @param {unknown} body
+   * @param {Query} [query]
+   */
+  async send(verb, path, body, query = {}) {
+    const headers = { "Content-Type": "application/json" };
+    const answer = await this.request(verb, path, query, { headers, body: JSON.stringify(body) });
+    const text = await answer.text();
+    return text ? JSON.parse(text) : null;
+  }
+
+  /**
+   * One page of a list, and the query of the next one.
+   *
+   * @param {string} path
+   * @param {Query} query
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<{ rows: any[], next: Query | null }>}
+   */
+  async page(path, query, signal) {
+    const answer = await this.request("GET", path, query, { signal });
+    const link = answer.headers.get("Link")?.match(/<([^>]*)>;\s*rel="next"/)?.[1];
+    const next = link ? Object.fromEntries(new URL(link, this.url(path)).searchParams) : null;
+    return { rows: await answer.json(), next };
+  }
+
+  /**
+   * @param {string} path
+   * @param {Query} query
+   * @param {AbortSignal} [signal]
+   */
+  async *pages(path, query, signal) {
+    /** @type {Query | null} */
+    let at = query;
+    while (at) {
+      const { rows, next } = await this.page(path, at, signal);
+      yield rows;
+      at = next;
+    }
+  }
+
+  /**
+   * @param {string} job_id
+   * @returns {Promise<Job>}
+   */
+  job(job_id) {
+    return this.json("/upload", { job_id });
+  }
+
+  /**
+   * @param {Record<string, unknown>} fields
+   * @returns {Promise<Job>}
+   */
+  submit(fields) {
+    return this.send("POST", "/upload", fields);
+  }
+
+  /** @param {string} job_id */
+  stop(job_id) {
+    return this.send("POST", "/stop", { job_id });
+  }
+
+  /**
+   * @param {string} job_id
+   * @returns {Promise<Job>}
+   */
+  rerun(job_id) {
+    return this.send("POST", `/jobs/${encodeURIComponent(job_id)}/rerun`, {});
+  }
+
+  /** @param {string} job_id */
+  remove(job_id) {
+    return this.request("DELETE", `/jobs/${encodeURIComponent(job_id)}`);
+  }
+
+  /** @returns {Promise<Image[]>} */
+  images() {
+    return this.json("/list_images");
+  }
+
+  /**
+   * @param {string} job_id
+   * @returns {Promise<Metrics>}
+   */
+  metrics(job_id) {
+    return this.json("/metric", { job_id });
+  }
+
+  /** @param {string} job_id */
+  async script(job_id) {
+    return (await this.request("GET", "/script", { job_id })).text();
+  }
+
+  /**
+   * @param {string} job_id
+   * @param {AbortSignal} [signal]
+   * @returns {AsyncGenerator<Change[]>}
+   */
+  diff(job_id, signal) {
+    return this.pages("/diff", { job_id, limit: 1000 }, signal);
+  }
+
+  /**
+   * @returns {AsyncGenerator<ResultEntry[]>}
+   * @param {string} job_id
+   * @param {string} path
+   * @param {AbortSignal} [signal]
+   */
+  results(job_id, path, signal) {
+    return this.pages("/list_results", { job_id, path, limit: 1000 }, signal);
+  }
+
+  /**
+   * The lines of a log in batches, as they arrive.
+   *
+   * @param {string} job_id
+   * @param {string | null} since
+   * @param {AbortSignal} signal
+   * @returns {AsyncGenerator<LogLine[]>}
+   */
+  async *lines(job_id, since, signal) {
+    const headers = { Accept: "application/x-ndjson" };
+    // The route reads microseconds; lines up to the exact time are dropped by the reader.
+    const from = since?.replace(/(\.\d{6})\d*/, "$1");
+    const answer = await this.request("GET", "/stdout", { job_id, since: from }, { headers, signal });
+    if (!answer.body) return;
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const whole = (rest + value).split("\n");
+      rest = whole.pop() ?? "";
+      if (whole.length) yield whole.filter(Boolean).map((line) => JSON.parse(line));
+    }
+  }
+
+  /**
+   * @param {Query} query
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<{ rows: DataEntry[], next: Query | null }>}
+   */
+  listData(query, signal) {
+    return this.page("/list_data", query, signal);
+  }
+
+  /**
+   * @param {string} path
+   * @returns {Promise<Avu[]>}
+   */
+  metadata(path) {
+    return this.json(`/metadata${encodePath(path)}`);
+  }
+}
+
+/** @param {string} path absolute @returns {string} for use in a URL */
+export function encodePath(path) {
+  return path.split("/").map(encodeURIComponent).join("/");
+}
+
+/** @param {Response} answer */
+async function problemSentence(answer) {
+  try {
+    const body = await answer.json();
+    if (typeof body.message === "string" && body.message) return body.message;
+  } catch {
+    // Not ours: a proxy, or a server without the extension.
+  }
+  return `The server answered ${answer.status} ${answer.statusText}.`;
+}

@@ -1,0 +1,54 @@
+/** A modal question, keyboard and screen reader included by the browser's own `dialog`. */
+
+import { button, h } from "./dom.js";
+
+/**
+ * @param {HTMLElement} near whose document and theme the dialog belongs to
+ * @param {string} title
+ * @param {(string | Node)[]} body
+ * @param {{ accept: string, danger?: boolean }} options
+ * @returns {Promise<boolean>}
+ */
+export function ask(near, title, body, { accept, danger = false }) {
+  return new Promise((resolve) => {
+    const close = (/** @type {boolean} */ answer) => {
+      dialog.close();
+      dialog.remove();
+      resolve(answer);
+    };
+    const dialog = h(
+      "dialog",
+      { class: "nds nds-dialog", "aria-label": title, onclose: () => close(false) },
+      h("h2", {}, title),
+      h("div", { class: "nds-dialog-body" }, ...body),
+      h(
+        "div",
+        { class: "nds-dialog-buttons" },
+        button("Cancel", () => close(false)),
+        button(accept, () => close(true), { class: `nds-button ${danger ? "nds-danger" : "nds-accept"}` }),
+      ),
+    );
+    dialog.addEventListener("keydown", (event) => {
+      // Otherwise JupyterLab takes the keys for its own shortcuts.
+      event.stopPropagation();
+      const field = event.target instanceof HTMLInputElement;
+      if (event.key === "Enter" && field) close(true);
+    });
+    near.ownerDocument.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+/**
+ * @param {HTMLElement} near
+ * @param {string} title
+ * @param {string} label
+ * @param {string} value
+ * @param {string} accept
+ * @returns {Promise<string | null>}
+ */
+export async function askText(near, title, label, value, accept) {
+  const field = h("input", { type: "text", value, class: "nds-input" });
+  const said = await ask(near, title, [h("label", { class: "nds-field" }, label, field)], { accept });
+  return said ? field.value.trim() : null;
+}

@@ -1,0 +1,94 @@
+/** Elements from plain values. Text is always text: nothing here reads markup. */
+
+/** @typedef {Node | string | number | null | undefined | false} Child */
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, any>} [props] `on…` are listeners, `class`, `aria-…` and `data-…` attributes, the rest properties
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) setProp(element, name, value);
+  for (const child of children) {
+    if (child !== null && child !== undefined && child !== false) {
+      element.append(child instanceof Node ? child : String(child));
+    }
+  }
+  return element;
+}
+
+/** @param {HTMLElement} element @param {string} name @param {any} value */
+function setProp(element, name, value) {
+  if (value === undefined || value === null) return;
+  if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+  else if (name === "class") element.className = value;
+  else if (name === "role" || name.includes("-")) element.setAttribute(name, String(value));
+  else Reflect.set(element, name, value);
+}
+
+/** Set text only where it differs, so that nothing is laid out for nothing. @param {HTMLElement} element @param {string} text */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** @param {Element} element @param {string} name @param {string} value */
+export function setAttribute(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
+/**
+ * A button with an icon; its label is its name for screen readers and its tooltip.
+ *
+ * @param {Node} icon
+ * @param {string} label
+ * @param {(event: MouseEvent) => void} onclick
+ * @param {Record<string, any>} [props]
+ */
+export function iconButton(icon, label, onclick, props = {}) {
+  const { class: more = "", ...rest } = props;
+  return h(
+    "button",
+    { type: "button", class: `nds-iconButton ${more}`, title: label, "aria-label": label, onclick, ...rest },
+    icon,
+  );
+}
+
+/** @param {string} label @param {() => void} onclick @param {Record<string, any>} [props] */
+export function button(label, onclick, props = {}) {
+  return h("button", { type: "button", class: "nds-button", onclick, ...props }, label);
+}
+
+/** Let the browser save something. @param {string} url @param {string} name */
+export function saveUrl(url, name) {
+  const link = h("a", { href: url, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+/** @param {Blob} blob @param {string} name */
+export function saveBlob(blob, name) {
+  const url = URL.createObjectURL(blob);
+  saveUrl(url, name);
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+/** @param {string} text */
+export async function copyText(text) {
+  if (navigator.clipboard) {
+    try {
+      await navigator.clipboard.writeText(text);
+      return;
+    } catch {
+      // No permission, or a page without https: the older way still works.
+    }
+  }
+  const area = h("textarea", { value: text, class: "nds-offscreen", "aria-hidden": "true" });
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}

@@ -1,0 +1,205 @@
+/** The JupyterLab extension: sidebars and tabs that need no kernel. */
+
+/** @import { Host, Job } from "./types.js" */
+import { jobTitle, reasonText } from "./format.js";
+import { LAB_ICONS } from "./labicons.js";
+import { JobPanel, JobsPanel, pageServer, sharedStore } from "./panels.js";
+
+/** @typedef {any} Lab JupyterLab's own types are not at hand without a build */
+
+/**
+ * Take a module that JupyterLab shares.
+ *
+ * @param {Record<string, Record<string, { get: () => Promise<() => any>, loaded?: unknown }>>} scope
+ * @param {string} name
+ * @returns {Promise<Lab>}
+ */
+async function take(scope, name) {
+  const versions = Object.values(scope[name] ?? {});
+  const chosen = versions.find(({ loaded }) => loaded) ?? versions[0];
+  return (await chosen.get())();
+}
+
+/** @param {Parameters<typeof take>[0]} scope */
+export async function plugins(scope) {
+  const [widgets, ui, application, apputils, notebook] = await Promise.all(
+    ["@lumino/widgets", "@jupyterlab/ui-components", "@jupyterlab/application", "@jupyterlab/apputils", "@jupyterlab/notebook"].map(
+      (name) => take(scope, name),
+    ),
+  );
+  const { ILayoutRestorer } = application;
+  const { ICommandPalette } = apputils;
+  const { INotebookTracker } = notebook;
+  return {
+    id: "nds-jupyter:panels",
+    description: "Jobs and data of nds_jupyter",
+    autoStart: true,
+    optional: [ILayoutRestorer, ICommandPalette, INotebookTracker],
+    activate: (/** @type {Lab} */ app, /** @type {Lab} */ restorer, /** @type {Lab} */ palette, /** @type {Lab} */ notebooks) => {
+      const server = pageServer();
+      if (!server) return;
+      addStyle();
+      new Panels({ app, restorer, palette, notebooks, widgets, ui, apputils }, server).start();
+    },
+  };
+}
+
+function addStyle() {
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = new URL("./nds.css", import.meta.url).href;
+  document.head.append(link);
+}
+
+/**
+ * JupyterLab names the outer element as it sees fit; the panel keeps its own name.
+ *
+ * @param {Record<string, Lab>} lab
+ * @param {{ element: HTMLElement }} panel
+ */
+function wrapped({ widgets }, panel) {
+  const widget = new widgets.Widget();
+  widget.node.append(panel.element);
+  return widget;
+}
+
+class Panels {
+  /**
+   * @param {Record<string, Lab>} lab
+   * @param {import("./server.js").Server} server
+   */
+  constructor(lab, server) {
+    this._lab = lab;
+    this._store = sharedStore(server).store;
+    /** @type {Host} */
+    this._host = {
+      openJob: (job) => this._run("nds:open-job", { job_id: job.job_id }),
+      openSubmit: (prefill) => this._run("nds:new-job", prefill),
+      notify: (message, kind, act) => this._notify(message, kind, act),
+      insertInCell: (text) => this._insert(text),
+    };
+    const { LabIcon } = lab.ui;
+    this._icons = Object.fromEntries(
+      Object.entries(LAB_ICONS).map(([name, svgstr]) => [name, new LabIcon({ name: `nds:${name}`, svgstr })]),
+    );
+    /** @type {Map<string, Lab>} */
+    this._open = new Map();
+    this._jobs = new lab.apputils.WidgetTracker({ namespace: "nds-job" });
+  }
+
+  start() {
+    this._addSidebar("nds-jobs", "NDS Jobs", this._icons.jobs, new JobsPanel(this._store, this._host), 600);
+    this._addCommands();
+    this._store.onEnd((job) => this._tellEnd(job));
+    this._lab.restorer?.restore(this._jobs, {
+      command: "nds:open-job",
+      args: (/** @type {Lab} */ widget) => ({ job_id: widget.jobId }),
+      name: (/** @type {Lab} */ widget) => widget.jobId,
+    });
+  }
+
+  /**
+   * @param {string} id
+   * @param {string} caption
+   * @param {Lab} icon
+   * @param {{ element: HTMLElement }} panel
+   * @param {number} rank
+   */
+  _addSidebar(id, caption, icon, panel, rank) {
+    const widget = wrapped(this._lab, panel);
+    widget.id = id;
+    widget.title.icon = icon;
+    widget.title.caption = caption;
+    this._lab.app.shell.add(widget, "left", { rank });
+    this._lab.restorer?.add(widget, id);
+    this._addCommand(`nds:show-${id}`, `Show ${caption}`, () => this._lab.app.shell.activateById(id));
+  }
+
+  _addCommands() {
+    this._addCommand("nds:open-job", "Open Job", ({ job_id }) => this._openJob(String(job_id)), false);
+  }
+
+  /**
+   * @param {string} id
+   * @param {string} label
+   * @param {(args: any) => unknown} execute
+   * @param {boolean} [inPalette]
+   */
+  _addCommand(id, label, execute, inPalette = true) {
+    this._lab.app.commands.addCommand(id, { label, execute, describedBy: { args: { type: "object" } } });
+    if (inPalette) this._lab.palette?.addItem({ command: id, category: "NDS" });
+  }
+
+  /** @param {string} id @param {any} [args] */
+  _run(id, args = {}) {
+    this._lab.app.commands.execute(id, args);
+  }
+
+  /** @param {string} jobId */
+  _openJob(jobId) {
+    const open = this._open.get(jobId);
+    if (open) {
+      this._lab.app.shell.activateById(open.id);
+      return open;
+    }
+    const panel = new JobPanel(this._store, this._host, jobId, { back: undefined });
+    const widget = this._addTab(panel, `nds-job-${jobId}`, jobId.slice(0, 8));
+    widget.jobId = jobId;
+    const update = () => {
+      const job = this._store.jobs.get(jobId);
+      if (job) widget.title.label = jobTitle(job);
+    };
+    const end = this._store.onChange(update);
+    update();
+    this._open.set(jobId, widget);
+    widget.disposed.connect(() => {
+      end();
+      this._open.delete(jobId);
+    });
+    this._jobs.add(widget);
+    return widget;
+  }
+
+  /**
+   * @param {{ element: HTMLElement, dispose: () => void }} panel
+   * @param {string} id
+   * @param {string} label
+   */
+  _addTab(panel, id, label) {
+    const { app, apputils } = this._lab;
+    const content = wrapped(this._lab, panel);
+    const widget = new apputils.MainAreaWidget({ content });
+    widget.id = id;
+    widget.title.label = label;
+    widget.title.icon = this._icons.jobs;
+    widget.title.closable = true;
+    widget.toolbar.hide();
+    widget.disposed.connect(() => panel.dispose());
+    app.shell.add(widget, "main");
+    app.shell.activateById(id);
+    return widget;
+  }
+
+  /** @param {Job} job */
+  _tellEnd(job) {
+    if (this._open.get(job.job_id)?.isVisible) return;
+    const kind = job.state === "COMPLETED" ? "success" : "error";
+    this._notify(`${jobTitle(job)}: ${reasonText(job)}`, kind, () => this._host.openJob(job));
+  }
+
+  /** @param {string} message @param {string} kind @param {() => void} [act] */
+  _notify(message, kind, act) {
+    const actions = act ? [{ label: "Open", callback: act }] : [];
+    const { Notification } = this._lab.apputils;
+    Notification.emit(message, kind, { autoClose: kind === "error" ? 10_000 : 5_000, actions });
+  }
+
+  /** @param {string} text */
+  _insert(text) {
+    const editor = this._lab.notebooks?.activeCell?.editor;
+    if (!editor) return false;
+    editor.replaceSelection?.(text);
+    editor.focus();
+    return true;
+  }
+}

@@ -1,0 +1,140 @@
+// The anywidget: panels in a notebook's output. It is one file, since a notebook has no other address for it;
+// the modules that it needs come from the page's server, or from the kernel where the page has no such server.
+
+/** @import * as Panels from "./panels.js" */
+/** @import { Host } from "./types.js" */
+/** @import { Server } from "./server.js" */
+
+/** @typedef {any} Model anywidget's */
+
+const LOADED = Symbol.for("nds_jupyter.modules");
+
+/** @returns {string} where JupyterLab serves our extension's files; empty in other pages */
+function extensionUrl() {
+  const text = document.getElementById("jupyter-config-data")?.textContent;
+  if (!text) return "";
+  const config = JSON.parse(text);
+  return new URL(`${config.fullLabextensionsUrl}/nds-jupyter/static/`, location.href).href;
+}
+
+/** @param {Model} model @returns {Promise<typeof Panels>} */
+function load(model) {
+  const page = /** @type {Record<symbol, Record<string, Promise<any>>>} */ (/** @type {unknown} */ (globalThis));
+  const loaded = (page[LOADED] ??= {});
+  return (loaded[model.get("_version")] ??= fromServer(model.get("_version")).catch(() => fromKernel(model)));
+}
+
+/** @param {string} version of the kernel's package: the server's must be the same */
+async function fromServer(version) {
+  const url = extensionUrl();
+  if (!url) throw new Error("This is no Jupyter page.");
+  const panels = await import(`${url}panels.js`);
+  if (panels.VERSION !== version) throw new Error("The server has another version.");
+  return panels;
+}
+
+/** @param {Model} model */
+async function fromKernel(model) {
+  const { sources } = await ask(model, { what: "modules" });
+  return import(linked(sources, "panels.js", new Map()));
+}
+
+/**
+ * Give a module an address, and those that it imports.
+ *
+ * @param {Record<string, string>} sources
+ * @param {string} name
+ * @param {Map<string, string>} made
+ * @returns {string}
+ */
+function linked(sources, name, made) {
+  const known = made.get(name);
+  if (known) return known;
+  const text = sources[name].replace(/(from |import )"\.\/([\w.]+)"/g, (_all, word, other) => {
+    return `${word}"${linked(sources, other, made)}"`;
+  });
+  const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  made.set(name, url);
+  return url;
+}
+
+let asked = 0;
+
+/**
+ * Ask the kernel.
+ *
+ * @param {Model} model
+ * @param {Record<string, unknown>} question
+ * @returns {Promise<any>}
+ */
+function ask(model, question) {
+  const id = `${Date.now()}-${(asked += 1)}`;
+  return new Promise((resolve, reject) => {
+    const answer = (/** @type {any} */ message, /** @type {DataView[]} */ buffers) => {
+      if (message.id !== id) return;
+      model.off("msg:custom", answer);
+      if (message.error) reject(new Error(message.error));
+      else resolve({ ...message, body: buffers?.[0] });
+    };
+    model.on("msg:custom", answer);
+    model.send({ ...question, id });
+  });
+}
+
+/** @param {Model} model @returns {Server} that answers through the kernel */
+function kernelServer(model) {
+  const url = "http://kernel";
+  return {
+    url,
+    events: false,
+    links: false,
+    fetch: async (input, init = {}) => {
+      const { pathname, search } = new URL(String(input));
+      const request = { what: "request", verb: init.method ?? "GET", path: pathname, query: search.slice(1) };
+      const headers = Object.fromEntries(new Headers(init.headers));
+      const answer = await ask(model, { ...request, headers, body: typeof init.body === "string" ? init.body : null });
+      return new Response(answer.status === 204 ? null : answer.body, { status: answer.status, headers: answer.headers });
+    },
+  };
+}
+
+/**
+ * @param {typeof Panels} panels
+ * @returns {Promise<Server | null>} The page's server, if our routes answer there.
+ */
+async function reachableServer(panels) {
+  const server = panels.pageServer();
+  if (!server) return null;
+  try {
+    const answer = await server.fetch(`${server.url}/jobs?limit=1`);
+    return answer.ok ? server : null;
+  } catch {
+    return null;
+  }
+}
+
+/** @returns {Host} for a page whose notifications are not ours */
+function plainHost() {
+  return {
+    openJob: () => {},
+    openSubmit: () => {},
+    notify: () => {},
+    insertInCell: null,
+  };
+}
+
+export default {
+  /** @param {{ model: Model, el: HTMLElement }} view */
+  async render({ model, el }) {
+    const panels = await load(model);
+    const server = (await reachableServer(panels)) ?? kernelServer(model);
+    const { store, release } = panels.sharedStore(server);
+    const mounted = panels.mount(store, plainHost(), model.get("_panel"), model.get("_options"));
+    mounted.element.style.height = model.get("height");
+    el.append(mounted.element);
+    return () => {
+      mounted.dispose();
+      release();
+    };
+  },
+};

@@ -1,0 +1,97 @@
+"""One JupyterLab for the browser tests: the checkout's front end, a real server, a real engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from dev.engine_api import Endpoint
+from dev.images import PYTHON_IMAGE
+from dev.jupyter import Server, free_port, jupyter_server
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+TOKEN = "browser-tests"
+
+PAGE_CONFIG = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+"""JupyterLab's question about news would lie above what the tests look at."""
+
+ARGUMENTS = (
+    "--LabApp.expose_app_in_browser=True",
+    f"--IdentityProvider.token={TOKEN}",
+    "--NdsApp.max_running=4",
+)
+
+
+class Lab:
+    """A JupyterLab server that can be restarted at the same address.
+
+    Parameters
+    ----------
+    start
+        Starts it.
+    """
+
+    def __init__(self, start: Callable[[], AbstractContextManager[Server]]) -> None:
+        self._start = start
+        self._running: AbstractContextManager[Server] | None = None
+        self.server: Server
+
+    def start(self) -> None:
+        self._running = self._start()
+        self.server = self._running.__enter__()
+
+    def stop(self) -> None:
+        if self._running is not None:
+            self._running.__exit__(None, None, None)
+            self._running = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def submit(self, script: str, **fields: object) -> str:
+        """Submit a job by the REST API, and return its id."""
+        fields.setdefault("image_name", PYTHON_IMAGE)
+        fields.setdefault("scriptname", "job.py")
+        job = self.server.ask("POST", "nds/upload", {"script": script, **fields})
+        return str(job["job_id"])
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return dict(self.server.ask("GET", f"nds/upload?job_id={job_id}"))
+
+    def clear(self) -> None:
+        """Remove every job."""
+        for job in self.server.ask("GET", "nds/jobs?limit=1000"):
+            self.server.ask("DELETE", f"nds/jobs/{job['job_id']}", timeout=60)
+
+
+@contextmanager
+def running_lab(endpoint: Endpoint, folder: Path) -> Iterator[Lab]:
+    """Run JupyterLab until the end of the block."""
+    port = free_port()
+    extensions = folder / "labextensions" / "nds-jupyter"
+    extensions.mkdir(parents=True)
+    # The checkout's own files, whatever was installed before they changed.
+    (extensions / "package.json").symlink_to(CHECKOUT / "labextension" / "package.json")
+    (extensions / "static").symlink_to(CHECKOUT / "nds_jupyter" / "widgets" / "static")
+
+    settings = folder / "config" / "labconfig" / "page_config.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(json.dumps(PAGE_CONFIG))
+
+    def start() -> AbstractContextManager[Server]:
+        arguments = [*ARGUMENTS, f"--LabApp.extra_labextensions_path={extensions.parent}"]
+        return jupyter_server(
+            endpoint, PYTHON_IMAGE, folder, arguments, application="jupyterlab", port=port
+        )
+
+    lab = Lab(start)
+    lab.start()
+    try:
+        yield lab
+        lab.clear()
+    finally:
+        lab.stop()
