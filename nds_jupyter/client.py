@@ -14,7 +14,7 @@ import msgspec
 
 from nds_jupyter import routes
 from nds_jupyter.discovery import find_server
-from nds_jupyter.errors import ServerNotFound
+from nds_jupyter.errors import InvalidRequest, ServerNotFound
 from nds_jupyter.job import Job
 from nds_jupyter.job_list import JobList
 from nds_jupyter.transport import Transport
@@ -58,7 +58,7 @@ class Client:
 
     def submit(
         self,
-        script: str | None = None,
+        script: str | bytes | None = None,
         *,
         file: str | PathLike[str] | None = None,
         image: str | None = None,
@@ -79,7 +79,7 @@ class Client:
         Parameters
         ----------
         script, file
-            Its text, or a file of it; exactly one.
+            Its text or bytes, or a file of it; exactly one.
         image
             ``name:tag``; the server's default where left out.
         memory
@@ -92,8 +92,9 @@ class Client:
         NdsError
             What the server said: `InvalidRequest`, `RefusedByPolicy`, `EngineUnavailable`, …
         """
+        content = script if isinstance(script, bytes) else None
         fields: dict[str, Any] = {
-            "script": script,
+            "script": None if content is not None else script,
             "scriptname": scriptname,
             "image_name": image,
             "name": name,
@@ -108,8 +109,12 @@ class Client:
         }
         if file is not None:
             path = Path(file)
-            fields["file"] = msgspec.to_builtins(path.read_bytes())
+            if content is not None:
+                raise InvalidRequest("script, file: give exactly one of them; both are there.")
+            content = path.read_bytes()
             fields["scriptname"] = scriptname or path.name
+        if content is not None:
+            fields["file"] = msgspec.to_builtins(content)
         given = {key: value for key, value in fields.items() if value is not None}
         key = idempotency_key or uuid.uuid4().hex
         return Job(self._transport, self._post(given, key))

@@ -6,13 +6,13 @@ import time
 from collections.abc import Generator, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import IO, Any, Literal, overload
 
 from nds_jupyter import reprs, routes
-from nds_jupyter.errors import JobFailed, NdsError, ServerNotFound
+from nds_jupyter.errors import JobFailed, NdsError, ServerNotFound, TooLarge
 from nds_jupyter.extract import list_files, unpack
 from nds_jupyter.job_log import followed_lines, followed_text
-from nds_jupyter.jobs import JobState, Phase
+from nds_jupyter.jobs import JobState, Phase, size_text
 from nds_jupyter.patience import Patience
 from nds_jupyter.transport import Transport
 from nds_jupyter.views import (
@@ -200,6 +200,46 @@ class Job:
         """
         with self._transport.stream(routes.RESULTS, self._id(path=source)) as answer:
             return list(unpack(answer.iter_bytes(), Path(path), overwrite=overwrite).files)
+
+    def copy_file(self, path: str, into: IO[bytes], *, most: int) -> int:
+        """Copy one file of its container, and return its size in bytes.
+
+        Parameters
+        ----------
+        path
+            Relative to ``/results``, or absolute.
+        most
+            Bytes.
+
+        Raises
+        ------
+        TooLarge
+            If it has more.
+        PathNotFound
+            If there is none.
+        """
+        query = self._id(path=path, format="raw")
+        with self._transport.stream(routes.RESULTS, query) as answer:
+            size = int(answer.headers.get("Content-Length", 0))
+            if size > most:
+                raise TooLarge(
+                    f"{path} has {size_text(size)}, more than the {size_text(most)} that are read."
+                )
+            for data in answer.iter_bytes():
+                into.write(data)
+        return size
+
+    def value(self, name: str, *, allow_pickle: bool = False) -> Any:
+        """Return a variable that its script left behind by ``--out``.
+
+        Parameters
+        ----------
+        allow_pickle
+            Whether to load a pickle, which runs what is in it.
+        """
+        from nds_jupyter.values.bundle import read_value
+
+        return read_value(self, name, allow_pickle=allow_pickle)[0]
 
     def rerun(self) -> Job:
         """Submit the same job again, and return the new one."""

@@ -8,9 +8,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import cell_magic, magics_class, no_var_expand
 
 from nds_jupyter.job import Job
+from nds_jupyter.jobs import JobState
 from nds_jupyter.magics.cell_run import run_to_end
-from nds_jupyter.magics.job_options import CellContext, job_fields, job_options
+from nds_jupyter.magics.job_options import job_fields, job_finished, job_options
 from nds_jupyter.magics.live import LiveLog
+from nds_jupyter.magics.option_groups import CellContext
 from nds_jupyter.magics.parser import option, takes
 from nds_jupyter.magics.session import Session
 from nds_jupyter.magics.settings import NdsSettings
@@ -46,10 +48,22 @@ class NdsMagics(NdsSettings):
         cell = self.session.source.body(cell)
         context = CellContext(text=cell, defaults=self.defaults(), namespace=self.session.namespace)
         fields = job_fields(options, context)
+        self._tell(context, options)
         job = run_to_end(
-            lambda: self.session.client.submit(cell, **fields), lambda job: self._show(job, options)
+            lambda: self.session.client.submit(**fields), lambda job: self._show(job, options)
         )
-        return job if options.no_raise or not self.raises else job.raise_if_failed()
+        if not options.no_raise and self.raises:
+            job.raise_if_failed()
+        if job.state is JobState.COMPLETED:
+            job_finished(options, job, context)
+            self._tell(context, options)
+        return job
+
+    def _tell(self, context: CellContext, options: argparse.Namespace) -> None:
+        """Show what the options noted, once."""
+        for note in () if options.quiet or self.quiet else context.notes:
+            print(note)  # noqa: T201
+        context.notes.clear()
 
     def _show(self, job: Job, options: argparse.Namespace) -> None:
         self.session.last = job

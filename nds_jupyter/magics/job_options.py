@@ -1,49 +1,21 @@
 """The options of `%%ndsjob`, in groups; each group says what it adds to the request.
 
-A new group is a `JobOptions` in a module of its own, and a line in `GROUPS`.
+A new group is a `JobOptions` (see `option_groups`) in a module of its own, and a line in `GROUPS`.
 """
 
 from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from IPython.core.error import UsageError
 
+from nds_jupyter.job import Job
+from nds_jupyter.magics.option_groups import CellContext, JobOptions
 from nds_jupyter.magics.parser import Option, option
-from nds_jupyter.magics.settings import Defaults
-
-
-class CellContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What the options of a cell are read against.
-
-    Parameters
-    ----------
-    text
-        The cell without its first line.
-    namespace
-        The notebook's variables.
-    """
-
-    text: str
-    defaults: Defaults
-    namespace: Mapping[str, Any]
-
-
-class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Options that belong together.
-
-    Parameters
-    ----------
-    fields
-        From the values of a line to arguments of `Client.submit`; None leaves a field out.
-    """
-
-    options: tuple[Option, ...]
-    fields: Callable[[argparse.Namespace, CellContext], Mapping[str, Any]]
+from nds_jupyter.magics.value_options import VALUES
 
 
 def _container_fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
@@ -102,7 +74,7 @@ CONTAINER = JobOptions(
 )
 """What the container is."""
 
-GROUPS: tuple[JobOptions, ...] = (CONTAINER,)
+GROUPS: tuple[JobOptions, ...] = (CONTAINER, VALUES)
 """Every group that `%%ndsjob` takes."""
 
 
@@ -112,7 +84,21 @@ def job_options() -> tuple[Option, ...]:
 
 
 def job_fields(options: argparse.Namespace, context: CellContext) -> dict[str, Any]:
-    """Return the arguments of `Client.submit` that a line asks for."""
-    return {
-        name: value for group in GROUPS for name, value in group.fields(options, context).items()
-    }
+    """Return the arguments of `Client.submit` that a line asks for.
+
+    What a later group says of a field counts; variables of the environment and labels add up.
+    """
+    fields: dict[str, Any] = {"script": context.text}
+    for group in GROUPS:
+        for name, value in group.fields(options, context).items():
+            known = fields.get(name)
+            if isinstance(known, dict) and isinstance(value, dict):
+                value = {**known, **value}
+            fields[name] = value
+    return fields
+
+
+def job_finished(options: argparse.Namespace, job: Job, context: CellContext) -> None:
+    """Do what the groups do when a job has COMPLETED."""
+    for group in GROUPS:
+        group.finished(options, job, context)
