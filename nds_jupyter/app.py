@@ -15,6 +15,7 @@ from nds_jupyter.configuration import Configuration
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
+    from nds_jupyter.data.store import DataStore
     from nds_jupyter.engines.base import Engine
     from nds_jupyter.journal import JournalThread
     from nds_jupyter.runner import JobRunner
@@ -32,6 +33,7 @@ class NdsApp(Configuration, ExtensionApp):
     description = __doc__
     load_other_extensions = True
 
+    _data: DataStore
     _engine: Engine
     _journal: JournalThread
     _runner: JobRunner
@@ -56,6 +58,19 @@ class NdsApp(Configuration, ExtensionApp):
             deadline=self.engine_deadline,
         )
 
+    def make_data_store(self) -> DataStore:
+        """Return the data root that the configuration names; nothing talks to it yet."""
+        from nds_jupyter.data.root import default_root, open_backend
+        from nds_jupyter.data.store import DataStore
+
+        url = self.data_root or default_root(self._server.root_dir)
+        return DataStore(
+            open_backend(url),
+            threads=self.data_threads,
+            deadline=self.data_deadline,
+            retries=self.data_retries,
+        )
+
     def initialize_settings(self) -> None:
         """Open the journal and put the parts together."""
         from nds_jupyter.actions import Actions
@@ -68,19 +83,22 @@ class NdsApp(Configuration, ExtensionApp):
 
         policy = self.policy()
         engine = self._engine = self.make_engine()
+        data = self._data = self.make_data_store()
         journal = self._journal = JournalThread(Journal.open(Path(self.journal_dir)))
         runner = self._runner = JobRunner(journal, engine, self.runner_settings(), self.log)
         every = self.all_containers
         lookup = Lookup(runner, journal, engine, all_containers=every)
         self.settings[SETTINGS_KEY] = Services(
             actions=Actions(runner, journal, engine, lookup, policy),
+            data=data,
             engine=engine,
-            health=Health(engine, journal),
+            health=Health(engine, journal, data),
             journal=journal,
             lookup=lookup,
             reports=Reports(runner, journal, engine, lookup, policy, all_containers=every),
             owner_of=self.owner_of,
             openapi=self.openapi,
+            prefix=self.route_prefix,
         )
 
     def initialize_handlers(self) -> None:
@@ -125,4 +143,5 @@ class NdsApp(Configuration, ExtensionApp):
         """Leave the jobs running, and free what this process holds."""
         await self._runner.close()
         await self._engine.close()
+        await self._data.close()
         self._journal.close()

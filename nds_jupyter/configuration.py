@@ -59,6 +59,22 @@ class Configuration(HasTraits):
     engine_deadline = Float(
         30.0, min=0.1, help="Seconds for one call to the engine. Raise it for a slow ssh:// engine."
     ).tag(config=True)
+    data_root = Unicode(
+        "",
+        help="Where the data is: any URL that fsspec knows, or a folder. Empty: irods:// where an "
+        "iRODS environment is found, else the folder nds-data in the server's root.",
+    ).tag(config=True)
+    data_threads = Integer(
+        8, min=1, help="Calls to the data root at one time; more wait. Raise it for many users."
+    ).tag(config=True)
+    data_deadline = Float(
+        30.0, min=0.1, help="Seconds for one call to the data root; large objects get more."
+    ).tag(config=True)
+    data_retries = Integer(
+        3,
+        min=0,
+        help="How often a connection that drops in the middle of an object is taken up again.",
+    ).tag(config=True)
     route_prefix = Unicode(
         routes.PREFIX,
         help="Where the routes live under the server's base URL; empty serves them at its root.",

@@ -9,7 +9,8 @@
     │   └── PathNotFound
     ├── Conflict                the state of things forbids it
     │   ├── AmbiguousId         a prefix that several jobs or containers share
-    │   └── NameTaken           a container of that name exists
+    │   ├── NameTaken           a container of that name exists
+    │   └── PreconditionFailed  it is not, or no longer, what the request takes it for
     ├── Removed                 it was there, and retention removed it
     ├── TooLarge
     ├── RefusedByPolicy
@@ -18,6 +19,11 @@
     ├── Forbidden               who asks may not
     ├── EngineError             the container engine failed
     │   └── EngineUnavailable   it does not answer
+    ├── DataError               the data root failed
+    │   ├── DataUnavailable     it does not answer
+    │   ├── DataLoginRefused    it does not accept the server's credentials
+    │   ├── DataChanged         an object changed while it was read
+    │   └── DataRootFull        it has no space left
     ├── NotReady                try again later
     │   ├── TooBusy             every place for a stream or a request is taken
     │   └── StorageFull         the disk that holds the jobs' record is full
@@ -117,6 +123,13 @@ class NameTaken(Conflict):
     reason = "name taken"
 
 
+class PreconditionFailed(Conflict):
+    """The request holds for another version of the object than the one that is there."""
+
+    code = "precondition_failed"
+    reason = "precondition failed"
+
+
 class Removed(NdsError):
     """Retention removed it; the message says when, and what is still there."""
 
@@ -171,6 +184,41 @@ class EngineUnavailable(EngineError):
 
     code = "engine_unavailable"
     reason = "container engine unreachable"
+
+
+class DataError(NdsError):
+    """The data root refused or failed."""
+
+    code = "data_failed"
+    reason = "data root failed"
+
+
+class DataUnavailable(DataError):
+    """The data root does not answer."""
+
+    code = "data_unavailable"
+    reason = "data root unreachable"
+
+
+class DataLoginRefused(DataError):
+    """The data root does not accept the server's user and password; the message says what to do."""
+
+    code = "data_login_refused"
+    reason = "data root refused the login"
+
+
+class DataChanged(DataError):
+    """An object changed while it was read, so what was read is neither version."""
+
+    code = "data_changed"
+    reason = "data changed meanwhile"
+
+
+class DataRootFull(DataError):
+    """The data root has no space left."""
+
+    code = "data_root_full"
+    reason = "data root full"
 
 
 class NotReady(NdsError):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from nds_jupyter._version import __version__
+from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import NdsError
 from nds_jupyter.journal import Journal, JournalThread
@@ -18,18 +19,21 @@ DEADLINE = 5.0
 
 
 class Health:
-    """Checks the engine and the journal."""
+    """Checks the engine, the journal and the data root."""
 
-    def __init__(self, engine: Engine, journal: JournalThread) -> None:
+    def __init__(self, engine: Engine, journal: JournalThread, data: DataStore) -> None:
         self._engine = engine
         self._journal = journal
+        self._data = data
 
     async def check(self) -> HealthView:
         """Return what each part says of itself."""
-        engine, journal = await asyncio.gather(
-            _timed(self._engine_version), _timed(self._journal_version)
+        engine, journal, data = await asyncio.gather(
+            _timed(self._engine_version),
+            _timed(self._journal_version),
+            _timed(self._data.version),
         )
-        return HealthView(version=__version__, engine=engine, journal=journal)
+        return HealthView(version=__version__, engine=engine, journal=journal, catalogue=data)
 
     async def _engine_version(self) -> str:
         info = await self._engine.info()

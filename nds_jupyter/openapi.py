@@ -7,33 +7,11 @@ from typing import Any
 import msgspec
 
 from nds_jupyter import __version__, queries, routes, views
+from nds_jupyter.data_operations import DATA_OPERATIONS
+from nds_jupyter.operations import Operation
 from nds_jupyter.policy import JobRequest
 
 REF = "#/components/schemas/{name}"
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One verb of one route.
-
-    Parameters
-    ----------
-    answer
-        Type of the JSON body; None where it is not JSON.
-    media
-        Other media types of the answer.
-    errors
-        Statuses beyond 400, 401, 403 and 404.
-    """
-
-    verb: str
-    path: str
-    summary: str
-    query: type = queries.NoQuery
-    body: type | None = None
-    status: int = 200
-    answer: Any = None
-    media: tuple[str, ...] = ()
-    errors: tuple[int, ...] = ()
 
 
 _ENGINE = (502, 504)
@@ -65,13 +43,7 @@ OPERATIONS: tuple[Operation, ...] = (
         media=("text/plain", "application/x-ndjson"),
         errors=(409, 410, 503, *_ENGINE),
     ),
-    Operation(
-        verb="get",
-        path=routes.LIST_DATA,
-        summary="Data stored in the data root",
-        query=queries.ListDataQuery,
-        errors=(501,),
-    ),
+    *DATA_OPERATIONS,
     Operation(
         verb="get",
         path=routes.LIST_IMAGES,
@@ -178,6 +150,7 @@ def document(prefix: str = routes.PREFIX) -> dict[str, Any]:
     """
     types = [views.Problem, JobRequest]
     types += [operation.answer for operation in OPERATIONS if operation.answer is not None]
+    types += [operation.body for operation in OPERATIONS if operation.body is not None]
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
     by_type = dict(zip(map(repr, types), schemas, strict=True))
     head = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
@@ -208,10 +181,11 @@ def _operation(operation: Operation, by_type: dict[str, Any]) -> dict[str, Any]:
         str(status): {"description": "See message.", "content": problem}
         for status in sorted({400, 401, 403, 404, *operation.errors})
     }
-    answers[str(operation.status)] = {
-        "description": operation.summary,
-        **({"content": content} if content else {}),
-    }
+    for status in (operation.status, *operation.also):
+        answers[str(status)] = {
+            "description": operation.summary,
+            **({"content": content} if content else {}),
+        }
     result: dict[str, Any] = {
         "summary": operation.summary,
         "parameters": _parameters(operation),
@@ -222,13 +196,18 @@ def _operation(operation: Operation, by_type: dict[str, Any]) -> dict[str, Any]:
         schema = {"schema": by_type[repr(JobRequest)]}
         kinds = ("application/json", "multipart/form-data", "application/x-www-form-urlencoded")
         result["requestBody"] = {"required": True, "content": dict.fromkeys(kinds, schema)}
+    elif operation.body is not None:
+        schema = {"schema": by_type[repr(operation.body)]}
+        result["requestBody"] = {"required": True, "content": {"application/json": schema}}
+    elif operation.takes:
+        result["requestBody"] = {"required": True, "content": {operation.takes: {}}}
     return result
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in ("job_id",)
+        for name in ("job_id", "path")
         if f"{{{name}}}" in operation.path
     ]
     for field in msgspec.structs.fields(operation.query):

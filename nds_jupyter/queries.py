@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -109,9 +109,23 @@ class JobsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ListDataQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`GET /list_data`."""
+    """`GET /list_data`; `q` is what names contain, `cursor` the last name of the page before."""
 
     path: str | None = None
     q: str | None = None
     limit: Limit = 100
     cursor: str | None = None
+
+
+class DataRemoveQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`DELETE /data/{path}`; only `recursive` removes a collection that holds something."""
+
+    recursive: bool = False
+
+
+class DataPostQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`POST /data/{path}`: `mkdir` (without a value), or `move_to` a path."""
+
+    mkdir: Literal["", "1", "true"] | None = None
+    move_to: str | None = None
+    overwrite: bool = False

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import msgspec
 
+from nds_jupyter.data.entries import Kind
 from nds_jupyter.jobs import Job, JobState, Limits, Phase, Progress, Reason
 
 
@@ -77,6 +78,26 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     time: str
     text: str
+
+
+class DataRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `/list_data`.
+
+    Parameters
+    ----------
+    url
+        Opens the object, or lists the collection; relative to the server's origin.
+    path
+        Absolute in the data root.
+    """
+
+    name: str
+    url: str
+    path: str
+    kind: Kind
+    size: int
+    modified: datetime | None
+    checksum: str | None
 
 
 class ImageView(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,10 +15,16 @@ from nds_jupyter.handlers.containers import (
     ListImagesHandler,
     MetricHandler,
 )
+from nds_jupyter.handlers.data import (
+    DataHandler,
+    ListDataHandler,
+    MetadataHandler,
+    ReplicasHandler,
+)
 from nds_jupyter.handlers.jobs import JobHandler, JobsHandler, RerunHandler, StopHandler
 from nds_jupyter.handlers.logs import StdoutHandler
 from nds_jupyter.handlers.results import ResultsHandler
-from nds_jupyter.handlers.server import HealthHandler, ListDataHandler, OpenapiHandler
+from nds_jupyter.handlers.server import HealthHandler, OpenapiHandler
 from nds_jupyter.handlers.uploads import UploadHandler
 
 ROUTES: tuple[tuple[str, type[NdsHandler]], ...] = (
@@ -32,6 +38,9 @@ ROUTES: tuple[tuple[str, type[NdsHandler]], ...] = (
     (routes.DIFF, DiffHandler),
     (routes.METRIC, MetricHandler),
     (routes.RESULTS, ResultsHandler),
+    (routes.DATA, DataHandler),
+    (routes.METADATA, MetadataHandler),
+    (routes.REPLICAS, ReplicasHandler),
     (routes.JOBS, JobsHandler),
     (routes.JOB, JobHandler),
     (routes.RERUN, RerunHandler),
@@ -51,5 +60,6 @@ def url_rules(prefix: str) -> list[tuple[str, type[NdsHandler]]]:
     rules = []
     for template, handler in ROUTES:
         path = re.escape(template).replace(r"\{job_id\}", r"(?P<job_id>[^/]+)")
+        path = path.replace(r"\{path\}", r"(?P<path>.*)")
         rules.append((url_path_join("/", re.escape(prefix), path), handler))
     return rules

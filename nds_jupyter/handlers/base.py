@@ -16,6 +16,7 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 
 from nds_jupyter.actions import Actions
+from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import NdsError
 from nds_jupyter.handlers.decode import convert, json_object, single_values
@@ -58,15 +59,19 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     owner_of
         Whose jobs a request's user sees.
+    prefix
+        Where the routes live under the base URL.
     """
 
     actions: Actions
+    data: DataStore
     engine: Engine
     health: Health
     journal: JournalThread
     lookup: Lookup
     reports: Reports
     owner_of: Callable[[Any], str]
+    prefix: str
     openapi: Callable[[], dict[str, object]]
 
 
@@ -116,7 +121,7 @@ class NdsHandler(APIHandler):
             self.link_next(cursor + limit)
         self.answer(rows[cursor : cursor + limit])
 
-    def link_next(self, cursor: int) -> None:
+    def link_next(self, cursor: int | str) -> None:
         """Say where the next page is, relative to this one (RFC 8288)."""
         fields = {
             name: values[-1]

@@ -125,6 +125,16 @@ def json_object(body: bytes) -> dict[str, object]:
     return fields
 
 
+def json_body(body: bytes, wanted: type[T]) -> T:
+    """Return a JSON body as a type."""
+    try:
+        return msgspec.json.decode(body, type=wanted)
+    except msgspec.ValidationError as exc:
+        raise InvalidRequest(_sentence(str(exc))) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise InvalidRequest(f"The body is not JSON: {exc}.") from exc
+
+
 def _base64(text: str) -> bytes:
     try:
         return msgspec.convert(text, bytes)

@@ -1,21 +1,22 @@
-"""What the server says of itself, and what it does not offer yet."""
+"""What the server says of itself."""
 
 from __future__ import annotations
 
-from nds_jupyter.errors import NotOffered
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.queries import ListDataQuery, NoQuery
+from nds_jupyter.queries import NoQuery
 
 
 class HealthHandler(NdsHandler):
-    """Engine and journal: reachable, version, latency."""
+    """Engine, journal and data root: reachable, version, latency."""
 
     @allowed("read")
     async def get(self) -> None:
         """Answer 200 if all of it works, else 503."""
         self.query(NoQuery)
         health = await self.services.health.check()
-        self.answer(health, 200 if health.engine.reachable and health.journal.reachable else 503)
+        parts = (health.engine, health.journal, health.catalogue)
+        well = all(part is None or part.reachable for part in parts)
+        self.answer(health, 200 if well else 503)
 
 
 class OpenapiHandler(NdsHandler):
@@ -26,13 +27,3 @@ class OpenapiHandler(NdsHandler):
         """Give the OpenAPI 3.1 document."""
         self.query(NoQuery)
         self.answer(self.services.openapi())
-
-
-class ListDataHandler(NdsHandler):
-    """The data root."""
-
-    @allowed("read")
-    async def get(self) -> None:
-        """Say that it is not offered yet."""
-        self.query(ListDataQuery)
-        raise NotOffered("list_data: this version has no data root yet.")

@@ -37,6 +37,7 @@ def jp_server_config(docker_engine_url: str, owner: str, tmp_path: Path) -> dict
             "default_image": "nds/shell:test",
             "allowed_images": ["nds/*", "missing/*"],
             "journal_dir": str(tmp_path / "journal"),
+            "data_root": str(tmp_path / "stored"),
             "owner": owner,
             "max_running": 4,
             "max_script_bytes": 1000,
@@ -63,7 +64,7 @@ def ask(nds: Any, jp_fetch: Any) -> Ask:
             *path.strip("/").split("/"),
             method=verb,
             params=given,
-            body=None if verb in {"GET", "DELETE"} else content,
+            body=None if verb in {"GET", "HEAD", "DELETE"} else content,
             headers={"Content-Type": "application/json"},
             raise_error=False,
         )
@@ -176,7 +177,8 @@ async def test_stop_ends_a_running_job(ask: Ask, verb: str) -> None:
         ("GET", "/stdout", {"cont_id": "nobody"}, None, 404, "nobody"),
         ("GET", "/jobs", {"limit": 0}, None, 400, "limit"),
         ("GET", "/jobs", {"colour": 1}, None, 400, "colour"),
-        ("GET", "/list_data", {}, None, 501, "data"),
+        ("GET", "/list_data", {"path": "/none"}, None, 404, "/none"),
+        ("GET", "/data/none", {}, None, 404, "/none"),
         ("POST", "/stop", {"job_id": "0123456789abcdef"}, None, 404, "0123"),
         ("DELETE", "/jobs/0123456789abcdef", {}, None, 404, "0123"),
         ("POST", "/jobs/0123456789abcdef/rerun", {}, None, 404, "0123"),
@@ -230,7 +232,7 @@ async def test_health_and_openapi(ask: Ask) -> None:
 VERBS = [
     (template, verb)
     for template, handler in ROUTES
-    for verb in ("GET", "POST", "DELETE")
+    for verb in ("GET", "HEAD", "PUT", "POST", "DELETE")
     if verb.lower() in vars(handler)
 ]
 
@@ -240,14 +242,14 @@ VERBS = [
 async def test_no_route_answers_a_stranger(
     nds: Any, http_server_client: Any, jp_base_url: str, template: str, verb: str, token: str
 ) -> None:
-    path = template.format(job_id="0123456789abcdef")
+    path = template.format(job_id="0123456789abcdef", path="x")
     headers = {"Authorization": f"token {token}"} if token else {}
     with pytest.raises(HTTPClientError) as refused:
         await http_server_client.fetch(
             f"{jp_base_url}nds{path}",
             method=verb,
             headers=headers,
-            body="" if verb == "POST" else None,
+            body="" if verb in {"POST", "PUT"} else None,
             follow_redirects=False,
         )
     assert refused.value.code in {401, 403}
@@ -262,6 +264,6 @@ async def test_reader_may_look_and_change_nothing(
         return action == "read"
 
     jp_serverapp.authorizer.is_authorized = read_only
-    answer = await ask(verb, template.format(job_id="0123456789abcdef"))
-    changes = verb != "GET" or template == "/stop"
+    answer = await ask(verb, template.format(job_id="0123456789abcdef", path="x"))
+    changes = verb not in {"GET", "HEAD"} or template == "/stop"
     assert (answer.code == 403) == changes

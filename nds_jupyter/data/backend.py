@@ -1,0 +1,224 @@
+"""What a data root needs of its filesystem, made from what every fsspec filesystem has.
+
+Everything here blocks, takes and gives paths of the filesystem, and raises what `OSError` has for
+it; `nds_jupyter.data.calls` runs it in threads and translates its errors.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from fsspec import AbstractFileSystem
+
+from nds_jupyter.data.entries import Avu, Entry, Kind, Page, Replica
+from nds_jupyter.datapaths import join
+
+CHUNK = 4 * 2**20
+"""Bytes of one read; measured fastest from iRODS, and small enough for many at a time."""
+
+
+class Backend:
+    """One fsspec filesystem, and the folder in it that the data root is.
+
+    Parameters
+    ----------
+    fs
+        Used from many threads.
+    base
+        The folder, without a slash at its end; empty for the whole filesystem.
+    """
+
+    def __init__(self, fs: AbstractFileSystem, base: str) -> None:
+        self.fs = fs
+        self.base = base.rstrip("/")
+
+    @property
+    def home(self) -> str:
+        """Where a listing begins that names no path, as a path of the data root."""
+        return "/"
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The names that URLs of the filesystem begin with."""
+        named = self.fs.protocol
+        return (named,) if isinstance(named, str) else tuple(named)
+
+    def prepare(self) -> None:
+        """Make the root if it is not there."""
+        if self.base:
+            self.fs.makedirs(self.base, exist_ok=True)
+
+    def full(self, path: str) -> str:
+        """Return the filesystem's path of a path of the data root; PermissionError if outside."""
+        return join(self.base, path.lstrip("/")).rstrip("/") or "/"
+
+    def entry(self, path: str) -> Entry:
+        """Describe one path."""
+        return _entry(self.fs.info(path))
+
+    def page(self, path: str, after: str, limit: int, q: str) -> Page:
+        """List a part of a collection, in the order of names."""
+        if not self.entry(path).is_collection:
+            raise NotADirectoryError(path)
+        names = sorted(name for name in self._names(path) if name > after and q in name)
+        entries = tuple(self._described(path, names[:limit]))
+        return Page(entries=entries, next=names[limit - 1] if len(names) > limit else None)
+
+    def _names(self, path: str) -> Iterable[str]:
+        return (_leaf(each) for each in self.fs.ls(path, detail=False))
+
+    def _described(self, path: str, names: Iterable[str]) -> Iterable[Entry]:
+        for name in names:
+            try:
+                yield self.entry(join(path, name))
+            except (FileNotFoundError, PermissionError):
+                # Gone meanwhile, or a link that leads out: for this root it does not exist.
+                continue
+
+    def open_read(self, path: str, start: int) -> Any:
+        """Open an object, at a position."""
+        file = self.fs.open(path, "rb")
+        try:
+            if start:
+                file.seek(start)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def open_write(self, path: str) -> Any:
+        """Open a new object."""
+        return self.fs.open(path, "wb")
+
+    def abandon(self, file: Any) -> None:
+        """Close an object that is not to be."""
+        with contextlib.suppress(OSError):
+            file.close()
+
+    def discard(self, path: str) -> None:
+        """Remove what an abandoned write left, if anything."""
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(path)
+
+    def has_digest(self, path: str, sha256: bytes) -> bool:
+        """Tell whether what is stored has this digest, by reading it back."""
+        digest = hashlib.sha256()
+        with self.fs.open(path, "rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+        return digest.digest() == sha256
+
+    def place(self, source: str, target: str, *, replace: bool) -> None:
+        """Move an object to its name, which only `replace` lets be taken."""
+        if not replace and self.fs.exists(target):
+            raise FileExistsError(target)
+        self.fs.cp_file(source, target)
+        self.fs.rm_file(source)
+
+    def move_collection(self, source: str, target: str) -> None:
+        """Move a collection with all it holds to a name that is free."""
+        if self.fs.exists(target):
+            raise FileExistsError(target)
+        self.fs.mkdir(target)
+        for name in list(self._names(source)):
+            inner, outer = join(source, name), join(target, name)
+            if self.entry(inner).is_collection:
+                self.move_collection(inner, outer)
+            else:
+                self.place(inner, outer, replace=False)
+        self.fs.rmdir(source)
+
+    def make(self, path: str) -> None:
+        """Make a collection and those above it."""
+        self.fs.makedirs(path, exist_ok=True)
+
+    def remove(self, path: str, *, recursive: bool) -> None:
+        """Remove an object; a collection only if it is empty or `recursive`."""
+        if not self.entry(path).is_collection:
+            self.fs.rm_file(path)
+            return
+        names = list(self._names(path))
+        if names and not recursive:
+            raise FileExistsError(path)
+        for name in names:
+            self.remove(join(path, name), recursive=True)
+        self.fs.rmdir(path)
+
+    def metadata(self, path: str) -> tuple[Avu, ...]:
+        """Return what is known of a path; NotImplementedError where nothing is kept."""
+        raise NotImplementedError
+
+    def set_metadata(self, path: str, avus: tuple[Avu, ...]) -> None:
+        """Replace what is known of a path; NotImplementedError where nothing is kept."""
+        raise NotImplementedError
+
+    def replicas(self, path: str) -> tuple[Replica, ...]:
+        """Return the copies of an object; a filesystem that does not copy has one."""
+        entry = self.entry(path)
+        if entry.is_collection:
+            raise IsADirectoryError(path)
+        only = Replica(
+            number=0,
+            resource=self.protocols[0],
+            status="good",
+            size=entry.size,
+            checksum=entry.checksum,
+            modified=entry.modified,
+        )
+        return (only,)
+
+    def checksum(self, path: str) -> str:
+        """Compute the checksum of an object."""
+        digest = hashlib.sha256()
+        with self.fs.open(path, "rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+        return sha2_text(digest.digest())
+
+    def free(self) -> int | None:
+        """Return the bytes that can still be stored; None where nobody knows."""
+        return None
+
+    def version(self) -> str:
+        """Say what the root is, after asking it."""
+        self.fs.info(self.base or "/")
+        return type(self.fs).__name__
+
+
+def sha2_text(digest: bytes) -> str:
+    """Return a SHA-256 as iRODS writes it."""
+    return f"sha2:{base64.b64encode(digest).decode()}"
+
+
+def _leaf(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def _entry(info: Mapping[str, Any]) -> Entry:
+    path = "/" + str(info["name"]).strip("/")
+    folder = info["type"] == "directory"
+    modified = next((info[key] for key in _TIMES if info.get(key) is not None), None)
+    return Entry(
+        name=_leaf(path),
+        path=path,
+        kind=Kind.COLLECTION if folder else Kind.DATA_OBJECT,
+        size=0 if folder else int(info.get("size") or 0),
+        modified=_moment(modified),
+        stamp=f"{info.get('ino', '')}-{modified}-{info.get('ETag', '')}",
+    )
+
+
+_TIMES = ("mtime", "modified", "LastModified", "last_modified", "updated", "created")
+
+
+def _moment(value: object) -> datetime | None:
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return None

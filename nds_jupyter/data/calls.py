@@ -1,0 +1,113 @@
+"""Blocking calls to a data root: threads of their own, deadlines, foreign errors to ours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from nds_jupyter.errors import (
+    Conflict,
+    DataError,
+    DataRootFull,
+    DataUnavailable,
+    DeadlineExceeded,
+    Forbidden,
+    InvalidRequest,
+    NotOffered,
+    PathNotFound,
+)
+
+T = TypeVar("T")
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_AWAY = frozenset({errno.EIO, errno.ESTALE, errno.EPIPE, errno.ENETUNREACH, errno.EHOSTUNREACH})
+
+
+@contextlib.contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn whatever a filesystem raises into our errors.
+
+    Parameters
+    ----------
+    path
+        In the data root; the filesystem's own path may tell where the server keeps its files.
+    """
+    try:
+        yield
+    except FileNotFoundError as exc:
+        raise PathNotFound(f"There is no {path} in the data root.") from exc
+    except PermissionError as exc:
+        raise Forbidden(
+            f"{path}: the account of the data root has no permission for that. Ask the owner of "
+            "the data for it."
+        ) from exc
+    except FileExistsError as exc:
+        raise Conflict(f"{path} exists in the data root.") from exc
+    except IsADirectoryError as exc:
+        raise Conflict(f"{path} is a collection, not a data object.") from exc
+    except NotADirectoryError as exc:
+        raise Conflict(f"{path}: a data object stands where a collection is needed.") from exc
+    except TimeoutError as exc:
+        raise DeadlineExceeded(f"{path}: the data root has not answered in time.") from exc
+    except (ConnectionError, EOFError) as exc:
+        raise DataUnavailable(f"{path}: the data root does not answer. Is it running?") from exc
+    except NotImplementedError as exc:
+        raise NotOffered(f"{path}: this kind of data root does not do that.") from exc
+    except OSError as exc:
+        raise _of_os(exc, path) from exc
+
+
+def _of_os(exc: OSError, path: str) -> Exception:
+    if exc.errno in _FULL:
+        return DataRootFull(f"{path}: the data root is full. Free space there.")
+    if exc.errno == errno.ENAMETOOLONG:
+        return InvalidRequest(f"{path[:60]}…: the name is too long for this data root.")
+    if exc.errno in _AWAY:
+        return DataUnavailable(f"{path}: the data root does not answer ({exc.strerror}).")
+    if exc.errno == errno.ENOTEMPTY:
+        return Conflict(f"{path} is not empty.")
+    return DataError(f"{path}: the data root failed ({exc.strerror or type(exc).__name__}).")
+
+
+class Calls:
+    """A bounded pool of threads for one data root.
+
+    Parameters
+    ----------
+    threads
+        Calls at one time; more wait.
+    deadline
+        Seconds for a call, waiting included.
+    """
+
+    def __init__(self, threads: int, deadline: float) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="nds-data")
+        self._deadline = deadline
+
+    async def do(self, path: str, call: Callable[[], T], deadline: float | None = None) -> T:
+        """Carry out a call about a path in a thread.
+
+        Raises
+        ------
+        DeadlineExceeded
+            If it takes too long. Its thread is free again only when the filesystem gives up.
+        """
+
+        def work() -> T:
+            with translated(path):
+                return call()
+
+        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        try:
+            async with asyncio.timeout(self._deadline if deadline is None else deadline):
+                return await future
+        except TimeoutError as exc:
+            raise DeadlineExceeded(f"{path}: the data root has not answered in time.") from exc
+
+    async def close(self) -> None:
+        """Wait for what is under way, and free the threads."""
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)

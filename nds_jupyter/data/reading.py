@@ -1,0 +1,84 @@
+"""Reads objects of a data root as streams that outlive a dropped connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from functools import partial
+
+from nds_jupyter.data.access import Access
+from nds_jupyter.data.backend import CHUNK
+from nds_jupyter.data.entries import Entry
+from nds_jupyter.errors import DataChanged, DataError, DataUnavailable, DeadlineExceeded
+
+PAUSE_FIRST, PAUSE_MOST = 0.2, 5.0
+"""Seconds between attempts to take up a dropped connection."""
+
+DROPPED = (DataUnavailable, DeadlineExceeded)
+"""Errors after which the same call may work."""
+
+
+async def read(
+    access: Access, entry: Entry, start: int = 0, stop: int | None = None
+) -> AsyncGenerator[bytes, None]:
+    """Read an object, from one byte to before another.
+
+    A connection that drops is taken up where it broke, at most `access.retries` times.
+
+    Raises
+    ------
+    DataChanged
+        If the object is not, or no longer, the one that `entry` describes.
+    """
+    at, end = start, entry.size if stop is None else stop
+    failures = 0
+    while at < end:
+        try:
+            async with contextlib.aclosing(_pieces(access, entry.path, at, end)) as pieces:
+                async for piece in pieces:
+                    at += len(piece)
+                    yield piece
+            if at < end:
+                raise changed(entry)
+        except DROPPED:
+            failures += 1
+            if failures > access.retries:
+                raise
+            await asyncio.sleep(min(PAUSE_FIRST * 2 ** (failures - 1), PAUSE_MOST))
+            await _expect_same(access, entry)
+
+
+async def _expect_same(access: Access, entry: Entry) -> None:
+    with contextlib.suppress(*DROPPED):
+        if await access.entry(entry.path) != entry:
+            raise changed(entry)
+
+
+async def _pieces(access: Access, path: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+    if stop - start <= CHUNK:
+        # One turn in the pool instead of three: most objects are small.
+        yield await access.do(path, lambda full: _whole(access, full, start, stop))
+        return
+    file = await access.do(path, lambda full: access.backend.open_read(full, start))
+    try:
+        while start < stop:
+            take = partial(file.read, min(CHUNK, stop - start))
+            piece: bytes = await access.calls.do(path, take)
+            if not piece:
+                return
+            start += len(piece)
+            yield piece
+    finally:
+        with contextlib.suppress(DataError, DeadlineExceeded):
+            await access.calls.do(path, file.close)
+
+
+def _whole(access: Access, full: str, start: int, stop: int) -> bytes:
+    with access.backend.open_read(full, start) as file:
+        return bytes(file.read(stop - start))
+
+
+def changed(entry: Entry) -> DataChanged:
+    """Return the error for an object that is not what it was."""
+    return DataChanged(f"{entry.path} changed while it was read. Try again when it is at rest.")

@@ -1,0 +1,152 @@
+"""The data root: confined to its folder, paged, streamed, over any fsspec filesystem."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import msgspec
+
+from nds_jupyter.data.access import Access
+from nds_jupyter.data.entries import Avu, Entry, Page, Replica
+from nds_jupyter.data.reading import read
+from nds_jupyter.data.writing import Exists, expect_collection, write
+from nds_jupyter.datapaths import is_inside, is_url, join, logical_path, parent_of
+from nds_jupyter.errors import Conflict, InvalidRequest
+
+WALK_PAGE = 1000
+"""Entries asked for at once by a walk."""
+
+
+class DataStore(Access):
+    """Where the data of one server is; every path is absolute in its root."""
+
+    @property
+    def home(self) -> str:
+        """Where a listing begins that names no path."""
+        return self.backend.home
+
+    async def close(self) -> None:
+        """Free the threads."""
+        await self.calls.close()
+
+    def logical(self, text: str, field: str = "path") -> str:
+        """Return the path of the data root that a user's text means: a path, or a URL of it.
+
+        Raises
+        ------
+        InvalidRequest
+            If it is of another filesystem, or leads out of the root.
+        """
+        if not is_url(text):
+            return logical_path(text, self.backend.home, field)
+        protocol, _, rest = text.partition("://")
+        if protocol not in self.backend.protocols:
+            mine = " or ".join(f"{name}://" for name in self.backend.protocols)
+            raise InvalidRequest(f"{field}: {text[:200]} is not of this data root, which is {mine}")
+        full = logical_path(f"/{rest}", field=field)
+        if not is_inside(full, self.backend.base or "/"):
+            raise InvalidRequest(f"{field}: {text[:200]} is not in this data root.")
+        return full[len(self.backend.base) :] or "/"
+
+    async def prepare(self) -> None:
+        """Make the root if it is not there."""
+        await self.calls.do("/", self.backend.prepare)
+
+    async def version(self) -> str:
+        """Ask the root whether it is there, and what it is."""
+        return await self.calls.do("/", self.backend.version)
+
+    async def free(self) -> int | None:
+        """Return the bytes that can still be stored; None where nobody knows."""
+        return await self.calls.do("/", self.backend.free)
+
+    async def page(self, path: str, *, after: str = "", limit: int = 100, q: str = "") -> Page:
+        """List a part of a collection.
+
+        Parameters
+        ----------
+        after
+            The name before the first one wanted.
+        q
+            What the names must contain.
+        """
+        found = await self.do(path, lambda full: self.backend.page(full, after, limit, q))
+        entries = tuple(
+            msgspec.structs.replace(each, path=join(path, each.name)) for each in found.entries
+        )
+        return Page(entries=entries, next=found.next)
+
+    async def walk(self, path: str) -> AsyncGenerator[Entry, None]:
+        """Yield everything below a collection, collections before what they hold."""
+        left = [path]
+        while left:
+            collection = logical_path(left.pop())
+            after: str | None = ""
+            while after is not None:
+                page = await self.page(collection, after=after, limit=WALK_PAGE)
+                for entry in page.entries:
+                    yield entry
+                left += [each.path for each in page.entries if each.is_collection]
+                after = page.next
+
+    def read(
+        self, entry: Entry, start: int = 0, stop: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Read an object, from one byte to before another; see `reading.read`."""
+        return read(self, entry, start, stop)
+
+    async def write(
+        self, path: str, chunks: AsyncIterator[bytes], *, exists: Exists = Exists.REFUSE
+    ) -> Entry:
+        """Write an object, all of it or nothing; see `writing.write`."""
+        return await write(self, path, chunks, exists=exists)
+
+    async def make(self, path: str) -> Entry:
+        """Make a collection, and those above it; fine if it is there."""
+        await self.do(path, self.backend.make)
+        return await self.entry(path)
+
+    async def remove(self, path: str, *, recursive: bool = False) -> None:
+        """Remove an object; a collection only if it is empty or `recursive`."""
+        if path == "/":
+            raise Conflict("The data root itself can't be removed.")
+        await self.do(path, lambda full: self.backend.remove(full, recursive=recursive))
+
+    async def move(self, path: str, target: str, *, overwrite: bool = False) -> Entry:
+        """Give an object or a collection another path.
+
+        Parameters
+        ----------
+        overwrite
+            Whether an object at the target is replaced; a collection never is.
+        """
+        entry = await self.entry(path)
+        if path == "/" or (entry.is_collection and is_inside(target, path)):
+            raise Conflict(f"{path} can't be moved into itself.")
+        await expect_collection(self, parent_of(target))
+        there = await self.find(target)
+        if there is not None and (there.is_collection or entry.is_collection or not overwrite):
+            raise Conflict(f"{target} exists in the data root.")
+        if path == target:
+            return entry
+        source = await self.do(path, lambda full: full)
+        if entry.is_collection:
+            await self.do(target, lambda full: self.backend.move_collection(source, full))
+        else:
+            await self.do(target, lambda full: self.backend.place(source, full, replace=overwrite))
+        return await self.entry(target)
+
+    async def metadata(self, path: str) -> tuple[Avu, ...]:
+        """Return the metadata of an object or collection."""
+        await self.entry(path)
+        return await self.do(path, self.backend.metadata)
+
+    async def set_metadata(self, path: str, avus: tuple[Avu, ...]) -> tuple[Avu, ...]:
+        """Replace the metadata of an object or collection, and return it."""
+        await self.entry(path)
+        await self.do(path, lambda full: self.backend.set_metadata(full, avus))
+        return await self.do(path, self.backend.metadata)
+
+    async def replicas(self, path: str) -> tuple[Replica, ...]:
+        """Return the copies of an object."""
+        return await self.do(path, self.backend.replicas)

@@ -1,0 +1,262 @@
+"""The data root: list, read, write, move and remove, metadata, replicas."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from email.utils import format_datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from jupyter_server.utils import url_path_join
+from tornado import web
+from tornado.httputil import HTTPServerRequest
+
+from nds_jupyter.archives import content_disposition, parse_range
+from nds_jupyter.data.entries import Avu, Entry
+from nds_jupyter.data.writing import Exists
+from nds_jupyter.errors import Conflict, InvalidRequest, NdsError, TooLarge
+from nds_jupyter.handlers.base import NdsHandler, allowed
+from nds_jupyter.handlers.bodies import DRAIN, Body
+from nds_jupyter.handlers.decode import json_body
+from nds_jupyter.preconditions import entity_tag, expect, names
+from nds_jupyter.queries import DataPostQuery, DataRemoveQuery, ListDataQuery, NoQuery
+from nds_jupyter.views import DataRow
+
+UNBOUNDED = 2**63
+"""Bytes of a body: Jupyter's own bound is for bodies that are held in memory."""
+
+
+class DataRootHandler(NdsHandler):
+    """What the routes of the data root share."""
+
+    def row(self, entry: Entry) -> DataRow:
+        """Return what the API shows of an entry; its URL opens it."""
+        head = url_path_join("/", self.base_url, self.services.prefix)
+        path = quote(entry.path, safe="/")
+        where = f"list_data?path={path}" if entry.is_collection else f"data{path}"
+        return DataRow(
+            name=entry.name,
+            url=url_path_join(head, where),
+            path=entry.path,
+            kind=entry.kind,
+            size=entry.size,
+            modified=entry.modified,
+            checksum=entry.checksum,
+        )
+
+    def logical(self, path: str) -> str:
+        """Return the path of the data root that the URL's path means."""
+        return self.services.data.logical(f"/{path}")
+
+
+class ListDataHandler(DataRootHandler):
+    """Collections."""
+
+    @allowed("read")
+    async def get(self) -> None:
+        """Give a page of one."""
+        query = self.query(ListDataQuery)
+        data = self.services.data
+        path = data.logical(query.path) if query.path else data.home
+        page = await data.page(path, after=query.cursor or "", limit=query.limit, q=query.q or "")
+        if page.next is not None:
+            self.link_next(page.next)
+        self.answer([self.row(entry) for entry in page.entries])
+
+
+@web.stream_request_body
+class DataHandler(DataRootHandler):
+    """One path."""
+
+    _upload: asyncio.Task[Entry] | None = None
+    _body: Body
+
+    @allowed("read")
+    async def get(self, path: str) -> None:
+        """Stream an object, or a range of it."""
+        entry = await self._object(path)
+        if self._is_known(entry):
+            return
+        start, stop = self._span(entry)
+        self.set_header("Content-Length", str(stop - start))
+        await self.stream(self.services.data.read(entry, start, stop))
+
+    @allowed("read")
+    async def head(self, path: str) -> None:
+        """Describe an object in headers."""
+        entry = await self._object(path)
+        if self._is_known(entry):
+            return
+        self.set_header("Content-Length", str(entry.size))
+        self.finish()
+
+    async def _object(self, path: str) -> Entry:
+        self.query(NoQuery)
+        entry = await self.services.data.entry(self.logical(path))
+        if entry.is_collection:
+            raise Conflict(f"{entry.path} is a collection. GET /list_data?path= lists it.")
+        return entry
+
+    def _is_known(self, entry: Entry) -> bool:
+        """Set the headers of an object; answer 304 and return true if the client has it."""
+        tag = entity_tag(entry)
+        expect(self.request.headers.get("If-Match"), None, tag, entry.path)
+        self.set_header("ETag", tag)
+        self.set_header("Accept-Ranges", "bytes")
+        self.set_header("Cache-Control", "private, no-cache")
+        if entry.modified is not None:
+            self.set_header("Last-Modified", format_datetime(entry.modified, usegmt=True))
+        if names(self.request.headers.get("If-None-Match", ""), tag):
+            self.set_status(HTTPStatus.NOT_MODIFIED)
+            self.finish()
+            return True
+        # Never a page of this server: what somebody stored must not act in the reader's name.
+        self.set_header("Content-Type", "application/octet-stream")
+        self.set_header("Content-Disposition", content_disposition(entry.name))
+        return False
+
+    def _span(self, entry: Entry) -> tuple[int, int]:
+        wanted = self.request.headers.get("If-Range")
+        if wanted is not None and not names(wanted, entity_tag(entry)):
+            return 0, entry.size
+        span = parse_range(self.request.headers.get("Range"), entry.size)
+        if span is None:
+            return 0, entry.size
+        self.set_status(HTTPStatus.PARTIAL_CONTENT)
+        self.set_header("Content-Range", f"bytes {span[0]}-{span[1] - 1}/{entry.size}")
+        return span
+
+    async def prepare(self, **options: Any) -> None:
+        """Begin an upload: with a streamed body, `put` is called only at its end."""
+        await super().prepare(**options)
+        if self.request.method == "PUT" and not self._finished:
+            _lift_bound(self.request)
+            await self._begin_upload()
+
+    @allowed("write")
+    async def _begin_upload(self) -> None:
+        self._body = Body()
+        self._upload = asyncio.create_task(self._write(self.path_kwargs["path"] or ""))
+
+    async def _write(self, path: str) -> Entry:
+        self.query(NoQuery)
+        data = self.services.data
+        target = self.logical(path)
+        headers = self.request.headers
+        length = headers.get("Content-Length")
+        free = await data.free()
+        if length is not None and free is not None and int(length) > free:
+            raise TooLarge(f"{target}: the data root has no space for {length} bytes.")
+        there = await data.find(target)
+        tag = entity_tag(there) if there else None
+        only_if = headers.get("If-None-Match")
+        expect(headers.get("If-Match"), only_if, tag, target)
+        self.set_status(HTTPStatus.OK if there else HTTPStatus.CREATED)
+        exists = Exists.REPLACE if only_if is None else Exists.REFUSE
+        return await data.write(target, self._body.blocks(), exists=exists)
+
+    async def data_received(self, chunk: bytes) -> None:
+        """Hand a piece of the body on."""
+        if self._upload is None or self._finished:
+            return
+        await self._body.feed(chunk, self._upload)
+        if self._body.dropped > DRAIN:
+            try:
+                await self._upload
+            except NdsError:
+                self.send_error(exc_info=sys.exc_info())
+
+    @allowed("write")
+    async def put(self, path: str) -> None:
+        """Answer an upload once it is in place."""
+        del path
+        if self._upload is None:
+            raise RuntimeError("an upload that was not begun")
+        await self._body.end(self._upload)
+        entry = await self._upload
+        row = self.row(entry)
+        self.set_header("Location", row.url)
+        self.set_header("ETag", entity_tag(entry))
+        self.answer(row, self.get_status())
+
+    def on_connection_close(self) -> None:
+        """Give an upload up whose sender went away."""
+        super().on_connection_close()
+        self._give_up()
+
+    def on_finish(self) -> None:
+        """Give an upload up that was answered before its end."""
+        self._give_up()
+
+    def _give_up(self) -> None:
+        if self._upload is not None and not self._upload.done():
+            self._upload.cancel()
+        elif self._upload is not None and not self._upload.cancelled():
+            # Retrieved, so that an error nobody waits for any more is no defect.
+            self._upload.exception()
+
+    @allowed("write")
+    async def delete(self, path: str) -> None:
+        """Remove an object, or a collection."""
+        query = self.query(DataRemoveQuery)
+        target = self.logical(path)
+        if (wanted := self.request.headers.get("If-Match")) is not None:
+            there = await self.services.data.find(target)
+            expect(wanted, None, entity_tag(there) if there else None, target)
+        await self.services.data.remove(target, recursive=query.recursive)
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.finish()
+
+    @allowed("write")
+    async def post(self, path: str) -> None:
+        """Make a collection, or move what is there."""
+        query = self.query(DataPostQuery)
+        data = self.services.data
+        target = self.logical(path)
+        if (query.mkdir is None) == (query.move_to is None):
+            raise InvalidRequest("mkdir, move_to: give exactly one of them.")
+        if query.move_to is not None:
+            goal = data.logical(query.move_to, "move_to")
+            self.answer(self.row(await data.move(target, goal, overwrite=query.overwrite)))
+            return
+        there = await data.find(target)
+        made = await data.make(target)
+        self.answer(self.row(made), HTTPStatus.OK if there else HTTPStatus.CREATED)
+
+
+class MetadataHandler(DataRootHandler):
+    """What is known of one path."""
+
+    @allowed("read")
+    async def get(self, path: str) -> None:
+        """Give the AVUs."""
+        self.query(NoQuery)
+        self.answer(await self.services.data.metadata(self.logical(path)))
+
+    @allowed("write")
+    async def put(self, path: str) -> None:
+        """Replace the AVUs by those of the body."""
+        self.query(NoQuery)
+        avus = json_body(self.request.body, tuple[Avu, ...])
+        for avu in avus:
+            if not avu.name or not avu.value:
+                raise InvalidRequest("name, value: neither may be empty.")
+        unique = tuple(dict.fromkeys(avus))
+        self.answer(await self.services.data.set_metadata(self.logical(path), unique))
+
+
+class ReplicasHandler(DataRootHandler):
+    """The copies of one object."""
+
+    @allowed("read")
+    async def get(self, path: str) -> None:
+        """Give them all."""
+        self.query(NoQuery)
+        self.answer(await self.services.data.replicas(self.logical(path)))
+
+
+def _lift_bound(request: HTTPServerRequest) -> None:
+    connection: Any = request.connection
+    connection.set_max_body_size(UNBOUNDED)
