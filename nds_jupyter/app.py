@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from nds_jupyter.data.store import DataStore
     from nds_jupyter.engines.base import Engine
+    from nds_jupyter.hub import Hub
     from nds_jupyter.journal import JournalThread
     from nds_jupyter.runner import JobRunner
 
@@ -35,6 +36,7 @@ class NdsApp(Configuration, ExtensionApp):
 
     _data: DataStore
     _engine: Engine
+    _hub: Hub
     _journal: JournalThread
     _runner: JobRunner
 
@@ -76,7 +78,9 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.actions import Actions
         from nds_jupyter.handlers.base import SETTINGS_KEY, Services
         from nds_jupyter.health import Health
+        from nds_jupyter.hub import Hub
         from nds_jupyter.journal import Journal, JournalThread
+        from nds_jupyter.load import Load
         from nds_jupyter.lookup import Lookup
         from nds_jupyter.reports import Reports
         from nds_jupyter.runner import JobRunner
@@ -88,14 +92,20 @@ class NdsApp(Configuration, ExtensionApp):
         runner = self._runner = JobRunner(journal, engine, self.runner_settings(), self.log)
         every = self.all_containers
         lookup = Lookup(runner, journal, engine, all_containers=every)
+        load = Load(runner, engine)
+        reports = Reports(runner, journal, engine, lookup, policy, all_containers=every)
+        hub = self._hub = Hub(lookup.job, reports.log_of_job, load.of, self.log)
+        runner.listen(hub)
         self.settings[SETTINGS_KEY] = Services(
             actions=Actions(runner, journal, engine, lookup, policy),
             data=data,
             engine=engine,
             health=Health(engine, journal, data),
+            hub=hub,
             journal=journal,
+            load=load,
             lookup=lookup,
-            reports=Reports(runner, journal, engine, lookup, policy, all_containers=every),
+            reports=reports,
             owner_of=self.owner_of,
             openapi=self.openapi,
             prefix=self.route_prefix,
@@ -141,6 +151,7 @@ class NdsApp(Configuration, ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Leave the jobs running, and free what this process holds."""
+        await self._hub.close()
         await self._runner.close()
         await self._engine.close()
         await self._data.close()

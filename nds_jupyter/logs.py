@@ -80,7 +80,7 @@ class LineSplitter:
         half.time = half.time or raw[start:space].decode("ascii", "replace")
         half.text += raw[space + 1 : end]
         if not cut or len(half.text) >= LONGEST_LINE:
-            lines.append(_line(stream, half))
+            lines.append(_line(stream, half, cut=cut))
         return end if cut else end + 1
 
     def rest(self) -> list[LogLine]:
@@ -97,8 +97,9 @@ class LineSplitter:
         return lines
 
 
-def _line(stream: LogStream, half: _HalfLine) -> LogLine:
-    line = LogLine(stream=stream.value, time=half.time, text=half.text.decode("utf-8", "replace"))
+def _line(stream: LogStream, half: _HalfLine, *, cut: bool = False) -> LogLine:
+    text = half.text.decode("utf-8", "replace")
+    line = LogLine(stream=stream.value, time=half.time, text=text, cut=cut)
     half.time, half.text = "", b""
     return line
 

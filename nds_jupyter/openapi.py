@@ -136,6 +136,20 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=views.HealthView,
         errors=(503,),
     ),
+    Operation(
+        verb="get",
+        path=routes.EVENTS,
+        summary="WebSocket: what a page is told while it is open (docs/events.md)",
+        query=queries.EventsQuery,
+        status=101,
+        errors=(503,),
+    ),
+    Operation(
+        verb="get",
+        path=routes.LOAD,
+        summary="How busy the engine is",
+        answer=views.LoadView,
+    ),
     Operation(verb="get", path=routes.OPENAPI, summary="This document", answer=dict[str, Any]),
 )
 

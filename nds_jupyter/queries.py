@@ -129,3 +129,9 @@ class DataPostQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     mkdir: Literal["", "1", "true"] | None = None
     move_to: str | None = None
     overwrite: bool = False
+
+
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /events`; `since` is the `seq` of the last message over an earlier connection."""
+
+    since: str | None = None

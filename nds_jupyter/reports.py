@@ -228,6 +228,16 @@ class Reports:
                     yield lines
         await self._ended(target, request)
 
+    async def log_of_job(
+        self, job_id: str, request: LogRequest
+    ) -> AsyncGenerator[list[LogLine], None]:
+        """Stream the log of a job as batches of lines, for whoever may read it."""
+        job = await self._runner.job(job_id)
+        target = Target(job=job, container_id=job.container_id)
+        async with contextlib.aclosing(self.log_lines(target, request)) as batches:
+            async for lines in batches:
+                yield lines
+
     async def _begun(self, target: Target, request: LogRequest) -> Target:
         """Wait, when following, until there is something to read or the job has ended."""
         job = target.job

@@ -11,11 +11,21 @@ from datetime import datetime
 import msgspec
 
 from nds_jupyter.data.entries import Kind
-from nds_jupyter.jobs import Job, JobState, Limits, Phase, Progress, Reason
+from nds_jupyter.jobs import Job, JobState, Limits, Network, Phase, Progress, Reason
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """A job, as `GET /upload`, `POST /upload` and `GET /jobs` give it."""
+    """A job, as `GET /upload`, `POST /upload` and `GET /jobs` give it.
+
+    Parameters
+    ----------
+    env
+        Names of the script's variables; their values may be secrets.
+    timeout
+        Seconds from the start of the script; None for no limit.
+    removed
+        When retention removed the container.
+    """
 
     job_id: str
     container_id: str | None
@@ -37,6 +47,14 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     created: datetime
     started: datetime | None
     finished: datetime | None
+    command: tuple[str, ...] | None = None
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    timeout: float | None = None
+    network: Network = Network.BRIDGE
+    script_sha256: str = ""
+    removed: datetime | None = None
 
 
 def job_view(job: Job) -> JobView:
@@ -62,6 +80,14 @@ def job_view(job: Job) -> JobView:
         created=job.created,
         started=job.started,
         finished=job.finished,
+        command=job.spec.command,
+        args=job.spec.args,
+        env=tuple(sorted(job.spec.env)),
+        labels=job.spec.labels,
+        timeout=job.spec.timeout,
+        network=job.spec.network,
+        script_sha256=job.spec.script_sha256,
+        removed=job.removed,
     )
 
 
@@ -72,12 +98,16 @@ class LogText(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool
 
 
-class LogLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `application/x-ndjson`; `text` is without its line end."""
+class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of `application/x-ndjson`; `text` is without its line end.
+
+    `cut` says that the line was too long to be held, and goes on in the next one.
+    """
 
     stream: str
     time: str
     text: str
+    cut: bool = False
 
 
 class DataRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +213,30 @@ class MetricView(msgspec.Struct, frozen=True, kw_only=True):
     now: SampleView | None
     history: tuple[SampleView, ...]
     info: ContainerView | None
+
+
+class LoadView(msgspec.Struct, frozen=True, kw_only=True):
+    """`/load`: one owner's jobs, and the engine that all share.
+
+    Parameters
+    ----------
+    running, queued
+        The owner's jobs that have a place, and those that wait for one.
+    places
+        Jobs that run at once; None until the engine has said how many CPUs it has.
+    cpus, memory
+        What the engine has; None while it does not answer.
+    cpu_percent, memory_usage
+        What all jobs of this server use: percent of one CPU, bytes.
+    """
+
+    running: int
+    queued: int
+    places: int | None
+    cpus: int | None
+    memory: int | None
+    cpu_percent: float
+    memory_usage: int
 
 
 class StopView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -21,10 +21,11 @@ from nds_jupyter.handlers.data import (
     MetadataHandler,
     ReplicasHandler,
 )
+from nds_jupyter.handlers.events import EventsHandler
 from nds_jupyter.handlers.jobs import JobHandler, JobsHandler, RerunHandler, StopHandler
 from nds_jupyter.handlers.logs import StdoutHandler
 from nds_jupyter.handlers.results import ResultsHandler
-from nds_jupyter.handlers.server import HealthHandler, OpenapiHandler
+from nds_jupyter.handlers.server import HealthHandler, LoadHandler, OpenapiHandler
 from nds_jupyter.handlers.uploads import UploadHandler
 
 ROUTES: tuple[tuple[str, type[NdsHandler]], ...] = (
@@ -46,6 +47,8 @@ ROUTES: tuple[tuple[str, type[NdsHandler]], ...] = (
     (routes.RERUN, RerunHandler),
     (routes.HEALTH, HealthHandler),
     (routes.OPENAPI, OpenapiHandler),
+    (routes.EVENTS, EventsHandler),
+    (routes.LOAD, LoadHandler),
 )
 
 

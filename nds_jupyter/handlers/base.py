@@ -22,7 +22,9 @@ from nds_jupyter.errors import NdsError
 from nds_jupyter.handlers.decode import convert, json_object, single_values
 from nds_jupyter.handlers.problems import problem, status_of
 from nds_jupyter.health import Health
+from nds_jupyter.hub import Hub
 from nds_jupyter.journal import JournalThread
+from nds_jupyter.load import Load
 from nds_jupyter.lookup import Lookup, Target
 from nds_jupyter.reports import Reports
 
@@ -67,7 +69,9 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     data: DataStore
     engine: Engine
     health: Health
+    hub: Hub
     journal: JournalThread
+    load: Load
     lookup: Lookup
     reports: Reports
     owner_of: Callable[[Any], str]

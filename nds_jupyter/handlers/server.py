@@ -19,6 +19,16 @@ class HealthHandler(NdsHandler):
         self.answer(health, 200 if well else 503)
 
 
+class LoadHandler(NdsHandler):
+    """How busy the engine is."""
+
+    @allowed("read")
+    async def get(self) -> None:
+        """Give the owner's counts, and what the engine has."""
+        self.query(NoQuery)
+        self.answer(await self.services.load.of(self.owner))
+
+
 class OpenapiHandler(NdsHandler):
     """The description of all routes."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nds_jupyter.errors import JobNotFound, StorageFull
 from nds_jupyter.jobs import Event, Job, Progressed, advance
 from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.runner.listener import Listener
 
 RETRY_WRITE = 2.0
 """Seconds between attempts to write a transition to a full disk."""
@@ -24,17 +25,28 @@ class Board:
         Where transitions are written.
     log
         Where trouble with the journal is told.
+    listeners
+        Who is told of every change, once it is written.
     """
 
-    def __init__(self, journal: JournalThread, log: logging.Logger) -> None:
+    def __init__(
+        self, journal: JournalThread, log: logging.Logger, listeners: Sequence[Listener] = ()
+    ) -> None:
         self._journal = journal
         self._log = log
+        self._listeners = listeners
         self._live: dict[str, Job] = {}
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
 
     def put(self, job: Job) -> None:
         """Begin to hold a job that the journal has."""
         self._live[job.job_id] = job
+        self.tell(job)
+
+    def tell(self, job: Job) -> None:
+        """Tell the listeners what a job has become."""
+        for listener in self._listeners:
+            listener.job_changed(job)
 
     def drop(self, job_id: str) -> None:
         """Stop holding a job, and tell who waits for it."""
@@ -44,6 +56,10 @@ class Board:
     def live(self, job_id: str) -> Job | None:
         """Return a job under way, with its progress; None if it has ended or is not known."""
         return self._live.get(job_id)
+
+    def under_way(self) -> tuple[Job, ...]:
+        """Return every job that has not ended."""
+        return tuple(self._live.values())
 
     def count_live(self) -> int:
         """Return how many jobs have not ended."""
@@ -71,6 +87,7 @@ class Board:
         if after.is_finished:
             self._live.pop(job_id, None)
         self._wake(job_id)
+        self.tell(after)
         return after
 
     async def _write(self, job_id: str) -> None:

@@ -27,6 +27,7 @@ from nds_jupyter.jobs import (
 )
 from nds_jupyter.journal import Journal, JournalThread
 from nds_jupyter.runner.board import Board
+from nds_jupyter.runner.listener import Listener
 from nds_jupyter.runner.places import Places
 from nds_jupyter.runner.retention import Retention
 from nds_jupyter.runner.sampler import Sampler
@@ -63,9 +64,10 @@ class JobRunner:
         self._engine = engine
         self._settings = settings
         self._log = log
-        self._board = Board(journal, log)
+        self._listeners: list[Listener] = []
+        self._board = Board(journal, log, self._listeners)
         self._places = Places(settings.max_running or None)
-        self._sampler = Sampler(engine, journal, log)
+        self._sampler = Sampler(engine, journal, log, self._listeners)
         self._around = Surroundings(
             board=self._board,
             engine=engine,
@@ -82,10 +84,15 @@ class JobRunner:
             days=settings.keep_days,
             newest=settings.keep_jobs,
             log_bytes=settings.keep_log_bytes,
+            tell=self._board.tell,
         )
         self._walks: dict[str, Walk] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen_up = float("-inf")
+
+    def listen(self, listener: Listener) -> None:
+        """Tell somebody of every change from now on."""
+        self._listeners.append(listener)
 
     async def start(self) -> None:
         """Resume every job that has not ended, and begin to watch the engine."""
@@ -225,6 +232,15 @@ class JobRunner:
         """Return the job with the progress that only memory has."""
         return self._board.live(job.job_id) or job
 
+    def under_way(self) -> tuple[Job, ...]:
+        """Return every job that has not ended."""
+        return self._board.under_way()
+
+    @property
+    def places(self) -> int | None:
+        """Jobs that run at once; None until the engine has said how many CPUs it has."""
+        return self._places.limit
+
     async def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
         """Wait until a job fulfils a condition or has ended."""
         return await self._board.until(job_id, reached)
@@ -251,8 +267,14 @@ class JobRunner:
             await self._engine.remove(container_name(ended.job_id))
         await self._journal.do(Journal.delete, ended)
         self._board.drop(ended.job_id)
+        for listener in self._listeners:
+            listener.job_deleted(ended)
         self._log.info("Job %s of %s is deleted.", ended.job_id, ended.owner)
 
     async def samples(self, job_id: str) -> tuple[Sample | None, tuple[Sample, ...]]:
         """Return what a job uses now (None if it does not run), and what it used so far."""
         return self._sampler.now(job_id), await self._sampler.history(job_id)
+
+    def newest_samples(self) -> tuple[Sample, ...]:
+        """Return what each running job uses now."""
+        return self._sampler.newest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 import msgspec
@@ -32,6 +33,8 @@ class Retention:
         Finished jobs whose containers are kept at most.
     log_bytes
         Bytes of the end of a log that outlive its container.
+    tell
+        Called with each job whose container was removed.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Retention:
         days: float,
         newest: int,
         log_bytes: int,
+        tell: Callable[[Job], None],
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -50,6 +54,7 @@ class Retention:
         self._age = timedelta(days=days)
         self._newest = newest
         self._log_bytes = log_bytes
+        self._tell = tell
 
     async def sweep(self) -> int:
         """Remove what is due, oldest first, and return how many containers that were."""
@@ -72,7 +77,9 @@ class Retention:
             await self._engine.remove(job.container_id)
         except ContainerNotFound:
             self._log.debug("The container of job %s was gone already.", job.job_id)
-        await self._journal.do(Journal.save, advance(job, ContainerRemoved(at=utc_now())))
+        after = advance(job, ContainerRemoved(at=utc_now()))
+        await self._journal.do(Journal.save, after)
+        self._tell(after)
 
     async def _keep_remains(self, job: Job, container_id: str) -> None:
         log = await end_of_log(self._engine, container_id, self._log_bytes)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
 from nds_jupyter.engines.base import Engine, Sample
 from nds_jupyter.errors import NdsError
 from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.runner.listener import Listener
 
 FIRST_SAMPLE = 1.0
 """Seconds after the start; a job that is shorter is not worth a stream of its own."""
@@ -53,18 +54,31 @@ class Sampler:
         Keeps the series.
     log
         Where trouble is told.
+    listeners
+        Who is told of every sample.
     """
 
-    def __init__(self, engine: Engine, journal: JournalThread, log: logging.Logger) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        journal: JournalThread,
+        log: logging.Logger,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
         self._engine = engine
         self._journal = journal
         self._log = log
+        self._listeners = listeners
         self._now: dict[str, Sample] = {}
         self._histories: dict[str, History] = {}
 
     def now(self, job_id: str) -> Sample | None:
         """Return the newest sample of a running job."""
         return self._now.get(job_id)
+
+    def newest(self) -> tuple[Sample, ...]:
+        """Return the newest sample of every running job."""
+        return tuple(self._now.values())
 
     async def history(self, job_id: str) -> tuple[Sample, ...]:
         """Return the samples of a job, running or ended, oldest first."""
@@ -94,6 +108,8 @@ class Sampler:
                     async for sample in samples:
                         self._now[job_id] = sample
                         history.add(sample)
+                        for listener in self._listeners:
+                            listener.job_sampled(job_id, sample)
                         if len(history.samples) % WRITE_EVERY == 0:
                             await self._keep(job_id)
             except NdsError as exc:

@@ -4,85 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
-import os
-import secrets
 import tarfile
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tornado.httpclient import HTTPClientError, HTTPResponse
+from tornado.httpclient import HTTPClientError
 
 from nds_jupyter.handlers import ROUTES
+from tests.handlers.asking import Ask, finished, said
 
 pytestmark = pytest.mark.engine
-
-Ask = Callable[..., Awaitable[HTTPResponse]]
-
-
-@pytest.fixture
-def owner() -> str:
-    """Give an owner of whom the shared engine has no jobs yet."""
-    return f"ada-{secrets.token_hex(4)}"
-
-
-@pytest.fixture
-def jp_server_config(docker_engine_url: str, owner: str, tmp_path: Path) -> dict[str, Any]:
-    return {
-        "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
-        "NdsApp": {
-            "engine_url": docker_engine_url,
-            "default_image": "nds/shell:test",
-            "allowed_images": ["nds/*", "missing/*"],
-            "journal_dir": str(tmp_path / "journal"),
-            "data_root": str(tmp_path / "stored"),
-            "owner": owner,
-            "max_running": 4,
-            "max_script_bytes": 1000,
-        },
-    }
-
-
-@pytest.fixture
-def nds(jp_serverapp: Any, jp_asyncio_loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
-    # The hook that a server calls once its event loop runs; the fixture has no such moment.
-    app = next(iter(jp_serverapp.extension_manager.extension_apps["nds_jupyter"]))
-    jp_asyncio_loop.run_until_complete(app._start_jupyter_server_extension(jp_serverapp))
-    yield app
-    assert "token" not in os.environ.pop("NDS_URL")
-
-
-@pytest.fixture
-def ask(nds: Any, jp_fetch: Any) -> Ask:
-    async def ask(verb: str, path: str, body: object = None, /, **query: object) -> HTTPResponse:
-        given = {key: str(value) for key, value in query.items()}
-        content = None if body is None and verb == "GET" else json.dumps(body or {})
-        return await jp_fetch(
-            "nds",
-            *path.strip("/").split("/"),
-            method=verb,
-            params=given,
-            body=None if verb in {"GET", "HEAD", "DELETE"} else content,
-            headers={"Content-Type": "application/json"},
-            raise_error=False,
-        )
-
-    return ask
-
-
-def said(answer: HTTPResponse) -> Any:
-    return json.loads(answer.body)
-
-
-async def finished(ask: Ask, script: str, **fields: object) -> dict[str, Any]:
-    fields.setdefault("scriptname", "job.sh")
-    answer = await ask("POST", "/upload", {"script": script, **fields})
-    assert answer.code == 201, answer.body
-    job = said(answer)
-    await ask("GET", "/stdout", job_id=job["job_id"], follow=1)
-    return said(await ask("GET", "/upload", job_id=job["job_id"]))
 
 
 async def test_job_from_submission_to_results(ask: Ask, owner: str) -> None:

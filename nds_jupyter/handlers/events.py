@@ -1,0 +1,100 @@
+"""`/events`: the WebSocket of a page."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from http import HTTPStatus
+from typing import Any
+
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.base.websocket import WebSocketMixin
+from tornado.web import RequestHandler
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.handlers.base import NdsHandler, allowed
+from nds_jupyter.hub import Page
+from nds_jupyter.queries import EventsQuery
+
+LARGEST_FRAME = 64 * 1024
+"""Bytes of a message from a page."""
+
+PING_EVERY = 30.0
+"""Seconds, where the server's configuration does not say."""
+
+GOING_AWAY = 1001
+"""The close code of a server that stops (RFC 6455, 7.4.1)."""
+
+
+class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):  # type: ignore[misc]
+    """One page; whoever may look at jobs may open it."""
+
+    _page: Page | None = None
+    _since: str | None = None
+    _telling: asyncio.Task[None] | None = None
+
+    @property
+    def max_message_size(self) -> int:
+        """What Tornado takes from a page at most."""
+        return LARGEST_FRAME
+
+    @property
+    def ping_interval(self) -> float:
+        """Seconds between Tornado's pings, as `ServerApp.websocket_ping_interval` says."""
+        return float(self.settings.get("websocket_ping_interval") or PING_EVERY)
+
+    @property
+    def ping_timeout(self) -> float:
+        """Seconds in which a page has to answer a ping."""
+        return float(self.settings.get("websocket_ping_timeout") or self.ping_interval)
+
+    async def prepare(self, **_kwargs: Any) -> None:
+        """Do as for every route, but leave the origin to the handshake."""
+        await JupyterHandler.prepare(self, _redirect_to_login=False)
+
+    @allowed("read")
+    async def get(self) -> None:
+        """Upgrade to a WebSocket; Tornado checks the origin by `check_origin`."""
+        self._since = self.query(EventsQuery).since
+        if self.request.headers.get("Upgrade", "").lower() != "websocket":
+            raise InvalidRequest("/events: open it as a WebSocket; docs/events.md says how.")
+        self.services.hub.refuse_if_full()
+        await super().get()
+
+    def finish(self, *args: Any, **kwargs: Any) -> asyncio.Future[None]:
+        """Send no type with the upgrade, which has no body."""
+        if self.get_status() == HTTPStatus.SWITCHING_PROTOCOLS:
+            return RequestHandler.finish(self, *args, **kwargs)
+        return super().finish(*args, **kwargs)
+
+    def open(self, *args: Any, **kwargs: Any) -> None:
+        """Begin to tell the page."""
+        # Tornado pings; the mixin would do it once more.
+        WebSocketHandler.open(self, *args, **kwargs)
+        self._page = self.services.hub.open(self.owner, self._since)
+        self._telling = asyncio.create_task(self._tell(self._page))
+
+    async def on_message(self, message: str | bytes) -> None:
+        """Hear what the page follows."""
+        if self._page is not None:
+            await self.services.hub.hear(self._page, message)
+
+    def on_close(self) -> None:
+        """Stop telling; the task leaves the hub."""
+        if self._page is not None:
+            self._page.close()
+
+    async def _tell(self, page: Page) -> None:
+        """Send one message after another, no faster than the page reads."""
+        try:
+            async with contextlib.aclosing(page.messages()) as messages:
+                with contextlib.suppress(WebSocketClosedError):
+                    async for message in messages:
+                        await self.write_message(message)
+            self.close(GOING_AWAY, "The server stops.")
+        except Exception:
+            self.log.exception("A page of %s can't be told.", page.owner)
+            self.close(1011)
+        finally:
+            await self.services.hub.leave(page)
