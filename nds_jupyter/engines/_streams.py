@@ -34,26 +34,28 @@ class StreamPlaces:
         self._most = most
         self._open = 0
 
-    @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold a place; `TooBusy` if there is none."""
+    def take(self) -> None:
+        """Take a place; `TooBusy` if there is none."""
         if self._open >= self._most:
             raise TooBusy(
                 f"All {self._most} streams of the engine are in use. Try again in a moment.",
                 retry_after=RETRY_AFTER,
             )
         self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
+
+    def give_back(self) -> None:
+        """Give a place back."""
+        self._open -= 1
 
 
 class _Pump(threading.Thread):
     """Reads a source in a thread and hands its items to the event loop."""
 
-    def __init__(self, open_source: Callable[[], Source[T]], name: str) -> None:
+    def __init__(
+        self, open_source: Callable[[], Source[T]], name: str, places: StreamPlaces
+    ) -> None:
         super().__init__(name=f"nds-{name}", daemon=True)
+        self._places = places
         self._open_source = open_source
         self._loop = asyncio.get_running_loop()
         self._room = threading.Semaphore(AHEAD)
@@ -81,7 +83,12 @@ class _Pump(threading.Thread):
             if self._source is not None:
                 self._source.abort()
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self.ended.set)
+                self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        # Not before: a thread that an engine keeps waiting still counts.
+        self._places.give_back()
+        self.ended.set()
 
     def _tell(self, item: object) -> None:
         # The loop is closed when the server ends while a stream is open.
@@ -115,17 +122,17 @@ async def read_in_thread(
     places
         Bounds how many there are.
     """
-    with places.place():
-        pump = _Pump(open_source, name)
-        pump.start()
-        try:
-            while (item := await pump.queue.get()) is not _END:
-                if isinstance(item, Exception):
-                    raise item
-                pump.taken()
-                yield item  # type: ignore[misc]
-        finally:
-            pump.stop()
-            with contextlib.suppress(asyncio.CancelledError, TimeoutError, NdsError):
-                async with asyncio.timeout(5):
-                    await pump.ended.wait()
+    places.take()
+    pump = _Pump(open_source, name, places)
+    pump.start()
+    try:
+        while (item := await pump.queue.get()) is not _END:
+            if isinstance(item, Exception):
+                raise item
+            pump.taken()
+            yield item  # type: ignore[misc]
+    finally:
+        pump.stop()
+        with contextlib.suppress(asyncio.CancelledError, TimeoutError, NdsError):
+            async with asyncio.timeout(5):
+                await pump.ended.wait()

@@ -99,7 +99,12 @@ def container(data: Mapping[str, Any], worker: str) -> Container:
     state, host = data["State"], data["HostConfig"]
     status = ContainerStatus(state["Status"])
     ended = status in {ContainerStatus.EXITED, ContainerStatus.DEAD}
-    created = moment(data["Created"])
+    created, started, finished = map(
+        moment, (data["Created"], state["StartedAt"], state["FinishedAt"])
+    )
+    if ended and started and finished:
+        # The engine notes a start when it hears of it, which can be after a quick script's end.
+        started = min(started, finished)
     return Container(
         id=data["Id"],
         name=data["Name"].removeprefix("/"),
@@ -110,8 +115,8 @@ def container(data: Mapping[str, Any], worker: str) -> Container:
         exit_code=state["ExitCode"] if ended else None,
         oom=state["OOMKilled"],
         created=created or datetime.fromtimestamp(0, UTC),
-        started=moment(state["StartedAt"]),
-        finished=moment(state["FinishedAt"]),
+        started=started,
+        finished=finished,
         limits=Limits(
             cpus=host.get("NanoCpus", 0) / 1e9,
             memory=host.get("Memory", 0),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,9 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from nds_jupyter.engines import _translate as translate
-from nds_jupyter.engines._client import Clients, RawReader, missing_path, translated
+from nds_jupyter.engines._client import Clients, translated
 from nds_jupyter.engines._frames import FrameReader
+from nds_jupyter.engines._reader import RawReader
 from nds_jupyter.engines._streams import Source, StreamPlaces, read_in_thread
 from nds_jupyter.engines.base import (
     LABEL_JOB,
@@ -51,6 +53,12 @@ ASK = 5.0
 
 ARCHIVE_PIECE = 2**20
 """Bytes of an archive that are given on at a time."""
+
+PULL_BEGINS = 600.0
+"""Seconds until a pull says something: the engine is silent while it asks the registry."""
+
+STOPS = 64
+"""Stops under way at one time; each waits for a script that may not listen."""
 
 ACTIONS = ("start", "die", "oom", "destroy")
 
@@ -99,6 +107,7 @@ class DockerEngine:
         self._clients = Clients(base_url, deadline)
         self._deadline = deadline
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="nds-engine")
+        self._stoppers = ThreadPoolExecutor(STOPS, thread_name_prefix="nds-stop")
         self._streams = StreamPlaces(max_streams)
         self._samplers = StreamPlaces(max_streams)
         self._watchers = StreamPlaces(4)
@@ -149,15 +158,22 @@ class DockerEngine:
     def pull(self, reference: str) -> AsyncGenerator[Progress, None]:
         """Fetch an image from its registry."""
 
+        def ask(client: Any) -> Any:
+            headers = _registry_auth(client, reference)
+            response = client._post(
+                client._url("/images/create"),
+                params={"fromImage": reference},
+                headers=headers,
+                stream=True,
+            )
+            if response.status_code >= 400:
+                said = response.json().get("message", "")
+                raise _pull_error(reference, said)
+            return response
+
         def open_pull() -> _Items[Progress]:
             with translated(f"The image {reference}", ImageNotFound):
-                client = self._clients.new(None)
-                url = client._url("/images/create")
-                headers = _registry_auth(client, reference)
-                response = client._post(
-                    url, params={"fromImage": reference}, headers=headers, stream=True, timeout=None
-                )
-                client._raise_for_status(response)
+                client, response = self._clients.stream(ask, PULL_BEGINS)
                 return _Items(RawReader(client, response), lambda data: _layers(data, reference))
 
         return read_in_thread(open_pull, "pull", self._streams)
@@ -217,10 +233,14 @@ class DockerEngine:
 
         def open_log() -> _Items[LogChunk]:
             with translated(_name(container_id)):
-                client = self._clients.new(None)
-                url = client._url("/containers/{0}/logs", container_id)
-                response = client._get(url, params=_log_parameters(request), stream=True)
-                client._raise_for_status(response)
+                client, response = self._clients.stream(
+                    lambda client: client._get(
+                        client._url("/containers/{0}/logs", container_id),
+                        params=_log_parameters(request),
+                        stream=True,
+                    ),
+                    self._deadline,
+                )
                 idle = _has_ended(self._clients, container_id)
                 reader = RawReader(client, response, idle if request.follow else None)
                 return _Items(reader, _log_chunks)
@@ -232,10 +252,14 @@ class DockerEngine:
 
         def open_stats() -> _Items[Sample]:
             with translated(_name(container_id)):
-                client = self._clients.new(None)
-                url = client._url("/containers/{0}/stats", container_id)
-                response = client._get(url, params={"stream": True}, stream=True)
-                client._raise_for_status(response)
+                client, response = self._clients.stream(
+                    lambda client: client._get(
+                        client._url("/containers/{0}/stats", container_id),
+                        params={"stream": True},
+                        stream=True,
+                    ),
+                    self._deadline,
+                )
                 return _Items(RawReader(client, response), _samples)
 
         return read_in_thread(open_stats, "stats", self._samplers)
@@ -251,14 +275,16 @@ class DockerEngine:
 
         def open_archive() -> RawReader:
             with translated(f"{path} in container {container_id[:12]}", PathNotFound):
-                client = self._clients.new(None)
-                url = client._url("/containers/{0}/archive", container_id)
-                # The engine would compress what is read here as it comes.
-                plain = {"Accept-Encoding": "identity"}
-                response = client._get(url, params={"path": path}, headers=plain, stream=True)
-                if response.status_code == 404:
-                    raise missing_path(container_id, path)
-                client._raise_for_status(response)
+                client, response = self._clients.stream(
+                    lambda client: client._get(
+                        client._url("/containers/{0}/archive", container_id),
+                        params={"path": path},
+                        # The engine would compress what is read here as it comes.
+                        headers={"Accept-Encoding": "identity"},
+                        stream=True,
+                    ),
+                    self._deadline,
+                )
                 return RawReader(client, response, fill=ARCHIVE_PIECE)
 
         return read_in_thread(open_archive, "archive", self._streams)
@@ -270,10 +296,10 @@ class DockerEngine:
             with translated(_name(container_id)):
                 client = self._clients.new(grace + self._deadline)
                 with contextlib.closing(client):
-                    client.stop(container_id, timeout=round(grace))
+                    client.stop(container_id, timeout=math.ceil(grace))
 
-        # A thread of its own: it may take an hour, and must not hold up other calls.
-        await asyncio.to_thread(work)
+        # Not in the pool for calls: it may take an hour, and must not hold them up.
+        await asyncio.get_running_loop().run_in_executor(self._stoppers, work)
 
     async def remove(self, container_id: str) -> None:
         """Remove a container, running or not."""
@@ -294,10 +320,11 @@ class DockerEngine:
         pause = RECONNECT_FIRST
         while True:
             try:
-                async for event in self._connected_events(since):
-                    since = event.at.timestamp()
-                    pause = RECONNECT_FIRST
-                    yield event
+                async with contextlib.aclosing(self._connected_events(since)) as events:
+                    async for event in events:
+                        since = event.at.timestamp()
+                        pause = RECONNECT_FIRST
+                        yield event
             except NdsError:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, RECONNECT_MOST)
@@ -310,11 +337,14 @@ class DockerEngine:
 
         def open_events() -> _Items[EngineEvent]:
             with translated("The events"):
-                client = self._clients.new(None)
                 filters = {"type": ["container"], "label": [LABEL_JOB], "event": list(ACTIONS)}
                 parameters = {"filters": json.dumps(filters), "since": since or now.timestamp()}
-                response = client._get(client._url("/events"), params=parameters, stream=True)
-                client._raise_for_status(response)
+                client, response = self._clients.stream(
+                    lambda client: client._get(
+                        client._url("/events"), params=parameters, stream=True
+                    ),
+                    self._deadline,
+                )
                 return _Items(RawReader(client, response), _events)
 
         yield EngineEvent(action="connected", container_id="", job_id="", at=now)
@@ -325,6 +355,7 @@ class DockerEngine:
 
     async def close(self) -> None:
         """Free threads and connections; streams end with who reads them."""
+        self._stoppers.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
         self._clients.close()
 
@@ -381,8 +412,13 @@ def _messages(data: Iterator[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _samples(data: Iterator[bytes]) -> Iterator[Sample]:
-    found = map(translate.sample, _messages(data))
-    return (sample for sample in found if sample is not None)
+    for message in _messages(data):
+        # The engine goes on for ever about a container that has ended, and measures nothing.
+        if translate.moment(message.get("read")) is None:
+            return
+        sample = translate.sample(message)
+        if sample is not None:
+            yield sample
 
 
 def _events(data: Iterator[bytes]) -> Iterator[EngineEvent]:
