@@ -38,7 +38,7 @@ class Access:
         self, backend: Backend, *, threads: int = 8, deadline: float = 30.0, retries: int = 3
     ) -> None:
         self.backend = backend
-        self.calls = Calls(threads, deadline)
+        self.calls = Calls(threads, deadline, backend.foreign)
         self.deadline = deadline
         self.retries = retries
 

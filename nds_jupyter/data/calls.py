@@ -17,6 +17,7 @@ from nds_jupyter.errors import (
     DeadlineExceeded,
     Forbidden,
     InvalidRequest,
+    NdsError,
     NotOffered,
     PathNotFound,
 )
@@ -82,11 +83,19 @@ class Calls:
         Calls at one time; more wait.
     deadline
         Seconds for a call, waiting included.
+    foreign
+        Gives our error for one of the filesystem's own classes, or None.
     """
 
-    def __init__(self, threads: int, deadline: float) -> None:
+    def __init__(
+        self,
+        threads: int,
+        deadline: float,
+        foreign: Callable[[OSError], NdsError | None] = lambda _: None,
+    ) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="nds-data")
         self._deadline = deadline
+        self._foreign = foreign
 
     async def do(self, path: str, call: Callable[[], T], deadline: float | None = None) -> T:
         """Carry out a call about a path in a thread.
@@ -99,7 +108,12 @@ class Calls:
 
         def work() -> T:
             with translated(path):
-                return call()
+                try:
+                    return call()
+                except OSError as exc:
+                    if (ours := self._foreign(exc)) is not None:
+                        raise ours from exc
+                    raise
 
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)
         try:

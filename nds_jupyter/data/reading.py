@@ -58,7 +58,7 @@ async def _expect_same(access: Access, entry: Entry) -> None:
 async def _pieces(access: Access, path: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
     if stop - start <= CHUNK:
         # One turn in the pool instead of three: most objects are small.
-        yield await access.do(path, lambda full: _whole(access, full, start, stop))
+        yield await access.do(path, lambda full: access.backend.read_range(full, start, stop))
         return
     file = await access.do(path, lambda full: access.backend.open_read(full, start))
     try:
@@ -72,11 +72,6 @@ async def _pieces(access: Access, path: str, start: int, stop: int) -> AsyncGene
     finally:
         with contextlib.suppress(DataError, DeadlineExceeded):
             await access.calls.do(path, file.close)
-
-
-def _whole(access: Access, full: str, start: int, stop: int) -> bytes:
-    with access.backend.open_read(full, start) as file:
-        return bytes(file.read(stop - start))
 
 
 def changed(entry: Entry) -> DataChanged:

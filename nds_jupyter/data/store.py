@@ -9,7 +9,7 @@ import msgspec
 from nds_jupyter.data.access import Access
 from nds_jupyter.data.entries import Avu, Entry, Page, Replica
 from nds_jupyter.data.reading import read
-from nds_jupyter.data.writing import Exists, expect_collection, write
+from nds_jupyter.data.writing import Exists, expect_collection, is_draft, write
 from nds_jupyter.datapaths import is_inside, is_url, join, logical_path, parent_of
 from nds_jupyter.errors import Conflict, InvalidRequest
 
@@ -72,7 +72,9 @@ class DataStore(Access):
         """
         found = await self.do(path, lambda full: self.backend.page(full, after, limit, q))
         entries = tuple(
-            msgspec.structs.replace(each, path=join(path, each.name)) for each in found.entries
+            msgspec.structs.replace(each, path=join(path, each.name))
+            for each in found.entries
+            if not is_draft(each.name)
         )
         return Page(entries=entries, next=found.next)
 

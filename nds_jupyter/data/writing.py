@@ -22,6 +22,11 @@ DRAFT = ".nds-{}.part"
 """The name of what is being written, in the collection where it is to be."""
 
 
+def is_draft(name: str) -> bool:
+    """Whether a name is that of an object that is still being written."""
+    return name.startswith(".nds-") and name.endswith(".part")
+
+
 class Exists(enum.Enum):
     """What a write does where an object has the name already."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,33 @@ import pytest
 from nds_jupyter.data.backend import Backend
 from nds_jupyter.data.root import open_backend
 from nds_jupyter.data.store import DataStore
+from tests.irods_zone.fixtures import AnyZone
 
 
-@pytest.fixture(params=["folder", "memory"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+@pytest.fixture(params=["folder", "memory", "irods"])
+def backend(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Backend]:
+    if request.param == "irods":
+        zone = request.getfixturevalue("irods_zone")
+        home = request.getfixturevalue("irods_home")
+        yield zone_root(zone, home, tmp_path, monkeypatch)
+        return
     if request.param == "folder":
-        return open_backend(str(tmp_path / "root"))
-    return open_backend(f"memory://{secrets.token_hex(8)}")
+        yield open_backend(str(tmp_path / "root"))
+    else:
+        yield open_backend(f"memory://{secrets.token_hex(8)}")
+
+
+def zone_root(
+    zone: AnyZone, collection: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Backend:
+    """Configure a zone as its users do, by one environment file."""
+    file = folder / "irods_environment.json"
+    file.write_text(json.dumps(zone.environment()))
+    monkeypatch.setenv("IRODS_ENVIRONMENT_FILE", str(file))
+    monkeypatch.setenv("IRODS_PASSWORD", zone.password())
+    return open_backend(f"irods://{collection}")
 
 
 @pytest.fixture

@@ -166,12 +166,12 @@ class IrodsFileSystem(Content):
         """Remove an empty collection."""
         self._collections.remove(self._strip_protocol(path), recursive=False, trash=self.trash)
 
-    def rm_file(self, path: str) -> None:
-        """Remove one object."""
+    def rm_file(self, path: str, trash: bool | None = None) -> None:
+        """Remove one object; `trash` as in `rm`."""
         path = self._strip_protocol(path)
         if self.isdir(path):
             raise IsADirectoryError(errno.EISDIR, f"{path} is a collection. Remove it recursively")
-        self._objects.remove(path, trash=self.trash)
+        self._objects.remove(path, trash=self.trash if trash is None else trash)
 
     def rm(
         self,
@@ -223,7 +223,7 @@ class IrodsFileSystem(Content):
 
         A target that is a collection gets it inside. An object takes the place of another.
         """
-        if not isinstance(path1, str) or not isinstance(path2, str) or has_magic(path1):
+        if not isinstance(path1, str) or not isinstance(path2, str) or self._is_pattern(path1):
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth)
             return
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
@@ -239,6 +239,10 @@ class IrodsFileSystem(Content):
             self._objects.rename(source, target, collection=True)
         else:
             self._placing.place(source, target, keep_metadata=False)
+
+    def _is_pattern(self, path: str) -> bool:
+        """Tell whether a path means others; one that is there means itself, whatever its name."""
+        return has_magic(path) and not self.exists(path)
 
     # Metadata
 

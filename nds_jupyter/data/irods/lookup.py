@@ -7,7 +7,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from nds_jupyter.data.entries import Avu, Page, Replica
+from nds_jupyter.data.entries import Avu, Entry, Page, Replica
 from nds_jupyter.data.irods.found import Found
 from nds_jupyter.data.irods.listing import Listing
 from nds_jupyter.data.irods.metadata import Metadata
@@ -48,6 +48,10 @@ class Lookup(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """Describe one path."""
         return self._find(path).info()
+
+    def entry(self, path: str) -> Entry:
+        """Describe one path as an entry of a data root."""
+        return self._find(path).entry()
 
     def _find(self, path: str) -> Found:
         return self._listing.find(self._strip_protocol(path))
