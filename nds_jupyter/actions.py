@@ -51,12 +51,11 @@ class Actions:
     async def delete(self, owner: str, job_id: str) -> None:
         """Stop and forget a job; fine if its owner deleted it before."""
         try:
-            job = await self._lookup.job(owner, job_id)
+            await self._runner.delete(await self._lookup.job(owner, job_id))
         except JobNotFound:
-            if await self._journal.do(Journal.was_deleted, owner, job_id):
-                return
-            raise
-        await self._runner.delete(job)
+            # Deleted before, or by somebody else while it was being stopped.
+            if not await self._journal.do(Journal.was_deleted, owner, job_id):
+                raise
 
     async def stop(
         self, owner: str, *, job_id: str | None, cont_id: str | None, grace: float

@@ -22,7 +22,7 @@ from typing import IO, Concatenate, ParamSpec, TypeVar
 import msgspec
 
 from nds_jupyter.errors import NdsError, StorageFull
-from nds_jupyter.jobs import Job, JobState
+from nds_jupyter.jobs import Job, JobState, utc_now
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -129,8 +129,12 @@ class Journal:
                 lock.close()
                 continue
             path = folder / f"journal-{number}.sqlite"
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            return cls(path, lock)
+            try:
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+                return cls(path, lock)
+            except BaseException:
+                lock.close()
+                raise
         raise StorageFull(f"Every one of the 1000 journals in {folder.name} is in use.")
 
     def close(self) -> None:
@@ -203,6 +207,17 @@ class Journal:
             )
             self._db.execute("INSERT INTO scripts VALUES (?, ?)", [job.job_id, script])
         return job
+
+    def of_key(self, owner: str, key: str) -> Job | None:
+        """Return the job that an owner's idempotency key stands for, if it still does."""
+        oldest = (utc_now() - KEY_LIFETIME).isoformat()
+        found = self._jobs(
+            "JOIN keys USING (job_id) WHERE keys.owner = ? AND key = ? AND keys.created >= ?",
+            owner,
+            key,
+            oldest,
+        )
+        return found[0] if found else None
 
     def _job_of_key(self, owner: str, key: str, now: datetime) -> Job | None:
         oldest = (now - KEY_LIFETIME).isoformat()
@@ -299,7 +314,11 @@ class Journal:
     def keep(self, job_id: str, what: str, body: bytes) -> None:
         """Keep something of a job beyond its container: ``log``, ``diff``, ``results``."""
         with self._writing():
-            self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", [job_id, what, body])
+            # Of a job that was deleted meanwhile nothing is kept.
+            self._db.execute(
+                "INSERT OR REPLACE INTO kept SELECT job_id, ?, ? FROM jobs WHERE job_id = ?",
+                [what, body, job_id],
+            )
 
     def kept(self, job_id: str, what: str) -> bytes | None:
         """Return what was kept, or None."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from nds_jupyter.engines._client import translated
 from nds_jupyter.engines._streams import Source
+from nds_jupyter.errors import EngineUnavailable
 
 READ = 256 * 1024
 
@@ -70,7 +71,10 @@ class RawReader(Source[bytes]):
     def _bodies(self) -> Iterator[bytes]:
         while not self._aborted and self._left != 0:
             data = self._read()
+            if data is None:
+                return
             if not data:
+                self._check_end()
                 return
             if self._dechunker is None:
                 self._left = None if self._left is None else self._left - len(data)
@@ -81,7 +85,13 @@ class RawReader(Source[bytes]):
             if self._dechunker.ended:
                 return
 
-    def _read(self) -> bytes:
+    def _check_end(self) -> None:
+        """Fail unless the engine meant the answer to end here; a cut one is not whole."""
+        if not self._aborted and (self._dechunker is not None or self._left):
+            raise EngineUnavailable("The Docker Engine broke off its answer. Try again.")
+
+    def _read(self) -> bytes | None:
+        """Return what has come: nothing at the connection's end, None if enough was read."""
         if not self._plain or self._socket is None:
             return bytes(self._file.read1(READ))
         if self._buffered:
@@ -93,7 +103,7 @@ class RawReader(Source[bytes]):
         self._socket.setblocking(True)
         while not select.select([self._socket], [], [], self.IDLE)[0]:
             if self._aborted or (self._idle is not None and self._idle()):
-                return b""
+                return None
         return bytes(self._socket.recv(READ))
 
     def abort(self) -> None:

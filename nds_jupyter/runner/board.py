@@ -36,11 +36,14 @@ class Board:
         self._log = log
         self._listeners = listeners
         self._live: dict[str, Job] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._full: StorageFull | None = None
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
 
     def put(self, job: Job) -> None:
         """Begin to hold a job that the journal has."""
         self._live[job.job_id] = job
+        self._turns[job.job_id] = asyncio.Lock()
         self.tell(job)
 
     def tell(self, job: Job) -> None:
@@ -50,7 +53,7 @@ class Board:
 
     def drop(self, job_id: str) -> None:
         """Stop holding a job, and tell who waits for it."""
-        self._live.pop(job_id, None)
+        self._forget(job_id)
         self._wake(job_id)
 
     def live(self, job_id: str) -> Job | None:
@@ -72,35 +75,68 @@ class Board:
             raise JobNotFound(f"No job has the id {job_id}.")
         return job
 
-    async def apply(self, job_id: str, event: Event) -> Job:
-        """Move a job by an event; returns once the transition is in the journal."""
+    def under_way_job(self, job_id: str) -> Job:
+        """Return a job that must not have ended.
+
+        Raises
+        ------
+        JobNotFound
+            If it has, or was deleted.
+        """
         job = self._live.get(job_id)
         if job is None:
-            return await self.job(job_id)
-        after = advance(job, event)
-        if after is job:
-            return job
-        self._live[job_id] = after
-        # Progress is not worth a write: after a crash the transfer begins again.
-        if not isinstance(event, Progressed):
-            await self._write(job_id)
-        if after.is_finished:
-            self._live.pop(job_id, None)
-        self._wake(job_id)
-        self.tell(after)
-        return after
+            raise JobNotFound(f"Job {job_id} is no longer under way.")
+        return job
 
-    async def _write(self, job_id: str) -> None:
-        told = False
-        while (job := self._live.get(job_id)) is not None:
+    async def apply(self, job_id: str, event: Event, *, patient: bool = True) -> Job:
+        """Move a job by an event; returns once the transition is in the journal.
+
+        Parameters
+        ----------
+        patient
+            Wait for a full disk; else `StorageFull` is raised and nothing has changed.
+        """
+        turn = self._turns.get(job_id)
+        if turn is None:
+            return await self.job(job_id)
+        if not patient and turn.locked() and self._full is not None:
+            raise self._full
+        async with turn:
+            job = self._live.get(job_id)
+            after = None if job is None else advance(job, event)
+            if after is not None and after is not job:
+                # Progress is not worth a write: after a crash the transfer begins again.
+                if not isinstance(event, Progressed):
+                    await self._write(after, patient=patient)
+                self._show(after)
+        return await self.job(job_id) if after is None else after
+
+    def _show(self, after: Job) -> None:
+        if after.job_id not in self._live:
+            return
+        self._live[after.job_id] = after
+        if after.is_finished:
+            self._forget(after.job_id)
+        self._wake(after.job_id)
+        self.tell(after)
+
+    def _forget(self, job_id: str) -> None:
+        self._live.pop(job_id, None)
+        self._turns.pop(job_id, None)
+
+    async def _write(self, job: Job, *, patient: bool) -> None:
+        while True:
             try:
                 await self._journal.do(Journal.save, job)
             except StorageFull as exc:
-                if not told:
-                    self._log.error("Job %s waits for the disk: %s", job_id, exc)
-                told = True
+                if not patient:
+                    raise
+                if self._full is None:
+                    self._log.error("Job %s waits for the disk: %s", job.job_id, exc)
+                self._full = exc
                 await asyncio.sleep(RETRY_WRITE)
             else:
+                self._full = None
                 return
 
     def _wake(self, job_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 
 from nds_jupyter.engines.base import (
     LABEL_JOB,
@@ -15,7 +15,7 @@ from nds_jupyter.engines.base import (
     EngineInfo,
     Sample,
 )
-from nds_jupyter.errors import NdsError
+from nds_jupyter.errors import DeadlineExceeded, NdsError
 from nds_jupyter.jobs import (
     Job,
     JobSpec,
@@ -26,6 +26,7 @@ from nds_jupyter.jobs import (
     utc_now,
 )
 from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.runner.around import Surroundings
 from nds_jupyter.runner.board import Board
 from nds_jupyter.runner.listener import Listener
 from nds_jupyter.runner.places import Places
@@ -33,10 +34,13 @@ from nds_jupyter.runner.retention import Retention
 from nds_jupyter.runner.sampler import Sampler
 from nds_jupyter.runner.settings import RunnerSettings
 from nds_jupyter.runner.stage import Stage
-from nds_jupyter.runner.walk import Surroundings, Walk
+from nds_jupyter.runner.walk import Walk
 
 BELIEVED_UP = 5.0
 """Seconds for which an engine that answered is taken to be up."""
+
+RESUME_AFTER = 5.0
+"""Seconds before a duty that failed is taken up again."""
 
 ANSWER_BY = 3.0
 """Seconds that a POST waits for an engine that says nothing; after that the job simply queues."""
@@ -97,10 +101,13 @@ class JobRunner:
     async def start(self) -> None:
         """Resume every job that has not ended, and begin to watch the engine."""
         for job in await self._journal.do(Journal.unfinished):
+            if job.job_id in self._walks:
+                # It was accepted before this was called: POST works as soon as the journal is open.
+                continue
             self._log.info("Job %s is resumed in phase %s.", job.job_id, job.phase)
             self._begin(job)
-        self._spawn(self._watch_engine())
-        self._spawn(self._sweep_for_ever())
+        self._spawn(self._for_ever(self._watch_engine))
+        self._spawn(self._for_ever(self._sweep))
 
     async def close(self) -> None:
         """Leave every job as it stands; containers run on."""
@@ -114,6 +121,15 @@ class JobRunner:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def _for_ever(self, duty: Callable[[], Awaitable[None]]) -> None:
+        """Carry out a duty that must not end with an error of one round."""
+        while True:
+            try:
+                await duty()
+            except Exception:  # noqa: BLE001 - it is logged, and the duty is taken up again
+                self._log.exception("The runner met a defect of the server and goes on.")
+                await asyncio.sleep(RESUME_AFTER)
+
     def _begin(self, job: Job) -> None:
         self._board.put(job)
         walk = self._walks[job.job_id] = Walk(job.job_id, self._around)
@@ -122,6 +138,8 @@ class JobRunner:
     async def _walk(self, walk: Walk) -> None:
         try:
             await walk.run()
+        except Exception:  # noqa: BLE001 - it is logged, and a restart resumes the job
+            self._log.exception("Job %s is left as it stands.", walk.job_id)
         finally:
             self._walks.pop(walk.job_id, None)
 
@@ -157,16 +175,15 @@ class JobRunner:
                 self._log.info("The container %s of no job is removed.", row.name)
                 await self._engine.remove(row.id)
 
-    async def _sweep_for_ever(self) -> None:
-        while True:
-            try:
-                removed = await self._retention.sweep()
-            except NdsError as exc:
-                self._log.warning("Old containers are not looked for: %s", exc)
-            else:
-                if removed:
-                    self._log.info("Retention removed %d containers.", removed)
-            await asyncio.sleep(self._settings.sweep_every)
+    async def _sweep(self) -> None:
+        try:
+            removed = await self._retention.sweep()
+        except NdsError as exc:
+            self._log.warning("Old containers are not looked for: %s", exc)
+        else:
+            if removed:
+                self._log.info("Retention removed %d containers.", removed)
+        await asyncio.sleep(self._settings.sweep_every)
 
     async def sweep(self) -> int:
         """Remove the containers that are due now, and return how many those were."""
@@ -181,7 +198,7 @@ class JobRunner:
         if asyncio.get_running_loop().time() - self._seen_up < BELIEVED_UP:
             return
         # An engine that is slow to answer is not known to be down: the job waits for it.
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, DeadlineExceeded):
             async with asyncio.timeout(ANSWER_BY):
                 await self._engine_up()
 
@@ -209,6 +226,8 @@ class JobRunner:
         StorageFull
             If the journal can't be written.
         """
+        if key is not None and (earlier := await self._journal.do(Journal.of_key, owner, key)):
+            return await self.job(earlier.job_id), False
         await self._refuse_if_engine_is_down()
         job = Job(job_id=new_job_id(), owner=owner, spec=spec, created=utc_now())
         recorded = await self._journal.do(Journal.add, job, script, key)
@@ -254,7 +273,8 @@ class JobRunner:
             Seconds between asking the script to end and killing it.
         """
         grace = self._settings.grace if grace is None else grace
-        asked = await self._board.apply(job.job_id, StopAsked(intent=Reason.STOPPED, at=utc_now()))
+        event = StopAsked(intent=Reason.STOPPED, at=utc_now())
+        asked = await self._board.apply(job.job_id, event, patient=False)
         walk = self._walks.get(job.job_id)
         if walk is not None and asked.intent is not None:
             walk.stop(grace)

@@ -11,7 +11,13 @@ import msgspec
 
 from nds_jupyter.archives import list_entries
 from nds_jupyter.engines.base import Engine
-from nds_jupyter.errors import ContainerNotFound, NdsError, PathNotFound
+from nds_jupyter.errors import (
+    ContainerNotFound,
+    DeadlineExceeded,
+    EngineUnavailable,
+    NdsError,
+    PathNotFound,
+)
 from nds_jupyter.jobs import ContainerRemoved, Job, advance, utc_now
 from nds_jupyter.journal import Journal, JournalThread
 from nds_jupyter.logs import end_of_log
@@ -61,13 +67,17 @@ class Retention:
         due = await self._journal.do(
             Journal.with_containers_to_remove, self._newest, utc_now() - self._age
         )
-        for removed, job in enumerate(due):
+        removed = 0
+        for job in due:
             try:
                 await self._remove(job)
             except NdsError as exc:
                 self._log.warning("The container of job %s stays for now: %s", job.job_id, exc)
-                return removed
-        return len(due)
+                if isinstance(exc, EngineUnavailable | DeadlineExceeded):
+                    break
+            else:
+                removed += 1
+        return removed
 
     async def _remove(self, job: Job) -> None:
         if job.container_id is None:

@@ -114,6 +114,8 @@ class Sampler:
                             await self._keep(job_id)
             except NdsError as exc:
                 self._log.debug("Job %s is not sampled for now: %s", job_id, exc)
+            except Exception:  # noqa: BLE001 - the job is worth more than its metrics
+                self._log.exception("Job %s is not sampled for now.", job_id)
             await asyncio.sleep(FIRST_SAMPLE)
 
     async def _kept(self, job_id: str) -> tuple[Sample, ...]:

@@ -177,13 +177,15 @@ class Stage:
         return None
 
     async def discard_container(self, job_id: str) -> None:
-        """Remove the container of a job whose script never ran; fine if there is none."""
+        """Remove the container of a job whose script never ran, kill one that runs."""
         try:
             container = await self._engine.inspect(container_name(job_id))
         except ContainerNotFound:
             return
         if container.state is ContainerStatus.CREATED:
             await self._engine.remove(container.id)
+        elif container.state is ContainerStatus.RUNNING:
+            await self._engine.stop(container.id, 0)
 
 
 def _layout(scriptname: str, script: bytes) -> bytes:
