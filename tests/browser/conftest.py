@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from dev.chromium import FLAGS, ensure_chromium
 from dev.engine import cache_folder
@@ -18,9 +18,7 @@ SCREENSHOTS = CHECKOUT / "build" / "screenshots"
 SLOW = 60_000
 """Milliseconds that a page may take on a loaded machine."""
 
-NOT_OURS = re.compile(
-    r"favicon|/nds/script|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|WebSocket connection"
-)
+NOT_OURS = re.compile(r"favicon|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|WebSocket connection")
 """What the browser itself logs while a server is away."""
 
 
@@ -44,6 +42,7 @@ def lab(docker_engine: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> It
 def browser() -> Iterator[Browser]:
     # Not longer than a module: until it ends, no other event loop can run in this thread.
     path = ensure_chromium(cache_folder())
+    expect.set_options(timeout=SLOW)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield started

@@ -32,10 +32,13 @@ class Lab:
     ----------
     start
         Starts it.
+    data
+        The folder that is its data root.
     """
 
-    def __init__(self, start: Callable[[], AbstractContextManager[Server]]) -> None:
+    def __init__(self, start: Callable[[], AbstractContextManager[Server]], data: Path) -> None:
         self._start = start
+        self.data = data
         self._running: AbstractContextManager[Server] | None = None
         self.server: Server
 
@@ -78,17 +81,23 @@ def running_lab(endpoint: Endpoint, folder: Path) -> Iterator[Lab]:
     (extensions / "package.json").symlink_to(CHECKOUT / "labextension" / "package.json")
     (extensions / "static").symlink_to(CHECKOUT / "nds_jupyter" / "widgets" / "static")
 
+    data = folder / "data"
+    data.mkdir()
     settings = folder / "config" / "labconfig" / "page_config.json"
     settings.parent.mkdir(parents=True)
     settings.write_text(json.dumps(PAGE_CONFIG))
 
     def start() -> AbstractContextManager[Server]:
-        arguments = [*ARGUMENTS, f"--LabApp.extra_labextensions_path={extensions.parent}"]
+        arguments = [
+            *ARGUMENTS,
+            f"--LabApp.extra_labextensions_path={extensions.parent}",
+            f"--NdsApp.data_root={data}",
+        ]
         return jupyter_server(
             endpoint, PYTHON_IMAGE, folder, arguments, application="jupyterlab", port=port
         )
 
-    lab = Lab(start)
+    lab = Lab(start, data)
     lab.start()
     try:
         yield lab

@@ -1,6 +1,6 @@
 /** The REST API from a page: one method for each thing that a panel does. */
 
-/** @import { Avu, Change, DataEntry, Image, Job, LogLine, Metrics, ResultEntry } from "./types.js" */
+/** @import { Change, Image, Job, LogLine, Metrics, ResultEntry } from "./types.js" */
 /** @import { Server } from "./server.js" */
 
 /** @typedef {Record<string, string | number | boolean | null | undefined>} Query */
@@ -83,9 +83,10 @@ export class Api {
    * @param {string} path
    * @param {unknown} body
    * @param {Query} [query]
+   * @param {Record<string, string>} [more] headers
    */
-  async send(verb, path, body, query = {}) {
-    const headers = { "Content-Type": "application/json" };
+  async send(verb, path, body, query = {}, more = {}) {
+    const headers = { "Content-Type": "application/json", ...more };
     const answer = await this.request(verb, path, query, { headers, body: JSON.stringify(body) });
     const text = await answer.text();
     return text ? JSON.parse(text) : null;
@@ -131,10 +132,11 @@ export class Api {
 
   /**
    * @param {Record<string, unknown>} fields
+   * @param {string} key the same key again makes no second job
    * @returns {Promise<Job>}
    */
-  submit(fields) {
-    return this.send("POST", "/upload", fields);
+  submit(fields, key) {
+    return this.send("POST", "/upload", fields, {}, { "Idempotency-Key": key });
   }
 
   /** @param {string} job_id */
@@ -215,23 +217,6 @@ export class Api {
       rest = whole.pop() ?? "";
       if (whole.length) yield whole.filter(Boolean).map((line) => JSON.parse(line));
     }
-  }
-
-  /**
-   * @param {Query} query
-   * @param {AbortSignal} [signal]
-   * @returns {Promise<{ rows: DataEntry[], next: Query | null }>}
-   */
-  listData(query, signal) {
-    return this.page("/list_data", query, signal);
-  }
-
-  /**
-   * @param {string} path
-   * @returns {Promise<Avu[]>}
-   */
-  metadata(path) {
-    return this.json(`/metadata${encodePath(path)}`);
   }
 }
 

@@ -3,10 +3,14 @@
 /** @import { Host, Job } from "./types.js" */
 /** @import { Store } from "./store.js" */
 import { Actions } from "./actions.js";
+import { DiffView } from "./diff.js";
 import { h, iconButton, setAttribute, setText } from "./dom.js";
 import { jobDuration, jobTitle, progressOf, progressText, reasonText, stateIcon, stateText } from "./format.js";
 import { changeIcon, icon } from "./icons.js";
 import { makeInfo } from "./info.js";
+import { LogView } from "./log.js";
+import { MetricsView } from "./metrics.js";
+import { ResultsView } from "./results.js";
 import { connectionNote } from "./strip.js";
 import { Tabs } from "./tabs.js";
 
@@ -28,6 +32,10 @@ export class JobPanel {
     this._note = connectionNote();
     this._stop = iconButton(icon("stop"), "Stop", () => this._with((job) => this._actions.stop(job)));
     this._tabs = new Tabs("Job", [
+      { id: "log", label: "Log", make: () => new LogView(store, jobId) },
+      { id: "metrics", label: "Metrics", make: () => new MetricsView(store, jobId) },
+      { id: "diff", label: "Diff", make: () => new DiffView(store, host, jobId) },
+      { id: "results", label: "Results", make: () => new ResultsView(store, host, jobId) },
       { id: "info", label: "Info", make: () => makeInfo(store, jobId) },
     ]);
     this.element = h(

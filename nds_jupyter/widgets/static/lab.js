@@ -3,7 +3,7 @@
 /** @import { Host, Job } from "./types.js" */
 import { jobTitle, reasonText } from "./format.js";
 import { LAB_ICONS } from "./labicons.js";
-import { JobPanel, JobsPanel, pageServer, sharedStore } from "./panels.js";
+import { DataBrowser, JobPanel, JobsPanel, pageServer, sharedStore, SubmitForm } from "./panels.js";
 
 /** @typedef {any} Lab JupyterLab's own types are not at hand without a build */
 
@@ -88,7 +88,10 @@ class Panels {
   }
 
   start() {
-    this._addSidebar("nds-jobs", "NDS Jobs", this._icons.jobs, new JobsPanel(this._store, this._host), 600);
+    // Panels in notebooks of this page can do what this page can.
+    Reflect.set(globalThis, Symbol.for("nds_jupyter.host"), this._host);
+    this._addSidebar("nds-jobs", "NDS Jobs", this._icons.jobs, () => new JobsPanel(this._store, this._host), 600);
+    this._addSidebar("nds-data", "NDS Data", this._icons.data, () => new DataBrowser(this._store, this._host), 601);
     this._addCommands();
     this._store.onEnd((job) => this._tellEnd(job));
     this._lab.restorer?.restore(this._jobs, {
@@ -102,11 +105,17 @@ class Panels {
    * @param {string} id
    * @param {string} caption
    * @param {Lab} icon
-   * @param {{ element: HTMLElement }} panel
+   * @param {() => { element: HTMLElement }} make called when it is first looked at
    * @param {number} rank
    */
-  _addSidebar(id, caption, icon, panel, rank) {
-    const widget = wrapped(this._lab, panel);
+  _addSidebar(id, caption, icon, make, rank) {
+    const widget = new this._lab.widgets.Widget();
+    const seen = new IntersectionObserver(([{ isIntersecting }]) => {
+      if (!isIntersecting) return;
+      seen.disconnect();
+      widget.node.append(make().element);
+    });
+    seen.observe(widget.node);
     widget.id = id;
     widget.title.icon = icon;
     widget.title.caption = caption;
@@ -117,6 +126,7 @@ class Panels {
 
   _addCommands() {
     this._addCommand("nds:open-job", "Open Job", ({ job_id }) => this._openJob(String(job_id)), false);
+    this._addCommand("nds:new-job", "New Container Job", (prefill) => this._openSubmit(prefill ?? {}));
   }
 
   /**
@@ -157,6 +167,14 @@ class Panels {
       this._open.delete(jobId);
     });
     this._jobs.add(widget);
+    return widget;
+  }
+
+  /** @param {any} prefill */
+  _openSubmit(prefill) {
+    const done = () => widget.dispose();
+    const form = new SubmitForm(this._store, this._host, prefill, { done });
+    const widget = this._addTab(form, `nds-submit-${Date.now()}`, "New job");
     return widget;
   }
 

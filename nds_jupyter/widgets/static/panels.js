@@ -2,38 +2,55 @@
 
 /** @import { Host } from "./types.js" */
 /** @import { Store } from "./store.js" */
-import { h } from "./dom.js";
+import { DataBrowser } from "./data.js";
+import { h, iconButton, setText } from "./dom.js";
+import { icon } from "./icons.js";
 import { JobPanel } from "./job.js";
 import { JobsPanel } from "./jobs.js";
+import { SubmitForm } from "./submit.js";
 
 export { pageServer } from "./server.js";
 export { sharedStore } from "./store.js";
 export { VERSION } from "./version.js";
-export { JobPanel, JobsPanel };
+export { DataBrowser, JobPanel, JobsPanel, SubmitForm };
 
 /** @typedef {{ element: HTMLElement, dispose: () => void }} Mounted */
 
 /**
- * The panel of all jobs that shows one in its own place, where no other place is offered.
+ * A place that shows one panel at a time, where no other place is offered.
  *
  * @param {Store} store
  * @param {Host} host
- * @param {string} jobId to begin with; empty for the table
+ * @param {string} panel `jobs` or `data`
+ * @param {Record<string, string>} options
  * @returns {Mounted}
  */
-export function mountJobs(store, host, jobId = "") {
-  const element = h("div", { class: "nds-place" });
+export function mount(store, host, panel, options) {
+  const said = h("div", { class: "nds nds-said", role: "status", hidden: true });
+  said.style.height = "auto";
+  const body = h("div", { class: "nds-place-body" });
+  const element = h("div", { class: "nds-place" }, said, body);
   /** @type {Mounted | null} */
   let shown = null;
 
-  /** @param {Mounted} panel */
-  function show(panel) {
+  /** @param {Mounted} next */
+  function show(next) {
     shown?.dispose();
-    shown = panel;
-    element.replaceChildren(panel.element);
+    shown = next;
+    body.replaceChildren(next.element);
   }
   /** @type {Host} */
-  const inPlace = { ...host, openJob: (job) => showJob(job.job_id) };
+  const inPlace = {
+    ...host,
+    openJob: (job) => showJob(job.job_id),
+    openSubmit: (prefill) => show(withBack(new SubmitForm(store, inPlace, prefill), begin)),
+    notify: (message, kind, act) => {
+      host.notify(message, kind, act);
+      // Where JupyterLab shows what is said, once is enough.
+      said.hidden = host.insertInCell !== null;
+      setText(said, message);
+    },
+  };
   /** @param {string} id */
   function showJob(id) {
     show(new JobPanel(store, inPlace, id, { back: showAll }));
@@ -41,20 +58,22 @@ export function mountJobs(store, host, jobId = "") {
   function showAll() {
     show(new JobsPanel(store, inPlace));
   }
-  if (jobId) showJob(jobId);
-  else showAll();
+  function begin() {
+    if (panel === "data") show(new DataBrowser(store, inPlace, options.path ?? ""));
+    else if (options.job_id) showJob(options.job_id);
+    else showAll();
+  }
+  begin();
   return { element, dispose: () => shown?.dispose() };
 }
 
 /**
- * Mount a panel by its name.
- *
- * @param {Store} store
- * @param {Host} host
- * @param {string} panel
- * @param {Record<string, string>} options
+ * @param {Mounted} panel
+ * @param {() => void} back
  * @returns {Mounted}
  */
-export function mount(store, host, panel, options) {
-  return mountJobs(store, host, options.job_id ?? "");
+function withBack(panel, back) {
+  const head = h("header", { class: "nds-job-head" }, iconButton(icon("back"), "Back", back), h("h2", {}, "New job"));
+  panel.element.prepend(head);
+  return panel;
 }

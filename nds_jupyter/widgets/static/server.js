@@ -6,6 +6,7 @@
  * @property {typeof fetch} fetch
  * @property {boolean} events whether a WebSocket can reach it
  * @property {boolean} links whether a link of the page can download from it
+ * @property {() => Record<string, string>} headers that a request of the page needs
  */
 
 /** @returns {Record<string, unknown> | null} JupyterLab's page configuration; null in other pages. */
@@ -26,7 +27,8 @@ export function pageServer() {
   const path = typeof config.ndsUrl === "string" ? config.ndsUrl : `${config.baseUrl}nds`;
   const url = new URL(path, window.location.href).href.replace(/\/+$/, "");
   const token = typeof config.token === "string" ? config.token : "";
-  return { url, events: true, links: true, fetch: (input, init) => send(input, init, token) };
+  const headers = () => authHeaders(token);
+  return { url, events: true, links: true, headers, fetch: (input, init) => send(input, init, headers()) };
 }
 
 /** @returns {string} The URL of our own modules as the JupyterLab extension serves them; may be empty. */
@@ -36,18 +38,24 @@ export function labextensionUrl() {
   return typeof url === "string" ? new URL(`${url}/nds-jupyter/static`, window.location.href).href : "";
 }
 
+/** Jupyter's own pages ask by cookie with the XSRF token, and by token where the page has one. @param {string} token */
+function authHeaders(token) {
+  /** @type {Record<string, string>} */
+  const headers = {};
+  const xsrf = xsrfToken();
+  if (xsrf) headers["X-XSRFToken"] = xsrf;
+  if (token) headers.Authorization = `token ${token}`;
+  return headers;
+}
+
 /**
- * Fetch as Jupyter's own pages do: by cookie with the XSRF token, by token where the page has one.
- *
  * @param {RequestInfo | URL} input
  * @param {RequestInit} [init]
- * @param {string} [token]
+ * @param {Record<string, string>} [own]
  */
-function send(input, init = {}, token = "") {
+function send(input, init = {}, own = {}) {
   const headers = new Headers(init.headers);
-  const xsrf = xsrfToken();
-  if (xsrf) headers.set("X-XSRFToken", xsrf);
-  if (token) headers.set("Authorization", `token ${token}`);
+  for (const [name, value] of Object.entries(own)) headers.set(name, value);
   return fetch(input, { credentials: "same-origin", ...init, headers });
 }
 

@@ -88,6 +88,7 @@ function kernelServer(model) {
     url,
     events: false,
     links: false,
+    headers: () => ({}),
     fetch: async (input, init = {}) => {
       const { pathname, search } = new URL(String(input));
       const request = { what: "request", verb: init.method ?? "GET", path: pathname, query: search.slice(1) };
@@ -113,13 +114,14 @@ async function reachableServer(panels) {
   }
 }
 
-/** @returns {Host} for a page whose notifications are not ours */
+/** @returns {Host} JupyterLab where our extension is in the page, else nothing but the panel itself */
 function plainHost() {
   return {
     openJob: () => {},
     openSubmit: () => {},
     notify: () => {},
     insertInCell: null,
+    ...Reflect.get(globalThis, Symbol.for("nds_jupyter.host")),
   };
 }
 

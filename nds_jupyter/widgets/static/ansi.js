@@ -1,0 +1,124 @@
+/** What a terminal would show of a line: colours as spans, everything else dropped. Pure. */
+
+/**
+ * @typedef {object} Span a stretch of a line that looks special
+ * @property {number} start
+ * @property {number} end
+ * @property {string} look class names
+ * @property {string} color CSS colour; empty for one of the classes
+ * @property {string} background
+ *
+ * @typedef {object} Style
+ * @property {string} fg class suffix, or CSS colour
+ * @property {string} bg
+ * @property {string} marks class names, one space before each
+ */
+
+/** @type {Style} */
+export const PLAIN = { fg: "", bg: "", marks: "" };
+
+// CSI sequences, OSC sequences up to their end, and any other escape of two characters.
+const ESCAPE = /\x1b(?:\[([0-9;:?]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])/g;
+const CONTROL = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g;
+
+/**
+ * @param {string} raw
+ * @param {Style} style at the beginning of the line
+ * @returns {{ text: string, spans: Span[] | null, style: Style }}
+ */
+export function parseLine(raw, style) {
+  const line = raw.includes("\r") ? afterReturns(raw) : raw;
+  if (!line.includes("\x1b")) {
+    const text = clean(line);
+    return { text, spans: style === PLAIN ? null : [span(0, text.length, style)], style };
+  }
+  let text = "";
+  let from = 0;
+  /** @type {Span[]} */
+  const spans = [];
+  /** @param {string} piece */
+  const add = (piece) => {
+    if (!piece) return;
+    const start = text.length;
+    text += clean(piece);
+    if (style !== PLAIN) spans.push(span(start, text.length, style));
+  };
+  for (const match of line.matchAll(ESCAPE)) {
+    add(line.slice(from, match.index));
+    from = match.index + match[0].length;
+    if (match[2] === "m") style = restyled(style, match[1]);
+  }
+  add(line.slice(from));
+  return { text, spans: spans.length ? spans : null, style };
+}
+
+/** A progress bar writes over its line: what stands there at the end counts. @param {string} line */
+function afterReturns(line) {
+  const trimmed = line.replace(/\r+$/, "");
+  return trimmed.slice(trimmed.lastIndexOf("\r") + 1);
+}
+
+/** @param {string} text */
+function clean(text) {
+  return text.replace(CONTROL, "\u{fffd}");
+}
+
+/**
+ * @param {number} start
+ * @param {number} end
+ * @param {Style} style
+ * @returns {Span}
+ */
+function span(start, end, { fg, bg, marks }) {
+  const named = (/** @type {string} */ value) => /^\d+$/.test(value);
+  const look = `${named(fg) ? `nds-fg-${fg}` : ""} ${named(bg) ? `nds-bg-${bg}` : ""}${marks}`;
+  return { start, end, look, color: named(fg) ? "" : fg, background: named(bg) ? "" : bg };
+}
+
+/** @type {Record<number, string>} */
+const MARKS = { 1: " nds-bold", 2: " nds-dim", 3: " nds-italic", 4: " nds-underline", 7: " nds-inverse" };
+/** @type {Record<number, number[]>} */
+const UNMARKS = { 22: [1, 2], 23: [3], 24: [4], 27: [7] };
+
+/** @param {Style} style @param {string} codes @returns {Style} */
+function restyled(style, codes) {
+  const numbers = codes.split(/[;:]/).map(Number);
+  let { fg, bg, marks } = style;
+  for (let at = 0; at < numbers.length; at += 1) {
+    const code = numbers[at];
+    if (code === 0) [fg, bg, marks] = ["", "", ""];
+    else if (MARKS[code]) marks = marks.replace(MARKS[code], "") + MARKS[code];
+    else if (UNMARKS[code]) for (const mark of UNMARKS[code]) marks = marks.replace(MARKS[mark], "");
+    else if (code >= 30 && code <= 37) fg = String(code - 30);
+    else if (code >= 90 && code <= 97) fg = String(code - 82);
+    else if (code >= 40 && code <= 47) bg = String(code - 40);
+    else if (code >= 100 && code <= 107) bg = String(code - 92);
+    else if (code === 39) fg = "";
+    else if (code === 49) bg = "";
+    else if (code === 38 || code === 48) {
+      const { color, used } = extended(numbers, at + 1);
+      if (code === 38) fg = color;
+      else bg = color;
+      at += used;
+    }
+  }
+  return fg || bg || marks ? { fg, bg, marks } : PLAIN;
+}
+
+/** @param {number[]} numbers @param {number} at @returns {{ color: string, used: number }} */
+function extended(numbers, at) {
+  if (numbers[at] === 2) {
+    const [r, g, b] = numbers.slice(at + 1, at + 4).map((each) => Math.min(255, each | 0));
+    return { color: `rgb(${r ?? 0}, ${g ?? 0}, ${b ?? 0})`, used: 4 };
+  }
+  return { color: ofPalette(numbers[at + 1] | 0), used: 2 };
+}
+
+/** @param {number} index 0 to 255 */
+function ofPalette(index) {
+  if (index < 16) return String(index);
+  if (index >= 232) return `rgb(${Array(3).fill(8 + (index - 232) * 10).join(", ")})`;
+  const level = (/** @type {number} */ n) => (n ? 55 + n * 40 : 0);
+  const cube = index - 16;
+  return `rgb(${[Math.floor(cube / 36), Math.floor(cube / 6) % 6, cube % 6].map(level).join(", ")})`;
+}

@@ -1,0 +1,91 @@
+/** The routes of the data root, one function each. */
+
+/** @import { Avu, DataEntry } from "./types.js" */
+/** @import { Api, Query } from "./api.js" */
+import { ApiError, encodePath } from "./api.js";
+
+/**
+ * @param {Api} api
+ * @param {Query} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{ rows: DataEntry[], next: Query | null }>}
+ */
+export function listPage(api, query, signal) {
+  return api.page("/list_data", query, signal);
+}
+
+/** @param {Api} api @param {string} path */
+export function makeCollection(api, path) {
+  return api.request("POST", `/data${encodePath(path)}`, { mkdir: "1" });
+}
+
+/** @param {Api} api @param {string} path @param {string} move_to */
+export function move(api, path, move_to) {
+  return api.request("POST", `/data${encodePath(path)}`, { move_to });
+}
+
+/** @param {Api} api @param {DataEntry} entry */
+export function remove(api, { path, kind }) {
+  return api.request("DELETE", `/data${encodePath(path)}`, kind === "collection" ? { recursive: "1" } : {});
+}
+
+/** @param {Api} api @param {string} path @returns {Promise<Avu[]>} */
+export function metadata(api, path) {
+  return api.json(`/metadata${encodePath(path)}`);
+}
+
+/** @param {Api} api @param {string} path @param {Avu[]} avus @returns {Promise<Avu[]>} */
+export function setMetadata(api, path, avus) {
+  return api.send("PUT", `/metadata${encodePath(path)}`, avus);
+}
+
+/**
+ * @typedef {object} Replica
+ * @property {number} number
+ * @property {string} resource
+ * @property {string} status
+ * @property {number} size
+ *
+ * @param {Api} api
+ * @param {string} path
+ * @returns {Promise<Replica[]>}
+ */
+export function replicas(api, path) {
+  return api.json(`/replicas${encodePath(path)}`);
+}
+
+/**
+ * Upload a file, with progress, which `fetch` does not tell.
+ *
+ * @param {Api} api
+ * @param {string} path
+ * @param {Blob} file
+ * @param {object} options
+ * @param {boolean} options.replace
+ * @param {(part: number) => void} options.onProgress
+ * @param {AbortSignal} options.signal
+ * @returns {Promise<void>}
+ */
+export function upload(api, path, file, { replace, onProgress, signal }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("PUT", api.url(`/data${encodePath(path)}`));
+    for (const [name, value] of Object.entries(api.server.headers())) request.setRequestHeader(name, value);
+    if (!replace) request.setRequestHeader("If-None-Match", "*");
+    request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
+    request.onload = () => (request.status < 300 ? resolve() : reject(problem(request)));
+    request.onerror = () => reject(new ApiError("The upload was cut off. Is the server running?", 0));
+    request.onabort = () => reject(new ApiError("The upload was cancelled.", 0));
+    signal.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
+}
+
+/** @param {XMLHttpRequest} request */
+function problem({ status, statusText, responseText }) {
+  try {
+    return new ApiError(JSON.parse(responseText).message, status);
+  } catch {
+    return new ApiError(`The server answered ${status} ${statusText}.`, status);
+  }
+}

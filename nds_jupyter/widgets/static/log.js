@@ -1,0 +1,219 @@
+/** The log of one job: live, searched, wrapped, followed. */
+
+/** @import { Store } from "./store.js" */
+import { h, iconButton, saveBlob, setAttribute, setText } from "./dom.js";
+import { icon } from "./icons.js";
+import { JobLog } from "./joblog.js";
+import { LogLines } from "./loglines.js";
+import { cutSpans, paint } from "./logpaint.js";
+import { LogSearch } from "./logsearch.js";
+import { Rows } from "./rows.js";
+
+const ROW = 18;
+
+export class LogView {
+  /**
+   * @param {Store} store
+   * @param {string} jobId
+   */
+  constructor(store, jobId) {
+    this._store = store;
+    this._jobId = jobId;
+    this._log = new JobLog(store, jobId);
+    this._lines = new LogLines(this._log);
+    this._search = new LogSearch(this._log, () => this._schedule());
+    this._following = true;
+    this._withTimes = false;
+    this._frame = 0;
+    this._rows = new Rows({
+      height: ROW,
+      make: () => this._makeRow(),
+      props: { class: "nds-log-rows", tabIndex: 0, role: "log", "aria-live": "off", "aria-label": "Log" },
+    });
+    this._rows.element.addEventListener("scroll", () => this._noticeScroll(), { passive: true });
+    this._rows.element.addEventListener("keydown", (event) => this._key(event));
+    this._follow = this._toggle("end", "Follow the end", () => this._setFollowing(!this._following));
+    this._wrap = this._toggle("wrap", "Wrap long lines", () => this._setWrap(!this._lines.columns));
+    this._times = this._toggle("time", "Show times", () => this._setTimes(!this._withTimes));
+    this._query = this._makeQuery();
+    this._found = h("span", { class: "nds-count nds-log-found", role: "status", "aria-live": "polite" });
+    this._status = h("span", { class: "nds-count nds-log-status", role: "status" });
+    this._reload = h("button", { type: "button", class: "nds-button", hidden: true, onclick: () => this._log.reload() }, "Load skipped lines");
+    this.element = h("div", { class: "nds-log" }, this._makeToolbar(), this._rows.element);
+    this._end = this._log.onChange(() => this._schedule());
+    this._observer = new ResizeObserver(() => this._lines.columns && this._setWrap(true));
+    this._observer.observe(this._rows.element);
+    this._setFollowing(true);
+    this._schedule();
+  }
+
+  dispose() {
+    this._end();
+    this._observer.disconnect();
+    this._rows.dispose();
+    this._log.dispose();
+    cancelAnimationFrame(this._frame);
+  }
+
+  /** @param {boolean} visible */
+  shown(visible) {
+    if (visible) this._schedule();
+  }
+
+  _makeToolbar() {
+    return h(
+      "div",
+      { class: "nds-toolbar", role: "toolbar", "aria-label": "Log" },
+      this._query,
+      this._found,
+      iconButton(icon("previous"), "Previous match", () => this._go(-1)),
+      iconButton(icon("next"), "Next match", () => this._go(1)),
+      this._follow,
+      this._wrap,
+      this._times,
+      iconButton(icon("down"), "Download the log", () => this._download(), { class: "nds-download" }),
+      this._reload,
+      this._status,
+    );
+  }
+
+  _makeQuery() {
+    return h("input", {
+      type: "search",
+      class: "nds-input",
+      placeholder: "Search in the log",
+      "aria-label": "Search in the log",
+      oninput: () => this._search.start(this._query.value),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => {
+        event.stopPropagation();
+        if (event.key === "Enter") this._go(event.shiftKey ? -1 : 1);
+      },
+    });
+  }
+
+  /**
+   * @param {import("./icons.js").IconName} name
+   * @param {string} label
+   * @param {() => void} act
+   */
+  _toggle(name, label, act) {
+    return iconButton(icon(name), label, act, { "aria-pressed": "false" });
+  }
+
+  _makeRow() {
+    const time = h("span", { class: "nds-log-time", "aria-hidden": "true" });
+    const text = h("span", { class: "nds-log-text" });
+    const element = h("div", { class: "nds-row nds-log-row" }, time, text);
+    /** @param {number} row */
+    const update = (row) => {
+      const { line, from, to } = this._lines.at(row);
+      const whole = this._log.texts[line] ?? "";
+      const cut = !this._lines.columns && whole.length > to;
+      const shown = from || whole.length > to ? whole.slice(from, to) : whole;
+      const words = cut ? `${shown} … (${whole.length - to} more characters: wrap the lines to see them)` : shown;
+      paint(text, words, cutSpans(this._log.spansAt(line), from, to), this._search.query);
+      element.classList.toggle("nds-stderr", this._log.errors[line] === true);
+      element.classList.toggle("nds-remark", Number.isNaN(this._log.times[line]));
+      element.classList.toggle("nds-current", this._search.isCurrent(line));
+      setText(time, this._withTimes && from === 0 ? clock(this._log.times[line]) : "");
+    };
+    return { element, update };
+  }
+
+  _schedule() {
+    if (this._frame) return;
+    this._frame = requestAnimationFrame(() => {
+      this._frame = 0;
+      this._update();
+    });
+  }
+
+  _update() {
+    this._search.more();
+    this._rows.setCount(this._lines.measure());
+    if (this._following) this._rows.toEnd();
+    setText(this._found, this._search.words);
+    setText(this._status, this._words());
+    this._reload.hidden = !this._log.gaps;
+  }
+
+  _words() {
+    const { count, dropped, problem, state } = this._log;
+    if (problem && !count) return problem;
+    const lines = `${(count + dropped).toLocaleString("en")} lines`;
+    const kept = dropped ? `, the last ${count.toLocaleString("en")} here` : "";
+    const how = /** @type {Record<string, string>} */ ({ loading: "loading …", live: "live", ended: "" })[state];
+    return [`${lines}${kept}`, how].filter(Boolean).join(" · ");
+  }
+
+  /** @param {number} step */
+  _go(step) {
+    const line = this._search.go(step);
+    if (line === null) return;
+    this._setFollowing(false);
+    this._rows.show(this._lines.rowOf(line));
+    this._schedule();
+  }
+
+  _noticeScroll() {
+    if (this._following !== this._rows.atEnd) this._setFollowing(this._rows.atEnd);
+  }
+
+  /** @param {boolean} following */
+  _setFollowing(following) {
+    this._following = following;
+    setAttribute(this._follow, "aria-pressed", String(following));
+    if (following) this._rows.toEnd();
+  }
+
+  /** @param {boolean} wrapped */
+  _setWrap(wrapped) {
+    const columns = wrapped ? this._columns() : 0;
+    setAttribute(this._wrap, "aria-pressed", String(wrapped));
+    if (columns === this._lines.columns) return;
+    this._lines.wrap(columns);
+    this._schedule();
+  }
+
+  _columns() {
+    const probe = h("span", { class: "nds-log-text nds-offscreen" }, "x".repeat(100));
+    this._rows.element.append(probe);
+    const width = probe.getBoundingClientRect().width / 100 || 8;
+    probe.remove();
+    const gutter = this._withTimes ? 108 : 16;
+    return Math.max(20, Math.floor((this._rows.element.clientWidth - gutter) / width));
+  }
+
+  /** @param {boolean} withTimes */
+  _setTimes(withTimes) {
+    this._withTimes = withTimes;
+    setAttribute(this._times, "aria-pressed", String(withTimes));
+    this._rows.element.classList.toggle("nds-with-times", withTimes);
+    if (this._lines.columns) this._setWrap(true);
+    this._schedule();
+  }
+
+  async _download() {
+    const headers = { Accept: "text/plain" };
+    try {
+      const answer = await this._store.api.request("GET", "/stdout", { job_id: this._jobId }, { headers });
+      saveBlob(await answer.blob(), `${this._jobId}.log`);
+    } catch (error) {
+      setText(this._status, /** @type {Error} */ (error).message);
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  _key(event) {
+    if (event.key === "f" && (event.ctrlKey || event.metaKey)) this._query.focus();
+    else if (event.key === "End") this._setFollowing(true);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
+
+/** @param {number} time milliseconds */
+function clock(time) {
+  return Number.isNaN(time) ? "" : new Date(time).toISOString().slice(11, 23);
+}

@@ -1,0 +1,148 @@
+"""The panel of one job, tab by tab, of a job whose every text tries to be markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.lab import Lab
+
+pytestmark = [pytest.mark.browser, pytest.mark.engine]
+
+HOSTILE = "<img src=x onerror=window.hacked=1>"
+SCRIPT = f"""
+import base64, os, sys, time
+print("\\x1b[32mgreen\\x1b[0m and {HOSTILE}")
+print("told apart", file=sys.stderr)
+os.makedirs("/results/plots/deep", exist_ok=True)
+with open("/results/table.csv", "w") as table:
+    table.write('name,value\\n"a, b",1\\n{HOSTILE},2\\n')
+with open("/results/plots/deep/{HOSTILE}.txt", "w") as hostile:
+    hostile.write("behind a hostile name")
+with open("/results/pixel.png", "wb") as pixel:
+    pixel.write(base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
+        "gg=="
+    ))
+ballast = bytearray(200_000_000)
+n = 0
+while not os.path.exists("/tmp/enough"):
+    n += 1
+    print("line", n, flush=True)
+    sum(range(300_000))
+    time.sleep(0.05)
+    if n == 100:
+        break
+print("x" * 10_000_000)
+print("the end")
+"""
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page]) -> Page:
+    page = open_page()
+    page.get_by_role("tab", name="NDS Jobs").click()
+    return page
+
+
+def opened(page: Page, job_id: str) -> Locator:
+    page.locator(f'[data-job="{job_id}"]').click()
+    panel = page.get_by_role("region", name="NDS job", exact=True)
+    expect(panel).to_be_visible()
+    return panel
+
+
+def test_hostile_texts_stay_text_in_log_metrics_and_diff(
+    lab: Lab, page: Page, shoot: Callable[[Page, str], Path]
+) -> None:
+    job_id = lab.submit(SCRIPT, name=HOSTILE)
+    panel = opened(page, job_id)
+    expect(panel.get_by_role("heading", name=HOSTILE)).to_be_visible()
+    log = panel.get_by_role("log")
+    expect(log).to_contain_text("line 5")
+    expect(log.locator(".nds-fg-2")).to_have_text("green")
+    expect(log).to_contain_text(f"green and {HOSTILE}")
+    expect(log.locator(".nds-stderr")).to_have_text("told apart")
+    shoot(page, "log-live")
+
+    panel.get_by_role("tab", name="Metrics").click()
+    cpu = panel.get_by_role("img", name="CPU over time")
+    expect(cpu.locator("path").first).to_have_attribute("d", re.compile("L"))
+    shoot(page, "metrics")
+
+    panel.get_by_role("tab", name="Log").click()
+    expect(log).to_contain_text("the end")
+    expect(panel.get_by_role("status").filter(has_text="completed")).to_be_visible()
+
+    panel.get_by_role("tab", name="Diff").click()
+    tree = panel.get_by_role("tree", name="Changed files")
+    tree.get_by_text("plots").click()
+    tree.get_by_text("deep").click()
+    expect(tree).to_contain_text(f"{HOSTILE}.txt")
+    shoot(page, "diff")
+    assert page.evaluate("window.hacked") is None
+
+
+def test_log_is_searched_wrapped_and_followed(lab: Lab, page: Page) -> None:
+    script = "for n in range(30_000): print('number', n)\nprint('y' * 10_000_000)"
+    panel = opened(page, lab.submit(script, name="long log"))
+    log = panel.get_by_role("log")
+    expect(panel.get_by_text("30,001 lines")).to_be_visible()
+    expect(log).to_contain_text("more characters")
+    follow = panel.get_by_role("button", name="Follow the end")
+    expect(follow).to_have_attribute("aria-pressed", "true")
+
+    search = panel.get_by_role("searchbox", name="Search in the log")
+    search.fill("number 1234")
+    expect(panel.locator(".nds-log-found")).to_have_text("11")
+    search.press("Enter")
+    expect(panel.locator(".nds-log-found")).to_have_text("1 of 11")
+    expect(log.locator(".nds-current mark")).to_have_text("number 1234")
+    expect(follow).to_have_attribute("aria-pressed", "false")
+    search.fill("")
+
+    panel.get_by_role("button", name="Wrap long lines").click()
+    follow.click()
+    expect(log.locator(".nds-log-text").last).to_have_text(re.compile("^y+$"))
+    assert log.evaluate("log => log.scrollWidth <= log.clientWidth + 1")
+    panel.get_by_role("button", name="Show times").click()
+    expect(log.locator(".nds-log-row").last).to_be_visible()
+    with page.expect_download() as downloaded:
+        panel.get_by_role("button", name="Download the log").click()
+    assert downloaded.value.path().stat().st_size > 10_000_000
+
+
+def test_job_is_stopped_rerun_and_deleted_from_its_panel(lab: Lab, page: Page) -> None:
+    job_id = lab.submit("import time\nprint('begun', flush=True)\ntime.sleep(600)", name="long")
+    panel = opened(page, job_id)
+    expect(panel.get_by_role("log")).to_contain_text("begun")
+    panel.get_by_role("button", name="Stop").click()
+    expect(panel.get_by_text("stopped on request")).to_be_visible()
+    assert lab.job(job_id)["reason"] == "stopped"
+    panel.get_by_role("button", name="Delete").click()
+    question = page.get_by_role("dialog", name="Delete job long?")
+    question.get_by_role("button", name="Delete").click()
+    expect(page.locator(f'[data-job="{job_id}"]')).to_have_count(0)
+    expect(panel.get_by_text("deleted", exact=True)).to_be_visible()
+
+
+def test_table_is_filtered_and_used_by_keys(lab: Lab, page: Page) -> None:
+    wanted = lab.submit("print(1)", name="needle")
+    lab.submit("raise SystemExit(3)", name="broken")
+    table = page.get_by_role("grid", name="Jobs")
+    expect(table.locator(f'[data-job="{wanted}"]')).to_have_attribute("data-state", "completed")
+    expect(table.locator('[data-state="failed"]')).to_contain_text("exit code 3")
+    page.get_by_role("searchbox", name="Filter jobs").fill("needle")
+    expect(table.locator("[data-job]")).to_have_count(1)
+    table.get_by_role("rowgroup").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="needle")).to_be_visible()
+    page.get_by_role("searchbox", name="Filter jobs").fill("")
+    page.get_by_role("combobox", name="Filter jobs by state").select_option("failed")
+    expect(table.locator(f'[data-job="{wanted}"]')).to_have_count(0)
+    expect(table.locator('[data-state="failed"]').first).to_be_visible()
