@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
 
-from nds_jupyter import routes
 from nds_jupyter._version import __version__
 from nds_jupyter.configuration import Configuration
+from nds_jupyter.kernel_environment import tell_kernels
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from nds_jupyter.hub import Hub
     from nds_jupyter.journal import JournalThread
     from nds_jupyter.runner import JobRunner
-
-URL_VARIABLE = "NDS_URL"
-PREFIX_VARIABLE = "NDS_ROUTE_PREFIX"
 
 
 class NdsApp(Configuration, ExtensionApp):
@@ -143,10 +140,7 @@ class NdsApp(Configuration, ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Resume jobs, and tell kernels where the server is: only now is its port known."""
-        # What follows the path is the token, which belongs in no environment.
-        os.environ[URL_VARIABLE] = serverapp.local_url.partition("?")[0]
-        if self.route_prefix != routes.PREFIX:
-            os.environ[PREFIX_VARIABLE] = self.route_prefix
+        tell_kernels(os.environ, serverapp, self.route_prefix)
         await self._runner.start()
 
     async def stop_extension(self) -> None:

@@ -18,7 +18,7 @@ from tornado.iostream import StreamClosedError
 from nds_jupyter.actions import Actions
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import Engine
-from nds_jupyter.errors import NdsError
+from nds_jupyter.errors import Forbidden, NdsError
 from nds_jupyter.handlers.decode import convert, json_object, single_values
 from nds_jupyter.handlers.problems import problem, status_of
 from nds_jupyter.health import Health
@@ -136,7 +136,14 @@ class NdsHandler(APIHandler):
         self.set_header("Link", f'<?{query}>; rel="next"')
 
     def refuse_cross_site_get(self) -> None:
-        """Hold a GET that changes something to Jupyter's XSRF and origin check."""
+        """Hold a GET that changes something to Jupyter's XSRF and origin check, if a cookie asks.
+
+        JupyterHub's check lets a link that is followed pass, wherever it stands; what a browser
+        says of itself (https://www.w3.org/TR/fetch-metadata/) does not.
+        """
+        site = self.request.headers.get("Sec-Fetch-Site", "same-origin")
+        if not self.token_authenticated and site != "same-origin":
+            raise Forbidden("This page may not ask for it. Use POST, or a token.")
         self.check_xsrf_cookie()
 
     async def stream(self, chunks: AsyncGenerator[bytes, None], *, early: bool = False) -> None:

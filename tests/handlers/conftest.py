@@ -45,6 +45,7 @@ def nds(jp_serverapp: Any, jp_asyncio_loop: asyncio.AbstractEventLoop) -> Iterat
     app = next(iter(jp_serverapp.extension_manager.extension_apps["nds_jupyter"]))
     jp_asyncio_loop.run_until_complete(app._start_jupyter_server_extension(jp_serverapp))
     yield app
+    os.environ.pop("NDS_URL_OF_SERVER")
     assert "token" not in os.environ.pop("NDS_URL")
 
 

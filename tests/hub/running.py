@@ -1,0 +1,118 @@
+"""A real JupyterHub with the jobs service, as examples/jupyterhub describes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.console import tail
+
+START_SECONDS = 60.0
+
+# What only a test needs, added to the example's own configuration.
+CONFIG = """
+load_subconfig({example!r})
+c.JupyterHub.hub_port = {hub_port}
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{proxy_port}"
+c.ConfigurableHTTPProxy.command = [{proxy!r}]
+c.ConfigurableHTTPProxy.pid_file = {folder!r} + "/proxy.pid"
+c.JupyterHub.db_url = "sqlite:///" + {folder!r} + "/hub.sqlite"
+c.JupyterHub.cookie_secret_file = {folder!r} + "/cookie"
+c.JupyterHub.authenticator_class = "dummy"
+c.JupyterHub.spawner_class = "simple"
+c.SimpleLocalProcessSpawner.home_dir_template = {folder!r} + "/{{username}}"
+c.Spawner.cmd = [{python!r}, "-m", "jupyterhub.singleuser"]
+c.Spawner.args = ["--allow-root", "--KernelSpecManager.ensure_native_kernel=True"]
+c.Authenticator.allowed_users = {{"ada", "bob", "eve"}}
+c.JupyterHub.services.append({{"name": "test", "api_token": {token!r}}})
+c.JupyterHub.load_roles.append({{
+    "name": "test",
+    "services": ["test"],
+    "scopes": ["admin:users", "admin:servers", "tokens", "access:servers"],
+}})
+"""
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A running JupyterHub."""
+
+    url: str
+    admin_token: str
+    folder: Path
+
+    def ask(
+        self, method: str, path: str, token: str | None = None, body: object = None
+    ) -> tuple[int, Any]:
+        """Make a JSON request and return status and body."""
+        request = urllib.request.Request(
+            f"{self.url}/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"}
+            | ({"Authorization": f"token {token}"} if token else {}),
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                status, content = answer.status, answer.read()
+        except urllib.error.HTTPError as exc:
+            with exc:
+                status, content = exc.code, exc.read()
+        with suppress(ValueError):
+            return status, json.loads(content)
+        return status, content
+
+    def token(self, user: str) -> str:
+        """Return a new token of a user, who is added if the Hub does not know them."""
+        self.ask("POST", f"hub/api/users/{user}", self.admin_token)
+        status, made = self.ask("POST", f"hub/api/users/{user}/tokens", self.admin_token)
+        assert status in {200, 201}, made
+        return str(made["token"])
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def serves(hub: Hub) -> bool:
+    """Tell whether the Hub and its service answer."""
+    with suppress(OSError):
+        status, _ = hub.ask("GET", "hub/api/")
+        if status == 200:
+            return hub.ask("GET", "services/nds/api/")[0] == 200
+    return False
+
+
+def wait_for(
+    reached: Callable[[], object], log: Path, child: subprocess.Popen[bytes] | None = None
+) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not reached():
+        ended = child is not None and child.poll() is not None
+        if ended or time.monotonic() > deadline:
+            pytest.fail(f"JupyterHub did not come so far. The end of its log:\n{tail(log, 40)}")
+        time.sleep(0.2)
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    """End the Hub, which ends its proxy, service and servers; then what may be left of them."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=20)
