@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
     from nds_jupyter.client import Client
     from nds_jupyter.job import Job
+    from nds_jupyter.job_async import gather
     from nds_jupyter.widgets import DataBrowser, JobPanel
 
-__all__ = ["Client", "DataBrowser", "Job", "JobPanel", "__version__"]
+__all__ = ["Client", "DataBrowser", "Job", "JobPanel", "__version__", "gather"]
 
 _PUBLIC = {
     "Client": "nds_jupyter.client",
     "DataBrowser": "nds_jupyter.widgets",
     "Job": "nds_jupyter.job",
     "JobPanel": "nds_jupyter.widgets",
+    "gather": "nds_jupyter.job_async",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,8 +16,9 @@ from nds_jupyter.discovery import find_server
 from nds_jupyter.errors import InvalidRequest, ServerNotFound
 from nds_jupyter.job import Job
 from nds_jupyter.job_list import JobList
+from nds_jupyter.submission import encoded, request_fields
 from nds_jupyter.transport import Transport
-from nds_jupyter.views import ContainerRow, ContainerView, HealthView, ImageView, JobView
+from nds_jupyter.views import ContainerRow, ContainerView, HealthView, ImageView, JobView, SpecView
 
 
 class Client:
@@ -92,43 +92,58 @@ class Client:
         NdsError
             What the server said: `InvalidRequest`, `RefusedByPolicy`, `EngineUnavailable`, …
         """
-        content = script if isinstance(script, bytes) else None
-        fields: dict[str, Any] = {
-            "script": None if content is not None else script,
-            "scriptname": scriptname,
-            "image_name": image,
-            "name": name,
-            "command": command,
-            "args": args,
-            "env": env,
-            "cpus": cpus,
-            "memory": memory,
-            "timeout": timeout,
-            "network": network,
-            "labels": labels,
-        }
-        if file is not None:
-            path = Path(file)
-            if content is not None:
-                raise InvalidRequest("script, file: give exactly one of them; both are there.")
-            content = path.read_bytes()
-            fields["scriptname"] = scriptname or path.name
-        if content is not None:
-            fields["file"] = msgspec.to_builtins(content)
-        given = {key: value for key, value in fields.items() if value is not None}
-        key = idempotency_key or uuid.uuid4().hex
-        return Job(self._transport, self._post(given, key))
+        fields = request_fields(
+            script=script,
+            file=file,
+            scriptname=scriptname,
+            image=image,
+            name=name,
+            command=command,
+            args=args,
+            env=env,
+            cpus=cpus,
+            memory=memory,
+            timeout=timeout,
+            network=network,
+            labels=labels,
+        )
+        return self._post(fields, idempotency_key)
 
-    def _post(self, fields: Mapping[str, Any], key: str) -> JobView:
+    def submit_spec(self, spec: SpecView, *, idempotency_key: str | None = None) -> Job:
+        """Submit what another job was asked for, `Job.spec`, as a new job."""
+        fields = {
+            name: value for name, value in msgspec.structs.asdict(spec).items() if value is not None
+        }
+        return self._post(fields, idempotency_key)
+
+    def submit_file(self, path: str | PathLike[str], *, idempotency_key: str | None = None) -> Job:
+        """Submit what `Job.export` has written.
+
+        Raises
+        ------
+        InvalidRequest
+            If the file holds no such thing.
+        """
+        try:
+            spec = msgspec.json.decode(Path(path).read_bytes(), type=SpecView, strict=True)
+        except msgspec.DecodeError as exc:
+            raise InvalidRequest(f"{path} holds no exported job: {exc}") from exc
+        return self.submit_spec(spec, idempotency_key=idempotency_key)
+
+    def _post(self, fields: Mapping[str, Any], key: str | None) -> Job:
         request: dict[str, Any] = {
-            "content": json.dumps(fields, default=_plain),
-            "headers": {"Content-Type": "application/json", "Idempotency-Key": key},
+            "content": encoded(fields),
+            "headers": {
+                "Content-Type": "application/json",
+                "Idempotency-Key": key or uuid.uuid4().hex,
+            },
         }
         try:
-            return self._transport.call("POST", routes.UPLOAD, JobView, **request)
+            view = self._transport.call("POST", routes.UPLOAD, JobView, **request)
         except ServerNotFound:
             # The answer may have been lost, not the request: with its key it runs once.
-            return self._transport.call("POST", routes.UPLOAD, JobView, **request)
+            view = self._transport.call("POST", routes.UPLOAD, JobView, **request)
+        return Job(self._transport, view)
 
     def job(self, job_id: str) -> Job:
         """Return a job by its id or a unique prefix of it."""
@@ -184,9 +199,3 @@ class Client:
     def health(self) -> HealthView:
         """Return whether engine and journal work."""
         return self._transport.call("GET", routes.HEALTH, HealthView)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    return list(value) if isinstance(value, Sequence) else str(value)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any, Literal, overload
 
+import msgspec
+
 from nds_jupyter import reprs, routes
-from nds_jupyter.errors import JobFailed, NdsError, ServerNotFound, TooLarge
+from nds_jupyter.errors import JobFailed, NdsError, TooLarge
 from nds_jupyter.extract import list_files, unpack
+from nds_jupyter.job_async import log_lines
 from nds_jupyter.job_log import followed_lines, followed_text
-from nds_jupyter.jobs import JobState, Phase, size_text
-from nds_jupyter.patience import Patience
-from nds_jupyter.transport import Transport
+from nds_jupyter.job_record import JobRecord
+from nds_jupyter.jobs import JobState, size_text
 from nds_jupyter.views import (
     ChangeView,
     ContainerView,
@@ -22,56 +23,16 @@ from nds_jupyter.views import (
     LogLine,
     LogText,
     MetricView,
+    SpecView,
     StopView,
 )
 
 LAST_LINES = 20
 """Lines of its log that the error of a failed job shows."""
 
-LONGEST_WAIT = 20.0
-"""Seconds after which a server that is waited for is asked again."""
 
-
-class Job:
+class Job(JobRecord):
     """One job; its properties are those of the last `refresh`."""
-
-    def __init__(self, transport: Transport, view: JobView) -> None:
-        self._transport = transport
-        self.view = view
-
-    @property
-    def id(self) -> str:
-        """Its id: 16 hexadecimal digits."""
-        return self.view.job_id
-
-    @property
-    def state(self) -> JobState:
-        """RUNNING, COMPLETED, FAILED or UNKNOWN."""
-        return self.view.state
-
-    @property
-    def phase(self) -> Phase:
-        """Where it stands, finer than its state."""
-        return self.view.phase
-
-    @property
-    def exit_code(self) -> int | None:
-        """The script's exit code; None before its end."""
-        return self.view.exit_code
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether it has reached its end."""
-        return self.view.phase is Phase.FINISHED
-
-    def refresh(self) -> Job:
-        """Ask the server anew, and return this job."""
-        self.view = self._transport.call("GET", routes.UPLOAD, JobView, params=self._id())
-        return self
-
-    def _id(self, **query: Any) -> dict[str, Any]:
-        given = {key: value for key, value in query.items() if value is not None}
-        return {"job_id": self.id, **given}
 
     @overload
     def logs(
@@ -107,40 +68,9 @@ class Job:
         """
         return followed_lines(self._transport, self._id(tail=tail))
 
-    def wait(self, timeout: float | None = None) -> Job:
-        """Wait until it has ended, and return it; a server that is away for a while is waited for.
-
-        Parameters
-        ----------
-        timeout
-            Seconds; None for no bound.
-
-        Raises
-        ------
-        TimeoutError
-            If it has not ended by then; it goes on.
-        """
-        patience = Patience()
-        until = None if timeout is None else time.monotonic() + timeout
-        while True:
-            left = LONGEST_WAIT if until is None else max(0.0, until - time.monotonic())
-            try:
-                self._refresh_at_end(min(left, LONGEST_WAIT))
-            except ServerNotFound as exc:
-                patience.wait(exc)
-                continue
-            patience.answered()
-            if self.is_finished:
-                return self
-            if until is not None and time.monotonic() >= until:
-                raise TimeoutError(f"Job {self.id} has not ended after {timeout:g} s; it goes on.")
-
-    def _refresh_at_end(self, seconds: float) -> None:
-        """Ask anew; the server answers when the job has ended, or after some seconds."""
-        query = self._id(wait=seconds)
-        self.view = self._transport.call(
-            "GET", routes.UPLOAD, JobView, params=query, timeout=seconds + 30
-        )
+    def alogs(self) -> AsyncGenerator[str, None]:
+        """Yield the lines of its log as they come, in asynchronous code, until it has ended."""
+        return log_lines(self)
 
     def stop(self, timeout: float = 10.0) -> StopView:
         """Stop it; after `timeout` seconds it is killed."""
@@ -176,11 +106,7 @@ class Job:
             return reprs.Table(("name", "size"), list_files(answer.iter_bytes()))
 
     def download(
-        self,
-        path: str | PathLike[str] = ".",
-        *,
-        source: str = "/results",
-        overwrite: bool = False,
+        self, path: str | PathLike[str] = ".", *, source: str = "/results", overwrite: bool = False
     ) -> list[Path]:
         """Download a path of its container into a folder, and return the files.
 
@@ -241,6 +167,20 @@ class Job:
 
         return read_value(self, name, allow_pickle=allow_pickle)[0]
 
+    @property
+    def spec(self) -> SpecView:
+        """What it was asked for, its script included; `Client.submit_spec` takes it."""
+        return self._transport.call("GET", routes.JOB.format(job_id=self.id), SpecView)
+
+    def export(self, path: str | PathLike[str]) -> Path:
+        """Write its specification to a file that `Client.submit_file` takes, and return its path.
+
+        Variables of the environment are written, too: mind what is secret among them.
+        """
+        target = Path(path)
+        target.write_bytes(msgspec.json.format(msgspec.json.encode(self.spec), indent=2))
+        return target
+
     def rerun(self) -> Job:
         """Submit the same job again, and return the new one."""
         route = routes.RERUN.format(job_id=self.id)
@@ -277,9 +217,3 @@ class Job:
             return ""
         shown = [f"  {reprs.overwritten(line)}" for line in lines[-LAST_LINES:]]
         return "\n".join(["\nThe end of its log:", *shown])
-
-    def __repr__(self) -> str:
-        return reprs.headline(self.view)
-
-    def _repr_html_(self) -> str:
-        return reprs.job_html(self.view)

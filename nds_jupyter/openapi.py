@@ -115,6 +115,13 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=list[views.JobView],
     ),
     Operation(
+        verb="get",
+        path=routes.JOB,
+        summary="What a job was asked for, in the words of POST /upload",
+        answer=views.SpecView,
+        errors=(409,),
+    ),
+    Operation(
         verb="delete",
         path=routes.JOB,
         summary="Stop if running, remove container and record",

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from nds_jupyter.data.entries import Kind
-from nds_jupyter.jobs import Job, JobState, Limits, Network, Phase, Progress, Reason
+from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Network, Phase, Progress, Reason
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +88,55 @@ def job_view(job: Job) -> JobView:
         network=job.spec.network,
         script_sha256=job.spec.script_sha256,
         removed=job.removed,
+    )
+
+
+class SpecView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a job was asked for, as `POST /upload` takes it: `GET /jobs/{job_id}`.
+
+    Either `script` or `file` is there, the script as text or as bytes that are no UTF-8.
+    """
+
+    scriptname: str
+    image_name: str
+    cpus: float
+    memory: int
+    network: Network
+    script: str | None = None
+    file: bytes | None = None
+    name: str | None = None
+    command: tuple[str, ...] | None = None
+    args: tuple[str, ...] | None = None
+    env: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
+    timeout: float | None = None
+    data: tuple[str, ...] | None = None
+    output: str | None = None
+
+
+def spec_view(spec: JobSpec, script: bytes) -> SpecView:
+    """Return what a job was asked for."""
+    text, content = None, None
+    try:
+        text = script.decode("utf-8")
+    except UnicodeDecodeError:
+        content = script
+    return SpecView(
+        scriptname=spec.scriptname,
+        image_name=spec.image,
+        cpus=spec.limits.cpus,
+        memory=spec.limits.memory,
+        network=spec.network,
+        script=text,
+        file=content,
+        name=spec.name or None,
+        command=spec.command,
+        args=spec.args or None,
+        env=spec.env or None,
+        labels=spec.labels or None,
+        timeout=spec.timeout,
+        data=spec.data or None,
+        output=spec.output,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nds_jupyter.handlers.base import NdsHandler, allowed
 from nds_jupyter.journal import JobFilter, Journal
 from nds_jupyter.queries import JobsQuery, NoQuery, StopQuery
-from nds_jupyter.views import job_view
+from nds_jupyter.views import job_view, spec_view
 
 
 class JobsHandler(NdsHandler):
@@ -31,6 +31,14 @@ class JobsHandler(NdsHandler):
 
 class JobHandler(NdsHandler):
     """One job."""
+
+    @allowed("read")
+    async def get(self, job_id: str) -> None:
+        """Give what it was asked for, in the words of `POST /upload`."""
+        self.query(NoQuery)
+        job = await self.services.lookup.job(self.owner, job_id)
+        script = await self.services.journal.do(Journal.script, job.job_id)
+        self.answer(spec_view(job.spec, script))
 
     @allowed("write")
     async def delete(self, job_id: str) -> None:

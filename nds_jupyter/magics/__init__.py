@@ -6,8 +6,13 @@ in `LINES`; options of `%%ndsjob` are added in `job_options`.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from IPython.core.interactiveshell import InteractiveShell
 
+from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.magics.completion import Completion
 from nds_jupyter.magics.job_cell import NdsMagics
 from nds_jupyter.magics.job_lines import JobLines
 from nds_jupyter.magics.panel_lines import PanelLines
@@ -20,4 +25,9 @@ LINES = (JobLines, PanelLines)
 def register(shell: InteractiveShell) -> None:
     """Add every magic to a shell."""
     cell = NdsMagics(shell)
+    try:
+        cell.read_project(Path.cwd())
+    except InvalidRequest as exc:
+        print(exc, file=sys.stderr)  # noqa: T201
+    Completion(cell.session).attach(shell, (cell, *LINES))
     shell.register_magics(cell, *(lines(shell, cell.session) for lines in LINES))

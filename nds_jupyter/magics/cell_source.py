@@ -26,10 +26,15 @@ class CellSource:
         self._raw = ""
         self.cell_id: str | None = None
         shell.events.register("pre_run_cell", self._begun)
+        shell.events.register("post_run_cell", self._ended)
 
     def _begun(self, info: Any) -> None:
         self._raw = info.raw_cell or ""
         self.cell_id = getattr(info, "cell_id", None)
+
+    def _ended(self, _result: Any) -> None:
+        # A silent cell does not tell that it begins; it must not be taken for the one before.
+        self._raw, self.cell_id = "", None
 
     def body(self, given: str) -> str:
         """Return what follows the magic's line, byte for byte.

@@ -9,13 +9,18 @@ from IPython.core.magic import cell_magic, magics_class, no_var_expand
 
 from nds_jupyter.job import Job
 from nds_jupyter.jobs import JobState
+from nds_jupyter.magics.background import announce
 from nds_jupyter.magics.cell_run import run_to_end
 from nds_jupyter.magics.job_options import job_fields, job_finished, job_options
 from nds_jupyter.magics.live import LiveLog
 from nds_jupyter.magics.option_groups import CellContext
+from nds_jupyter.magics.origin import origin_labels
 from nds_jupyter.magics.parser import option, takes
+from nds_jupyter.magics.preview import Preview
+from nds_jupyter.magics.render import rendered
 from nds_jupyter.magics.session import Session
 from nds_jupyter.magics.settings import NdsSettings
+from nds_jupyter.submission import request_fields
 
 
 @magics_class
@@ -34,8 +39,14 @@ class NdsMagics(NdsSettings):
         option("--quiet", action="store_true", help="Show no log."),
         option("--no-raise", action="store_true", help="Raise no error when the job fails."),
         option("--job", metavar="NAME", help="Bind the job to this variable."),
+        option(
+            "--render",
+            action="store_true",
+            help="Take the cell for a Jinja2 template over the notebook's variables: {{ name }}.",
+        ),
+        option("--dry-run", action="store_true", help="Show what would be sent, and send nothing."),
     )
-    def ndsjob(self, options: argparse.Namespace, cell: str) -> Job:
+    def ndsjob(self, options: argparse.Namespace, cell: str) -> Job | Preview:
         """Run this cell in a container, its log live below; the cell's value is the job.
 
         The text reaches the container as it is. What it writes under /results can be downloaded::
@@ -46,9 +57,14 @@ class NdsMagics(NdsSettings):
         Interrupting the cell stops the job.
         """
         cell = self.session.source.body(cell)
-        context = CellContext(text=cell, defaults=self.defaults(), namespace=self.session.namespace)
+        text = rendered(cell, self.session.namespace) if options.render else cell
+        context = CellContext(text=text, defaults=self.defaults(), namespace=self.session.namespace)
         fields = job_fields(options, context)
+        origin = origin_labels(text, self.session.source.cell_id, self.session.namespace)
+        fields["labels"] = {**origin, **(fields.get("labels") or {})}
         self._tell(context, options)
+        if options.dry_run:
+            return Preview(request_fields(**fields))
         job = run_to_end(
             lambda: self.session.client.submit(**fields), lambda job: self._show(job, options)
         )
@@ -69,5 +85,7 @@ class NdsMagics(NdsSettings):
         self.session.last = job
         if options.job:
             self.session.namespace[options.job] = job
-        if not options.detach:
+        if options.detach:
+            announce(job)
+        else:
             LiveLog(job, quiet=options.quiet or self.quiet, most=self.max_log_chars).show()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
+from datetime import UTC, datetime, timedelta
 
+from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
@@ -20,6 +23,24 @@ JOB = option(
 )
 
 
+EVERY = 1_000_000
+"""More jobs than a server keeps."""
+
+_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def instant(text: str) -> datetime:
+    """Return the time that a text names: so long ago, or a date, local unless it has a zone."""
+    ago = _AGO.fullmatch(text.strip())
+    if ago:
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError as exc:
+        raise UsageError(f"--since: {text!r} is no time. Write it like 2h or 2026-01-31.") from exc
+
+
 @magics_class
 class JobLines(Magics):
     """Line magics about jobs."""
@@ -32,12 +53,19 @@ class JobLines(Magics):
     @takes(
         option("--state", choices=[each.value for each in JobState], help="Only these."),
         option("--name", help="Only names that contain this."),
-        option("--limit", type=int, default=20, help="How many at most."),
+        option("--image", completes="image", help="Only images that contain this."),
+        option("--since", help="Only jobs made since: 90m, 2h, 3d, 2026-01-31, or a full time."),
+        option("--limit", type=int, default=20, help="How many at most; default 20."),
+        option("--all", action="store_true", help="All of them."),
     )
     def ndsjobs(self, options: argparse.Namespace) -> JobList:
-        """List jobs, newest first."""
+        """List jobs, newest first; the value's to_frame() gives a pandas data frame."""
         return self._session.client.jobs(
-            state=options.state, name=options.name, limit=options.limit
+            state=options.state,
+            name=options.name,
+            image=options.image,
+            since=instant(options.since) if options.since else None,
+            limit=EVERY if options.all else options.limit,
         )
 
     @line_magic

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 from IPython.core.magic import Magics
-from traitlets import Bool, Float, Integer, Unicode
+from traitlets import Bool, Float, Integer, TraitError, Unicode
+
+from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.magics.project import project_settings
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +43,23 @@ class NdsSettings(Magics):
     max_log_chars = Integer(
         2_000_000, help="Characters of a log shown live; a notebook chokes on more."
     ).tag(config=True)
+
+    def read_project(self, folder: Path) -> None:
+        """Take over what `[tool.nds]` says, unless `%config` or a profile has set it.
+
+        Raises
+        ------
+        InvalidRequest
+            If the table is wrong.
+        """
+        names = [name for name in self.trait_names(config=True) if name not in {"url", "token"}]
+        for name, value in project_settings(folder, names).items():
+            if name in self.config.get("NdsMagics", {}):
+                continue
+            try:
+                self.set_trait(name, value)
+            except TraitError as exc:
+                raise InvalidRequest(f"[tool.nds] {name}: {exc}") from exc
 
     def defaults(self) -> Defaults:
         """Return what a job gets whose cell does not say."""

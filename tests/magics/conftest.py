@@ -23,3 +23,9 @@ def server(docker_engine: Endpoint, tmp_path_factory: pytest.TempPathFactory) ->
 def notebook(server: Server) -> Iterator[Notebook]:
     with open_notebook(server) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def second_notebook(server: Server) -> Iterator[Notebook]:
+    with open_notebook(server) as opened:
+        yield opened

@@ -115,6 +115,19 @@ class Notebook:
                 cell.reply = reply["content"]
                 return cell
 
+    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Return the first message of a kind that comes while no cell runs."""
+        until = time.monotonic() + DEADLINE
+        while True:
+            try:
+                message: dict[str, Any] = self._client.get_iopub_msg(
+                    timeout=max(0.1, until - time.monotonic())
+                )
+            except Empty:
+                raise AssertionError("The message did not come.") from None
+            if wanted(message):
+                return message
+
     def run(self, code: str, **options: Any) -> Cell:
         """Run a cell to its end."""
         return self.finish(self.start(code, **options))
@@ -130,7 +143,12 @@ class Notebook:
     def restart(self) -> None:
         """Restart the kernel; every variable is gone."""
         self.server.ask("POST", f"api/kernels/{self.kernel_id}/restart", timeout=DEADLINE)
-        self._client.wait_for_ready(timeout=DEADLINE)
+        self.close()
+        self._client = connect(self.server, self.kernel_id)
+
+    def close(self) -> None:
+        """Leave the kernel alone."""
+        self._client.stop_channels()
 
     def complete(self, code: str) -> list[str]:
         """Return what pressing tab at the end of a text offers."""
@@ -152,17 +170,24 @@ def open_notebook(server: Server, *, loaded: bool = True) -> Iterator[Notebook]:
     """Start a kernel through the server, as JupyterLab does, and end it."""
     started = server.ask("POST", "api/kernels", {"name": "python3"})
     kernel_id = started["id"]
+    try:
+        notebook = Notebook(server, kernel_id, connect(server, kernel_id))
+        try:
+            if loaded:
+                notebook.run("%load_ext nds_jupyter").must_succeed()
+            yield notebook
+        finally:
+            notebook.close()
+    finally:
+        server.ask("DELETE", f"api/kernels/{kernel_id}")
+
+
+def connect(server: Server, kernel_id: str) -> BlockingKernelClient:
+    """Return a client of a kernel that is ready."""
     client = BlockingKernelClient(
         connection_file=str(server.runtime_folder / f"kernel-{kernel_id}.json")
     )
     client.load_connection_file()
     client.start_channels()
-    try:
-        client.wait_for_ready(timeout=DEADLINE)
-        notebook = Notebook(server, kernel_id, client)
-        if loaded:
-            notebook.run("%load_ext nds_jupyter").must_succeed()
-        yield notebook
-    finally:
-        client.stop_channels()
-        server.ask("DELETE", f"api/kernels/{kernel_id}")
+    client.wait_for_ready(timeout=DEADLINE)
+    return client

@@ -1,0 +1,24 @@
+"""A job that runs on while other cells run announces its end where it was started."""
+
+from __future__ import annotations
+
+import threading
+
+from nds_jupyter import reprs
+from nds_jupyter.errors import NdsError
+from nds_jupyter.job import Job
+from nds_jupyter.magics.live import StatusLine
+
+
+def announce(job: Job) -> None:
+    """Show that a job runs, and change that line when it has ended."""
+    status = StatusLine()
+    status.show(f"{reprs.headline(job.view)}. This line tells when it has ended.")
+
+    def watch() -> None:
+        try:
+            status.show(reprs.headline(job.wait().view))
+        except NdsError as exc:
+            status.show(f"Job {job.id}: its end is not known. {exc}")
+
+    threading.Thread(target=watch, name=f"nds-watch-{job.id}", daemon=True).start()

@@ -1,0 +1,59 @@
+"""From a call in Python to the fields of ``POST /upload``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nds_jupyter.errors import InvalidRequest
+
+RENAMED = {"image": "image_name"}
+"""Arguments that the REST API knows by another name."""
+
+
+def request_fields(
+    *,
+    script: str | bytes | None = None,
+    file: str | PathLike[str] | None = None,
+    scriptname: str | None = None,
+    **others: Any,
+) -> dict[str, Any]:
+    """Return the fields of a request; those that are None are left out.
+
+    Parameters
+    ----------
+    script, file
+        A script's text or bytes, or a file of it.
+    others
+        What else `Client.submit` takes.
+
+    Raises
+    ------
+    InvalidRequest
+        If both script and file are given.
+    """
+    if script is not None and file is not None:
+        raise InvalidRequest("script, file: give exactly one of them; both are there.")
+    fields: dict[str, Any] = {"script": script, "scriptname": scriptname}
+    if file is not None:
+        path = Path(file)
+        fields = {"file": path.read_bytes(), "scriptname": scriptname or path.name}
+    elif isinstance(script, bytes):
+        fields = {"file": script, "scriptname": scriptname}
+    fields |= {RENAMED.get(name, name): value for name, value in others.items()}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def encoded(fields: Mapping[str, Any]) -> bytes:
+    """Return fields as JSON; bytes become base64."""
+    return msgspec.json.encode(dict(fields), enc_hook=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) else str(value)
