@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tornado.httpclient import HTTPResponse
 
+from tests.engine.fake import FakeEngine
 from tests.handlers.asking import Ask
 
 
@@ -22,12 +23,31 @@ def owner() -> str:
     return f"ada-{secrets.token_hex(4)}"
 
 
+@pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.engine)])
+def engine_kind(request: pytest.FixtureRequest) -> str:
+    """Say which engine the server has: `docker`, or `fake` where a test module asks for it."""
+    return str(request.param)
+
+
 @pytest.fixture
-def jp_server_config(docker_engine_url: str, owner: str, tmp_path: Path) -> dict[str, Any]:
+def fake_engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def engine_traits(engine_kind: str, request: pytest.FixtureRequest) -> dict[str, Any]:
+    if engine_kind == "docker":
+        return {"engine_url": request.getfixturevalue("docker_engine_url")}
+    engine: FakeEngine = request.getfixturevalue("fake_engine")
+    return {"engine_factory": lambda app: engine}
+
+
+@pytest.fixture
+def jp_server_config(engine_traits: dict[str, Any], owner: str, tmp_path: Path) -> dict[str, Any]:
     return {
         "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
         "NdsApp": {
-            "engine_url": docker_engine_url,
+            **engine_traits,
             "default_image": "nds/shell:test",
             "allowed_images": ["nds/*", "missing/*"],
             "journal_dir": str(tmp_path / "journal"),

@@ -1,4 +1,4 @@
-"""Every route, through a real Jupyter server, on a real Docker Engine."""
+"""Every route, through a real Jupyter server, on a fake engine and on a real one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import tarfile
 from typing import Any
 
 import pytest
-from tornado.httpclient import HTTPClientError
 
 from nds_jupyter.handlers import ROUTES
 from tests.handlers.asking import Ask, finished, said
 
-pytestmark = pytest.mark.engine
+
+@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.engine)])
+def engine_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 async def test_job_from_submission_to_results(ask: Ask, owner: str) -> None:
@@ -65,6 +67,8 @@ async def test_failure_has_its_reason(ask: Ask, fields: dict[str, Any], reason: 
     assert reason is None or job["reason"] == reason
 
 
+@pytest.mark.engine
+@pytest.mark.parametrize("engine_kind", ["docker"])
 async def test_container_is_confined(ask: Ask, docker_engine_url: str) -> None:
     import docker
 
@@ -158,43 +162,3 @@ async def test_health_and_openapi(ask: Ask) -> None:
     document = said(await ask("GET", "/openapi.json"))
     assert set(document["paths"]) == {f"/nds{template}" for template, _ in ROUTES}
     assert [each["name"] for each in said(await ask("GET", "/list_images"))]
-
-
-VERBS = [
-    (template, verb)
-    for template, handler in ROUTES
-    for verb in ("GET", "HEAD", "PUT", "POST", "DELETE")
-    if verb.lower() in vars(handler)
-]
-
-
-@pytest.mark.parametrize(("template", "verb"), VERBS)
-@pytest.mark.parametrize("token", ["", "wrong"])
-async def test_no_route_answers_a_stranger(
-    nds: Any, http_server_client: Any, jp_base_url: str, template: str, verb: str, token: str
-) -> None:
-    path = template.format(job_id="0123456789abcdef", path="x")
-    headers = {"Authorization": f"token {token}"} if token else {}
-    with pytest.raises(HTTPClientError) as refused:
-        await http_server_client.fetch(
-            f"{jp_base_url}nds{path}",
-            method=verb,
-            headers=headers,
-            body="" if verb in {"POST", "PUT"} else None,
-            follow_redirects=False,
-        )
-    assert refused.value.code in {401, 403}
-
-
-@pytest.mark.parametrize(("template", "verb"), VERBS)
-async def test_reader_may_look_and_change_nothing(
-    ask: Ask, jp_serverapp: Any, template: str, verb: str
-) -> None:
-    def read_only(handler: Any, user: Any, action: str, resource: str) -> bool:
-        assert resource == "nds"
-        return action == "read"
-
-    jp_serverapp.authorizer.is_authorized = read_only
-    answer = await ask(verb, template.format(job_id="0123456789abcdef", path="x"))
-    changes = verb not in {"GET", "HEAD"} or template == "/stop"
-    assert (answer.code == 403) == changes
