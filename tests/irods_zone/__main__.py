@@ -16,12 +16,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.irods_zone", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="an empty place for the zone's data")
     parser.add_argument("--port", type=int, default=0, help="where it listens (default: anywhere)")
+    parser.add_argument("--tls", action="store_true", help="insist on TLS")
     parser.add_argument("--user", default="rods", help="whose environment is written")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="irods-zone-") as temporary:
         folder = (asked.folder or Path(temporary)) / "zone"
-        with Zone(folder, port=asked.port) as zone:
+        with Zone(folder, port=asked.port, tls=asked.tls) as zone:
             print(zone.environment_file(asked.user), flush=True)  # noqa: T201
             try:
                 signal.pause()

@@ -43,6 +43,8 @@ def administer(caller: Caller, body: Element, login: Login) -> Reply:
                 _remove_user(caller, db, name.partition("#")[0])
             case "rm", "resource":
                 _remove_resource(db, name)
+            case "rm", "unusedAVUs":
+                db.execute("DELETE FROM avus WHERE id NOT IN (SELECT avu_id FROM avu_of)")
             case _:
                 raise Refused(Status.INVALID_ARGUMENT)
     return Reply()

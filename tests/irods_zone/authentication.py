@@ -17,6 +17,7 @@ from tests.irods_zone.store import Store
 CHALLENGE = 64
 PASSWORD = 50
 HOUR = 3600.0
+ANONYMOUS = "anonymous"
 DEFAULT_HOURS = 1
 MAXIMUM_HOURS = 336
 
@@ -45,6 +46,9 @@ def check(store: Store, login: Login, digest: bytes) -> None:
     """Compare the client's hash with those of the passwords that are known."""
     with store.catalogue.change() as db:
         found = _passwords(db, login.user)
+    if login.user == ANONYMOUS:
+        login.done = True
+        return
     for row in found:
         if digest == hash_of(login.challenge, row["password"]):
             if row["expires"] is not None and row["expires"] < time.time():

@@ -63,7 +63,13 @@ class Faults:
         self._add(api, nth, times, _drop)
 
     def drop_after(self, size: int) -> None:
-        """Close a connection in the middle of a transfer, after this many bytes of objects."""
+        """Close a connection in the middle of a transfer, after this many bytes of objects.
+
+        A client that reads into a buffer of its own (`open(...).read()`, `get`) then never
+        returns: `_recv_message_into` of python-irodsclient 3.3 takes the end of the connection
+        for an empty piece and asks again, as its issue #352 says of the function beside it.
+        `conn.read_file(desc, size)` without a buffer raises.
+        """
         self.bytes_left = size
 
     def drop_now(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
@@ -21,6 +22,9 @@ SMALLEST_VALUE = 50
 TOTAL_COUNT, NO_DISTINCT, AUTO_CLOSE, UPPER_CASE = 0x20, 0x40, 0x100, 0x200
 ORDER_BY, ORDER_BY_DESC = 0x400, 0x800
 FUNCTIONS = {2: "min", 3: "max", 4: "sum", 5: "avg", 6: "count"}
+
+# Conditions on metadata may be repeated, each time for one more attribute.
+METADATA = {"MD": "D", "MC": "C", "MR": "R", "MU": "U"}
 
 _EMPTY = "<SqlResult_PI>\n<attriInx>0</attriInx>\n<reslen>0</reslen>\n</SqlResult_PI>\n"
 _OPERATOR = re.compile(
@@ -113,13 +117,19 @@ def _begin(statements: Statements, who: Identity, body: Element) -> Statement:
         raise Refused(Status.INVALID_ARGUMENT, f"no column has the number {error}") from error
     values = list(joined.values)
     where = list(joined.conditions)
+    upper = bool(options & UPPER_CASE)
+    repeated: dict[tuple[str, int], list[tuple[str, str]]] = {}
+    seen: Counter[int] = Counter()
     for column, condition in zip(filters, texts(conditions, "svalue"), strict=True):
-        expression = BY_NUMBER[column]
-        where.append(
-            _condition(
-                f"upper({expression})" if options & UPPER_CASE else expression, condition, values
-            )
-        )
+        expression = f"upper({BY_NUMBER[column]})" if upper else BY_NUMBER[column]
+        alias = BY_NUMBER[column].partition(".")[0]
+        if alias in METADATA and seen[column]:
+            repeated.setdefault((alias, seen[column]), []).append((expression, condition))
+        else:
+            where.append(_condition(expression, condition, values))
+        seen[column] += 1
+    for (alias, _), pairs in repeated.items():
+        where.append(_also(alias, pairs, values))
     sql = _select(columns, how, distinct=not options & NO_DISTINCT)
     sql += f" FROM {joined.tables}" + (f" WHERE {' AND '.join(where)}" if where else "")
     sql += _group(columns, how)
@@ -129,6 +139,15 @@ def _begin(statements: Statements, who: Identity, body: Element) -> Statement:
     sql += _order(columns, how) + f" LIMIT -1 OFFSET {number(body, 'partialStartIndex')}"
     rows = statements.run(sql, values)
     return Statement(rows=rows, columns=tuple(columns), total=total)
+
+
+def _also(alias: str, pairs: list[tuple[str, str]], values: list[object]) -> str:
+    """Write the condition that an object has one more attribute besides the one selected."""
+    found = " AND ".join(_condition(expression, each, values) for expression, each in pairs)
+    return (
+        f"EXISTS (SELECT 1 FROM avu_of O JOIN avus {alias} ON {alias}.id = O.avu_id"
+        f" WHERE O.object_id = {METADATA[alias]}.id AND {found})"
+    )
 
 
 def _select(columns: list[int], how: list[int], *, distinct: bool) -> str:

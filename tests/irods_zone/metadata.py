@@ -11,6 +11,12 @@ from tests.irods_zone.catalogue import now
 from tests.irods_zone.codes import Level, Refused, Status
 from tests.irods_zone.packing import arguments, keywords, pack_json, unpack_json
 
+MISSING = (
+    Status.UNKNOWN_FILE,
+    Status.UNKNOWN_COLLECTION,
+    Status.INVALID_USER,
+    Status.INVALID_RESOURCE,
+)
 KINDS = {"data_object": "-d", "collection": "-C", "resource": "-R", "user": "-u"}
 
 
@@ -41,7 +47,13 @@ def apply(caller: Caller, body: Element) -> Reply:
     kind, name = KINDS.get(str(asked["entity_type"]), ""), str(asked["entity_name"])
     forced = bool(asked.get("admin_mode"))
     with caller.store.catalogue.change() as db:
-        object_id = _target(caller, db, kind, name, forced=forced and caller.who.admin)
+        try:
+            object_id = _target(caller, db, kind, name, forced=forced and caller.who.admin)
+        except Refused as refused:
+            if refused.status not in MISSING:
+                raise
+            message = f"Entity does not exist [entity_name={name}]"
+            return Reply(status=Status.NO_SUCH_PATH, body=pack_json({"error_message": message}))
         for each in asked["operations"]:
             avu = (str(each["attribute"]), str(each["value"]), str(each.get("units", "")))
             if each["operation"] == "add":

@@ -71,12 +71,14 @@ def copy(caller: Caller, body: Element) -> Reply:
     source_input, target_input = body.findall("DataObjInp_PI")
     source, target = text(source_input, "objPath"), text(target_input, "objPath")
     words = keywords(target_input)
+    objects.check_path(caller.store, source)
+    objects.check_path(caller.store, target)
     if source == target:
         raise Refused(Status.SAME_SOURCE_AND_TARGET)
     with caller.store.catalogue.change() as db:
         row = objects.require(db, caller.who, source, Level.READ, Status.NO_SUCH_PATH)[0]
         made = _copy_target(caller, db, target, words)
-        _fill(caller, db, row, made, register="regChksum" in words)
+        _fill(caller, db, row, made, register=bool({"regChksum", "verifyChksum"} & words.keys()))
     sent = {"numThreads": 0, "flags": 0, "bytesWritten": row["size"]}
     return Reply(body=pack("TransferStat_PI", **sent))
 
@@ -86,8 +88,7 @@ def checksum(caller: Caller, body: Element) -> Reply:
     path, words = text(body, "objPath"), keywords(body)
     with caller.store.catalogue.change() as db:
         rows = objects.require(db, caller.who, path, Level.READ)
-        if "replNum" in words:
-            rows = [row for row in rows if str(row["number"]) == words["replNum"]]
+        rows = objects.named(rows, words)
         if "verifyChksum" in words:
             return _verify(rows)
         chosen = rows if "ChksumAll" in words else rows[:1]
@@ -107,12 +108,18 @@ def replicate(caller: Caller, body: Element) -> Reply:
     words = keywords(body)
     with caller.store.catalogue.change() as db:
         rows = objects.require(db, caller.who, text(body, "objPath"), Level.READ)
+        register = bool(rows[0]["checksum"])
+        if "updateRepl" in words:
+            for row in rows[1:]:
+                if row["status"] != Replica.GOOD:
+                    _fill(caller, db, rows[0], row, register=register)
+            return Reply()
         resource = objects.find_resource(db, words)
         there = [row for row in rows if row["resource"] == resource["name"]]
         if there and there[0]["status"] == Replica.GOOD:
             raise Refused(Status.COPY_ALREADY_IN_RESOURCE)
         made = there[0] if there else objects.insert_replica(caller.store, db, rows[0], resource)
-        _fill(caller, db, rows[0], made, register=bool(rows[0]["checksum"]))
+        _fill(caller, db, rows[0], made, register=register)
     return Reply(body=pack("TransferStat_PI", numThreads=0, flags=0, bytesWritten=0))
 
 
@@ -135,15 +142,18 @@ def truncate(caller: Caller, body: Element) -> Reply:
     """Make an object shorter or longer."""
     size = number(body, "dataSize")
     with caller.store.catalogue.change() as db:
-        rows = objects.require(db, caller.who, text(body, "objPath"), Level.WRITE)
-        file = objects.own_file(caller.store, rows[0])
+        path = text(body, "objPath")
+        rows = objects.require(db, caller.who, path, Level.WRITE, Status.NO_SUCH_PATH)
+        row = objects.named(rows, keywords(body))[0]
+        file = objects.own_file(caller.store, row)
         os.truncate(file, size)
+        db.execute("UPDATE replicas SET status = ? WHERE id = ?", (Replica.STALE, row["id"]))
         db.execute(
-            "UPDATE replicas SET size = ?, path = ?, checksum = '', mtime = ?"
+            "UPDATE replicas SET size = ?, path = ?, checksum = '', mtime = ?, status = 1"
             " WHERE id = ? AND number = ?",
-            (size, file, now(), rows[0]["id"], rows[0]["number"]),
+            (size, file, now(), row["id"], row["number"]),
         )
-    told = {"resource_hierarchy": rows[0]["resource"], "replica_number": rows[0]["number"]}
+    told = {"resource_hierarchy": row["resource"], "replica_number": row["number"]}
     return Reply(body=pack_text(json.dumps({**told, "message": ""})))
 
 
@@ -226,18 +236,21 @@ def _fill(
 
 
 def _verify(rows: list[sqlite3.Row]) -> Reply:
-    wrong = [
-        {
-            "error_code": int(Status.CHECKSUM_MISMATCH),
-            "message": f"checksum of replica {row['number']} does not match",
-            "severity": "error",
-        }
-        for row in rows
-        if row["checksum"] and row["checksum"] != objects.checksum(row["path"])
-    ]
-    if not wrong:
+    found: list[dict[str, object]] = []
+    for row in rows:
+        if not row["checksum"]:
+            message = f"No checksum available for replica [{row['number']}]."
+            found.append(_finding(Status.NO_CHECKSUM, message, "warning"))
+        elif row["checksum"] != objects.checksum(row["path"]):
+            message = f"Computed checksum does not match that of replica [{row['number']}]."
+            found.append(_finding(Status.CHECKSUM_MISMATCH, message, "error"))
+    if not found:
         return Reply()
-    return Reply(status=Status.VERIFICATION_RESULTS, body=pack_text(json.dumps(wrong)))
+    return Reply(status=Status.VERIFICATION_RESULTS, body=pack_text(json.dumps(found)))
+
+
+def _finding(status: int, message: str, severity: str) -> dict[str, object]:
+    return {"error_code": int(status), "message": message, "severity": severity}
 
 
 def _is_named(row: sqlite3.Row, words: dict[str, str]) -> bool:

@@ -60,6 +60,25 @@ def require(
     return rows
 
 
+def check_path(store: Store, path: str) -> None:
+    """Refuse a path that names no object of this zone."""
+    if not path.startswith(f"/{store.zone}/") or path.endswith("/"):
+        raise Refused(Status.PATH_ERROR)
+
+
+def named(rows: list[sqlite3.Row], words: dict[str, str]) -> list[sqlite3.Row]:
+    """Give the replicas that a call means: by number, by resource, or all of them."""
+    if "replNum" in words:
+        rows = [row for row in rows if str(row["number"]) == words["replNum"]]
+        if not rows:
+            raise Refused(Status.NO_SUCH_REPLICA)
+    elif "rescName" in words:
+        rows = [row for row in rows if row["resource"] == words["rescName"]]
+        if not rows:
+            raise Refused(Status.REPLICA_INACCESSIBLE)
+    return rows
+
+
 def require_place(db: sqlite3.Connection, who: Identity, path: str) -> sqlite3.Row:
     """Give the collection in which an object of this path may be made."""
     parent, name = tree.split(path)

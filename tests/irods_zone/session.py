@@ -41,6 +41,7 @@ from tests.irods_zone.packing import (
 )
 from tests.irods_zone.startup import Greeting, start
 from tests.irods_zone.store import Store
+from tests.irods_zone.tls import Certificates
 from tests.irods_zone.transfer import read, write
 from tests.irods_zone.wire import Gone, Header, Wire
 
@@ -73,7 +74,7 @@ class Session:
     """Serves one connection until it ends."""
 
     def __init__(
-        self, wire: Wire, store: Store, faults: Faults, tls: ssl.SSLContext | None, policy: str
+        self, wire: Wire, store: Store, faults: Faults, tls: Certificates | None = None
     ) -> None:
         self.store = store
         self.descriptors = Descriptors()
@@ -81,7 +82,6 @@ class Session:
         self._wire = wire
         self._faults = faults
         self._tls = tls
-        self._policy = policy
         self._login = Login(user="")
         self._statements = genquery1.Statements(catalogue=store.catalogue)
         self._own: dict[int, Callable[[Element], Reply]] = {
@@ -109,10 +109,11 @@ class Session:
     def serve(self) -> None:
         """Answer calls until the client or a fault ends the connection."""
         try:
-            self._greeting = start(self._wire, self._faults.version, self._tls, self._policy)
+            self._greeting = start(self._wire, self._faults.version, self._tls)
             self._login.user = self._greeting.proxy_user
             while (header := self._wire.receive_header()).kind != "RODS_DISCONNECT":
                 self._answer(header)
+            self._wire.finish_tls()
         except (OSError, ssl.SSLError):
             pass  # The client went away; what it left open is finalized all the same.
         finally:

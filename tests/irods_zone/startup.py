@@ -6,10 +6,10 @@ import ssl
 from dataclasses import dataclass
 
 from tests.irods_zone.packing import pack, text, unpack
+from tests.irods_zone.tls import NEGOTIATION, POLICY, Certificates
 from tests.irods_zone.wire import Gone, Wire
 
-REQUEST = "request_server_negotiation"
-REQUIRE, REFUSE, DONT_CARE = "CS_NEG_REQUIRE", "CS_NEG_REFUSE", "CS_NEG_DONT_CARE"
+REFUSE = "CS_NEG_REFUSE"
 COOKIE = 400
 
 
@@ -21,16 +21,14 @@ class Greeting:
     client_user: str
 
 
-def start(
-    wire: Wire, version: tuple[int, int, int], tls: ssl.SSLContext | None, policy: str
-) -> Greeting:
-    """Exchange the first messages of a connection."""
+def start(wire: Wire, version: tuple[int, int, int], tls: Certificates | None) -> Greeting:
+    """Exchange the first messages of a connection; a server with certificates insists on TLS."""
     header = wire.receive_header()
     if header.kind != "RODS_CONNECT":
         raise Gone("the first message was no startup pack")
     body = unpack(wire.receive(header.body))
-    encrypts = REQUEST in text(body, "option") and _negotiate(wire, tls, policy)
-    if policy == REQUIRE and not encrypts:
+    encrypts = NEGOTIATION in text(body, "option") and _negotiate(wire, tls)
+    if tls is not None and not encrypts:
         raise Gone("the client did not ask for TLS, which the server requires")
     release = ".".join(map(str, version))
     wire.send(
@@ -47,12 +45,12 @@ def start(
         ),
     )
     if encrypts and tls is not None:
-        _encrypt(wire, tls)
+        _encrypt(wire, tls.context)
     return Greeting(proxy_user=text(body, "proxyUser"), client_user=text(body, "clientUser"))
 
 
-def _negotiate(wire: Wire, tls: ssl.SSLContext | None, policy: str) -> bool:
-    offered = policy if tls is not None else REFUSE
+def _negotiate(wire: Wire, tls: Certificates | None) -> bool:
+    offered = POLICY if tls is not None else REFUSE
     wire.send("RODS_CS_NEG_T", 0, pack("CS_NEG_PI", status=1, result=offered))
     header = wire.receive_header()
     answer = text(unpack(wire.receive(header.body)), "result")

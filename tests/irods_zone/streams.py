@@ -98,8 +98,9 @@ def finalize(caller: Caller, inx: int, *, interrupted: bool = False) -> None:
 
 def _open(caller: Caller, body: Element, flags: int) -> Reply:
     path, words = text(body, "objPath"), keywords(body)
-    if path.endswith("/") or not path.startswith("/"):
-        raise Refused(Status.PATH_ERROR)
+    if not path.startswith("/"):
+        raise Refused(Status.INVALID_FILE_PATH)
+    objects.check_path(caller.store, path)
     writes = bool(flags & (Flag.WRITE | Flag.READ_WRITE))
     with caller.store.catalogue.change() as db:
         rows = objects.readable(db, caller.who, path)

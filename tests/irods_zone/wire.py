@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass
 
 CHUNK = 1 << 20
+LEAVE = 10.0
 _FIELD = re.compile(rb"<(type|msgLen|errorLen|bsLen|intInfo)>\s*([^<]*?)\s*</")
 
 
@@ -105,6 +106,12 @@ class Wire:
             if not sent:
                 raise Gone("the file became shorter while it was sent")
             offset += sent
+
+    def finish_tls(self) -> None:
+        """Take leave as TLS wants it: a client that waits for that would see an error."""
+        if isinstance(self._socket, ssl.SSLSocket):
+            self._socket.settimeout(LEAVE)
+            self._socket = self._socket.unwrap()
 
     def interrupt(self) -> None:
         """End the connection under a thread that waits for a message."""

@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import socket
-import ssl
 import threading
 import time
 from pathlib import Path
@@ -20,8 +19,8 @@ from irods.session import iRODSSession
 from tests.irods_zone import authentication, bulk
 from tests.irods_zone.faults import Faults
 from tests.irods_zone.session import Session
-from tests.irods_zone.startup import DONT_CARE
 from tests.irods_zone.store import ADMIN, RESOURCE, Store
+from tests.irods_zone.tls import Certificates
 from tests.irods_zone.wire import Wire
 
 HOST = "127.0.0.1"
@@ -36,13 +35,12 @@ class Zone:
         folder: Path,
         *,
         port: int = 0,
-        tls: ssl.SSLContext | None = None,
-        policy: str = DONT_CARE,
+        tls: bool = False,
     ) -> None:
         self.folder = folder
         self.store = Store(folder)
         self.faults = Faults(drop_all=self._drop_all)
-        self._tls, self._policy = tls, policy
+        self._tls = Certificates(folder, HOST) if tls else None
         self._passwords: dict[str, str] = {}
         self._wires: set[Wire] = set()
         self._threads: set[threading.Thread] = set()
@@ -89,6 +87,7 @@ class Zone:
             "irods_zone_name": self.name,
             "irods_home": self.home(user),
             "irods_default_resource": RESOURCE,
+            **self.tls_environment(),
             **changes,
         }
 
@@ -106,14 +105,18 @@ class Zone:
 
     def session(self, user: str = ADMIN, **options: Any) -> iRODSSession:
         """Give a session of a user, who is made if need be."""
-        return iRODSSession(
-            host=HOST,
-            port=self.port,
-            user=user,
-            zone=self.name,
-            password=self.password(user),
-            **options,
-        )
+        known = {
+            "host": HOST,
+            "port": self.port,
+            "user": user,
+            "zone": self.name,
+            "password": self.password(user),
+        }
+        return iRODSSession(**{**known, **self.tls_environment(), **options})
+
+    def tls_environment(self) -> dict[str, object]:
+        """Give the part of the environment that asks for TLS; nothing where there is none."""
+        return self._tls.environment() if self._tls else {}
 
     def add_user(self, user: str, password: str, *, kind: str = "rodsuser") -> None:
         """Make a user with a password, or give one another password."""
@@ -180,7 +183,7 @@ class Zone:
         with self._lock:
             self._wires.add(wire)
         try:
-            Session(wire, self.store, self.faults, self._tls, self._policy).serve()
+            Session(wire, self.store, self.faults, self._tls).serve()
         finally:
             with self._lock:
                 self._wires.discard(wire)
