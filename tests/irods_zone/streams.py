@@ -185,7 +185,8 @@ def _lock(
     caller: Caller, db: sqlite3.Connection, row: sqlite3.Row, descriptor: Descriptor
 ) -> sqlite3.Row:
     held = caller.store.token(row["id"])
-    if held and descriptor.words.get("replicaToken") != held:
+    given = descriptor.words.get("replicaToken")
+    if (held or given) and given != held:
         raise Refused(Status.LOCKED_OBJECT)
     descriptor.token = held or caller.store.lock(row["id"])
     if held:

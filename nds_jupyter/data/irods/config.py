@@ -210,6 +210,8 @@ def _of_iinit(settings: Mapping[str, Any], env_file: Path | None) -> str:
     uid = settings.get("irods_authentication_uid")
     try:
         text = path.read_text().rstrip("\n")
+        if not text.startswith("."):
+            raise ValueError("not scrambled as iinit does it")
         return str(decode(text, None if uid is None else int(uid)))
     except FileNotFoundError:
         raise ConfigurationError(f"No iRODS password: {path} is missing. Run iinit.") from None

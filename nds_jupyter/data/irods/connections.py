@@ -38,9 +38,24 @@ class Wire(Connection):  # type: ignore[misc]  # the client has no types
     rested = 0.0
     socket: Any
 
+    def __init__(self, pool: Connections, account: Any) -> None:
+        try:
+            super().__init__(pool, account)
+        except BaseException:
+            self.cut()
+            raise
+
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Give it back; only an error that the server told leaves it in step."""
         self.release(kind is not None and not issubclass(kind, iRODSException))
+
+    def disconnect(self) -> None:
+        """Part from the server, which need not be there any more."""
+        held = getattr(self, "socket", None)
+        with contextlib.suppress(OSError, NetworkException):
+            super().disconnect()
+        if held is not None:
+            held.close()
 
     def cut(self) -> None:
         """Close it without a word to the server, which another process may still talk to."""
@@ -105,7 +120,7 @@ class Connections(Pool):  # type: ignore[misc]  # the client has no types
         if destroy:
             conn.cut()
         elif not keep:
-            _part(conn)
+            conn.disconnect()
 
     @contextlib.contextmanager
     def without_deadline(self) -> Iterator[None]:
@@ -201,8 +216,3 @@ def _keep_alive(held: socket.socket) -> None:
     for name, value in _KEEPALIVE:
         if hasattr(socket, name):
             held.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _part(conn: Wire) -> None:
-    with contextlib.suppress(OSError, NetworkException):
-        conn.disconnect()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
 from irods import keywords as kw
 from irods.api_number import api_number
+from irods.exception import NetworkException, iRODSException
 from irods.message import FileOpenRequest, JSON_Message, StringStringMap, iRODSMessage
 
+from nds_jupyter.data.irods.errors import CLIENT_ERRORS
 from nds_jupyter.data.irods.sessions import Session
 
 READ, WRITE, CREATE, TRUNCATE = 0, 1, 64, 512
@@ -70,30 +74,43 @@ class Descriptor:
         self._version = session.server_version
         self._number = number
         self._finalize = finalize
-        self._open = True
+        self._open = self._answered = True
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move, and return where it is now."""
-        return int(self._conn.seek_file(self._number, offset, whence))
+        with self._in_step():
+            return int(self._conn.seek_file(self._number, offset, whence))
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes, fewer only at the end."""
         buffer = bytearray(size)
-        return bytes(memoryview(buffer)[: self.read_into(memoryview(buffer))])
+        return bytes(memoryview(buffer)[: self._fill(memoryview(buffer))])
 
-    def read_into(self, buffer: memoryview) -> int:
-        """Fill a buffer, and return how far."""
+    def _fill(self, buffer: memoryview) -> int:
         done = 0
         while done < len(buffer):
-            part = self._conn.read_file(self._number, buffer=buffer[done:])
+            with self._in_step():
+                part = self._conn.read_file(self._number, buffer=buffer[done:])
             if not part:
                 break
             done += len(part)
         return done
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes) -> None:
         """Write all of it."""
-        self._conn.write_file(self._number, bytes(data))
+        with self._in_step():
+            self._conn.write_file(self._number, data)
+
+    @contextlib.contextmanager
+    def _in_step(self) -> Iterator[None]:
+        """Remember if a request was left without its answer: nothing more can be said then."""
+        self._answered = False
+        try:
+            yield
+        except iRODSException:
+            self._answered = True
+            raise
+        self._answered = True
 
     def replica_options(self) -> dict[str, str]:
         """Return the keywords with which others can open the same replica."""
@@ -110,6 +127,8 @@ class Descriptor:
         self._open = False
         kind: type[BaseException] | None = None
         try:
+            if self._conn.socket is None:
+                raise NetworkException("The connection broke before the object was closed")
             self._conn.socket.settimeout(None)
             if self._finalize:
                 self._conn.close_file(self._number, **self._options)
@@ -127,9 +146,17 @@ class Descriptor:
             self._open = False
             self._conn.release(True)
 
+    def give_up(self) -> None:
+        """Close it in order if that is possible, so that the object is free to be removed."""
+        if not self._answered:
+            self.abandon()
+        with contextlib.suppress(*CLIENT_ERRORS, OSError):
+            self.close()
+
     def _ask(self, question: dict[str, Any], api: str) -> Any:
-        self._conn.send(_message(JSON_Message(question, server_version=self._version), api))
-        return self._conn.recv()
+        with self._in_step():
+            self._conn.send(_message(JSON_Message(question, server_version=self._version), api))
+            return self._conn.recv()
 
     def __enter__(self) -> Self:
         return self
@@ -143,7 +170,7 @@ class Descriptor:
         if kind is None:
             self.close()
         else:
-            self.abandon()
+            self.give_up()
 
 
 def _message(body: Any, api: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -127,19 +128,23 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         return True
 
     def _send(self, block: bytes) -> None:
+        self._persistently(lambda opened: opened.write(block))
+        self._digest.update(block)
+        self._written += len(block)
+
+    def _persistently(self, act: Callable[[Descriptor], None]) -> None:
+        """Do something with the descriptor, with another one if its connection breaks."""
         left = self._objects.sessions.waits.attempts
         while True:
             left -= 1
             try:
                 with translated(self.path):
-                    self._opened().write(block)
-                break
+                    act(self._opened())
+                return
             except ZoneUnavailable:
                 self._drop()
                 if left <= 0:
                     raise
-        self._digest.update(block)
-        self._written += len(block)
 
     def _opened(self) -> Descriptor:
         if self._descriptor is None:
@@ -154,8 +159,7 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
 
     def commit(self) -> None:
         """Verify what was written, and give it its name."""
-        with translated(self.path):
-            self._opened().close()
+        self._persistently(Descriptor.close)
         self._descriptor = None
         self._placing.verify(
             self._temporary, self._digest, self._written, named=self.path, start=self._kept
@@ -164,7 +168,9 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
 
     def discard(self) -> None:
         """Throw it away."""
-        self._drop()
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            descriptor.give_up()
         self.closed = True
         self._objects.remove_quietly(self._temporary)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,6 +16,9 @@ from nds_jupyter.data.irods.collections import Collections
 from nds_jupyter.data.irods.descriptors import CREATE, READ, TRUNCATE, WRITE, Descriptor
 from nds_jupyter.data.irods.listing import Listing
 from nds_jupyter.data.irods.sessions import Session, Sessions
+
+_FREED_AFTER = (0.2, 1.0, 3.0)
+"""Seconds between tries of what a lost connection forbids for a while."""
 
 T = TypeVar("T")
 
@@ -83,9 +87,13 @@ class Objects:
     def reopen(self, path: str, *, named: str) -> Descriptor:
         """Open an object to go on writing where a lost connection ended, or at its end."""
         options = {kw.REG_CHKSUM_KW: ""}
-        return self.sessions.call(
-            lambda session: Descriptor(session, path, WRITE, options=options), named
-        )
+
+        def reopen() -> Descriptor:
+            return self.sessions.call(
+                lambda session: Descriptor(session, path, WRITE, options=options), named
+            )
+
+        return _when_free(reopen)
 
     def checksum(self, path: str) -> str:
         """Return the checksum; the server computes and registers it if it has none."""
@@ -137,9 +145,9 @@ class Objects:
         )
 
     def remove_quietly(self, path: str) -> None:
-        """Remove what nobody shall see, if it is there and the zone lets it."""
+        """Remove what nobody shall see, as far as the zone lets it."""
         with contextlib.suppress(OSError):
-            self.remove(path, trash=False)
+            _when_free(lambda: self.remove(path, trash=False))
 
     def _in_collection(self, make: Callable[[], T], named: str) -> T:
         """Make something in a collection, which is made first if it is missing."""
@@ -153,6 +161,18 @@ class Objects:
                 ) from exc
             self._collections.make(parent, parents=True)
             return make()
+
+
+def _when_free(act: Callable[[], T]) -> T:
+    """Act on what a lost connection had open: the server holds on to it until it noticed."""
+    for pause in _FREED_AFTER:
+        try:
+            return act()
+        except OSError as exc:
+            if exc.errno != errno.EBUSY:
+                raise
+        time.sleep(pause)
+    return act()
 
 
 def _named(path: str, kind: int, options: dict[str, str] | None = None) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from irods import keywords as kw
+from irods.exception import NetworkException
 
 from nds_jupyter.data.irods.checksums import Digest, scheme_of
 from nds_jupyter.data.irods.descriptors import Descriptor
@@ -48,14 +49,13 @@ class Progress:
 
     def __init__(self, callback: Any, size: int) -> None:
         self._callback = callback
-        self._size = size
+        self.size = size
         self._lock = threading.Lock()
 
-    def restart(self) -> int:
-        """Begin at nothing, and return the size."""
-        self._callback.set_size(self._size)
+    def restart(self) -> None:
+        """Begin at nothing."""
+        self._callback.set_size(self.size)
         self._callback.absolute_update(0)
-        return self._size
 
     def add(self, count: int) -> None:
         """Count bytes."""
@@ -67,26 +67,27 @@ def upload(
     placing: Placing, streams: Streams, local: Path, path: str, callback: Any, *, replace: bool
 ) -> None:
     """Store a large local file over several connections."""
-    size = local.stat().st_size
-    progress = Progress(callback, size)
-    temporary = temporary_beside(path)
-    try:
-        digest = _repeated(
-            placing.objects,
-            lambda: _upload(placing, streams.most, local, temporary, path, progress),
-        )
-        placing.verify(temporary, digest, size, named=path)
-        placing.place(temporary, path, replace=replace)
-    except BaseException:
-        placing.objects.remove_quietly(temporary)
-        raise
+    progress = Progress(callback, local.stat().st_size)
+
+    def attempt() -> None:
+        # Of a broken attempt the server may not let go at once: each has a name of its own.
+        temporary = temporary_beside(path)
+        try:
+            digest = _upload(placing, streams.most, local, temporary, path, progress)
+            placing.verify(temporary, digest, progress.size, named=path)
+            placing.place(temporary, path, replace=replace)
+        except BaseException:
+            placing.objects.remove_quietly(temporary)
+            raise
+
+    _repeated(placing.objects, attempt)
 
 
 def _upload(
     placing: Placing, streams: int, local: Path, temporary: str, path: str, progress: Progress
 ) -> Digest:
-    size = progress.restart()
-    objects = placing.objects
+    progress.restart()
+    size, objects = progress.size, placing.objects
     first = objects.create(temporary, named=path, size=size, streams=streams)
     digest = placing.schemes.digest()
     with translated(path), first, local.open("rb") as source:
@@ -180,13 +181,17 @@ def _in_parts(
         try:
             tasks = [pool.submit(run, first, *bounds[0])]
             tasks += [pool.submit(run_another, *each) for each in bounds[1:]]
-            done, _ = wait(tasks, return_when=FIRST_EXCEPTION)
-            for task in done:
-                task.result()
+            wait(tasks, return_when=FIRST_EXCEPTION)
         finally:
             stop.set()
-    for task in tasks:
-        task.result()
+    errors = [error for task in tasks if (error := task.exception()) is not None]
+    if errors:
+        # A broken connection is why the others fail too, and it alone is worth another try.
+        raise max(errors, key=_is_broken)
+
+
+def _is_broken(error: BaseException) -> bool:
+    return isinstance(error, ZoneUnavailable | NetworkException)
 
 
 def _ranges(size: int, streams: int) -> Iterator[tuple[int, int]]:

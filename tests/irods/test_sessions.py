@@ -1,0 +1,225 @@
+"""Sessions: shared, safe across threads and forks, and back after a break."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import pickle
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from nds_jupyter.data.irods import AuthenticationFailed, IrodsFileSystem
+from nds_jupyter.data.irods.connections import MOST_IDLE
+from tests.irods.conftest import connect_to
+from tests.irods_zone.codes import Api
+from tests.irods_zone.fixtures import AnyZone
+from tests.irods_zone.zone import Zone
+
+
+def test_threads_share_a_session_and_never_answers(fs: IrodsFileSystem, irods_home: str) -> None:
+    names = [f"{irods_home}/{number}" for number in range(24)]
+
+    def write_and_read(path: str) -> tuple[bytes, int]:
+        fs.pipe_file(path, path.encode())
+        return fs.cat_file(path), fs.info(path)["size"]
+
+    with ThreadPoolExecutor(12) as pool:
+        found = list(pool.map(write_and_read, names))
+    assert found == [(name.encode(), len(name)) for name in names]
+    assert len(fs.ls(irods_home)) == len(names)
+
+
+def test_an_instance_of_another_thread_uses_the_same_session(irods_zone: AnyZone) -> None:
+    options = irods_zone.environment() | {"password": irods_zone.password()}
+    here = fsspec.filesystem("irods", **options)
+    with ThreadPoolExecutor(1) as pool:
+        there = pool.submit(fsspec.filesystem, "irods", **options).result()
+    assert here is not there
+    assert here._sessions is there._sessions
+
+
+def test_a_filesystem_can_be_pickled(fs: IrodsFileSystem, irods_home: str) -> None:
+    fs.pipe_file(f"{irods_home}/x", b"1")
+    assert pickle.loads(pickle.dumps(fs)).cat_file(f"{irods_home}/x") == b"1"
+
+
+def test_a_password_is_not_shown(fs: IrodsFileSystem, irods_zone: AnyZone) -> None:
+    shown = repr(fs) + repr(fs._sessions) + repr(fs._sessions.account) + str(vars(fs._sessions))
+    assert fs._sessions.account.password == irods_zone.password()
+    assert irods_zone.password() not in repr(fs._sessions.account)
+    assert irods_zone.password() not in repr(fs)
+    assert shown
+
+
+def _use_in_a_child(fs: IrodsFileSystem, path: str, told: object) -> None:
+    with fs.open(path, "rb") as file:
+        told.put((fs.cat_file(path), file.read(), [e["name"] for e in fs.ls(path)]))  # type: ignore[attr-defined]
+
+
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_parent_and_child_of_a_fork_do_not_disturb_each_other(
+    fs: IrodsFileSystem, irods_home: str
+) -> None:
+    path = f"{irods_home}/x"
+    fs.pipe_file(path, b"0123456789")
+    forking = multiprocessing.get_context("fork")
+    with fs.open(path, "rb", block_size=2) as file:
+        assert file.read(2) == b"01"
+        told = forking.Queue()
+        children = [
+            forking.Process(target=_use_in_a_child, args=(fs, path, told)) for _ in range(3)
+        ]
+        for child in children:
+            child.start()
+        for _ in children:
+            assert told.get(timeout=60) == (b"0123456789", b"0123456789", [path])
+        for child in children:
+            child.join(60)
+            assert child.exitcode == 0
+        assert file.read() == b"23456789"
+    assert fs.cat_file(path) == b"0123456789"
+
+
+def _finish_in_a_child(file: object) -> None:
+    file.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_child_does_not_finish_what_its_parent_writes(
+    fs: IrodsFileSystem, irods_home: str
+) -> None:
+    path = f"{irods_home}/x"
+    with fs.open(path, "wb") as file:
+        file.write(b"one ")
+        child = multiprocessing.get_context("fork").Process(target=_finish_in_a_child, args=(file,))
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0
+        assert not fs.exists(path)
+        file.write(b"two")
+    assert fs.cat_file(path) == b"one two"
+
+
+# With a zone of our own: what breaks.
+
+
+def test_a_dropped_connection_is_made_again(faulty_zone: Zone) -> None:
+    fs = connect_to(faulty_zone)
+    path = f"{fs.home}/x"
+    fs.pipe_file(path, b"content")
+    for api in (Api.GENQUERY2, Api.OPEN, Api.READ, Api.LSEEK, Api.CLOSE):
+        faulty_zone.faults.drop(api)
+        assert fs.info(path)["size"] == 7
+        assert fs.cat_file(path, 1, 3) == b"on"
+        faulty_zone.faults.clear()
+    faulty_zone.faults.drop_now()
+    fs.pipe_file(path, b"other")
+    faulty_zone.faults.drop_now()
+    fs.mv(path, f"{path}2")
+    faulty_zone.faults.drop_now()
+    fs.rm(f"{path}2")
+    assert fs.ls(fs.home) == []
+
+
+def test_a_reader_goes_on_after_a_break(faulty_zone: Zone) -> None:
+    fs = connect_to(faulty_zone)
+    fs.pipe_file(f"{fs.home}/x", bytes(range(200)))
+    with fs.open(f"{fs.home}/x", "rb", block_size=10) as file:
+        start = file.read(50)
+        faulty_zone.faults.drop_now()
+        assert start + file.read() == bytes(range(200))
+
+
+def test_a_writer_goes_on_after_a_break(faulty_zone: Zone) -> None:
+    fs = connect_to(faulty_zone)
+    parts = [bytes([number]) * 1000 for number in range(6)]
+    with fs.open(f"{fs.home}/x", "wb", block_size=1000) as file:
+        for part in parts:
+            file.write(part)
+            faulty_zone.faults.drop_now()
+    assert fs.cat_file(f"{fs.home}/x") == b"".join(parts)
+
+
+def test_a_restarted_server_is_waited_for(faulty_zone: Zone) -> None:
+    fs = connect_to(faulty_zone, patience=60.0)
+    fs.pipe_file(f"{fs.home}/x", b"1")
+    faulty_zone.faults.refuse()
+    faulty_zone.faults.drop_now()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(fs.cat_file, f"{fs.home}/x")
+        with pytest.raises(TimeoutError):
+            reading.result(timeout=1.0)
+        faulty_zone.faults.accept()
+        assert reading.result(timeout=60) == b"1"
+
+
+def test_running_iinit_again_is_enough(faulty_zone: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = faulty_zone.environment_file("alice")
+    monkeypatch.setenv("IRODS_ENVIRONMENT_FILE", str(environment))
+    fs = IrodsFileSystem(skip_instance_cache=True)
+    fs.pipe_file(f"{fs.home}/x", b"1")
+    faulty_zone.add_user("alice", "another password")
+    faulty_zone.faults.drop_now()
+    with pytest.raises(AuthenticationFailed):
+        fs.cat_file(f"{fs.home}/x")
+    fresh = faulty_zone.environment_file("alice").with_name(".irodsA")
+    environment.with_name(".irodsA").write_text(fresh.read_text())
+    assert fs.cat_file(f"{fs.home}/x") == b"1"
+
+
+def test_idle_connections_are_few_and_end_with_the_filesystem(faulty_zone: Zone) -> None:
+    fs = connect_to(faulty_zone)
+    fs.pipe_file(f"{fs.home}/x", b"1")
+    files = [fs.open(f"{fs.home}/x", "rb") for _ in range(MOST_IDLE + 4)]
+    assert len(faulty_zone._wires) >= len(files)
+    for file in files:
+        file.close()
+    wait_for(lambda: len(faulty_zone._wires) <= MOST_IDLE)
+    fs.close()
+    wait_for(lambda: not faulty_zone._wires)
+    assert fs.cat_file(f"{fs.home}/x") == b"1"
+    del fs, files, file
+    gc.collect()
+    wait_for(lambda: not faulty_zone._wires)
+
+
+def test_an_interrupted_call_leaves_no_answer_to_the_next(faulty_zone: Zone) -> None:
+    fs = connect_to(faulty_zone, timeout=1.0)
+    for name in ("a", "bb"):
+        fs.pipe_file(f"{fs.home}/{name}", name.encode())
+    faulty_zone.faults.stall(Api.READ)
+    with pytest.raises(TimeoutError):
+        fs.cat_file(f"{fs.home}/a")
+    faulty_zone.faults.clear()
+    assert fs.cat_file(f"{fs.home}/bb") == b"bb"
+
+
+def wait_for(condition, seconds: float = 30.0) -> None:
+    event, end = threading.Event(), time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come true"
+        event.wait(0.02)
+
+
+def test_a_ticket_opens_what_it_was_made_for(faulty_zone: Zone, tmp_path: Path) -> None:
+    from irods.ticket import Ticket
+
+    owner = connect_to(faulty_zone)
+    for name in ("x", "y"):
+        owner.pipe_file(f"{owner.home}/{name}", name.encode())
+    with faulty_zone.session() as session:
+        ticket = Ticket(session)
+        ticket.issue("read", f"{owner.home}/x")
+    fs = connect_to(faulty_zone, "bob", ticket=ticket.string)
+    assert fs.cat_file(f"{owner.home}/x") == b"x"
+    assert fs.info(f"{owner.home}/x")["size"] == 1
+    fs.get_file(f"{owner.home}/x", str(tmp_path / "x"))
+    with pytest.raises(FileNotFoundError):
+        fs.cat_file(f"{owner.home}/y")
+    with pytest.raises(PermissionError, match="ticket"):
+        connect_to(faulty_zone, "bob", ticket="none-such").cat_file(f"{owner.home}/x")
