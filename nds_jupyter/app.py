@@ -107,6 +107,15 @@ class NdsApp(Configuration, ExtensionApp):
             openapi=self.openapi,
             prefix=self.route_prefix,
         )
+        self._tell_pages()
+
+    def _tell_pages(self) -> None:
+        """Tell JupyterLab's pages where the routes are."""
+        from jupyter_server.utils import url_path_join
+
+        server = self._server
+        page_config = server.web_app.settings.setdefault("page_config_data", {})
+        page_config["ndsUrl"] = url_path_join(server.base_url, self.route_prefix)
 
     def initialize_handlers(self) -> None:
         """Add the routes."""

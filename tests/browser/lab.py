@@ -65,9 +65,12 @@ class Lab:
     def job(self, job_id: str) -> dict[str, Any]:
         return dict(self.server.ask("GET", f"nds/upload?job_id={job_id}"))
 
+    def jobs(self) -> list[dict[str, Any]]:
+        return list(self.server.ask("GET", "nds/jobs?limit=1000"))
+
     def clear(self) -> None:
         """Remove every job."""
-        for job in self.server.ask("GET", "nds/jobs?limit=1000"):
+        for job in self.jobs():
             self.server.ask("DELETE", f"nds/jobs/{job['job_id']}", timeout=60)
 
 

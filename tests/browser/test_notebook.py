@@ -1,0 +1,86 @@
+"""Panels in a notebook: they work while the kernel sleeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.lab import Lab
+
+pytestmark = [pytest.mark.browser, pytest.mark.engine]
+
+RUN_ALL = """async () => {
+  const panel = jupyterapp.shell.currentWidget;
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+  await panel.sessionContext.session.kernel.info;
+  jupyterapp.commands.execute("notebook:run-all-cells");
+}"""
+
+JOB = """%%ndsjob --detach --name from-a-magic
+import time
+n = 0
+while True:
+    n += 1
+    print("line", n, flush=True)
+    time.sleep(0.1)
+"""
+ASLEEP = "print('the kernel', 'sleeps')\nimport time; time.sleep(600)"
+
+
+@pytest.fixture
+def run_notebook(lab: Lab, open_page: Callable[..., Page]) -> Callable[..., Page]:
+    """Give a function that opens a notebook of some cells and begins to run them."""
+
+    def run_notebook(name: str, *cells: str) -> Page:
+        make: Any = nbformat.v4
+        notebook = make.new_notebook(cells=[make.new_code_cell(cell) for cell in cells])
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        content = {"type": "notebook", "content": notebook}
+        lab.server.ask("PUT", f"api/contents/{name}.ipynb", content)
+        page = open_page(f"lab/tree/{name}.ipynb", height=1600)
+        page.locator(".jp-Notebook").wait_for()
+        page.evaluate(RUN_ALL)
+        return page
+
+    return run_notebook
+
+
+def test_panel_streams_and_stops_while_the_kernel_sleeps(
+    lab: Lab, run_notebook: Callable[..., Page], shoot: Callable[[Page, str], Path]
+) -> None:
+    page = run_notebook("asleep", "%load_ext nds_jupyter", "%ndspanel", JOB, ASLEEP)
+    expect(page.locator(".jp-OutputArea-output").get_by_text("the kernel sleeps")).to_be_visible()
+    output = page.locator(".jp-OutputArea-output .nds-place")
+    row = output.locator('[data-state="running"]', has_text="from-a-magic")
+    row.click()
+    log = output.get_by_role("log")
+    expect(log).to_contain_text("line 3")
+    seen = log.locator(".nds-log-row").last.inner_text()
+    expect(log.locator(".nds-log-row").last).not_to_have_text(seen)
+    shoot(page, "notebook")
+    output.get_by_role("button", name="Stop").click()
+    expect(output.get_by_text("stopped on request")).to_be_visible()
+    busy = "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
+    assert page.evaluate(busy) == "busy"
+    (job,) = [each for each in lab.jobs() if each["name"] == "from-a-magic"]
+    assert job["reason"] == "stopped"
+
+
+def test_panel_says_so_and_asks_the_kernel_where_the_page_cannot_reach_the_server(
+    lab: Lab, run_notebook: Callable[..., Page]
+) -> None:
+    job_id = lab.submit("print('through the kernel')", name="relayed")
+    # Whatever page it is: one that knows no Jupyter server has no such element.
+    elsewhere = """import IPython.display as d
+d.Javascript("document.getElementById('jupyter-config-data').remove()")"""
+    page = run_notebook("elsewhere", "%load_ext nds_jupyter", elsewhere, f"%ndspanel {job_id}")
+    output = page.locator(".jp-OutputArea-output .nds-place")
+    expect(output.get_by_role("alert")).to_contain_text("comes through the kernel")
+    expect(output.get_by_role("heading", name="relayed")).to_be_visible()
+    expect(output.get_by_role("log")).to_contain_text("through the kernel")
