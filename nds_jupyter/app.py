@@ -80,6 +80,7 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.load import Load
         from nds_jupyter.lookup import Lookup
         from nds_jupyter.reports import Reports
+        from nds_jupyter.results import Results
         from nds_jupyter.runner import JobRunner
 
         policy = self.policy()
@@ -103,6 +104,7 @@ class NdsApp(Configuration, ExtensionApp):
             load=load,
             lookup=lookup,
             reports=reports,
+            results=Results(engine, journal),
             owner_of=self.owner_of,
             openapi=self.openapi,
             prefix=self.route_prefix,

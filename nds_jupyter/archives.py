@@ -6,6 +6,7 @@ Memory is bounded: chunks pass through, and compression runs in threads.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import io
 import re
@@ -14,20 +15,16 @@ import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
 import msgspec
 
-from nds_jupyter.errors import EngineError, InvalidRequest, PathNotFound
+from nds_jupyter.errors import InvalidRequest, PathNotFound
+from nds_jupyter.tarstream import BLOCK, TarReader, content_size
 
-BLOCK = 512
-MOST_HEADER = 2**20
-"""Bytes of an extended header; a longer one is refused, since it must be held in memory."""
-
-_LONG = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _EARLIEST_ZIP = (1980, 1, 1, 0, 0, 0)
 
@@ -57,67 +54,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     modified: datetime
 
 
-class _Reader:
-    """Reads an asynchronous stream by amounts."""
-
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-
-    async def some(self, most: int) -> memoryview:
-        """Return the next bytes, at most so many; EngineError if the stream has ended."""
-        while not self._rest:
-            try:
-                self._rest = memoryview(await anext(self._chunks))
-            except StopAsyncIteration:
-                raise EngineError("The archive ended early. Try again.") from None
-        taken, self._rest = self._rest[:most], self._rest[most:]
-        return taken
-
-    async def exactly(self, size: int) -> bytes:
-        """Return so many bytes."""
-        parts = bytearray()
-        while len(parts) < size:
-            parts += await self.some(size - len(parts))
-        return bytes(parts)
-
-    async def skip(self, size: int) -> None:
-        """Pass over so many bytes."""
-        while size > 0:
-            size -= len(await self.some(size))
-
-    async def member(self) -> tarfile.TarInfo | None:
-        """Return the next member's header, long names resolved; None at the archive's end."""
-        head = b""
-        while True:
-            block = await self.exactly(BLOCK)
-            if block == bytes(BLOCK):
-                return None
-            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-            head += block
-            if info.type not in _LONG:
-                break
-            if info.size > MOST_HEADER or len(head) > MOST_HEADER:
-                raise EngineError("The archive has a header that is too long.")
-            head += await self.exactly(_padded(info.size))
-        with tarfile.open(fileobj=io.BytesIO(head + bytes(2 * BLOCK)), mode="r:") as archive:
-            found = archive.next()
-        return found if found is not None else info
-
-    async def rest(self) -> None:
-        """Pass over everything that is left."""
-        async for _ in self._chunks:
-            pass
-
-
-def _padded(size: int) -> int:
-    return -(-size // BLOCK) * BLOCK
-
-
 class RawFile:
     """One regular file at the head of a tar stream."""
 
-    def __init__(self, reader: _Reader, info: tarfile.TarInfo) -> None:
+    def __init__(self, reader: TarReader, info: tarfile.TarInfo) -> None:
         self._reader = reader
         self.size = info.size
         self.modified = datetime.fromtimestamp(info.mtime, UTC)
@@ -142,7 +82,7 @@ async def open_raw(tar: AsyncIterator[bytes]) -> RawFile:
     PathNotFound
         If the archive is empty.
     """
-    reader = _Reader(tar)
+    reader = TarReader(tar)
     info = await reader.member()
     if info is None:
         raise PathNotFound("There is nothing at that path.")
@@ -183,16 +123,12 @@ def content_disposition(filename: str) -> str:
 
 async def list_entries(tar: AsyncIterator[bytes], limit: int) -> tuple[Entry, ...]:
     """Return the first members of a tar stream, without their content."""
-    reader = _Reader(tar)
+    reader = TarReader(tar)
     found: list[Entry] = []
     while len(found) < limit and (info := await reader.member()) is not None:
         found.append(_entry(info))
-        await reader.skip(_content(info))
+        await reader.skip(content_size(info))
     return tuple(found)
-
-
-def _content(info: tarfile.TarInfo) -> int:
-    return _padded(info.size) if info.isreg() else 0
 
 
 def _entry(info: tarfile.TarInfo) -> Entry:
@@ -221,6 +157,39 @@ async def convert(
                 yield chunk
     finally:
         await tar.aclose()
+
+
+async def bundled(
+    tars: Iterable[tuple[str, AsyncGenerator[bytes, None]]],
+) -> AsyncGenerator[bytes, None]:
+    """Make one tar stream of several, and close each at its end.
+
+    Parameters
+    ----------
+    tars
+        Each with what its names are to begin with, such as ``results/plots/``.
+    """
+    for head, tar in tars:
+        async with contextlib.aclosing(tar):
+            reader = TarReader(tar)
+            while (info := await reader.member()) is not None:
+                yield _renamed(info, head)
+                left = content_size(info)
+                while left > 0:
+                    data = bytes(await reader.some(left))
+                    left -= len(data)
+                    yield data
+    yield bytes(2 * BLOCK)
+
+
+def _renamed(info: tarfile.TarInfo, head: str) -> bytes:
+    info.name = head + info.name
+    if info.islnk():
+        info.linkname = head + info.linkname
+    # A long name also lies in a header of its own, which would win.
+    names = {"path", "linkpath"}
+    info.pax_headers = {key: text for key, text in info.pax_headers.items() if key not in names}
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 async def _gzipped(tar: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
@@ -253,13 +222,13 @@ class _Outlet(io.RawIOBase):
 
 async def _zipped(tar: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Make a zip of folders and plain files; links and devices have no safe place in one."""
-    reader = _Reader(tar)
+    reader = TarReader(tar)
     outlet = _Outlet()
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as archive:
         while (info := await reader.member()) is not None:
             entry = _zip_entry(info)
             if entry is None:
-                await reader.skip(_content(info))
+                await reader.skip(content_size(info))
                 continue
             with archive.open(entry, "w", force_zip64=info.size >= 2**31 - 1) as member:
                 left = info.size if info.isreg() else 0
@@ -269,7 +238,7 @@ async def _zipped(tar: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
                     await asyncio.to_thread(member.write, data)
                     if packed := outlet.take():
                         yield packed
-            await reader.skip(_content(info) - (info.size if info.isreg() else 0))
+            await reader.skip(content_size(info) - (info.size if info.isreg() else 0))
     yield outlet.take()
 
 

@@ -60,11 +60,24 @@ CREATE TABLE IF NOT EXISTS deleted (job_id TEXT PRIMARY KEY, owner TEXT NOT NULL
 """
 
 
+_WANTED = (
+    "owner = :owner"
+    " AND (:q IS NULL OR instr(lower(name), lower(:q)) OR instr(lower(image), lower(:q))"
+    "  OR instr(job_id, lower(:q)))"
+    " AND (:state IS NULL OR state = :state)"
+    " AND (:name IS NULL OR instr(lower(name), lower(:name)))"
+    " AND (:image IS NULL OR instr(image, :image))"
+    " AND (:since IS NULL OR created >= :since)"
+)
+
+
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs of an owner are wanted; None means any.
 
     Parameters
     ----------
+    q
+        Part of the name, the image or the id, in letters of either case.
     name
         Part of the name.
     since
@@ -73,6 +86,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
         Only jobs older than the one with this position; for paging.
     """
 
+    q: str | None = None
     state: JobState | None = None
     name: str | None = None
     image: str | None = None
@@ -82,10 +96,19 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs, newest first; `next` is the `before` of the following page, None at the end."""
+    """Jobs, newest first.
+
+    Parameters
+    ----------
+    next
+        The `before` of the following page, None at the end.
+    total
+        How many there are on all pages.
+    """
 
     jobs: tuple[Job, ...]
     next: int | None
+    total: int
 
 
 class Journal:
@@ -260,28 +283,27 @@ class Journal:
 
     def page(self, owner: str, wanted: JobFilter) -> JobPage:
         """Return a page of an owner's jobs, newest first."""
+        values = {
+            "owner": owner,
+            "q": wanted.q,
+            "before": wanted.before,
+            "state": wanted.state and wanted.state.value,
+            "name": wanted.name,
+            "image": wanted.image,
+            "since": wanted.since and wanted.since.isoformat(),
+            "limit": wanted.limit + 1,
+        }
         rows = self._db.execute(
-            "SELECT n, body FROM jobs WHERE owner = :owner"
-            " AND (:before IS NULL OR n < :before)"
-            " AND (:state IS NULL OR state = :state)"
-            " AND (:name IS NULL OR instr(lower(name), lower(:name)))"
-            " AND (:image IS NULL OR instr(image, :image))"
-            " AND (:since IS NULL OR created >= :since)"
+            f"SELECT n, body FROM jobs WHERE {_WANTED} AND (:before IS NULL OR n < :before)"  # noqa: S608
             " ORDER BY n DESC LIMIT :limit",
-            {
-                "owner": owner,
-                "before": wanted.before,
-                "state": wanted.state and wanted.state.value,
-                "name": wanted.name,
-                "image": wanted.image,
-                "since": wanted.since and wanted.since.isoformat(),
-                "limit": wanted.limit + 1,
-            },
+            values,
         ).fetchall()
+        total = self._db.execute(f"SELECT count(*) FROM jobs WHERE {_WANTED}", values)  # noqa: S608
         shown = rows[: wanted.limit]
         return JobPage(
             jobs=tuple(msgspec.json.decode(body, type=Job) for _, body in shown),
             next=shown[-1][0] if len(rows) > wanted.limit else None,
+            total=total.fetchone()[0],
         )
 
     def jobs(self, job_ids: list[str]) -> dict[str, Job]:

@@ -9,6 +9,7 @@ import msgspec
 from nds_jupyter import __version__, queries, routes, views
 from nds_jupyter.data_operations import DATA_OPERATIONS
 from nds_jupyter.operations import Operation
+from nds_jupyter.page_operations import PAGE_OPERATIONS
 from nds_jupyter.policy import JobRequest
 
 REF = "#/components/schemas/{name}"
@@ -143,20 +144,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=views.HealthView,
         errors=(503,),
     ),
-    Operation(
-        verb="get",
-        path=routes.EVENTS,
-        summary="WebSocket: what a page is told while it is open (docs/events.md)",
-        query=queries.EventsQuery,
-        status=101,
-        errors=(503,),
-    ),
-    Operation(
-        verb="get",
-        path=routes.LOAD,
-        summary="How busy the engine is",
-        answer=views.LoadView,
-    ),
+    *PAGE_OPERATIONS,
     Operation(verb="get", path=routes.OPENAPI, summary="This document", answer=dict[str, Any]),
 )
 

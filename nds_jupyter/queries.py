@@ -98,8 +98,9 @@ class ResultsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class JobsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`GET /jobs`; `name` and `image` match anywhere in the job's."""
+    """`GET /jobs`; `name` and `image` match anywhere in the job's, `q` in name, image or id."""
 
+    q: str | None = None
     state: JobState | None = None
     name: str | None = None
     image: str | None = None
@@ -135,3 +136,22 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """`GET /events`; `since` is the `seq` of the last message over an earlier connection."""
 
     since: str | None = None
+
+
+class ListResultsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /list_results`."""
+
+    cont_id: str | None = None
+    job_id: str | None = None
+    path: str = "/results"
+    limit: Limit = 100
+    cursor: Cursor = 0
+
+
+class ArchiveQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`/archive`; in a query or a form `paths` is a JSON array as text, or one path a line."""
+
+    paths: Annotated[tuple[str, ...], Meta(min_length=1, max_length=1000)]
+    cont_id: str | None = None
+    job_id: str | None = None
+    format: ResultFormat = ResultFormat.ZIP

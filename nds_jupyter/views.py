@@ -236,10 +236,30 @@ class ContainerView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `/diff`."""
+    """A row of `/diff`.
+
+    Parameters
+    ----------
+    type
+        ``file``, ``dir``, ``link`` or ``other``; None for what was deleted or is not known.
+    size
+        Bytes of a file.
+    """
 
     path: str
     kind: str
+    type: str | None = None
+    size: int | None = None
+
+
+class ResultRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `/list_results`; `kind` is ``file``, ``dir``, ``link`` or ``other``."""
+
+    name: str
+    path: str
+    kind: str | None = None
+    size: int | None = None
+    modified: datetime | None = None
 
 
 class SampleView(msgspec.Struct, frozen=True, kw_only=True):

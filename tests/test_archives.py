@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from nds_jupyter.archives import (
     RangeNotSatisfiable,
     ResultFormat,
+    bundled,
     content_disposition,
     convert,
     list_entries,
@@ -134,6 +135,29 @@ def test_content_disposition_is_one_plain_line(name: str) -> None:
     assert header.isascii()
     assert header.isprintable()
     assert header.count('"') == 2
+
+
+@settings(max_examples=50, deadline=None)
+@given(FILES, FILES, st.integers(1, 1500))
+def test_bundle_holds_the_members_of_all(
+    one: dict[str, bytes], other: dict[str, bytes], size: int
+) -> None:
+    hard = tarfile.TarInfo("results/hard")
+    hard.type, hard.linkname = tarfile.LNKTYPE, "results/" + "x" * 150
+    heads = {"": a_tar(one), "very/" * 30: a_tar(other, hard)}
+
+    async def run() -> bytes:
+        tars = [(head, chunks(data, size)) for head, data in heads.items()]
+        return b"".join([part async for part in bundled(tars)])
+
+    with tarfile.open(fileobj=io.BytesIO(asyncio.run(run()))) as archive:
+        found = {m.name: archive.extractfile(m).read() for m in archive if m.isreg()}  # type: ignore[union-attr]
+        links = [(m.name, m.linkname) for m in archive if m.islnk()]
+    wanted = {f"results/{name}": content for name, content in one.items()}
+    head = "very/" * 30
+    wanted |= {f"{head}results/{name}": content for name, content in other.items()}
+    assert found == wanted
+    assert links == [(f"{head}results/hard", f"{head}results/{'x' * 150}")]
 
 
 def test_entries_are_listed() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,9 +18,15 @@ from nds_jupyter.engines.base import (
     ContainerSummary,
     Image,
     Mount,
+    PathStat,
     Sample,
 )
 from nds_jupyter.jobs import Limits
+
+_MODES = ((1 << 31, "dir"), (1 << 27, "link"), (0x0728_0000, "other"))
+"""Bits of Go's ``fs.FileMode``: directory, symbolic link, and every other type that is no file."""
+
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What the engine sets where an image has no PATH (moby's ``oci.DefaultPathEnv``)."""
@@ -141,6 +149,14 @@ def _mount(data: Mapping[str, Any]) -> Mount:
 def change(data: Mapping[str, Any]) -> Change:
     """Return a row of ``GET /containers/{id}/changes``."""
     return Change(path=data["Path"], kind=_CHANGES[data["Kind"]])
+
+
+def path_stat(header: str) -> PathStat:
+    """Return what ``HEAD /containers/{id}/archive`` says of a path, in base64 in a header."""
+    data = json.loads(base64.b64decode(header))
+    mode = data["mode"]
+    kind = next((kind for bit, kind in _MODES if mode & bit), "file")
+    return PathStat(kind=kind, size=data["size"], modified=moment(data["mtime"]) or _NEVER)
 
 
 def sample(data: Mapping[str, Any]) -> Sample | None:

@@ -187,6 +187,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     kind: ChangeKind
 
 
+class PathStat(msgspec.Struct, frozen=True, kw_only=True):
+    """A path of a container; `kind` is ``file``, ``dir``, ``link`` or ``other``, `size` bytes."""
+
+    kind: str
+    size: int
+    modified: datetime
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """What a container used at one time: CPU in percent of one CPU, the rest in bytes."""
 
@@ -243,6 +251,9 @@ class Engine(Protocol):
 
     async def path_exists(self, container_id: str, path: str) -> bool:
         """Tell whether a path exists in a container, started or not."""
+
+    async def stat(self, container_id: str, path: str) -> PathStat | None:
+        """Return what a path of a container is, started or not; None if there is nothing."""
 
     async def start(self, container_id: str) -> None:
         """Start a created container; `ImageNotFound` if what it runs is not in its image."""

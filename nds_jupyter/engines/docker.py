@@ -32,6 +32,7 @@ from nds_jupyter.engines.base import (
     LogChunk,
     LogRequest,
     LogStream,
+    PathStat,
     Sample,
 )
 from nds_jupyter.errors import (
@@ -59,6 +60,9 @@ PULL_BEGINS = 600.0
 
 STOPS = 64
 """Stops under way at one time; each waits for a script that may not listen."""
+
+PATH_STAT = "X-Docker-Container-Path-Stat"
+"""The header that says what a path is (Engine API, "Get information about files")."""
 
 ACTIONS = ("start", "die", "oom", "destroy")
 
@@ -194,14 +198,18 @@ class DockerEngine:
 
     async def path_exists(self, container_id: str, path: str) -> bool:
         """Tell whether a path exists in a container."""
+        return await self.stat(container_id, path) is not None
 
-        def ask(client: Any) -> bool:
+    async def stat(self, container_id: str, path: str) -> PathStat | None:
+        """Return what a path of a container is; None if there is nothing."""
+
+        def ask(client: Any) -> PathStat | None:
             url = client._url("/containers/{0}/archive", container_id)
             response = client.head(url, params={"path": path}, timeout=client.timeout)
             if response.status_code == 404:
-                return False
+                return None
             client._raise_for_status(response)
-            return True
+            return translate.path_stat(response.headers[PATH_STAT])
 
         return await self._call(f"{path} in container {container_id[:12]}", ask)
 

@@ -22,9 +22,15 @@ from nds_jupyter.handlers.data import (
     ReplicasHandler,
 )
 from nds_jupyter.handlers.events import EventsHandler
-from nds_jupyter.handlers.jobs import JobHandler, JobsHandler, RerunHandler, StopHandler
+from nds_jupyter.handlers.jobs import (
+    JobHandler,
+    JobsHandler,
+    RerunHandler,
+    ScriptHandler,
+    StopHandler,
+)
 from nds_jupyter.handlers.logs import StdoutHandler
-from nds_jupyter.handlers.results import ResultsHandler
+from nds_jupyter.handlers.results import ArchiveHandler, ListResultsHandler, ResultsHandler
 from nds_jupyter.handlers.server import HealthHandler, LoadHandler, OpenapiHandler
 from nds_jupyter.handlers.uploads import UploadHandler
 
@@ -49,6 +55,9 @@ ROUTES: tuple[tuple[str, type[NdsHandler]], ...] = (
     (routes.OPENAPI, OpenapiHandler),
     (routes.EVENTS, EventsHandler),
     (routes.LOAD, LoadHandler),
+    (routes.SCRIPT, ScriptHandler),
+    (routes.LIST_RESULTS, ListResultsHandler),
+    (routes.ARCHIVE, ArchiveHandler),
 )
 
 

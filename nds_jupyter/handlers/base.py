@@ -19,7 +19,7 @@ from nds_jupyter.actions import Actions
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import Forbidden, NdsError
-from nds_jupyter.handlers.decode import convert, json_object, single_values
+from nds_jupyter.handlers.decode import convert, json_object, single_values, text_list
 from nds_jupyter.handlers.problems import problem, status_of
 from nds_jupyter.health import Health
 from nds_jupyter.hub import Hub
@@ -27,6 +27,7 @@ from nds_jupyter.journal import JournalThread
 from nds_jupyter.load import Load
 from nds_jupyter.lookup import Lookup, Target
 from nds_jupyter.reports import Reports
+from nds_jupyter.results import Results
 
 T = TypeVar("T")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -74,6 +75,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     load: Load
     lookup: Lookup
     reports: Reports
+    results: Results
     owner_of: Callable[[Any], str]
     prefix: str
     openapi: Callable[[], dict[str, object]]
@@ -99,9 +101,18 @@ class NdsHandler(APIHandler):
         """Decode the query string."""
         return convert(single_values(self.request.query_arguments), wanted)
 
-    def arguments(self, wanted: type[T]) -> T:
-        """Decode the query string together with the body, a form or JSON."""
-        given = single_values(self.request.arguments)
+    def arguments(self, wanted: type[T], *, lists: Sequence[str] = ()) -> T:
+        """Decode the query string together with the body, a form or JSON.
+
+        Parameters
+        ----------
+        lists
+            Fields that are arrays, which in a query or a form come as text.
+        """
+        texts = single_values(self.request.arguments)
+        given = {
+            name: text_list(name, text) if name in lists else text for name, text in texts.items()
+        }
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind == "application/json" and self.request.body:
             return convert({**given, **json_object(self.request.body)}, wanted)
@@ -121,9 +132,13 @@ class NdsHandler(APIHandler):
 
     def answer_page(self, rows: Sequence[object], limit: int, cursor: int) -> None:
         """Send one page of a whole list, with a link to the next."""
+        self.answer(self.page_of(rows, limit, cursor))
+
+    def page_of(self, rows: Sequence[T], limit: int, cursor: int) -> Sequence[T]:
+        """Return one page of a whole list, and send a link to the next."""
         if len(rows) > cursor + limit:
             self.link_next(cursor + limit)
-        self.answer(rows[cursor : cursor + limit])
+        return rows[cursor : cursor + limit]
 
     def link_next(self, cursor: int | str) -> None:
         """Say where the next page is, relative to this one (RFC 8288)."""

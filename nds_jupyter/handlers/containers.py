@@ -49,7 +49,9 @@ class DiffHandler(NdsHandler):
         """Give a page of changed paths."""
         query = self.query(DiffQuery)
         target = await self.target(query)
-        self.answer_page(await self.services.reports.diff(target), query.limit, query.cursor)
+        rows = await self.services.reports.diff(target)
+        page = self.page_of(rows, query.limit, query.cursor)
+        self.answer(await self.services.results.measured(target, page))
 
 
 class MetricHandler(NdsHandler):

@@ -72,6 +72,13 @@ def _sentence(message: str) -> str:
     return f"{head}. GET /openapi.json lists what this route takes."
 
 
+def text_list(name: str, text: str) -> object:
+    """Return an array that came as text: as JSON, or an item a line."""
+    if text.lstrip().startswith("["):
+        return _json_field(name, text)
+    return [line for line in text.splitlines() if line]
+
+
 def form_request(fields: dict[str, str], files: Mapping[str, tuple[str, bytes]]) -> JobRequest:
     """Return a job's request from a form.
 
@@ -101,7 +108,7 @@ def _json_field(name: str, text: str) -> object:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as exc:
-        shape = "array" if name in {"command", "args"} else "object"
+        shape = "array" if name in {"command", "args", "paths"} else "object"
         raise InvalidRequest(f"{name}: it is not a JSON {shape} ({exc}).") from exc
 
 

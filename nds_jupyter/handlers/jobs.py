@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nds_jupyter.handlers.base import NdsHandler, allowed
 from nds_jupyter.journal import JobFilter, Journal
-from nds_jupyter.queries import JobsQuery, NoQuery, StopQuery
+from nds_jupyter.queries import JobQuery, JobsQuery, NoQuery, StopQuery
 from nds_jupyter.views import job_view, spec_view
 
 
@@ -16,6 +16,7 @@ class JobsHandler(NdsHandler):
         """Give a page of jobs, newest first."""
         query = self.query(JobsQuery)
         wanted = JobFilter(
+            q=query.q,
             state=query.state,
             name=query.name,
             image=query.image,
@@ -24,6 +25,7 @@ class JobsHandler(NdsHandler):
             limit=query.limit,
         )
         page = await self.services.journal.do(Journal.page, self.owner, wanted)
+        self.set_header("X-Total-Count", str(page.total))
         if page.next is not None:
             self.link_next(page.next)
         self.answer([job_view(self.services.lookup.latest(job)) for job in page.jobs])
@@ -47,6 +49,18 @@ class JobHandler(NdsHandler):
         await self.services.actions.delete(self.owner, job_id)
         self.set_status(204)
         self.finish()
+
+
+class ScriptHandler(NdsHandler):
+    """The script of a job."""
+
+    @allowed("read")
+    async def get(self) -> None:
+        """Give it as it was sent."""
+        job = await self.services.lookup.job(self.owner, self.query(JobQuery).job_id)
+        script = await self.services.journal.do(Journal.script, job.job_id)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(script)
 
 
 class RerunHandler(NdsHandler):

@@ -1,8 +1,9 @@
-"""`/results`: what a job left, as an archive or one file."""
+"""`/results`, `/list_results`, `/archive`: what a job left, as archives, files and lists."""
 
 from __future__ import annotations
 
 import contextlib
+import posixpath
 from collections.abc import AsyncGenerator
 from pathlib import PurePosixPath
 
@@ -15,7 +16,7 @@ from nds_jupyter.archives import (
 )
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.queries import ResultsQuery
+from nds_jupyter.queries import ArchiveQuery, ListResultsQuery, ResultsQuery
 
 MIME = {
     ResultFormat.TAR: "application/x-tar",
@@ -61,7 +62,54 @@ class ResultsHandler(NdsHandler):
         await self.stream(file.read(start, stop))
 
 
+class ListResultsHandler(NdsHandler):
+    """What a folder of the results holds."""
+
+    @allowed("read")
+    async def get(self) -> None:
+        """Give a page of it, by name."""
+        query = self.query(ListResultsQuery)
+        target = await self.target(query)
+        rows = await self.services.results.listing(target, str(_absolute(query.path)))
+        page = self.page_of(rows, query.limit, query.cursor)
+        self.answer(await self.services.results.described(target, page))
+
+
+class ArchiveHandler(NdsHandler):
+    """Several paths of a container as one archive; both verbs only look."""
+
+    @allowed("read")
+    async def get(self) -> None:
+        """Stream it, for a link."""
+        await self._send()
+
+    @allowed("read")
+    async def post(self) -> None:
+        """Stream it, for a list that is too long for a URL; a form or JSON."""
+        await self._send()
+
+    async def _send(self) -> None:
+        query = self.archive_query()
+        target = await self.target(query)
+        container_id = target.present_container()
+        paths = [str(_absolute(path)) for path in query.paths]
+        tar = await self.services.results.bundle(container_id, paths)
+        name = target.job.job_id if target.job else container_id[:12]
+        self.set_header("Content-Type", MIME[query.format])
+        self.set_header(
+            "Content-Disposition", content_disposition(f"{name}-selection.{query.format.value}")
+        )
+        await self.stream(convert(tar, query.format))
+
+    def archive_query(self) -> ArchiveQuery:
+        """Decode what is wanted."""
+        query = self.arguments(ArchiveQuery, lists=("paths",))
+        if query.format is ResultFormat.RAW:
+            raise InvalidRequest("format: raw is for one file. Use GET /results, or tar or zip.")
+        return query
+
+
 def _absolute(path: str) -> PurePosixPath:
     if "\0" in path or not path:
         raise InvalidRequest("path: give a path in the container.")
-    return PurePosixPath("/results", path)
+    return PurePosixPath(posixpath.normpath(posixpath.join("/results", path)))

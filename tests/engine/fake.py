@@ -19,6 +19,7 @@ from nds_jupyter.engines.base import (
     Image,
     LogChunk,
     LogRequest,
+    PathStat,
     Sample,
 )
 from nds_jupyter.errors import AmbiguousId, ContainerNotFound, ImageNotFound, NameTaken
@@ -181,6 +182,19 @@ class FakeEngine:
         """Tell whether a path exists."""
         async with self.faults.call("path_exists"):
             return self._find(container_id).exists(path)
+
+    async def stat(self, container_id: str, path: str) -> PathStat | None:
+        """Return what a path is."""
+        async with self.faults.call("stat"):
+            container = self._find(container_id)
+            if not container.exists(path):
+                return None
+            content = container.files.get(path)
+            return PathStat(
+                kind="dir" if content is None else "file",
+                size=len(content or b""),
+                modified=container.created,
+            )
 
     async def start(self, container_id: str) -> None:
         """Start a container; also one that has ended, as a real engine does."""

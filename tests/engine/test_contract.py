@@ -256,6 +256,20 @@ async def test_archive_read_begins_with_the_last_part_of_the_path(engine: Engine
                 await anext(parts)
 
 
+async def test_path_says_what_it_is(engine: Engine) -> None:
+    script = "mkdir /made; printf abc > /made/file"
+    async with container(engine, script) as container_id:
+        await engine.start(container_id)
+        await end_of(engine, container_id)
+        file = await engine.stat(container_id, "/made/file")
+        assert file is not None
+        assert (file.kind, file.size) == ("file", 3)
+        folder = await engine.stat(container_id, "/made")
+        assert folder is not None
+        assert folder.kind == "dir"
+        assert await engine.stat(container_id, "/nothing") is None
+
+
 async def test_archive_of_no_container_is_told_apart_from_no_path(engine: Engine) -> None:
     with pytest.raises(ContainerNotFound):
         async with aclosing(engine.archive("nds-nobody", "/results")) as parts:
@@ -409,6 +423,7 @@ async def test_nobody_answering_is_told_by_every_call(unreachable: EngineUnderTe
         engine.create(specification("true")),
         engine.put_archive("a", "/", b""),
         engine.path_exists("a", "/"),
+        engine.stat("a", "/"),
         engine.start("a"),
         engine.worker("a"),
         engine.inspect("a"),

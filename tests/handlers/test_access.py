@@ -43,12 +43,17 @@ ACCESS = {
     ("/metadata/{path}", "PUT"): CHANGES,
     ("/replicas/{path}", "GET"): LOOKS,
     ("/jobs", "GET"): LOOKS,
+    ("/jobs/{job_id}", "GET"): LOOKS,
     ("/jobs/{job_id}", "DELETE"): CHANGES,
     ("/jobs/{job_id}/rerun", "POST"): CHANGES,
     ("/health", "GET"): LOOKS,
     ("/openapi.json", "GET"): LOOKS,
     ("/events", "GET"): LOOKS,
     ("/load", "GET"): LOOKS,
+    ("/script", "GET"): LOOKS,
+    ("/list_results", "GET"): LOOKS,
+    ("/archive", "GET"): LOOKS,
+    ("/archive", "POST"): LOOKS,
 }
 
 OF_ONE_JOB = {
@@ -59,6 +64,8 @@ OF_ONE_JOB = {
     "/diff": "job_id cont_id",
     "/metric": "job_id cont_id",
     "/results": "job_id cont_id",
+    "/script": "job_id",
+    "/list_results": "job_id cont_id",
     "/jobs/{job_id}": "",
     "/jobs/{job_id}/rerun": "",
 }

@@ -28,7 +28,7 @@ async def test_job_from_submission_to_results(ask: Ask, owner: str) -> None:
     only = said(await ask("GET", "/stdout", cont_id=container, stream="stderr"))
     assert only == {"stdout": "err\n", "truncated": False}
     diff = said(await ask("GET", "/diff", job_id=job_id))
-    assert diff == [{"path": "/results/number", "kind": "added"}]
+    assert diff == [{"path": "/results/number", "kind": "added", "type": "file", "size": 5}]
     tar = await ask("GET", "/results", job_id=job_id)
     with tarfile.open(fileobj=io.BytesIO(tar.body)) as archive:
         assert archive.getnames() == ["results", "results/number"]
