@@ -95,6 +95,31 @@ def test_what_is_wrong_is_named(folder: Path) -> None:
         account_from({"env_file": folder / "none"})
 
 
+def test_a_pam_password_is_not_sent_in_clear(folder: Path) -> None:
+    changed(
+        folder,
+        irods_authentication_scheme="pam_password",
+        irods_client_server_negotiation="request_server_negotiation",
+        irods_client_server_policy="CS_NEG_REFUSE",
+    )
+    with pytest.raises(ConfigurationError, match="over TLS only"):
+        account_from({"password": "of PAM"})
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_certificate_that_cannot_be_read_is_named(folder: Path, content: str | None) -> None:
+    if content is not None:
+        (folder / "ca.pem").write_text(content)
+    changed(
+        folder,
+        irods_client_server_negotiation="request_server_negotiation",
+        irods_ssl_ca_certificate_file=str(folder / "ca.pem"),
+    )
+    fs = IrodsFileSystem(skip_instance_cache=True)
+    with pytest.raises(ConfigurationError, match=r"ca\.pem .*irods_ssl_ca_certificate_file"):
+        fs.ls("/")
+
+
 @pytest.mark.parametrize("content", [None, "", "not scrambled"])
 def test_an_unreadable_password_says_what_to_run(folder: Path, content: str | None) -> None:
     (folder / ".irodsA").unlink()

@@ -82,6 +82,8 @@ def test_an_unknown_user_is_refused(irods_zone, irods_home: str) -> None:
 
 def test_another_zone_is_not_found(fs: IrodsFileSystem) -> None:
     with pytest.raises(FileNotFoundError, match="/otherZone/x"):
+        fs.info("/otherZone/x")
+    with pytest.raises(OSError, match="/otherZone/x"):
         fs.cat_file("/otherZone/x")
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pickle
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from irods.access import iRODSAccess
 
 from nds_jupyter.data.entries import Avu
 from nds_jupyter.data.irods import IrodsFileSystem
 from nds_jupyter.data.irods.placing import BLOCK
+from tests.irods.conftest import Connect
+from tests.irods_zone.fixtures import AnyZone
 
 few = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -122,6 +124,37 @@ def test_what_is_replaced_keeps_its_metadata(fs: IrodsFileSystem, irods_home: st
     assert fs.metadata(f"{irods_home}/x") == (kept,)
 
 
+@pytest.fixture
+def shared(fs: IrodsFileSystem, irods_zone: AnyZone, irods_home: str, connect: Connect) -> str:
+    """Give an object that alice may write, in a collection where she may too."""
+    connect("alice").exists(irods_home)
+    fs.pipe_file(f"{irods_home}/x", b"one")
+    fs.add_metadata(f"{irods_home}/x", [Avu(name="a", value="b")])
+    with irods_zone.session() as session:
+        for place in (irods_home, f"{irods_home}/x"):
+            session.acls.set(iRODSAccess("write", place, "alice", fs.zone))
+    return f"{irods_home}/x"
+
+
+def test_what_is_replaced_stays_shared(fs: IrodsFileSystem, connect: Connect, shared: str) -> None:
+    fs.pipe_file(shared, b"two")
+    assert connect("alice").cat_file(shared) == b"two"
+    connect("alice").pipe_file(f"{shared}2", b"hers")
+
+
+def test_what_may_be_written_but_not_renamed_is_written(
+    fs: IrodsFileSystem, connect: Connect, shared: str
+) -> None:
+    before = fs.info(shared)["id"]
+    alice = connect("alice")
+    alice.pipe_file(shared, b"three")
+    assert fs.cat_file(shared) == alice.cat_file(shared) == b"three"
+    assert fs.info(shared)["id"] == before
+    assert fs.metadata(shared) == (Avu(name="a", value="b"),)
+    assert fs.info(shared)["checksum"]
+    assert not left_over(fs, shared.rpartition("/")[0])
+
+
 def test_half_a_file_never_appears(fs: IrodsFileSystem, irods_home: str) -> None:
     fs.pipe_file(f"{irods_home}/x", b"before")
 
@@ -188,7 +221,7 @@ def test_touching_makes_or_only_dates(fs: IrodsFileSystem, irods_home: str) -> N
     assert fs.cat_file(f"{irods_home}/x") == b"content"
 
 
-def test_missing_collections_are_made_or_named(connect, irods_home: str, tmp_path: Path) -> None:
+def test_missing_collections_are_made_or_named(connect: Connect, irods_home: str) -> None:
     connect().pipe_file(f"{irods_home}/a/b/x", b"1")
     assert connect().cat_file(f"{irods_home}/a/b/x") == b"1"
     strict = connect(auto_mkdir=False)

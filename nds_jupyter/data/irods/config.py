@@ -97,10 +97,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True
         """Return how the server's certificate is checked; the client checks none without a CA."""
         settings = dict(self.tls)
         verify = settings.get("irods_ssl_verify_server", "hostname")
-        context = ssl.create_default_context(
-            cafile=_text(settings.get("irods_ssl_ca_certificate_file")),
-            capath=_text(settings.get("irods_ssl_ca_certificate_path")),
-        )
+        file = _text(settings.get("irods_ssl_ca_certificate_file"))
+        folder = _text(settings.get("irods_ssl_ca_certificate_path"))
+        try:
+            context = ssl.create_default_context(cafile=file, capath=folder)
+        except OSError as exc:
+            raise ConfigurationError(
+                f"No certificate can be read from {file or folder} ({exc.strerror or exc}). "
+                "Correct irods_ssl_ca_certificate_file."
+            ) from exc
         context.check_hostname = verify == "hostname"
         context.verify_mode = ssl.CERT_NONE if verify == "none" else ssl.CERT_REQUIRED
         return context
@@ -228,6 +233,11 @@ def _policies(settings: Mapping[str, Any], *, pam: bool) -> tuple[str, ...]:
         return (REQUIRE,)
     if not negotiates:
         return ()
+    if pam and wanted == REFUSE:
+        raise ConfigurationError(
+            "A PAM password is sent over TLS only, and irods_client_server_policy is "
+            f"{REFUSE}. Make it {REQUIRE}."
+        )
     if wanted in (REQUIRE, REFUSE):
         return (wanted,)
     return (REQUIRE,) if pam else (REQUIRE, REFUSE)

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -41,6 +42,9 @@ class Wire(Connection):  # type: ignore[misc]  # the client has no types
     def __init__(self, pool: Connections, account: Any) -> None:
         try:
             super().__init__(pool, account)
+        except (SyntaxError, struct.error) as exc:
+            self.cut()
+            raise NetworkException("What answers does not speak iRODS") from exc
         except BaseException:
             self.cut()
             raise

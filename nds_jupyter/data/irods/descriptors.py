@@ -60,7 +60,7 @@ class Descriptor:
             offset=0,
             dataSize=size,
             numThreads=0,
-            oprType=1 if flags & CREATE else 0,
+            oprType=0,
             KeyValPair_PI=StringStringMap(self._options),
         )
         self._conn: Any = session.pool.get_connection()

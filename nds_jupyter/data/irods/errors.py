@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import msgspec
 from irods import exception as ex
+from irods.auth import ClientAuthError
 
 
 class AuthenticationFailed(PermissionError):
@@ -155,7 +156,7 @@ MEANINGS: dict[type[BaseException], Meaning] = {
     for meaning, names in _NAMES.items()
     for name in names.split()
     if hasattr(ex, name)
-}
+} | {ClientAuthError: STRANGER}
 
 
 def is_authentication(exc: BaseException) -> bool:
@@ -209,6 +210,7 @@ def _said(exc: BaseException) -> str:
 
 
 CLIENT_ERRORS = (
+    ClientAuthError,
     ex.iRODSException,
     ex.PycommandsException,
     ssl.SSLError,

@@ -119,9 +119,17 @@ class Objects:
             lambda session: _request(session, body, "DATA_OBJ_RENAME_AN"), target, repeatable=False
         )
 
-    def copy(self, source: str, target: str, *, named: str) -> None:
-        """Copy one object on the server to a name that is free; the data does not come here."""
+    def copy(self, source: str, target: str, *, named: str, force: bool = False) -> None:
+        """Copy one object on the server; the data does not come here.
+
+        Parameters
+        ----------
+        force
+            Whether to write over what has the name; else it must be free.
+        """
         options = {kw.REG_CHKSUM_KW: ""}
+        if force:
+            options[kw.FORCE_FLAG_KW] = ""
         if self.sessions.account.default_resource:
             options[kw.DEST_RESC_NAME_KW] = self.sessions.account.default_resource
         body = ObjCopyRequest(

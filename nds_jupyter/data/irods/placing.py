@@ -6,10 +6,13 @@ another loses its checksum without a word; neither can happen to what is only re
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import secrets
 
-from irods.models import DataObject
+from irods.access import iRODSAccess
+from irods.exception import CAT_INVALID_USER
+from irods.models import Collection, DataAccess, DataObject, User
 
 from nds_jupyter.data.irods.checksums import Digest, Schemes, scheme_of
 from nds_jupyter.data.irods.errors import ChecksumMismatch, translated
@@ -104,8 +107,9 @@ class Placing:
         """Give a finished object its name.
 
         Where the name is taken, what has it is renamed first, and removed when the new one is in
-        its place: at no time is there only a part of either. Its
-        metadata stays, unless what comes has its own.
+        its place: at no time is there only a part of either. Metadata and access stay with the
+        name, unless `keep_metadata` is false because what comes has its own. What its owner lets
+        be written, but not renamed, is written over by the server.
         """
         try:
             self.objects.rename(temporary, path)
@@ -119,9 +123,13 @@ class Placing:
                 errno.EISDIR, f"{path} is a collection; a data object can't replace it"
             )
         if keep_metadata:
-            self._keep_metadata(path, temporary)
+            self._hand_over(path, temporary)
         aside = temporary_beside(path)
-        self.objects.rename(path, aside)
+        try:
+            self.objects.rename(path, aside)
+        except PermissionError:
+            self._write_over(temporary, path)
+            return
         try:
             self.objects.rename(temporary, path)
         except OSError:
@@ -129,11 +137,38 @@ class Placing:
             raise
         self.objects.remove_quietly(aside)
 
-    def _keep_metadata(self, source: str, target: str) -> None:
-        def copy(session: Session) -> None:
+    def _write_over(self, temporary: str, path: str) -> None:
+        self.objects.copy(temporary, path, named=path, force=True)
+        if self.objects.checksum(path) != self.objects.checksum(temporary):
+            raise ChecksumMismatch(
+                errno.EIO, f"{path}: what is there now is not what was sent. Transfer it again"
+            )
+        self.objects.remove_quietly(temporary)
+
+    def _hand_over(self, source: str, target: str) -> None:
+        """Give one object the metadata and the access list of another."""
+
+        def hand_over(session: Session) -> None:
             known = set(map(tuple, session.metadata.get(DataObject, target)))
             for avu in session.metadata.get(DataObject, source):
                 if tuple(avu) not in known:
                     session.metadata.add(DataObject, target, avu)
+            own = (session.username, session.zone)
+            for name, zone, level in _access(session, source) - _access(session, target):
+                if (name, zone) == own:
+                    # Who may only write the old one shall not lose the new one to that.
+                    continue
+                # An account that is gone may still be in the list.
+                with contextlib.suppress(CAT_INVALID_USER):
+                    session.acls.set(iRODSAccess(level, target, name, zone))
 
-        self.objects.sessions.call(copy, source)
+        self.objects.sessions.call(hand_over, source)
+
+
+def _access(session: Session, path: str) -> set[tuple[str, str, str]]:
+    """Return who may do what with an object: name, zone and level."""
+    parent, _, name = path.rpartition("/")
+    asked = session.query(User.name, User.zone, DataAccess.name).filter(
+        Collection.name == parent, DataObject.name == name
+    )
+    return {(row[User.name], row[User.zone], row[DataAccess.name]) for row in asked.execute().rows}

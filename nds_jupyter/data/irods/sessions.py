@@ -40,7 +40,7 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
 class Session(iRODSSession):  # type: ignore[misc]  # the client has no types
     """The client's session over `Connections`."""
 
-    pool: Any
+    pool: Any = None
 
     def __init__(self, account: Account, waits: Waits) -> None:
         self._account = account
