@@ -23,7 +23,7 @@ def settings() -> str:
     """Return every setting of the server extension as a table."""
     from nds_jupyter.configuration import Configuration
 
-    traits: dict[str, TraitType[object, object]] = Configuration.class_own_traits(config=True)
+    traits: dict[str, TraitType[object, object]] = Configuration.class_traits(config=True)
     rows = ["| setting | default | what |", "| --- | --- | --- |"]
     rows += [
         f"| `c.NdsApp.{name}` | {_default(trait)} | {_cell(str(trait.help))} |"

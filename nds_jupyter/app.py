@@ -48,13 +48,25 @@ class NdsApp(Configuration, ExtensionApp):
         if self.engine_factory is not None:
             engine: Engine = self.engine_factory(self)
             return engine
+        from nds_jupyter.engines.auto import auto_engine
         from nds_jupyter.engines.docker import DockerEngine
+        from nds_jupyter.engines.swarm import SwarmEngine
+        from nds_jupyter.engines.swarm.node_engine import NodeEngine
 
-        return DockerEngine(
-            self.engine_url or None,
-            threads=self.engine_threads,
-            max_streams=self.max_streams,
-            deadline=self.engine_deadline,
+        url = self.engine_url or None
+        bounds: dict[str, Any] = {
+            "threads": self.engine_threads,
+            "max_streams": self.max_streams,
+            "deadline": self.engine_deadline,
+        }
+        if self.engine == "docker":
+            return DockerEngine(url, **bounds)
+        if self.engine == "swarm" or self.endpoints:
+            return SwarmEngine(url, self.swarm_settings(), **bounds)
+        return auto_engine(
+            NodeEngine(url, threads=1, deadline=self.engine_deadline),
+            lambda: DockerEngine(url, **bounds),
+            lambda: SwarmEngine(url, self.swarm_settings(), **bounds),
         )
 
     def make_data_store(self) -> DataStore:

@@ -71,6 +71,8 @@ class Client:
         memory: str | int | None = None,
         timeout: float | None = None,
         network: str | None = None,
+        constraint: Sequence[str] | None = None,
+        gpus: int | None = None,
         labels: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
@@ -86,6 +88,10 @@ class Client:
             ``512m``, ``2g``, or bytes.
         timeout
             Seconds from the start of the script.
+        constraint
+            What the node must fulfil, on a Swarm: ``node.labels.gpu==true``.
+        gpus
+            Whole GPUs.
 
         Raises
         ------
@@ -105,6 +111,8 @@ class Client:
             memory=memory,
             timeout=timeout,
             network=network,
+            constraint=constraint,
+            gpus=gpus,
             labels=labels,
         )
         return self._post(fields, idempotency_key)

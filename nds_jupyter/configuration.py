@@ -13,7 +13,6 @@ from traitlets import (
     Callable,
     Enum,
     Float,
-    HasTraits,
     Integer,
     List,
     TraitError,
@@ -27,12 +26,13 @@ from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.jobs import Limits, Network
 from nds_jupyter.policy import Policy, image_reference, parse_size
 from nds_jupyter.runner.settings import RunnerSettings
+from nds_jupyter.swarm_configuration import SwarmConfiguration
 
 UNBOUNDED = 2**62
 """Bytes of memory where the administrator sets no bound."""
 
 
-class Configuration(HasTraits):
+class Configuration(SwarmConfiguration):
     """The traits of `NdsApp`: `c.NdsApp.… = …` in `jupyter_server_config.py`."""
 
     engine_url = Unicode(
@@ -170,6 +170,8 @@ class Configuration(HasTraits):
             networks=tuple(map(Network, self.networks)),
             max_timeout=self.max_timeout,
             max_script_bytes=self.max_script_bytes,
+            max_gpus=self.max_gpus,
+            chooses_nodes=self.engine != "docker",
         )
 
     def runner_settings(self) -> RunnerSettings:

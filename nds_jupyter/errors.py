@@ -18,13 +18,16 @@
     ├── Unauthorized            who asks is not known
     ├── Forbidden               who asks may not
     ├── EngineError             the container engine failed
-    │   └── EngineUnavailable   it does not answer
+    │   ├── EngineUnavailable   it does not answer
+    │   ├── NoEndpoint          the node is known, and how to reach its engine is not
+    │   └── NodeLost            the node went down with the container on it
     ├── DataError               the data root failed
     │   ├── DataUnavailable     it does not answer
     │   ├── DataLoginRefused    it does not accept the server's credentials
     │   ├── DataChanged         an object changed while it was read
     │   └── DataRootFull        it has no space left
     ├── NotReady                try again later
+    │   ├── NotPlaced           no node has room for the container yet
     │   ├── TooBusy             every place for a stream or a request is taken
     │   └── StorageFull         the disk that holds the jobs' record is full
     ├── DeadlineExceeded
@@ -186,6 +189,20 @@ class EngineUnavailable(EngineError):
     reason = "container engine unreachable"
 
 
+class NoEndpoint(EngineError):
+    """A node runs the container, and this server was not told how to reach that node's engine."""
+
+    code = "no_endpoint"
+    reason = "node's engine not configured"
+
+
+class NodeLost(EngineError):
+    """The node went down with the container on it; whether the script ended nobody knows."""
+
+    code = "node_lost"
+    reason = "node lost"
+
+
 class DataError(NdsError):
     """The data root refused or failed."""
 
@@ -226,6 +243,13 @@ class NotReady(NdsError):
 
     code = "not_ready"
     reason = "not ready"
+
+
+class NotPlaced(NotReady):
+    """The container is accepted and waits for a node; create it again to go on waiting."""
+
+    code = "not_placed"
+    reason = "waiting for a node"
 
 
 class TooBusy(NotReady):

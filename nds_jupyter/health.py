@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from nds_jupyter._version import __version__
 from nds_jupyter.data.store import DataStore
-from nds_jupyter.engines.base import Engine
+from nds_jupyter.engines.base import Cluster, Engine, NodeReport
 from nds_jupyter.errors import NdsError
 from nds_jupyter.journal import Journal, JournalThread
-from nds_jupyter.views import HealthView, PartHealth
+from nds_jupyter.views import HealthView, NodeHealth, PartHealth
 
 DEADLINE = 5.0
 """Seconds for each part."""
@@ -28,12 +31,25 @@ class Health:
 
     async def check(self) -> HealthView:
         """Return what each part says of itself."""
-        engine, journal, data = await asyncio.gather(
+        engine, journal, data, nodes = await asyncio.gather(
             _timed(self._engine_version),
             _timed(self._journal_version),
             _timed(self._data.version),
+            self._nodes(),
         )
-        return HealthView(version=__version__, engine=engine, journal=journal, catalogue=data)
+        return HealthView(
+            version=__version__, engine=engine, journal=journal, catalogue=data, nodes=nodes
+        )
+
+    async def _nodes(self) -> tuple[NodeHealth, ...]:
+        """Look at every node, where there are several and the manager says which."""
+        if not isinstance(self._engine, Cluster):
+            return ()
+        reports: tuple[NodeReport, ...] = ()
+        with contextlib.suppress(NdsError, TimeoutError):
+            async with asyncio.timeout(DEADLINE):
+                reports = await self._engine.nodes()
+        return msgspec.convert(reports, tuple[NodeHealth, ...], from_attributes=True)
 
     async def _engine_version(self) -> str:
         info = await self._engine.info()

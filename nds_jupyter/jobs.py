@@ -109,6 +109,10 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         Environment variables of the script.
     timeout
         Seconds from the start of the script; None for no limit.
+    constraints
+        What the node must fulfil, where there are several: ``node.labels.gpu==true``.
+    gpus
+        Whole GPUs.
     """
 
     scriptname: str
@@ -123,6 +127,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     timeout: float | None = None
     network: Network = Network.BRIDGE
+    constraints: tuple[str, ...] = ()
+    gpus: int = 0
     data: tuple[str, ...] = ()
     output: str | None = None
 
@@ -186,6 +192,12 @@ class Launching(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     worker: str
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """No node has room for the container yet; the message says what is missing."""
+
+    message: str
+
+
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The engine started the script."""
 
@@ -243,6 +255,7 @@ class ContainerRemoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 Event = (
     Pulling
     | Staging
+    | Waiting
     | Launching
     | Started
     | Exited
@@ -260,6 +273,7 @@ _UNFINISHED = frozenset(Phase) - {Phase.FINISHED}
 APPLIES: dict[type[Event], frozenset[Phase]] = {
     Pulling: frozenset({Phase.ACCEPTED, Phase.PULLING}),
     Staging: _BEFORE_SCRIPT,
+    Waiting: frozenset({Phase.STAGING}),
     Launching: frozenset({Phase.STAGING}),
     Started: frozenset({Phase.RUNNING}),
     Exited: frozenset({Phase.RUNNING}),
@@ -310,7 +324,9 @@ def _changed_fields(job: Job, event: Event) -> dict[str, object]:
             return {"phase": Phase.STAGING, "image_digest": digest, "progress": None}
         case Launching(container_id=container_id, worker=worker):
             place = {"container_id": container_id, "worker": worker}
-            return {"phase": Phase.RUNNING, "progress": None, **place}
+            return {"phase": Phase.RUNNING, "progress": None, "message": "", **place}
+        case Waiting(message=message):
+            return {"message": message}
         case Started(at=at):
             return {"started": job.started or at}
         case Progressed(progress=progress):

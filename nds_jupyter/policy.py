@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from nds_jupyter.constraints import node_constraints
 from nds_jupyter.errors import InvalidRequest, NotOffered, RefusedByPolicy, TooLarge
 from nds_jupyter.jobs import INTERPRETERS, JobSpec, Limits, Network, script_facts, size_text
 
@@ -57,6 +58,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     memory: str | int | None = None
     timeout: float | None = None
     network: Network | None = None
+    constraint: tuple[str, ...] | str | None = None
+    gpus: int = 0
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +75,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         Seconds; None for no bound. A job that asks for none then gets this one.
     max_script_bytes
         Bytes of the script.
+    chooses_nodes
+        Whether there may be several nodes, between which a job's constraints choose.
     """
 
     default_image: str
@@ -82,6 +87,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     networks: tuple[Network, ...]
     max_timeout: float | None
     max_script_bytes: int
+    max_gpus: int = 0
+    chooses_nodes: bool = False
 
     def allows_image(self, reference: str) -> bool:
         """Whether a full reference matches one of the patterns."""
@@ -164,6 +171,8 @@ def admit(request: JobRequest, policy: Policy) -> tuple[JobSpec, bytes]:
         labels=_labels(request.labels),
         timeout=_timeout(request, policy),
         network=_network(request, policy),
+        constraints=node_constraints(request.constraint, chooses_nodes=policy.chooses_nodes),
+        gpus=_gpus(request, policy),
     )
     _check_runnable(spec)
     return spec, script
@@ -244,6 +253,16 @@ def _network(request: JobRequest, policy: Policy) -> Network:
     if network not in policy.networks:
         raise RefusedByPolicy(f"network: {network.value!r} is not allowed here.")
     return network
+
+
+def _gpus(request: JobRequest, policy: Policy) -> int:
+    if request.gpus < 0:
+        raise InvalidRequest("gpus: give a number of GPUs, or none.")
+    if request.gpus > policy.max_gpus:
+        raise RefusedByPolicy(
+            f"gpus: {request.gpus} are more than the {policy.max_gpus} allowed here."
+        )
+    return request.gpus
 
 
 def _command(request: JobRequest) -> tuple[str, ...] | None:

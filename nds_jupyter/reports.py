@@ -258,7 +258,14 @@ def _image_views(image: Image) -> list[ImageView]:
     for reference in image.references:
         name, _, tag = reference.rpartition(":")
         views.append(
-            ImageView(name=name, tag=tag, id=image.id, size=image.size, created=image.created)
+            ImageView(
+                name=name,
+                tag=tag,
+                id=image.id,
+                size=image.size,
+                created=image.created,
+                workers=image.workers,
+            )
         )
     return views
 

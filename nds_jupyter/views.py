@@ -112,6 +112,8 @@ class SpecView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout: float | None = None
     data: tuple[str, ...] | None = None
     output: str | None = None
+    constraint: tuple[str, ...] | None = None
+    gpus: int | None = None
 
 
 def spec_view(spec: JobSpec, script: bytes) -> SpecView:
@@ -137,6 +139,8 @@ def spec_view(spec: JobSpec, script: bytes) -> SpecView:
         timeout=spec.timeout,
         data=spec.data or None,
         output=spec.output,
+        constraint=spec.constraints or None,
+        gpus=spec.gpus or None,
     )
 
 
@@ -188,6 +192,7 @@ class ImageView(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     created: datetime | None
     present: bool = True
+    workers: tuple[str, ...] = ()
 
 
 class ContainerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -325,13 +330,25 @@ class PartHealth(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class NodeHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """One node of a Swarm in `/health`; `message` says what is wrong or could be better."""
+
+    name: str
+    reachable: bool
+    message: str
+
+
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
-    """`/health`; `version` is this package's, `catalogue` None while none is configured."""
+    """`/health`; `version` is this package's, `catalogue` None while none is configured.
+
+    `nodes` is empty where one engine runs the jobs.
+    """
 
     version: str
     engine: PartHealth
     journal: PartHealth
     catalogue: PartHealth | None = None
+    nodes: tuple[NodeHealth, ...] = ()
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import docker
+import docker.auth
 import requests
 import urllib3
 from docker import errors as docker_errors
@@ -39,10 +40,13 @@ class Clients:
         None for DOCKER_HOST, else the current Docker context, else the default socket.
     deadline
         Seconds for a call.
+    tls
+        The SDK's TLS configuration of `base_url`.
     """
 
-    def __init__(self, base_url: str | None, deadline: float) -> None:
+    def __init__(self, base_url: str | None, deadline: float, tls: Any = None) -> None:
         self._base_url = base_url
+        self._tls = tls
         self._deadline = deadline
         self._local = threading.local()
         self._version: str | None = None
@@ -67,6 +71,9 @@ class Clients:
 
     def _made_for(self, where: dict[str, Any], version: str, timeout: float | None) -> Any:
         client: Any = docker.APIClient(version=version, timeout=cast("int", timeout), **where)
+        if where.get("tls"):
+            # REQUESTS_CA_BUNDLE would go before the engine's own authority (requests #3829).
+            client.trust_env = False
         close_failed_sockets(client)
         return client
 
@@ -91,7 +98,9 @@ class Clients:
 
     def _where(self) -> dict[str, Any]:
         if self._base_url is not None:
-            return {"base_url": self._base_url}
+            # The `ssh` program knows the user's keys, agents and hosts.
+            by_ssh = {"use_ssh_client": True} if self._base_url.startswith("ssh://") else {}
+            return {"base_url": self._base_url, "tls": self._tls or False, **by_ssh}
         named = kwargs_from_env()
         if "base_url" in named:
             return dict(named)
@@ -155,6 +164,13 @@ def _of_answer(exc: docker_errors.APIError, what: str, missing: type[NdsError]) 
     if status == 409 and "already in use" in said:
         return NameTaken(f"{what} exists already.")
     return EngineError(f"{what}: the engine said: {said.strip()[:500]}")
+
+
+def registry_auth(client: Any, reference: str) -> dict[str, str]:
+    """Return the header with the Docker configuration's credentials for an image's registry."""
+    registry, _ = docker.auth.resolve_repository_name(reference.partition("@")[0])
+    header = docker.auth.get_config_header(client, registry)
+    return {"X-Registry-Auth": header.decode("ascii")} if header else {}
 
 
 def _no_such_container(exc: docker_errors.APIError) -> bool:

@@ -84,6 +84,7 @@ def creation(spec: ContainerSpec) -> dict[str, Any]:
             "MemorySwap": spec.limits.memory,
             "NanoCpus": int(spec.limits.cpus * 1e9),
             "NetworkMode": spec.network.value,
+            "DeviceRequests": [{"Count": spec.gpus, "Capabilities": [["gpu"]]}] * bool(spec.gpus),
         },
     }
 

@@ -3,7 +3,8 @@
 An engine knows containers and images; it knows neither jobs' records nor HTTP routes. Every method
 raises errors of `nds_jupyter.errors` only: `EngineUnavailable` when it does not answer,
 `DeadlineExceeded` when it answers too late, `TooBusy` when no place for a stream is free,
-`ContainerNotFound`, `ImageNotFound`, `PathNotFound`, `NameTaken`, and `EngineError` for the rest.
+`ContainerNotFound`, `ImageNotFound`, `PathNotFound`, `NameTaken`, and `EngineError` for the rest;
+an engine of many nodes also `NotPlaced`, `NodeLost` and `NoEndpoint`.
 Async iterators hold a connection: close them (`contextlib.aclosing`) when leaving early.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -32,6 +33,9 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
         The node's name; `worker` of the jobs that run there.
     memory
         Bytes.
+    most_at_once
+        Containers that are worth handing over at one time; None for one a CPU. An engine of many
+        nodes queues by itself.
     """
 
     name: str
@@ -39,6 +43,21 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     api_version: str
     cpus: int
     memory: int
+    most_at_once: int | None = None
+
+
+class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One node of an engine of many.
+
+    Parameters
+    ----------
+    message
+        A sentence: what is wrong with it, or what could be better; empty if all is well.
+    """
+
+    name: str
+    reachable: bool
+    message: str
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +71,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
         Bytes.
     path
         Folders of the image's ``PATH``, in order.
+    workers
+        The nodes that have it, where there are several.
     """
 
     id: str
@@ -59,10 +80,19 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     created: datetime | None = None
     path: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A container to be created. There is no way to ask for privileges or mounts of the host."""
+    """A container to be created. There is no way to ask for privileges or mounts of the host.
+
+    Parameters
+    ----------
+    constraints
+        Which nodes may run it, in Swarm's words: ``node.labels.gpu==true``.
+    gpus
+        Whole GPUs, for it alone.
+    """
 
     name: str
     image: str
@@ -72,6 +102,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     network: Network
     working_dir: str = "/results"
+    constraints: tuple[str, ...] = ()
+    gpus: int = 0
 
 
 class ContainerStatus(enum.StrEnum):
@@ -244,7 +276,13 @@ class Engine(Protocol):
         """Fetch an image from its registry; `ImageNotFound` if there is none."""
 
     async def create(self, spec: ContainerSpec) -> str:
-        """Create a container and return its id; `NameTaken` if the name is in use."""
+        """Create a container and return its id; `NameTaken` if the name is in use.
+
+        Raises
+        ------
+        NotPlaced
+            It waits for a node. Calling it again with the same `spec` goes on waiting.
+        """
 
     async def put_archive(self, container_id: str, path: str, archive: bytes) -> None:
         """Unpack a tar archive at a folder of a container, started or not."""
@@ -292,3 +330,11 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """End every stream and free threads and connections."""
+
+
+@runtime_checkable
+class Cluster(Protocol):
+    """What an engine of many nodes tells beside the rest."""
+
+    async def nodes(self) -> tuple[NodeReport, ...]:
+        """Look at every node, none longer than its deadline."""

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from nds_jupyter.engines import _translate as translate
-from nds_jupyter.engines._client import Clients, translated
+from nds_jupyter.engines._client import Clients, registry_auth, translated
 from nds_jupyter.engines._frames import FrameReader
 from nds_jupyter.engines._reader import RawReader
 from nds_jupyter.engines._streams import Source, StreamPlaces, read_in_thread
@@ -98,6 +98,8 @@ class DockerEngine:
         Logs and archives at one time, and as many samplers beside them.
     deadline
         Seconds for a call.
+    tls
+        The SDK's TLS configuration of `base_url`.
     """
 
     def __init__(
@@ -107,8 +109,9 @@ class DockerEngine:
         threads: int = 8,
         max_streams: int = 64,
         deadline: float = 30.0,
+        tls: Any = None,
     ) -> None:
-        self._clients = Clients(base_url, deadline)
+        self._clients = Clients(base_url, deadline, tls)
         self._deadline = deadline
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="nds-engine")
         self._stoppers = ThreadPoolExecutor(STOPS, thread_name_prefix="nds-stop")
@@ -163,7 +166,7 @@ class DockerEngine:
         """Fetch an image from its registry."""
 
         def ask(client: Any) -> Any:
-            headers = _registry_auth(client, reference)
+            headers = registry_auth(client, reference)
             response = client._post(
                 client._url("/images/create"),
                 params={"fromImage": reference},
@@ -184,6 +187,11 @@ class DockerEngine:
 
     async def create(self, spec: ContainerSpec) -> str:
         """Create a container."""
+        if spec.constraints:
+            raise EngineError(
+                f"No node to choose with constraint {', '.join(spec.constraints)}: this engine is "
+                "no Swarm of several nodes."
+            )
         data = await self._call(
             f"The container {spec.name}",
             lambda client: client.create_container_from_config(translate.creation(spec), spec.name),
@@ -238,20 +246,23 @@ class DockerEngine:
 
     def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
         """Read a log."""
+        ended = _has_ended(self._clients, container_id) if request.follow else None
+        return self._read_log("/containers/{0}/logs", container_id, request, ended)
 
+    def _read_log(
+        self, path: str, name: str, request: LogRequest, ended: Callable[[], bool] | None
+    ) -> AsyncGenerator[LogChunk, None]:
         def open_log() -> _Items[LogChunk]:
-            with translated(_name(container_id)):
+            with translated(_name(name)):
                 client, response = self._clients.stream(
                     lambda client: client._get(
-                        client._url("/containers/{0}/logs", container_id),
+                        client._url(path, name),
                         params=_log_parameters(request),
                         stream=True,
                     ),
                     self._deadline,
                 )
-                idle = _has_ended(self._clients, container_id)
-                reader = RawReader(client, response, idle if request.follow else None)
-                return _Items(reader, _log_chunks)
+                return _Items(RawReader(client, response, ended), _log_chunks)
 
         return read_in_thread(open_log, "log", self._streams)
 
@@ -370,14 +381,6 @@ class DockerEngine:
 
 def _name(container: str) -> str:
     return f"The container {container[:12] if len(container) == 64 else container}"
-
-
-def _registry_auth(client: Any, reference: str) -> dict[str, str]:
-    from docker import auth
-
-    registry, _ = auth.resolve_repository_name(reference.partition("@")[0])
-    header = auth.get_config_header(client, registry)
-    return {"X-Registry-Auth": header.decode("ascii")} if header else {}
 
 
 def _log_parameters(request: LogRequest) -> dict[str, object]:

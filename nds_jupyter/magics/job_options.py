@@ -30,6 +30,8 @@ def _container_fields(options: argparse.Namespace, context: CellContext) -> Mapp
         "memory": options.memory or defaults.memory,
         "timeout": defaults.timeout if options.timeout is None else options.timeout,
         "network": options.network,
+        "constraint": options.constraint or None,
+        "gpus": options.gpus,
     }
 
 
@@ -68,6 +70,13 @@ CONTAINER = JobOptions(
         option("--cpus", type=float, help="CPUs, like 0.5 or 4."),
         option("--memory", help="Memory, like 512m or 2g."),
         option("--timeout", type=float, help="Seconds after which the job is stopped."),
+        option("--gpus", type=int, help="Whole GPUs for this job alone."),
+        option(
+            "--constraint",
+            action="append",
+            default=[],
+            help="What the node must fulfil, on a Swarm: node.labels.gpu==true; repeatable.",
+        ),
         option("--network", choices=["none", "bridge"], help="Network of the container."),
     ),
     fields=_container_fields,

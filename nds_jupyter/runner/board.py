@@ -104,7 +104,7 @@ class Board:
         async with turn:
             job = self._live.get(job_id)
             after = None if job is None else advance(job, event)
-            if after is not None and after is not job:
+            if after is not None and after != job:
                 # Progress is not worth a write: after a crash the transfer begins again.
                 if not isinstance(event, Progressed):
                     await self._write(after, patient=patient)

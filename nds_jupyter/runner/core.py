@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 from nds_jupyter.engines.base import (
     LABEL_JOB,
+    LABEL_OWNER,
     LABEL_SERVER,
     ContainerStatus,
+    ContainerSummary,
     Engine,
     EngineInfo,
     Sample,
@@ -148,15 +150,20 @@ class JobRunner:
             async for event in events:
                 if event.action == "connected":
                     await self._catch_up()
-                elif event.action in {"die", "destroy"} and event.job_id in self._walks:
+                elif event.job_id not in self._walks:
+                    continue
+                elif event.action in {"die", "destroy"}:
                     self._walks[event.job_id].look(event)
+                elif event.action == "start":
+                    self._walks[event.job_id].placed()
 
     async def _catch_up(self) -> None:
         for walk in self._walks.values():
             walk.look()
         try:
             if self._places.limit is None:
-                self._places.set_limit(max(1, (await self._engine_up()).cpus))
+                info = await self._engine_up()
+                self._places.set_limit(info.most_at_once or max(1, info.cpus))
             await self._remove_orphans()
         except NdsError as exc:
             self._log.warning("The engine went away again: %s", exc)
@@ -166,14 +173,21 @@ class JobRunner:
         rows = await self._engine.containers(
             {LABEL_SERVER: self._journal.server_id}, include_ended=True
         )
+        job_ids = [row.labels.get(LABEL_JOB, "") for row in rows]
+        jobs = await self._journal.do(Journal.jobs, job_ids)
         for row in rows:
-            if row.state is not ContainerStatus.CREATED:
-                continue
             job_id = row.labels.get(LABEL_JOB, "")
-            job = await self._journal.do(Journal.job, job_id)
-            if job is None or job.is_finished:
+            if await self._is_orphan(row, job_id, jobs.get(job_id)):
                 self._log.info("The container %s of no job is removed.", row.name)
                 await self._engine.remove(row.id)
+
+    async def _is_orphan(self, row: ContainerSummary, job_id: str, job: Job | None) -> bool:
+        if job is None:
+            owner = row.labels.get(LABEL_OWNER, "")
+            deleted = await self._journal.do(Journal.was_deleted, owner, job_id)
+            return deleted or row.state is ContainerStatus.CREATED
+        # A node may have been away when its container was to be removed.
+        return job.removed is not None or (job.is_finished and job.started is None)
 
     async def _sweep(self) -> None:
         try:

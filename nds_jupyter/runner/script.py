@@ -10,7 +10,7 @@ import asyncio
 from datetime import timedelta
 
 from nds_jupyter.engines.base import Container, ContainerStatus, EngineEvent
-from nds_jupyter.errors import ContainerNotFound, NdsError
+from nds_jupyter.errors import ContainerNotFound, NdsError, NodeLost
 from nds_jupyter.jobs import Exited, Job, Reason, Started, StopAsked, Vanished, utc_now
 from nds_jupyter.runner.around import AWAY, RETRY_FIRST, Surroundings
 from nds_jupyter.runner.stopping import Stopping
@@ -97,6 +97,8 @@ class Script:
         except ContainerNotFound:
             await board.apply(self._job_id, Vanished(at=utc_now()))
             return True
+        except NodeLost:
+            raise
         except NdsError as exc:
             # Whatever the engine has, the script may be running: nothing is known to have ended.
             self._around.log.debug("Job %s can't be looked at: %s", self._job_id, exc)

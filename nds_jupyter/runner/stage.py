@@ -23,6 +23,8 @@ from nds_jupyter.errors import (
     ImageNotFound,
     NameTaken,
     NdsError,
+    NodeLost,
+    NotPlaced,
 )
 from nds_jupyter.jobs import (
     Job,
@@ -62,6 +64,7 @@ class Stage:
         self._engine = engine
         self._journal = journal
         self._interpreters: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._waiting: set[str] = set()
 
     async def fetch_image(self, job: Job) -> Image:
         """Return the job's image; pulled first if the engine does not have it.
@@ -99,20 +102,27 @@ class Stage:
         ------
         ImageNotFound
             If the image has nothing to run the script with.
+        NotPlaced
+            If the engine has no room for it yet; calling this again goes on waiting.
         """
         await self._board.apply(job.job_id, Staging(image_digest=image.id))
         running = await self._container_left_by_a_crash(job)
-        container_id = running or await self._new_container(job, image)
+        try:
+            container_id = running or await self._new_container(job, image)
+        except NotPlaced:
+            self._waiting.add(job.job_id)
+            raise
+        self._waiting.discard(job.job_id)
         worker = await self._engine.worker(container_id)
         await self._board.apply(job.job_id, Launching(container_id=container_id, worker=worker))
 
     async def _container_left_by_a_crash(self, job: Job) -> str | None:
         """Return the container if it has run, remove it if it is only half made."""
-        if job.phase is not job.phase.STAGING:
+        if job.phase is not job.phase.STAGING or job.job_id in self._waiting:
             return None
         try:
             container = await self._engine.inspect(container_name(job.job_id))
-        except ContainerNotFound:
+        except (ContainerNotFound, NodeLost):
             return None
         if container.state is not ContainerStatus.CREATED:
             return container.id
@@ -155,6 +165,8 @@ class Stage:
             },
             limits=job.spec.limits,
             network=job.spec.network,
+            constraints=job.spec.constraints,
+            gpus=job.spec.gpus,
         )
         try:
             return await self._engine.create(spec)
@@ -178,9 +190,12 @@ class Stage:
 
     async def discard_container(self, job_id: str) -> None:
         """Remove the container of a job whose script never ran, kill one that runs."""
+        self._waiting.discard(job_id)
         try:
             container = await self._engine.inspect(container_name(job_id))
         except ContainerNotFound:
+            # What still waits for a node has no container, but the name.
+            await self._engine.remove(container_name(job_id))
             return
         if container.state is ContainerStatus.CREATED:
             await self._engine.remove(container.id)

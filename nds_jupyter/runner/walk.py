@@ -11,8 +11,8 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from nds_jupyter.engines.base import EngineEvent
-from nds_jupyter.errors import ImageNotFound, NdsError
-from nds_jupyter.jobs import Broke, Delivered, Job, Phase, Reason, utc_now
+from nds_jupyter.errors import ImageNotFound, NdsError, NotPlaced
+from nds_jupyter.jobs import Broke, Delivered, Job, Phase, Reason, Waiting, utc_now
 from nds_jupyter.runner.around import AWAY, RETRY_FIRST, RETRY_MOST, Surroundings
 from nds_jupyter.runner.script import NeverStarted, Script
 
@@ -39,6 +39,11 @@ class Walk:
         self._around = around
         self._script = Script(job_id, around)
         self._stop = self._script.stopping.wanted
+        self._placed = asyncio.Event()
+
+    def placed(self) -> None:
+        """Go on with a job that waited for a node: it has got one."""
+        self._placed.set()
 
     def look(self, event: EngineEvent | None = None) -> None:
         """Look at the container: something happened to it, or events may have been missed."""
@@ -115,6 +120,11 @@ class Walk:
             try:
                 image = await self._unless_stopped(stage.fetch_image(self._job))
                 await stage.fill_container(self._job, image)
+            except NotPlaced as exc:
+                event = Waiting(message=exc.message)
+                await self._around.board.apply(self.job_id, event)
+                await self._unless_stopped(self._until_placed(pause))
+                pause = min(2 * pause, RETRY_MOST)
             except AWAY as exc:
                 self._around.log.info("Job %s waits for the engine: %s", self.job_id, exc)
                 await self._unless_stopped(asyncio.sleep(pause))
@@ -123,6 +133,13 @@ class Walk:
                 if self._stop.is_set():
                     raise _StopWanted
                 return
+
+    async def _until_placed(self, most: float) -> None:
+        """Wait until the engine tells of a container, but not longer than so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(most):
+                await self._placed.wait()
+        self._placed.clear()
 
     async def _break(self, reason: Reason, message: str) -> None:
         """End a job that can't go on: nothing of it runs on, then the end is recorded."""

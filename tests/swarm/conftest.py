@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
 
+import docker
 import pytest
 
+from dev.engine_api import EngineAnswerError, ask
+from dev.processes import wait_until
 from dev.swarm import Swarm, swarm
+from dev.swarm_node import SwarmNode
+from nds_jupyter.engines.base import LogRequest
+from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.jobs import Job, JobSpec, Limits, script_facts
+from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.runner import JobRunner, RunnerSettings
+
+DEADLINE = 90.0
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +31,109 @@ def swarm_cluster() -> Iterator[Swarm]:
     """Give three nodes that have `nds/shell:test`; everything is removed at the end."""
     with swarm() as made:
         yield made
+
+
+@pytest.fixture
+def clean_swarm(swarm_cluster: Swarm) -> Iterator[Swarm]:
+    """Give the Swarm with three ready nodes; services that a test left are removed after it."""
+    manager = docker.APIClient(swarm_cluster.manager.endpoint.url, timeout=60)
+    yield swarm_cluster
+    for service in manager.services():
+        manager.remove_service(service["ID"])
+    manager.close()
+    for node in swarm_cluster.nodes:
+        for container in _job_containers(node):
+            with suppress(EngineAnswerError):
+                path = f"/containers/{container['Id']}"
+                ask(node.endpoint, "DELETE", path, query={"force": "1", "v": "1"})
+    assert wait_until(lambda: not any(map(_job_containers, swarm_cluster.nodes)), DEADLINE)
+
+
+def _job_containers(node: SwarmNode) -> list[Any]:
+    filters = json.dumps({"label": ["nds.job"]})
+    query = {"all": "1", "filters": filters}
+    found: list[Any] = json.loads(ask(node.endpoint, "GET", "/containers/json", query=query))
+    return found
+
+
+@pytest.fixture
+def settings(clean_swarm: Swarm) -> SwarmSettings:
+    return SwarmSettings(endpoints=tuple(clean_swarm.endpoints), node_deadline=3.0, lost_after=1.0)
+
+
+class Lab:
+    """A runner on the Swarm, and the words of these tests."""
+
+    def __init__(self, runner: JobRunner, engine: SwarmEngine) -> None:
+        self.runner = runner
+        self.engine = engine
+
+    async def submit(self, script: str, *, memory: int = 32 << 20, **fields: Any) -> Job:
+        job, _ = await self.runner.submit("ada", spec(script, memory, **fields), script.encode())
+        return job
+
+    async def until(self, job: Job, reached: Callable[[Job], bool]) -> Job:
+        seen = job
+        try:
+            async with asyncio.timeout(DEADLINE):
+                return await self.runner.until(job.job_id, reached)
+        except TimeoutError:
+            seen = await self.runner.job(job.job_id)
+            pytest.fail(f"waited in vain; last seen: {seen}")
+
+    async def ended(self, job: Job) -> Job:
+        return await self.until(job, lambda job: job.is_finished)
+
+    async def running(self, job: Job) -> Job:
+        return await self.until(job, lambda job: job.started is not None)
+
+    async def log(self, job: Job) -> str:
+        assert job.container_id is not None
+        chunks = self.engine.logs(job.container_id, LogRequest())
+        return b"".join([chunk.data async for chunk in chunks]).decode()
+
+
+def spec(script: str, memory: int = 32 << 20, **fields: Any) -> JobSpec:
+    digest, shebang = script_facts(script.encode())
+    return JobSpec(
+        scriptname="job.sh",
+        script_sha256=digest,
+        script_shebang=shebang,
+        image="nds/shell:test",
+        limits=Limits(cpus=0.1, memory=memory, pids=100),
+        **fields,
+    )
+
+
+OpenLab = Callable[..., AbstractAsyncContextManager[Lab]]
+
+
+@pytest.fixture
+def open_lab(settings: SwarmSettings, tmp_path: Path) -> OpenLab:
+    """Give what starts a runner with the journal of this test."""
+
+    @asynccontextmanager
+    async def lab(engine_settings: SwarmSettings = settings) -> AsyncIterator[Lab]:
+        engine = SwarmEngine(None, engine_settings)
+        journal = JournalThread(Journal.open(tmp_path / "journal"))
+        runner = JobRunner(journal, engine, RunnerSettings(), logging.getLogger("nds"))
+        await runner.start()
+        try:
+            yield Lab(runner, engine)
+        finally:
+            await runner.close()
+            await engine.close()
+            journal.close()
+
+    return lab
+
+
+async def wait_for(condition: Callable[[], Awaitable[object]], what: str) -> Any:
+    """Return the first true value of a condition, asked for until the deadline."""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while not (seen := await condition()):  # noqa: ASYNC110 - the outside tells nothing
+                await asyncio.sleep(0.1)
+            return seen
+    except TimeoutError:
+        pytest.fail(f"waited in vain for {what}")

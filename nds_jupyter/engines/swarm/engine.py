@@ -1,0 +1,291 @@
+"""A Docker Swarm as one engine: placement by its manager, container-level work on the nodes.
+
+A job's container is the one task of a service of the job's name. `create` returns when a node has
+made it: it runs then, but only the starter, which waits (`starter.py`); `start` lets it go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
+
+import msgspec
+
+from nds_jupyter.engines.base import (
+    Change,
+    Container,
+    ContainerSpec,
+    ContainerStatus,
+    ContainerSummary,
+    EngineEvent,
+    EngineInfo,
+    Image,
+    LogChunk,
+    LogRequest,
+    NodeReport,
+    Sample,
+)
+from nds_jupyter.engines.swarm import tasks as values
+from nds_jupyter.engines.swarm.endpoints import open_endpoint
+from nds_jupyter.engines.swarm.events import merged_events
+from nds_jupyter.engines.swarm.images import Images
+from nds_jupyter.engines.swarm.inspection import Inspection
+from nds_jupyter.engines.swarm.listing import list_containers, list_images
+from nds_jupyter.engines.swarm.nodes import Nodes
+from nds_jupyter.engines.swarm.placement import Placement
+from nds_jupyter.engines.swarm.starter import GO_FOLDER, go_archive
+from nds_jupyter.engines.swarm.tasks import NodeState
+from nds_jupyter.engines.swarm.watch import TaskWatch
+from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts
+from nds_jupyter.engines.swarm_settings import SwarmSettings
+from nds_jupyter.errors import (
+    ContainerNotFound,
+    DeadlineExceeded,
+    EngineError,
+    EngineUnavailable,
+    NdsError,
+    NoEndpoint,
+)
+from nds_jupyter.jobs import Progress
+
+START_SECONDS = 30.0
+"""Seconds in which a container that a node has made must have been started by it."""
+
+AT_ONCE_PER_CPU = 16
+"""Jobs that are worth handing over for each CPU: the rest waits here as well as there."""
+
+NETWORK_TRIES, NETWORK_PAUSE = 60, 1.0
+"""A network can be removed a moment after its last container, seconds apart."""
+
+
+class SwarmEngine:
+    """A Swarm; nothing talks to it before the first call.
+
+    Parameters
+    ----------
+    base_url
+        An engine of the Swarm beside `settings.endpoints`; None for DOCKER_HOST, else the current
+        Docker context, else the default socket.
+    threads, max_streams, deadline
+        For each node, as for `DockerEngine`.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        settings: SwarmSettings | None = None,
+        *,
+        threads: int = 8,
+        max_streams: int = 64,
+        deadline: float = 30.0,
+    ) -> None:
+        self._settings = settings = settings or SwarmSettings()
+        first = () if base_url is None and settings.endpoints else (base_url,)
+        engines = tuple(
+            open_endpoint(
+                text,
+                settings.certificates,
+                threads=threads,
+                max_streams=max_streams,
+                deadline=deadline,
+            )
+            for text in (*first, *settings.endpoints)
+        )
+        self._nodes = Nodes(engines, settings.node_deadline)
+        self._where = Whereabouts(self._nodes)
+        self._watch = TaskWatch(self._nodes)
+        self._images = Images(self._nodes)
+        self._inspection = Inspection(self._nodes, self._where, settings.lost_after)
+        self._placement = Placement(
+            self._nodes, self._where, self._watch, self._inspection, settings
+        )
+        self._later: set[asyncio.Task[None]] = set()
+
+    async def info(self) -> EngineInfo:
+        """Ask a manager how it is, and what its nodes have together."""
+        info = await self._nodes.ask_manager(lambda manager: manager.info())
+        ready = [
+            node
+            for node in (await self._nodes.known()).values()
+            if node.active and node.state is NodeState.READY
+        ]
+        cpus = int(sum(node.cpus for node in ready))
+        return EngineInfo(
+            name=f"Swarm of {len(ready)} nodes",
+            version=info.version,
+            api_version=info.api_version,
+            cpus=cpus,
+            memory=sum(node.memory for node in ready),
+            most_at_once=max(1, AT_ONCE_PER_CPU * cpus),
+        )
+
+    async def nodes(self) -> tuple[NodeReport, ...]:
+        """Look at every node, none longer than its deadline."""
+        return await self._nodes.reports()
+
+    async def images(self) -> tuple[Image, ...]:
+        """List the images that any node has."""
+        return await list_images(self._nodes)
+
+    async def image(self, reference: str) -> Image:
+        """Return an image that a node has, or that a registry was seen to have."""
+        return await self._images.image(reference)
+
+    def pull(self, reference: str) -> AsyncGenerator[Progress, None]:
+        """Make sure that a registry has the image: the node that needs it will fetch it."""
+        return self._images.find_in_registry(reference)
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """Create a service and return the container that a node made for it."""
+        return await self._placement.create(spec)
+
+    async def put_archive(self, container_id: str, path: str, archive: bytes) -> None:
+        """Unpack a tar archive at a folder of a container."""
+        engine, there = await self._where.there(container_id)
+        await engine.put_archive(there, path, archive)
+
+    async def path_exists(self, container_id: str, path: str) -> bool:
+        """Tell whether a path exists in a container."""
+        engine, there = await self._where.there(container_id)
+        return await engine.path_exists(there, path)
+
+    async def start(self, container_id: str) -> None:
+        """Let the script go."""
+        place = await self._where.find(container_id)
+        engine = await self._where.engine_of(place)
+        self._inspection.let_go(place.container_id)
+        await engine.put_archive(place.container_id, GO_FOLDER, go_archive())
+        await self._until_started(place)
+
+    async def _until_started(self, place: Place) -> None:
+        """Wait until the node has started what it made; an image without a shell ends here."""
+        engine = await self._where.engine_of(place)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                while True:
+                    there = await engine.inspect(place.container_id)
+                    if there.state is not ContainerStatus.CREATED:
+                        return
+                    task = await self._where.task_of(place.service)
+                    if there.error or task is None or task.has_ended:
+                        raise _not_started(task, there)
+                    await asyncio.sleep(0.05)
+        raise EngineError(f"The node did not start the container {place.container_id[:12]}.")
+
+    async def worker(self, container_id: str) -> str:
+        """Return the name of the node that has a container."""
+        return await self._nodes.name_of((await self._where.find(container_id)).node_id)
+
+    async def inspect(self, container: str) -> Container:
+        """Return one container by its id, unique prefix of the id, or name."""
+        return await self._inspection.inspect(container)
+
+    async def containers(
+        self, labels: Mapping[str, str], *, include_ended: bool
+    ) -> tuple[ContainerSummary, ...]:
+        """List the containers of all nodes that carry all these labels."""
+        return await list_containers(self._nodes, self._where, labels, include_ended=include_ended)
+
+    async def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
+        """Read a log from the node, or through the manager where the node has no endpoint."""
+        place = await self._where.find(container_id)
+        try:
+            source = (await self._where.engine_of(place)).logs(place.container_id, request)
+        except NoEndpoint:
+            source = await self._nodes.ask_manager(
+                lambda manager: _already(manager.task_logs(place.task_id, request))
+            )
+        async with contextlib.aclosing(source) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def stats(self, container_id: str) -> AsyncGenerator[Sample, None]:
+        """Sample a running container about once a second."""
+        engine, there = await self._where.there(container_id)
+        async with contextlib.aclosing(engine.stats(there)) as samples:
+            async for sample in samples:
+                yield sample
+
+    async def diff(self, container_id: str) -> tuple[Change, ...]:
+        """List what differs from the image."""
+        engine, there = await self._where.there(container_id)
+        return await engine.diff(there)
+
+    async def archive(self, container_id: str, path: str) -> AsyncGenerator[bytes, None]:
+        """Read a path as a tar stream."""
+        engine, there = await self._where.there(container_id)
+        async with contextlib.aclosing(engine.archive(there, path)) as parts:
+            async for part in parts:
+                yield part
+
+    async def stop(self, container_id: str, grace: float) -> None:
+        """Ask to end, and kill after `grace` seconds."""
+        place = await self._where.find(container_id)
+        try:
+            engine = await self._where.engine_of(place)
+        except NoEndpoint:
+            # The manager can end a task only by removing it.
+            await self.remove(container_id)
+            return
+        await engine.stop(place.container_id, grace)
+
+    async def remove(self, container_id: str) -> None:
+        """Remove a container's service, or a service that has no container yet, by its name."""
+        try:
+            place = await self._where.find(container_id)
+        except ContainerNotFound:
+            place = Place(service=container_id, container_id="", task_id="", node_id="")
+        if not place.service:
+            await (await self._where.engine_of(place)).remove(place.container_id)
+            return
+        removed = await self._nodes.ask_manager(
+            lambda manager: manager.remove_service(place.service)
+        )
+        await self._remove_from_node(place)
+        self._where.forget(place)
+        self._inspection.forget(place.container_id)
+        if removed and self._placement.has_network(place.service):
+            task = asyncio.create_task(self._remove_network(place.service))
+            self._later.add(task)
+            task.add_done_callback(self._later.discard)
+
+    async def _remove_from_node(self, place: Place) -> None:
+        """Remove the container too: a node keeps that of a task that had ended."""
+        engine = await self._nodes.engine_of(place.node_id) if place.container_id else None
+        if engine is not None:
+            # A node that is away now is cleaned up when it is back.
+            with contextlib.suppress(EngineUnavailable, DeadlineExceeded):
+                await engine.remove(place.container_id)
+
+    async def _remove_network(self, name: str) -> None:
+        for _ in range(NETWORK_TRIES):
+            try:
+                await self._nodes.ask_manager(lambda manager: manager.remove_network(name))
+            except NdsError:
+                await asyncio.sleep(NETWORK_PAUSE)
+            else:
+                self._placement.forget_network(name)
+                return
+
+    def events(self) -> AsyncGenerator[EngineEvent, None]:
+        """Watch containers of jobs on all nodes, and the nodes themselves."""
+        return merged_events(self._nodes)
+
+    async def close(self) -> None:
+        """End every stream and free threads and connections."""
+        for task in self._later:
+            task.cancel()
+        await asyncio.gather(*self._later, return_exceptions=True)
+        await self._watch.close()
+        await asyncio.gather(*(engine.close() for engine in self._nodes.endpoints))
+
+
+def _not_started(task: values.Task | None, there: Container) -> NdsError:
+    if task is None:
+        return ContainerNotFound(f"The container {there.id[:12]} was removed.")
+    return values.failure(msgspec.structs.replace(task, error=task.error or there.error))
+
+
+async def _already(value: AsyncGenerator[LogChunk, None]) -> AsyncGenerator[LogChunk, None]:
+    return value

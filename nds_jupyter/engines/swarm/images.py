@@ -1,0 +1,52 @@
+"""Images in a Swarm: a node fetches what it lacks by itself, so it is enough that one can."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncGenerator
+from typing import cast
+
+from nds_jupyter.engines.base import Image
+from nds_jupyter.engines.swarm.node_engine import NodeEngine
+from nds_jupyter.engines.swarm.nodes import Nodes
+from nds_jupyter.errors import EngineUnavailable, ImageNotFound
+from nds_jupyter.jobs import Progress
+
+BELIEVED = 60.0
+"""Seconds for which an image that was seen is taken to be there."""
+
+
+class Images:
+    """Answers whether an image can be had."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self._seen: dict[str, tuple[float, Image]] = {}
+
+    async def image(self, reference: str) -> Image:
+        """Return an image that a node has, or that a registry was seen to have."""
+        seen_at, seen = self._seen.get(reference, (float("-inf"), None))
+        if seen is not None and time.monotonic() - seen_at < BELIEVED:
+            return seen
+        answers = await self._nodes.ask_each(lambda engine: _image_there(engine, reference))
+        found = [cast("Image", each) for each in answers.found.values() if each is not None]
+        if found:
+            self._seen[reference] = (time.monotonic(), found[0])
+            return found[0]
+        if not answers.found:
+            raise EngineUnavailable("No node of the Swarm answers.")
+        raise ImageNotFound(f"The image {reference}: no node of the Swarm has it.")
+
+    async def find_in_registry(self, reference: str) -> AsyncGenerator[Progress, None]:
+        """Ask a node to look the image up in its registry."""
+        image = await self._nodes.ask_manager(lambda manager: manager.registry_image(reference))
+        self._seen[reference] = (time.monotonic(), image)
+        for _ in ():
+            yield Progress(done=0, total=None, unit="bytes")
+
+
+async def _image_there(engine: NodeEngine, reference: str) -> Image | None:
+    with contextlib.suppress(ImageNotFound):
+        return await engine.image(reference)
+    return None

@@ -1,0 +1,109 @@
+"""What one container is doing, put together from its node and the manager."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nds_jupyter.engines.base import Container, ContainerStatus
+from nds_jupyter.engines.swarm import tasks as values
+from nds_jupyter.engines.swarm.node_engine import NodeEngine
+from nds_jupyter.engines.swarm.nodes import Nodes
+from nds_jupyter.engines.swarm.starter import GO_PATH, without_starter
+from nds_jupyter.engines.swarm.tasks import Task
+from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts
+from nds_jupyter.errors import (
+    ContainerNotFound,
+    DeadlineExceeded,
+    EngineUnavailable,
+    NdsError,
+    NodeLost,
+)
+
+_AWAY = (EngineUnavailable, DeadlineExceeded)
+
+
+class Inspection:
+    """Inspects containers of services.
+
+    Parameters
+    ----------
+    lost_after
+        Seconds for which a node may be down before what ran there is given up.
+    """
+
+    def __init__(self, nodes: Nodes, where: Whereabouts, lost_after: float) -> None:
+        self._nodes = nodes
+        self._where = where
+        self._lost_after = lost_after
+        self._held: set[str] = set()
+        self._gone: set[str] = set()
+
+    def hold(self, container_id: str) -> None:
+        """Take note that a container waits to be let go."""
+        self._held.add(container_id)
+
+    def let_go(self, container_id: str) -> None:
+        """Take note that a container was let go, or may have been."""
+        self._held.discard(container_id)
+        self._gone.add(container_id)
+
+    def forget(self, container_id: str) -> None:
+        """Take note that a container is removed."""
+        self._held.discard(container_id)
+        self._gone.discard(container_id)
+
+    async def inspect(self, container: str) -> Container:
+        """Return one container by its id, unique prefix of the id, or name."""
+        place = await self._where.find(container)
+        engine = await self._nodes.engine_of(place.node_id)
+        if not place.service and engine is not None:
+            return await engine.inspect(place.container_id)
+        trouble: NdsError | None = None
+        if engine is not None:
+            try:
+                return await self._there(engine, place)
+            except (ContainerNotFound, *_AWAY) as exc:
+                trouble = exc
+        return await self._by_manager(place, trouble)
+
+    async def _there(self, engine: NodeEngine, place: Place) -> Container:
+        there = await engine.inspect(place.container_id)
+        go = await engine.file_time(place.container_id, GO_PATH)
+        state = there.state
+        if go is None and state is ContainerStatus.RUNNING:
+            state = ContainerStatus.CREATED
+        return msgspec.structs.replace(
+            there,
+            name=place.service,
+            image=there.image.partition("@")[0],
+            command=without_starter(there.command),
+            state=state,
+            # Until the file was there, only the starter ran.
+            started=None if go is None else max(go, there.started or go),
+        )
+
+    async def _by_manager(self, place: Place, trouble: NdsError | None) -> Container:
+        """Say what the manager knows; the node does not answer, or has no such container."""
+        task = await self._where.task_of(place.service)
+        if task is None or task.container_id != place.container_id:
+            self._where.forget(place)
+            raise ContainerNotFound(f"The container {place.container_id[:12]} does not exist.")
+        name = await self._nodes.name_of(place.node_id)
+        held = place.container_id in self._held
+        if task.has_ended and "No such container" not in task.error:
+            return values.container(task, name, waits=held)
+        if isinstance(trouble, ContainerNotFound):
+            raise trouble
+        await self._refuse_if_lost(place, name, task, held=held)
+        if trouble is not None:
+            raise trouble
+        return values.container(task, name, waits=held)
+
+    async def _refuse_if_lost(self, place: Place, name: str, task: Task, *, held: bool) -> None:
+        down = await self._nodes.down_for(place.node_id)
+        if down is None or (not held and down < self._lost_after):
+            return
+        raise NodeLost(
+            f"{name} went down while the job was there ({task.state}). Whether the script ended "
+            "nobody can tell; run the job again if it may run twice."
+        )

@@ -1,0 +1,186 @@
+"""The Docker Engine of one node, with what a Swarm asks of it beyond a single engine."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncGenerator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from docker import errors as docker_errors
+
+from nds_jupyter.engines._client import registry_auth
+from nds_jupyter.engines._translate import DEFAULT_PATH, moment
+from nds_jupyter.engines.base import Image, LogChunk, LogRequest
+from nds_jupyter.engines.docker import DockerEngine
+from nds_jupyter.engines.swarm import tasks as values
+from nds_jupyter.engines.swarm.tasks import Node, Task
+from nds_jupyter.errors import (
+    ContainerNotFound,
+    EngineError,
+    EngineUnavailable,
+    ImageNotFound,
+    NameTaken,
+)
+
+LABEL_STARTER = "nds.starter"
+
+
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine says of its part in a Swarm; `node_id` is empty if it is in none."""
+
+    node_id: str
+    name: str
+    is_manager: bool
+    managers: tuple[str, ...]
+    security: tuple[str, ...]
+
+
+class NodeEngine(DockerEngine):
+    """One node's engine; the calls from `swarm_nodes` on are answered by managers only."""
+
+    async def membership(self) -> Membership:
+        """Ask the engine which node it is."""
+        data = await self._call("The node", lambda client: client.info())
+        part = data.get("Swarm") or {}
+        self._name = data["Name"]
+        return Membership(
+            node_id=part.get("NodeID") or "",
+            name=data["Name"],
+            is_manager=bool(part.get("ControlAvailable")),
+            managers=tuple(each["NodeID"] for each in part.get("RemoteManagers") or ()),
+            security=tuple(data.get("SecurityOptions") or ()),
+        )
+
+    async def registry_image(self, reference: str) -> Image:
+        """Return what an image's registry says of it; `ImageNotFound` if it can't be had."""
+
+        def ask(client: Any) -> str:
+            url = client._url("/distribution/{0}/json", reference)
+            response = client._get(url, headers=registry_auth(client, reference))
+            client._raise_for_status(response)
+            return str(response.json()["Descriptor"]["digest"])
+
+        try:
+            digest = await self._call(f"The image {reference}", ask, ImageNotFound)
+        except EngineUnavailable:
+            raise
+        except EngineError as exc:
+            raise ImageNotFound(
+                f"No node has the image {reference}, and no registry could be asked: {exc.message}"
+            ) from exc
+        path = tuple(DEFAULT_PATH.split(":"))
+        return Image(id=digest, references=(reference,), size=0, path=path)
+
+    async def file_time(self, container_id: str, path: str) -> datetime | None:
+        """Return when a file in a container was last changed; None if it is not there."""
+
+        def ask(client: Any) -> str | None:
+            url = client._url("/containers/{0}/archive", container_id)
+            response = client.head(url, params={"path": path}, timeout=client.timeout)
+            if response.status_code == 404:
+                return None
+            client._raise_for_status(response)
+            return str(response.headers["X-Docker-Container-Path-Stat"])
+
+        stat = await self._call(f"{path} in container {container_id[:12]}", ask)
+        return None if stat is None else moment(json.loads(base64.b64decode(stat))["mtime"])
+
+    async def swarm_nodes(self) -> tuple[Node, ...]:
+        """List the Swarm's nodes."""
+        rows = await self._call("The list of nodes", lambda client: client.nodes())
+        return tuple(map(values.node, rows))
+
+    async def tasks(self, filters: Mapping[str, list[str]]) -> tuple[Task, ...]:
+        """List tasks that are not being removed."""
+        rows = await self._call(
+            "The service", lambda client: client.tasks(filters={**filters}), ContainerNotFound
+        )
+        found = map(values.task, rows)
+        return tuple(task for task in found if not task.removed)
+
+    async def create_service(self, body: Mapping[str, Any]) -> None:
+        """Create a service, with the registry's credentials for the nodes."""
+        name, image = body["Name"], body["TaskTemplate"]["ContainerSpec"]["Image"]
+
+        def create(client: Any) -> None:
+            headers = registry_auth(client, image)
+            url = client._url("/services/create")
+            response = client._post_json(url, data=body, headers=headers)
+            client._raise_for_status(response)
+
+        await self._call(f"The service {name}", _name_taken(name, create))
+
+    async def remove_service(self, name: str) -> bool:
+        """Remove a service, and with it its containers; False if there is none."""
+        try:
+            await self._call(f"The service {name}", lambda client: client.remove_service(name))
+        except ContainerNotFound:
+            return False
+        return True
+
+    async def services(self, labels: list[str]) -> tuple[dict[str, Any], ...]:
+        """List services that carry all these labels."""
+        return tuple(
+            await self._call(
+                "The services", lambda client: client.services(filters={"label": labels})
+            )
+        )
+
+    async def config_id(self, name: str, content: str) -> str:
+        """Return the id of a config, made if it is not there."""
+
+        def there(client: Any) -> str | None:
+            found = client.configs(filters={"name": name})
+            return next((each["ID"] for each in found if each["Spec"]["Name"] == name), None)
+
+        def ask(client: Any) -> str:
+            known = there(client)
+            if known is None:
+                try:
+                    made = client.create_config(name, content.encode(), {LABEL_STARTER: ""})
+                except docker_errors.APIError as exc:
+                    # Another server, or another job of this one, was quicker.
+                    known = there(client)
+                    if known is None:
+                        raise exc from None
+                else:
+                    known = str(made["ID"])
+            return known
+
+        return await self._call(f"The config {name}", ask)
+
+    async def create_network(self, body: Mapping[str, Any]) -> None:
+        """Create a network; fine if it is there."""
+
+        def ask(client: Any) -> None:
+            response = client._post_json(client._url("/networks/create"), data=body)
+            if response.status_code != 409:
+                client._raise_for_status(response)
+
+        await self._call(f"The network {body['Name']}", ask)
+
+    async def remove_network(self, name: str) -> None:
+        """Remove a network; fine if there is none."""
+        try:
+            await self._call(f"The network {name}", lambda client: client.remove_network(name))
+        except ContainerNotFound:
+            return
+
+    def task_logs(self, task_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
+        """Read a log through the manager, from whatever node it is on."""
+        return self._read_log("/tasks/{0}/logs", task_id, request, None)
+
+
+def _name_taken(name: str, call: Any) -> Any:
+    def work(client: Any) -> Any:
+        try:
+            return call(client)
+        except docker_errors.APIError as exc:
+            if exc.status_code == 409:
+                raise NameTaken(f"The service {name} exists already.") from exc
+            raise
+
+    return work

@@ -1,0 +1,117 @@
+"""Makes services, and waits until a node has made their container."""
+
+from __future__ import annotations
+
+from nds_jupyter.engines.base import LABEL_JOB, ContainerSpec, ContainerStatus
+from nds_jupyter.engines.swarm import services
+from nds_jupyter.engines.swarm import tasks as values
+from nds_jupyter.engines.swarm.inspection import Inspection
+from nds_jupyter.engines.swarm.nodes import Nodes
+from nds_jupyter.engines.swarm.starter import STARTER, STARTER_NAME
+from nds_jupyter.engines.swarm.tasks import Task
+from nds_jupyter.engines.swarm.watch import TaskWatch
+from nds_jupyter.engines.swarm.whereabouts import Whereabouts
+from nds_jupyter.engines.swarm_settings import SwarmSettings
+from nds_jupyter.errors import NameTaken, NotPlaced
+from nds_jupyter.jobs import Network, size_text
+
+PLACED_WITHIN = 3.0
+"""Seconds that a call waits for a node before it says why there is none."""
+
+
+class Placement:
+    """Brings containers onto nodes."""
+
+    def __init__(
+        self,
+        nodes: Nodes,
+        where: Whereabouts,
+        watch: TaskWatch,
+        inspection: Inspection,
+        settings: SwarmSettings,
+    ) -> None:
+        self._nodes = nodes
+        self._where = where
+        self._watch = watch
+        self._inspection = inspection
+        self._settings = settings
+        self._starter_id: str | None = None
+        self._networks: set[str] = set()
+
+    def has_network(self, service: str) -> bool:
+        """Tell whether a service has a network of its own."""
+        return service in self._networks
+
+    def forget_network(self, service: str) -> None:
+        """Take note that a service's own network is gone."""
+        self._networks.discard(service)
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """Make the service unless this job has made it before; then wait for its container."""
+        try:
+            await self._make_service(spec)
+        except NameTaken:
+            await self._refuse_unless_waiting(spec)
+        task = await self._placed(spec)
+        if await self._is_lost(task):
+            # Swarm never moves a job's task off a node that went down.
+            await self._nodes.ask_manager(lambda manager: manager.remove_service(spec.name))
+            await self._make_service(spec)
+            task = await self._placed(spec)
+        place = self._where.note(task)
+        self._inspection.hold(place.container_id)
+        return place.container_id
+
+    async def _make_service(self, spec: ContainerSpec) -> None:
+        if spec.network is Network.NONE:
+            network = services.isolated_network(spec.name, spec.labels)
+            await self._nodes.ask_manager(lambda manager: manager.create_network(network))
+            self._networks.add(spec.name)
+        body = services.service(spec, await self._starter(), self._settings)
+        await self._nodes.ask_manager(lambda manager: manager.create_service(body))
+        self._where.is_made_anew(spec.name)
+
+    async def _starter(self) -> str:
+        if self._starter_id is None:
+            self._starter_id = await self._nodes.ask_manager(
+                lambda manager: manager.config_id(STARTER_NAME, STARTER)
+            )
+        return self._starter_id
+
+    async def _refuse_unless_waiting(self, spec: ContainerSpec) -> None:
+        """Go on with a service that this job has made; `NameTaken` for any other."""
+        taken = NameTaken(f"The service {spec.name} exists already.")
+        task = await self._where.task_of(spec.name)
+        if task is None:
+            return
+        if task.job_id != spec.labels.get(LABEL_JOB) or task.command != spec.command:
+            raise taken
+        if task.container_id is None or await self._is_lost(task):
+            return
+        if (await self._inspection.inspect(spec.name)).state is not ContainerStatus.CREATED:
+            raise taken
+
+    async def _placed(self, spec: ContainerSpec) -> Task:
+        _, task = await self._watch.until(
+            spec.name, lambda task: task.container_id is not None or task.has_ended, PLACED_WITHIN
+        )
+        if task is not None and task.has_ended and task.container_id is None:
+            raise values.failure(task)
+        if task is None or task.container_id is None:
+            raise NotPlaced(values.waiting_sentence(task) + _wish(spec, task))
+        return task
+
+    async def _is_lost(self, task: Task) -> bool:
+        if task.has_ended or not task.node_id:
+            return False
+        return await self._nodes.down_for(task.node_id) is not None
+
+
+def _wish(spec: ContainerSpec, task: Task | None) -> str:
+    """Say what the job asks for, where no node has it."""
+    if task is None or not task.error:
+        return ""
+    wishes = [f"cpus {spec.limits.cpus:g}", f"memory {size_text(spec.limits.memory)}"]
+    wishes += [f"gpus {spec.gpus}"] if spec.gpus else []
+    wishes += [f"constraint {each}" for each in spec.constraints]
+    return f" The job asks for {', '.join(wishes)}."

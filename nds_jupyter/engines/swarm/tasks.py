@@ -1,0 +1,215 @@
+"""From the manager's JSON to tasks and nodes, and what they mean. Pure.
+
+A task is the manager's word for one attempt to run a service's container on a node (SwarmKit's
+``design/task_model.md``).
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from nds_jupyter.engines._translate import moment
+from nds_jupyter.engines.base import (
+    LABEL_JOB,
+    Container,
+    ContainerStatus,
+    ContainerSummary,
+)
+from nds_jupyter.engines.swarm.starter import without_starter
+from nds_jupyter.errors import EngineError, ImageNotFound, NdsError
+from nds_jupyter.jobs import Limits, container_name
+
+_ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
+_MISSING_PROGRAM = re.compile(r'exec: "?([^":]+)"?: (?:executable file not found|stat .*no such)')
+_NO_IMAGE = ("no such image", "pull access denied", "manifest unknown", "not found: manifest")
+
+
+class NodeState(enum.StrEnum):
+    """The manager's word for a node's state."""
+
+    UNKNOWN = "unknown"
+    READY = "ready"
+    DOWN = "down"
+    DISCONNECTED = "disconnected"
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as the manager sees it."""
+
+    id: str
+    name: str
+    state: NodeState
+    active: bool
+    is_manager: bool
+    cpus: float
+    memory: int
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt to run a job's container.
+
+    Parameters
+    ----------
+    state
+        The manager's word: ``pending``, ``running``, ``complete``, …
+    error
+        What the scheduler or the node says; empty if nothing.
+    container_id
+        None until the node has made a container.
+    """
+
+    id: str
+    service_id: str
+    node_id: str
+    state: str
+    removed: bool
+    error: str
+    created: datetime
+    updated: datetime
+    container_id: str | None
+    exit_code: int
+    image: str
+    command: tuple[str, ...]
+    labels: dict[str, str]
+    limits: Limits
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self.state in _ENDED
+
+    @property
+    def job_id(self) -> str:
+        """The job it runs."""
+        return self.labels.get(LABEL_JOB, "")
+
+
+def node(data: Mapping[str, Any]) -> Node:
+    """Return a row of ``GET /nodes``."""
+    resources = data["Description"].get("Resources") or {}
+    return Node(
+        id=data["ID"],
+        name=data["Description"]["Hostname"],
+        state=NodeState(data["Status"]["State"]),
+        active=data["Spec"]["Availability"] == "active",
+        is_manager=data["Spec"]["Role"] == "manager",
+        cpus=resources.get("NanoCPUs", 0) / 1e9,
+        memory=resources.get("MemoryBytes", 0),
+    )
+
+
+def task(data: Mapping[str, Any]) -> Task:
+    """Return a row of ``GET /tasks``."""
+    status, spec = data["Status"], data["Spec"]
+    container = status.get("ContainerStatus") or {}
+    inside = spec.get("ContainerSpec") or {}
+    limits = (spec.get("Resources") or {}).get("Limits") or {}
+    return Task(
+        id=data["ID"],
+        service_id=data["ServiceID"],
+        node_id=data.get("NodeID", ""),
+        state=status["State"],
+        removed=data["DesiredState"] == "remove",
+        error=status.get("Err", ""),
+        created=moment(data["CreatedAt"]) or datetime.fromtimestamp(0, UTC),
+        updated=moment(status["Timestamp"]) or datetime.fromtimestamp(0, UTC),
+        container_id=container.get("ContainerID") or None,
+        exit_code=container.get("ExitCode", 0),
+        image=inside.get("Image", "").partition("@")[0],
+        command=without_starter(tuple(inside.get("Command") or ())),
+        labels=inside.get("Labels") or {},
+        limits=Limits(
+            cpus=limits.get("NanoCPUs", 0) / 1e9,
+            memory=limits.get("MemoryBytes", 0),
+            pids=limits.get("Pids", 0),
+        ),
+    )
+
+
+def newest(tasks: Iterable[Task]) -> Task | None:
+    """Return the task that counts: the last attempt."""
+    return max(tasks, key=lambda each: each.created, default=None)
+
+
+def failure(task: Task) -> NdsError:
+    """Return the error of a task that ended without running anything."""
+    said = task.error or f"the task is {task.state}"
+    program = _MISSING_PROGRAM.search(said)
+    if program:
+        hint = " A job on a Swarm needs /bin/sh in its image." if program[1] == "/bin/sh" else ""
+        return ImageNotFound(f"The image {task.image} has no program {program[1]!r}.{hint}")
+    if any(words in said.lower() for words in _NO_IMAGE):
+        return ImageNotFound(
+            f"A node can't get the image {task.image}: {said}. Push it to a registry that every "
+            "node reaches, or load it on every node."
+        )
+    return EngineError(f"The Swarm could not start the job: {said}.")
+
+
+def waiting_sentence(task: Task | None) -> str:
+    """Say why a job has no container yet, in the scheduler's own words."""
+    if task is None or (not task.error and task.state in {"new", "pending"}):
+        return "Waiting for the scheduler of the Swarm."
+    if task.error:
+        return f"Waiting for a node: {task.error}."
+    return f"A node prepares the container ({task.state})."
+
+
+_STATES = {
+    "running": ContainerStatus.RUNNING,
+    "starting": ContainerStatus.CREATED,
+    "complete": ContainerStatus.EXITED,
+    "failed": ContainerStatus.EXITED,
+}
+
+
+def container(task: Task, worker: str, *, waits: bool) -> Container:
+    """Return what the manager alone knows of a container.
+
+    Parameters
+    ----------
+    waits
+        Whether its script has not been let go.
+    """
+    status = _STATES.get(task.state, ContainerStatus.DEAD if task.has_ended else None)
+    if status is None or (waits and status is ContainerStatus.RUNNING):
+        status = ContainerStatus.CREATED
+    return Container(
+        id=task.container_id or task.id,
+        name=container_name(task.job_id),
+        image=task.image,
+        image_id="",
+        command=task.command,
+        state=status,
+        exit_code=task.exit_code if task.has_ended else None,
+        oom=False,
+        created=task.created,
+        started=None,
+        finished=task.updated if task.has_ended else None,
+        limits=task.limits,
+        mounts=(),
+        labels=task.labels,
+        worker=worker,
+        error=task.error,
+    )
+
+
+def summary(task: Task, worker: str, note: str) -> ContainerSummary:
+    """Return a row of the list of containers from what the manager alone knows."""
+    known = container(task, worker, waits=False)
+    return ContainerSummary(
+        id=known.id,
+        name=known.name,
+        image=known.image,
+        state=known.state,
+        status=f"{task.state}{note}",
+        created=known.created,
+        labels=known.labels,
+        worker=worker,
+    )

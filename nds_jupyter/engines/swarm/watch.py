@@ -1,0 +1,102 @@
+"""Waits for what becomes of services: one question to the manager for all that are waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable
+
+import msgspec
+
+from nds_jupyter.engines.swarm.nodes import Nodes
+from nds_jupyter.engines.swarm.tasks import Task, newest
+from nds_jupyter.errors import ContainerNotFound, NdsError
+from nds_jupyter.jobs import container_name
+
+EVERY = 0.05
+"""Seconds between two questions; a Swarm tells of no task by itself."""
+
+
+class _Waiter(msgspec.Struct, eq=False):
+    accept: Callable[[Task], bool]
+    future: asyncio.Future[Task]
+    seen: Task | None = None
+
+
+class TaskWatch:
+    """Asks while somebody waits, and not otherwise."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self._waiters: defaultdict[str, set[_Waiter]] = defaultdict(set)
+        self._asking: asyncio.Task[None] | None = None
+
+    async def until(
+        self, service: str, accept: Callable[[Task], bool], seconds: float
+    ) -> tuple[bool, Task | None]:
+        """Wait until a service's newest task is accepted.
+
+        Returns
+        -------
+        tuple
+            Whether it was in time, and the task as it was seen last.
+        """
+        waiter = _Waiter(accept, asyncio.get_running_loop().create_future())
+        self._waiters[service].add(waiter)
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        try:
+            async with asyncio.timeout(seconds):
+                return True, await waiter.future
+        except TimeoutError:
+            return False, waiter.seen
+        finally:
+            self._waiters[service].discard(waiter)
+            if not self._waiters[service]:
+                del self._waiters[service]
+
+    async def _ask(self) -> None:
+        while self._waiters:
+            services = list(self._waiters)
+            try:
+                self._tell(services, await self._tasks(services))
+            except ContainerNotFound:
+                # One that is gone makes the manager refuse the whole question.
+                await asyncio.gather(*map(self._ask_for_one, services))
+            except NdsError as exc:
+                self._fail(services, exc)
+            await asyncio.sleep(EVERY)
+
+    async def _ask_for_one(self, service: str) -> None:
+        try:
+            self._tell([service], await self._tasks([service]))
+        except NdsError as exc:
+            self._fail([service], exc)
+
+    async def _tasks(self, services: list[str]) -> tuple[Task, ...]:
+        return await self._nodes.ask_manager(lambda manager: manager.tasks({"service": services}))
+
+    def _tell(self, services: list[str], tasks: tuple[Task, ...]) -> None:
+        by_service: defaultdict[str, list[Task]] = defaultdict(list)
+        for task in tasks:
+            by_service[container_name(task.job_id)].append(task)
+        for service in services:
+            seen = newest(by_service[service])
+            for waiter in self._waiters.get(service, ()):
+                waiter.seen = seen or waiter.seen
+                if seen is not None and not waiter.future.done() and waiter.accept(seen):
+                    waiter.future.set_result(seen)
+
+    def _fail(self, services: list[str], exc: NdsError) -> None:
+        for service in services:
+            for waiter in self._waiters.get(service, ()):
+                if not waiter.future.done():
+                    waiter.future.set_exception(exc)
+
+    async def close(self) -> None:
+        """End the asking."""
+        if self._asking is not None:
+            self._asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._asking

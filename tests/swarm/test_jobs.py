@@ -1,0 +1,142 @@
+"""Jobs on a Swarm: where they run, how they end, and what waiting ones say."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dev.swarm import Swarm
+from nds_jupyter.engines.base import LABEL_JOB, ContainerStatus
+from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.errors import ContainerNotFound
+from nds_jupyter.jobs import JobState, Network, Phase, Reason
+from tests.swarm.conftest import OpenLab, wait_for
+
+pytestmark = pytest.mark.swarm
+
+
+async def test_jobs_spread_over_the_nodes_and_tell_where_they_ran(open_lab: OpenLab) -> None:
+    async with open_lab() as lab:
+        jobs = [await lab.submit("hostname >/results/x; echo ran") for _ in range(9)]
+        ended = await asyncio.gather(*map(lab.ended, jobs))
+        assert {job.state for job in ended} == {JobState.COMPLETED}
+        assert {job.worker for job in ended} == {"node1", "node2", "node3"}
+        assert {await lab.log(job) for job in ended} == {"ran\n"}
+        rows = await lab.engine.containers({LABEL_JOB: ""}, include_ended=True)
+        assert {(row.name, row.worker) for row in rows} == {
+            (f"nds-{job.job_id}", job.worker) for job in ended
+        }
+
+
+async def test_exit_code_and_out_of_memory_are_told_from_any_node(open_lab: OpenLab) -> None:
+    async with open_lab() as lab:
+        there = ("node.hostname==node3",)
+        failing = await lab.submit("exit 7", constraints=there)
+        hungry = await lab.submit("tail /dev/zero", memory=8 << 20, constraints=there)
+        failed, starved = await asyncio.gather(lab.ended(failing), lab.ended(hungry))
+        assert (failed.exit_code, failed.reason, failed.worker) == (7, Reason.EXIT, "node3")
+        assert (starved.reason, starved.worker) == (Reason.OOM, "node3")
+
+
+async def test_job_that_no_node_can_take_says_why_and_can_be_stopped(open_lab: OpenLab) -> None:
+    async with open_lab() as lab:
+        job = await lab.submit("exit 0", memory=10**15)
+        waiting = await lab.until(job, lambda job: "no suitable node" in job.message)
+        assert waiting.phase is Phase.STAGING
+        assert "insufficient resources on 3 nodes" in waiting.message
+        assert "memory 909.5 TiB" in waiting.message
+        rows = await lab.engine.containers({LABEL_JOB: ""}, include_ended=True)
+        assert [(row.name, row.state) for row in rows] == [
+            (f"nds-{job.job_id}", ContainerStatus.CREATED)
+        ]
+        stopped = await lab.runner.stop(waiting)
+        assert stopped.reason is Reason.STOPPED
+        assert await lab.engine.containers({LABEL_JOB: ""}, include_ended=True) == ()
+
+
+async def test_job_runs_as_soon_as_the_gpu_is_free(open_lab: OpenLab) -> None:
+    async with open_lab() as lab:
+        first = await lab.running(await lab.submit("sleep 600", gpus=1))
+        assert first.worker == "node3"
+        second = await lab.submit("echo $DOCKER_RESOURCE_GPU", gpus=1)
+        await lab.until(second, lambda job: "gpus 1" in job.message)
+        await lab.runner.stop(first, 0)
+        await lab.runner.delete(await lab.runner.job(first.job_id))
+        ended = await lab.ended(second)
+        assert (ended.state, ended.message) == (JobState.COMPLETED, "")
+        assert await lab.log(ended) == "first\n"
+
+
+async def test_job_without_network_reaches_nobody(open_lab: OpenLab) -> None:
+    async with open_lab() as lab:
+        script = "ip route | grep -c default; exit 0"
+        ended = await lab.ended(await lab.submit(script, network=Network.NONE))
+        assert (ended.state, await lab.log(ended)) == (JobState.COMPLETED, "0\n")
+        await lab.runner.delete(ended)
+
+        async def network_is_gone() -> bool:
+            call = lab.engine._nodes.endpoints[0]._call
+            found = await call("", lambda client: client.networks(names=[f"nds-{ended.job_id}"]))
+            return not found
+
+        await wait_for(network_is_gone, "the removal of the job's network")
+
+
+async def test_image_that_is_nowhere_is_the_image_s_fault(open_lab: OpenLab) -> None:
+    import msgspec
+
+    from tests.swarm.conftest import spec
+
+    async with open_lab() as lab:
+        missing = msgspec.structs.replace(spec("exit 0"), image="nds/nowhere:1")
+        job, _ = await lab.runner.submit("ada", missing, b"exit 0")
+        ended = await lab.ended(job)
+        assert ended.reason is Reason.IMAGE, ended
+        assert "nds/nowhere:1" in ended.message
+
+
+async def test_stopped_script_gets_its_grace(open_lab: OpenLab) -> None:
+    async with open_lab() as lab:
+        script = "trap 'echo bye; exit 0' TERM; echo on; while :; do sleep 0.1; done"
+        job = await lab.running(await lab.submit(script, constraints=("node.hostname==node2",)))
+
+        async def is_on() -> bool:
+            return "on" in await lab.log(job)
+
+        await wait_for(is_on, "the script's first word")
+        ended = await lab.runner.stop(job, 20)
+        assert ended.reason is Reason.STOPPED
+        assert await lab.log(ended) == "on\nbye\n"
+
+
+async def test_removed_job_leaves_no_service(open_lab: OpenLab, clean_swarm: Swarm) -> None:
+    async with open_lab() as lab:
+        ended = await lab.ended(await lab.submit("exit 0"))
+        await lab.runner.delete(ended)
+        assert await lab.engine._nodes.endpoints[0].services([LABEL_JOB]) == ()
+        with pytest.raises(ContainerNotFound):
+            await lab.engine.inspect(ended.container_id or "")
+
+
+async def test_endpoints_may_be_contexts_and_tcp_with_tls(
+    clean_swarm: Swarm, settings: SwarmSettings
+) -> None:
+    import msgspec
+
+    tls = [node.tls_endpoint for node in clean_swarm.nodes]
+    secured = msgspec.structs.replace(
+        settings,
+        endpoints=tuple(endpoint.url for endpoint in tls),
+        certificates=tls[0].certificates or "",
+    )
+    engine = SwarmEngine(None, secured)
+    try:
+        reports = await engine.nodes()
+        assert [(report.name, report.reachable) for report in reports] == [
+            ("node1", True),
+            ("node2", True),
+            ("node3", True),
+        ]
+    finally:
+        await engine.close()
