@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from nds_jupyter import routes
-from nds_jupyter.discovery import find_server
+from nds_jupyter.discovery import ServerAddress, find_server
 from nds_jupyter.errors import InvalidRequest, ServerNotFound
 from nds_jupyter.job import Job
 from nds_jupyter.job_list import JobList
@@ -51,6 +51,11 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
+
+    @property
+    def address(self) -> ServerAddress:
+        """Where the server is, and how it was found."""
+        return self._transport.address
 
     def __repr__(self) -> str:
         address = self._transport.address
@@ -207,3 +212,11 @@ class Client:
     def health(self) -> HealthView:
         """Return whether engine and journal work."""
         return self._transport.call("GET", routes.HEALTH, HealthView)
+
+    def health_at(self) -> tuple[HealthView, str | None]:
+        """Return the same, also of a server that is not well, and the server's time by HTTP."""
+        return self._transport.health(routes.HEALTH, HealthView)
+
+    def call(self, verb: str, path: str, query: Mapping[str, Any]) -> Any:
+        """Make a request that has no method of its own, and return its JSON."""
+        return self._transport.call(verb, path, Any, params=query)

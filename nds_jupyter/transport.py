@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
 
-import httpx
 import msgspec
 
 from nds_jupyter.discovery import ServerAddress
 from nds_jupyter.errors import NdsError, ServerNotFound, UnexpectedAnswer, error_class
+
+if TYPE_CHECKING:
+    import httpx
 
 T = TypeVar("T")
 
@@ -34,6 +37,9 @@ class Transport:
     """
 
     def __init__(self, address: ServerAddress, timeout: float) -> None:
+        # Not before it is needed: loading the magics should not take longer than a blink.
+        import httpx
+
         self.address = address
         headers = {"Authorization": f"token {address.token}"} if address.token else {}
         # No proxy of the environment stands between a kernel and its own server. A stream may be
@@ -50,6 +56,14 @@ class Transport:
     def call(self, verb: str, path: str, wanted: type[T], **request: Any) -> T:
         """Return a JSON answer as a type."""
         return self._decoded(self._send(verb, self.address.route(path), **request), wanted)
+
+    def health(self, path: str, wanted: type[T]) -> tuple[T, str | None]:
+        """Return what a route says even if its status is 503, and the ``Date`` of the answer."""
+        with self._told():
+            answer = self._http.request("GET", self.address.route(path))
+        if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+            self._check(answer)
+        return self._decoded(answer, wanted), answer.headers.get("Date")
 
     def discard(self, path: str) -> None:
         """Delete something; nothing comes back."""
@@ -105,6 +119,8 @@ class Transport:
         self, path: str, query: Mapping[str, Any], accept: str = "*/*"
     ) -> Iterator[httpx.Response]:
         """Open a streamed answer; silence in it has no limit."""
+        import httpx
+
         with (
             self._told(),
             self._http.stream(
@@ -122,6 +138,8 @@ class Transport:
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
+        import httpx
+
         try:
             yield
         except httpx.TransportError as exc:

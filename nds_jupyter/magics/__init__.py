@@ -16,10 +16,11 @@ from nds_jupyter.magics.completion import Completion
 from nds_jupyter.magics.job_cell import NdsMagics
 from nds_jupyter.magics.job_lines import JobLines
 from nds_jupyter.magics.panel_lines import PanelLines
+from nds_jupyter.magics.server_lines import ServerLines
 
 __all__ = ["LINES", "NdsMagics", "register"]
 
-LINES = (JobLines, PanelLines)
+LINES = (JobLines, ServerLines, PanelLines)
 
 
 def register(shell: InteractiveShell) -> None:

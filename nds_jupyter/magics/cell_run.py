@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from nds_jupyter import reprs
 from nds_jupyter.errors import NdsError
 from nds_jupyter.job import Job
 from nds_jupyter.magics.failure import interrupted
 from nds_jupyter.magics.live import LOOK, StatusLine
+from nds_jupyter.views import StopView
 
 T = TypeVar("T")
 
@@ -26,24 +27,32 @@ class Pending(Generic[T]):
         self._act = act
         self._value: T | None = None
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="nds-request", daemon=True)
-        self._thread.start()
+        self._begun = False
+        self._done = threading.Event()
+
+    def start(self) -> Self:
+        """Begin, in a thread."""
+        self._begun = True
+        threading.Thread(target=self._run, name="nds-request", daemon=True).start()
+        return self
 
     def _run(self) -> None:
         try:
             self._value = self._act()
         except BaseException as exc:  # noqa: BLE001 - raised again where it is waited for
             self._error = exc
+        finally:
+            self._done.set()
 
     @property
-    def is_done(self) -> bool:
-        """Whether it has been carried out."""
-        return not self._thread.is_alive()
+    def is_begun(self) -> bool:
+        """Whether it was started."""
+        return self._begun
 
     def wait(self) -> T:
         """Return what came of it; an interrupt ends the wait, not the act."""
-        while not self.is_done:
-            self._thread.join(LOOK)
+        while not self._done.wait(LOOK):
+            pass
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]
@@ -66,9 +75,11 @@ def run_to_end(submit: Callable[[], Job], show: Callable[[Job], None]) -> Job:
     """
     pending = Pending(submit)
     try:
-        job = pending.wait()
+        job = pending.start().wait()
         show(job)
     except KeyboardInterrupt:
+        if not pending.is_begun:
+            raise
         status = StatusLine()
         status.show("Stopping the job …")
         status.show(_stopped_surely(pending))
@@ -81,16 +92,16 @@ def _stopped_surely(pending: Pending[Job]) -> str:
 
     A further interrupt kills the container at once instead of leaving it running.
     """
-    stopping: list[Pending[object]] = []
+    stopping: list[Pending[StopView]] = []
     while True:
         try:
             job = pending.wait()
             if not stopping:
-                stopping.append(Pending(partial(job.stop, GRACE)))
+                stopping.append(Pending(partial(job.stop, GRACE)).start())
             stopping[-1].wait()
         except KeyboardInterrupt:
             if stopping and len(stopping) == 1:
-                stopping.append(Pending(partial(job.stop, 0)))
+                stopping.append(Pending(partial(job.stop, 0)).start())
         except NdsError as exc:
             return f"The job could not be stopped: {exc}"
         else:

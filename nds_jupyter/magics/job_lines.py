@@ -125,14 +125,3 @@ class JobLines(Magics):
         job = self._session.job(options.job)
         files = job.download(options.to, source=options.path, overwrite=options.overwrite)
         return [str(path) for path in files]
-
-    @line_magic
-    @takes()
-    def ndsimages(self, options: argparse.Namespace) -> Table:
-        """List the images that a job may use."""
-        del options
-        rows = [
-            (f"{each.name}:{each.tag}", each.size, each.present)
-            for each in self._session.client.images()
-        ]
-        return Table(("image", "size", "present"), rows)

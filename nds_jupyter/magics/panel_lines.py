@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from nds_jupyter.magics.parser import option, takes
 from nds_jupyter.magics.session import Session
-from nds_jupyter.widgets import DataBrowser, JobPanel, Panel
+
+if TYPE_CHECKING:
+    from nds_jupyter.widgets import Panel
 
 DOCK = option(
     "--dock",
@@ -34,6 +36,9 @@ class PanelLines(Magics):
     )
     def ndspanel(self, options: argparse.Namespace) -> Any:
         """Show the panel of all jobs, or of one."""
+        # Widgets take longer to import than all magics together.
+        from nds_jupyter.widgets import JobPanel
+
         job = self._session.job(options.job) if options.job else ""
         panel = JobPanel(job, self._session.client)
         return _shown(panel, "NDS jobs", docked=options.dock)
@@ -42,6 +47,8 @@ class PanelLines(Magics):
     @takes(option("path", nargs="?", default="", help="Collection to open; default: home."), DOCK)
     def ndsdata(self, options: argparse.Namespace) -> Any:
         """Browse the data root."""
+        from nds_jupyter.widgets import DataBrowser
+
         browser = DataBrowser(options.path, self._session.client)
         return _shown(browser, "NDS data", docked=options.dock)
 

@@ -184,10 +184,19 @@ def open_notebook(server: Server, *, loaded: bool = True) -> Iterator[Notebook]:
 
 def connect(server: Server, kernel_id: str) -> BlockingKernelClient:
     """Return a client of a kernel that is ready."""
-    client = BlockingKernelClient(
-        connection_file=str(server.runtime_folder / f"kernel-{kernel_id}.json")
-    )
-    client.load_connection_file()
-    client.start_channels()
-    client.wait_for_ready(timeout=DEADLINE)
-    return client
+    until = time.monotonic() + DEADLINE
+    while True:
+        client = BlockingKernelClient(
+            connection_file=str(server.runtime_folder / f"kernel-{kernel_id}.json")
+        )
+        client.load_connection_file()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=DEADLINE)
+        except RuntimeError:
+            # On a busy machine a kernel misses heartbeats while it starts.
+            client.stop_channels()
+            if time.monotonic() > until:
+                raise
+        else:
+            return client

@@ -105,3 +105,9 @@ def test_help_teaches(notebook: Notebook) -> None:
     shown = notebook.run("%%ndsjob?").reply["payload"][0]["data"]["text/plain"]
     assert "--image" in shown
     assert "Interrupting the cell stops the job" in shown
+
+
+def test_ndsdoctor_finds_all_well(notebook: Notebook) -> None:
+    cell = notebook.run("%ndsdoctor").must_succeed()
+    assert "NDS_URL" in cell.text
+    assert notebook.value("_.well") == "True"
