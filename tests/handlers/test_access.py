@@ -248,3 +248,14 @@ async def test_cookie_with_xsrf_token_may_stop(fetch: Fetch, visit: Visit, verb:
     headers = {**as_header(cookies), "X-XSRFToken": cookies["_xsrf"]}
     answer = await fetch(verb, f"/stop?job_id={job['job_id']}", headers)
     assert (answer.code, said(answer)["state"]) == (200, "success")
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+async def test_link_of_another_site_stops_nothing(fetch: Fetch, visit: Visit, site: str) -> None:
+    job = await submitted(fetch)
+    cookies = await visit(ADA)
+    headers = {**as_header(cookies), "X-XSRFToken": cookies["_xsrf"], "Sec-Fetch-Site": site}
+    assert (await fetch("GET", f"/stop?job_id={job['job_id']}", headers)).code == 403
+    # Who shows a token asks on purpose, wherever the page is from.
+    known = {**by(ADA), "Sec-Fetch-Site": site}
+    assert (await fetch("GET", f"/stop?job_id={job['job_id']}", known)).code == 200
