@@ -266,7 +266,7 @@ class FakeEngine:
             while container.running:
                 yield container.sample()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(0.1), container.news:
+                    async with asyncio.timeout(1), container.news:
                         await container.news.wait_for(lambda: not container.running)
 
     async def diff(self, container_id: str) -> tuple[Change, ...]:

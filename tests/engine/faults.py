@@ -51,6 +51,13 @@ class Faults:
         self.up.set()
         self.awake.set()
 
+    def forget(self) -> None:
+        """Let nothing be wrong any more."""
+        self.come_back()
+        self.disk_full = False
+        self._refused.clear()
+        self._lost.clear()
+
     def hang(self) -> None:
         """Take calls and say nothing."""
         self.awake.clear()
