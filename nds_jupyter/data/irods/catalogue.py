@@ -85,7 +85,8 @@ def ask(session: Session, query: Query) -> list[Row]:
 def _by_genquery2(session: Session, query: Query) -> list[Row]:
     with session.pool.get_connection() as conn:
         found = GenQuery2(_Pinned(conn, session)).execute(genquery2_text(query), zone=query.zone)
-    return [tuple("" if cell is None else str(cell) for cell in row) for row in found]
+    # Every cell is a text, or nothing.
+    return [tuple(row) if None not in row else tuple(cell or "" for cell in row) for row in found]
 
 
 def genquery2_text(query: Query) -> str:

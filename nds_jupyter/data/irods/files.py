@@ -15,6 +15,9 @@ from nds_jupyter.data.irods.errors import ZoneUnavailable, translated
 from nds_jupyter.data.irods.objects import Objects
 from nds_jupyter.data.irods.placing import BLOCK, Placing, temporary_beside
 
+FIRST = 128 * 1024
+"""Bytes of the first request where nobody knows how much there is."""
+
 
 class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
     """A data object, open for reading on a connection of its own.
@@ -220,7 +223,9 @@ def _read_on(opened: Descriptor, parts: list[bytes], start: int, end: int | None
     if at:
         opened.seek(at)
     while end is None or at < end:
-        wanted = BLOCK if end is None else min(BLOCK, end - at)
+        # A buffer for a large block costs more than a small object.
+        most = BLOCK if parts else FIRST
+        wanted = most if end is None else min(most, end - at)
         block = opened.read(wanted)
         parts.append(block)
         at += len(block)

@@ -99,7 +99,8 @@ def data_objects(rows: Iterable[Row], parent: str) -> Iterator[Found]:
 
 def data_object(replicas: list[Row], path: str) -> Found:
     """Return the newest good replica, or the newest one where none is good."""
-    _, size, checksum, modified, created, number, *_ = max(replicas, key=_worth)
+    best = replicas[0] if len(replicas) == 1 else max(replicas, key=_worth)
+    _, size, checksum, modified, created, number, *_ = best
     return Found(
         path=path,
         kind=Kind.DATA_OBJECT,
