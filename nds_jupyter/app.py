@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from nds_jupyter.data.store import DataStore
     from nds_jupyter.engines.base import Engine
-    from nds_jupyter.hub import Hub
     from nds_jupyter.journal import JournalThread
+    from nds_jupyter.pages import Pages
     from nds_jupyter.runner import JobRunner
 
 
@@ -33,7 +33,7 @@ class NdsApp(Configuration, ExtensionApp):
 
     _data: DataStore
     _engine: Engine
-    _hub: Hub
+    _pages: Pages
     _journal: JournalThread
     _runner: JobRunner
 
@@ -87,10 +87,10 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.actions import Actions
         from nds_jupyter.handlers.base import SETTINGS_KEY, Services
         from nds_jupyter.health import Health
-        from nds_jupyter.hub import Hub
         from nds_jupyter.journal import Journal, JournalThread
         from nds_jupyter.load import Load
         from nds_jupyter.lookup import Lookup
+        from nds_jupyter.pages import Pages
         from nds_jupyter.reports import Reports
         from nds_jupyter.results import Results
         from nds_jupyter.runner import JobRunner
@@ -104,17 +104,17 @@ class NdsApp(Configuration, ExtensionApp):
         lookup = Lookup(runner, journal, engine, all_containers=every)
         load = Load(runner, engine)
         reports = Reports(runner, journal, engine, lookup, policy, all_containers=every)
-        hub = self._hub = Hub(lookup.job, reports.log_of_job, load.of, self.log)
-        runner.listen(hub)
+        pages = self._pages = Pages(lookup.job, reports.log_of_job, load.of, self.log)
+        runner.listen(pages)
         self.settings[SETTINGS_KEY] = Services(
             actions=Actions(runner, journal, engine, lookup, policy),
             data=data,
             engine=engine,
             health=Health(engine, journal, data),
-            hub=hub,
             journal=journal,
             load=load,
             lookup=lookup,
+            pages=pages,
             reports=reports,
             results=Results(engine, journal),
             owner_of=self.owner_of,
@@ -168,7 +168,7 @@ class NdsApp(Configuration, ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Leave the jobs running, and free what this process holds."""
-        await self._hub.close()
+        await self._pages.close()
         await self._runner.close()
         await self._engine.close()
         await self._data.close()

@@ -22,10 +22,10 @@ from nds_jupyter.errors import Forbidden, NdsError
 from nds_jupyter.handlers.decode import convert, json_object, single_values, text_list
 from nds_jupyter.handlers.problems import problem, status_of
 from nds_jupyter.health import Health
-from nds_jupyter.hub import Hub
 from nds_jupyter.journal import JournalThread
 from nds_jupyter.load import Load
 from nds_jupyter.lookup import Lookup, Target
+from nds_jupyter.pages import Pages
 from nds_jupyter.reports import Reports
 from nds_jupyter.results import Results
 
@@ -70,10 +70,10 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     data: DataStore
     engine: Engine
     health: Health
-    hub: Hub
     journal: JournalThread
     load: Load
     lookup: Lookup
+    pages: Pages
     reports: Reports
     results: Results
     owner_of: Callable[[Any], str]

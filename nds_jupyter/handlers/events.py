@@ -14,7 +14,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.hub import Page
+from nds_jupyter.pages import Page
 from nds_jupyter.queries import EventsQuery
 
 LARGEST_FRAME = 64 * 1024
@@ -59,7 +59,7 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):  # type: igno
         self._since = self.query(EventsQuery).since
         if self.request.headers.get("Upgrade", "").lower() != "websocket":
             raise InvalidRequest("/events: open it as a WebSocket; docs/events.md says how.")
-        self.services.hub.refuse_if_full()
+        self.services.pages.refuse_if_full()
         await super().get()
 
     def finish(self, *args: Any, **kwargs: Any) -> asyncio.Future[None]:
@@ -72,16 +72,16 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):  # type: igno
         """Begin to tell the page."""
         # Tornado pings; the mixin would do it once more.
         WebSocketHandler.open(self, *args, **kwargs)
-        self._page = self.services.hub.open(self.owner, self._since)
+        self._page = self.services.pages.open(self.owner, self._since)
         self._telling = asyncio.create_task(self._tell(self._page))
 
     async def on_message(self, message: str | bytes) -> None:
         """Hear what the page follows."""
         if self._page is not None:
-            await self.services.hub.hear(self._page, message)
+            await self.services.pages.hear(self._page, message)
 
     def on_close(self) -> None:
-        """Stop telling; the task leaves the hub."""
+        """Stop telling; the task takes the page off."""
         if self._page is not None:
             self._page.close()
 
@@ -97,4 +97,4 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):  # type: igno
             self.log.exception("A page of %s can't be told.", page.owner)
             self.close(1011)
         finally:
-            await self.services.hub.leave(page)
+            await self.services.pages.leave(page)

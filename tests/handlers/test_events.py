@@ -252,7 +252,7 @@ async def test_load_counts_what_runs_and_what_waits(ask: Ask, open_page: Open) -
 
 async def test_server_that_stops_says_so(open_page: Open, nds: Any) -> None:
     page = await open_page()
-    closing = asyncio.ensure_future(nds._hub.close())
+    closing = asyncio.ensure_future(nds._pages.close())
     while await page.next() is not None:
         pass
     await closing

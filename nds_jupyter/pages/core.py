@@ -1,4 +1,4 @@
-"""The hub: between the runner, which knows what happens, and the pages, which want to know."""
+"""All open pages, between what the runner tells and what each of them wants to know."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 
 from nds_jupyter.engines.base import Sample
 from nds_jupyter.errors import NdsError, TooBusy
-from nds_jupyter.hub.feed import Feed
-from nds_jupyter.hub.followed import FollowedLog, Follower, ReadLog
-from nds_jupyter.hub.messages import Follow, Following, following
-from nds_jupyter.hub.page import Page
 from nds_jupyter.jobs import Job
+from nds_jupyter.pages.feed import Feed
+from nds_jupyter.pages.followed import FollowedLog, Follower, ReadLog
+from nds_jupyter.pages.messages import Follow, Following, following
+from nds_jupyter.pages.page import Page
 from nds_jupyter.views import LoadView
 
 LOAD_EVERY = 1.0
@@ -32,7 +32,7 @@ CLOSE_BY = 2.0
 """Seconds in which pages are told that the server stops."""
 
 
-class Hub:
+class Pages:
     """Tells every open page what it wants to know.
 
     Parameters
@@ -57,7 +57,7 @@ class Hub:
         self._load_of = load_of
         self._log = log
         self._feeds: dict[str, Feed] = {}
-        self._pages: set[Page] = set()
+        self._open: set[Page] = set()
         self._logs: dict[str, FollowedLog] = {}
         self._empty = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
@@ -76,12 +76,12 @@ class Hub:
 
     def job_sampled(self, job_id: str, sample: Sample) -> None:
         """Tell the pages that follow a job what it uses."""
-        for page in self._pages:
+        for page in self._open:
             page.sampled(job_id, sample)
 
     def refuse_if_full(self) -> None:
         """Raise `TooBusy` if too many pages are open."""
-        if len(self._pages) >= MOST_PAGES:
+        if len(self._open) >= MOST_PAGES:
             raise TooBusy(
                 f"All {MOST_PAGES} places for pages are taken. Close some, or try again later.",
                 retry_after=RETRY_AFTER,
@@ -93,7 +93,7 @@ class Hub:
         feed = self._feeds.pop(owner) if owner in self._feeds else Feed()
         self._feeds[owner] = feed
         page = Page(owner, feed, since)
-        self._pages.add(page)
+        self._open.add(page)
         self._empty.clear()
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._watch_load())
@@ -102,12 +102,12 @@ class Hub:
     async def leave(self, page: Page) -> None:
         """Stop telling a page, and reading what nobody else follows."""
         page.close()
-        self._pages.discard(page)
-        if not self._pages:
+        self._open.discard(page)
+        if not self._open:
             self._empty.set()
         for job_id in list(page.follows):
             await self._unfollow(page, job_id)
-        busy = {each.owner for each in self._pages}
+        busy = {each.owner for each in self._open}
         idle = [owner for owner in self._feeds if owner not in busy]
         for owner in idle[: max(0, len(idle) - IDLE_FEEDS)]:
             del self._feeds[owner]
@@ -133,7 +133,7 @@ class Hub:
             if found.get(job_id) != follow:
                 await self._unfollow(page, job_id)
         for job_id, follow in found.items():
-            if job_id not in page.follows and page in self._pages:
+            if job_id not in page.follows and page in self._open:
                 self._follow(page, job_id, follow)
 
     def _follow(self, page: Page, job_id: str, follow: Follow) -> None:
@@ -159,11 +159,11 @@ class Hub:
             await follower.log.close()
 
     async def _watch_load(self) -> None:
-        while self._pages:
+        while self._open:
             try:
-                for owner in {page.owner for page in self._pages}:
+                for owner in {page.owner for page in self._open}:
                     load = await self._load_of(owner)
-                    for page in self._pages:
+                    for page in self._open:
                         if page.owner == owner:
                             page.loaded(load)
             except NdsError as exc:
@@ -172,13 +172,13 @@ class Hub:
 
     async def close(self) -> None:
         """Close every page and stop reading."""
-        for page in self._pages:
+        for page in self._open:
             page.close()
-        if self._pages:
+        if self._open:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_BY):
                     await self._empty.wait()
-        for page in list(self._pages):
+        for page in list(self._open):
             await self.leave(page)
         if self._watch is not None:
             self._watch.cancel()

@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 
 import msgspec
 
-from nds_jupyter.hub.messages import Line
+from nds_jupyter.pages.messages import Line
 from nds_jupyter.views import LogLine
 
 LONGEST_TEXT = 64 * 1024

@@ -18,8 +18,8 @@ from nds_jupyter.errors import (
     NdsError,
     TooBusy,
 )
-from nds_jupyter.hub.lines import HeldLines, slices
-from nds_jupyter.hub.messages import Follow, nine_digits
+from nds_jupyter.pages.lines import HeldLines, slices
+from nds_jupyter.pages.messages import Follow, nine_digits
 from nds_jupyter.views import LogLine
 
 ReadLog = Callable[[str, LogRequest], AsyncGenerator[list[LogLine], None]]

@@ -10,9 +10,9 @@ import msgspec
 
 from nds_jupyter.engines.base import Sample
 from nds_jupyter.errors import NdsError
-from nds_jupyter.hub.feed import Feed
-from nds_jupyter.hub.followed import Follower
-from nds_jupyter.hub.messages import (
+from nds_jupyter.pages.feed import Feed
+from nds_jupyter.pages.followed import Follower
+from nds_jupyter.pages.messages import (
     Follow,
     Hello,
     JobChanged,
