@@ -30,10 +30,11 @@ class Pending(Generic[T]):
         self._begun = False
         self._done = threading.Event()
 
-    def start(self) -> Self:
-        """Begin, in a thread."""
-        self._begun = True
-        threading.Thread(target=self._run, name="nds-request", daemon=True).start()
+    def start_once(self) -> Self:
+        """Begin, in a thread, unless it has begun."""
+        if not self._begun:
+            self._begun = True
+            threading.Thread(target=self._run, name="nds-request", daemon=True).start()
         return self
 
     def _run(self) -> None:
@@ -75,7 +76,7 @@ def run_to_end(submit: Callable[[], Job], show: Callable[[Job], None]) -> Job:
     """
     pending = Pending(submit)
     try:
-        job = pending.start().wait()
+        job = pending.start_once().wait()
         show(job)
     except KeyboardInterrupt:
         if not pending.is_begun:
@@ -92,16 +93,17 @@ def _stopped_surely(pending: Pending[Job]) -> str:
 
     A further interrupt kills the container at once instead of leaving it running.
     """
-    stopping: list[Pending[StopView]] = []
+    graces = [GRACE, 0.0]
+    stopping: Pending[StopView] | None = None
     while True:
         try:
             job = pending.wait()
-            if not stopping:
-                stopping.append(Pending(partial(job.stop, GRACE)).start())
-            stopping[-1].wait()
+            if stopping is None:
+                stopping = Pending(partial(job.stop, graces.pop(0)))
+            stopping.start_once().wait()
         except KeyboardInterrupt:
-            if stopping and len(stopping) == 1:
-                stopping.append(Pending(partial(job.stop, 0)).start())
+            if stopping is not None and graces:
+                stopping = Pending(partial(job.stop, graces.pop(0)))
         except NdsError as exc:
             return f"The job could not be stopped: {exc}"
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from IPython.core.error import UsageError
 
-from nds_jupyter.magics import JobLines, NdsMagics
+from nds_jupyter.magics import LINES, NdsMagics
 from nds_jupyter.magics.job_options import job_options
 from nds_jupyter.magics.parser import LineParser, option
 
@@ -43,10 +43,11 @@ def test_last_job_is_an_argument_and_no_option() -> None:
 
 
 def test_every_magic_has_help_with_its_options() -> None:
-    documented = {NdsMagics: {"ndsjob"}, JobLines: set(JobLines.magics["line"])}
+    documented = {NdsMagics: {"ndsjob"}, **{each: set(each.magics["line"]) for each in LINES}}
     for owner, names in documented.items():
         for name in names:
             text = getattr(owner, name).__doc__
             assert f"usage: %{name}" in text.replace("%%", "%")
     assert "--image" in (NdsMagics.ndsjob.__doc__ or "")
-    assert {"ndsjobs", "ndsget", "ndslogs", "ndsimages"} <= documented[JobLines]
+    names = {name for each in documented.values() for name in each}
+    assert {"ndsjobs", "ndsget", "ndslogs", "ndsimages", "ndsdoctor"} <= names
