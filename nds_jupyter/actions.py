@@ -6,6 +6,7 @@ import asyncio
 
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, Container, ContainerStatus, Engine
 from nds_jupyter.errors import ContainerNotFound, DeadlineExceeded, InvalidRequest, JobNotFound
+from nds_jupyter.inputs import Logical
 from nds_jupyter.jobs import Job
 from nds_jupyter.journal import Journal, JournalThread
 from nds_jupyter.lookup import Lookup
@@ -30,18 +31,20 @@ class Actions:
         engine: Engine,
         lookup: Lookup,
         policy: Policy,
+        logical: Logical,
     ) -> None:
         self._runner = runner
         self._journal = journal
         self._engine = engine
         self._lookup = lookup
         self._policy = policy
+        self._logical = logical
 
     async def submit(self, owner: str, request: JobRequest, key: str | None) -> tuple[Job, bool]:
         """Judge and accept a job; see `JobRunner.submit`."""
         if key is not None and not 0 < len(key) <= LONGEST_KEY:
             raise InvalidRequest(f"Idempotency-Key: use 1 to {LONGEST_KEY} characters.")
-        spec, script = admit(request, self._policy)
+        spec, script = admit(request, self._policy, self._logical)
         return await self._runner.submit(owner, spec, script, key)
 
     async def rerun(self, owner: str, job_id: str) -> Job:

@@ -10,6 +10,7 @@ from jupyter_server.extension.application import ExtensionApp
 
 from nds_jupyter._version import __version__
 from nds_jupyter.configuration import Configuration
+from nds_jupyter.errors import NdsError
 from nds_jupyter.kernel_environment import tell_kernels
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class NdsApp(Configuration, ExtensionApp):
         engine = self._engine = self.make_engine()
         data = self._data = self.make_data_store()
         journal = self._journal = JournalThread(Journal.open(Path(self.journal_dir)))
-        runner = self._runner = JobRunner(journal, engine, self.runner_settings(), self.log)
+        runner = self._runner = JobRunner(journal, engine, self.runner_settings(), self.log, data)
         every = self.all_containers
         lookup = Lookup(runner, journal, engine, all_containers=every)
         load = Load(runner, engine)
@@ -107,7 +108,7 @@ class NdsApp(Configuration, ExtensionApp):
         pages = self._pages = Pages(lookup.job, reports.log_of_job, load.of, self.log)
         runner.listen(pages)
         self.settings[SETTINGS_KEY] = Services(
-            actions=Actions(runner, journal, engine, lookup, policy),
+            actions=Actions(runner, journal, engine, lookup, policy, data.logical),
             data=data,
             engine=engine,
             health=Health(engine, journal, data),
@@ -164,6 +165,10 @@ class NdsApp(Configuration, ExtensionApp):
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Resume jobs, and tell kernels where the server is: only now is its port known."""
         tell_kernels(os.environ, serverapp, self.route_prefix)
+        try:
+            await self._data.prepare()
+        except NdsError as exc:
+            self.log.warning("The data root can't be made: %s", exc)
         await self._runner.start()
 
     async def stop_extension(self) -> None:

@@ -75,6 +75,11 @@ class Configuration(SwarmConfiguration):
         min=0,
         help="How often a connection that drops in the middle of an object is taken up again.",
     ).tag(config=True)
+    max_inputs = Integer(
+        100_000,
+        min=1,
+        help="Collections and objects that the inputs of one job may be; their list is in memory.",
+    ).tag(config=True)
     route_prefix = Unicode(
         routes.PREFIX,
         help="Where the routes live under the server's base URL; empty serves them at its root.",
@@ -182,4 +187,5 @@ class Configuration(SwarmConfiguration):
             keep_jobs=self.keep_jobs,
             keep_log_bytes=self.keep_log_bytes,
             grace=self.stop_grace,
+            most_inputs=self.max_inputs,
         )

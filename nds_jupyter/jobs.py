@@ -88,6 +88,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     pids: int
 
 
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """A path of the data root, and the absolute path that it gets in the container."""
+
+    path: str
+    to: str
+
+
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for, after policy filled in what was left out. It never changes.
 
@@ -113,6 +120,12 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         What the node must fulfil, where there are several: ``node.labels.gpu==true``.
     gpus
         Whole GPUs.
+    output
+        Collection of the data root that gets what is under ``/results``.
+    overwrite
+        Whether what `output` holds already may be replaced.
+    output_on_failure
+        Whether results are delivered also when the script fails.
     """
 
     scriptname: str
@@ -129,8 +142,10 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     network: Network = Network.BRIDGE
     constraints: tuple[str, ...] = ()
     gpus: int = 0
-    data: tuple[str, ...] = ()
+    data: tuple[Input, ...] = ()
     output: str | None = None
+    overwrite: bool = False
+    output_on_failure: bool = False
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,9 +229,10 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Every output is where it belongs."""
+    """Every output is where it belongs; `message` says what else there is to know."""
 
     at: datetime
+    message: str = ""
 
 
 class StopAsked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -302,8 +318,8 @@ def advance(job: Job, event: Event) -> Job:
     match event:
         case Exited():
             return _exited(job, event)
-        case Delivered(at=at):
-            return _end(job, at)
+        case Delivered(at=at, message=message):
+            return _end(job, at, message=message)
         case Broke(reason=reason, message=message, at=at):
             return _end(job, at, reason, message)
         case Vanished(at=at):
@@ -355,7 +371,7 @@ def _end(job: Job, at: datetime, reason: Reason | None = None, message: str = ""
         state = JobState.UNKNOWN
     elif reason is None:
         reason = _verdict(job)
-        message = _sentence(job, reason) if reason else ""
+        message = f"{_sentence(job, reason) if reason else ''} {message}".strip()
         state = JobState.FAILED if reason else JobState.COMPLETED
     return msgspec.structs.replace(
         job,

@@ -9,7 +9,9 @@ from pathlib import PurePosixPath
 import msgspec
 
 from nds_jupyter.constraints import node_constraints
-from nds_jupyter.errors import InvalidRequest, NotOffered, RefusedByPolicy, TooLarge
+from nds_jupyter.datapaths import logical_path
+from nds_jupyter.errors import InvalidRequest, RefusedByPolicy, TooLarge
+from nds_jupyter.inputs import Logical, parse_inputs, parse_output
 from nds_jupyter.jobs import INTERPRETERS, JobSpec, Limits, Network, script_facts, size_text
 
 _NAME = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
@@ -49,6 +51,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     image_tag: str | None = None
     data: tuple[str | dict[str, str], ...] | str | None = None
     output: str | None = None
+    overwrite: bool = False
+    output_on_failure: bool = False
     name: str = ""
     command: tuple[str, ...] | None = None
     args: tuple[str, ...] = ()
@@ -134,8 +138,19 @@ def parse_size(text: str | int, field: str = "memory") -> int:
     return int(float(match[1]) * _SIZE_UNITS[match[2].lower()])
 
 
-def admit(request: JobRequest, policy: Policy) -> tuple[JobSpec, bytes]:
+def _path_of_a_plain_root(text: str, field: str) -> str:
+    return logical_path(text, field=field)
+
+
+def admit(
+    request: JobRequest, policy: Policy, logical: Logical = _path_of_a_plain_root
+) -> tuple[JobSpec, bytes]:
     """Judge a request and fill in what it left out.
+
+    Parameters
+    ----------
+    logical
+        Makes a path of the data root from a path or URL.
 
     Returns
     -------
@@ -150,12 +165,7 @@ def admit(request: JobRequest, policy: Policy) -> tuple[JobSpec, bytes]:
         If it asks for an image, limit or network that is not allowed.
     TooLarge
         If the script is too long.
-    NotOffered
-        If it names data, which this version does not stage yet.
     """
-    if request.data or request.output:
-        field = "data" if request.data else "output"
-        raise NotOffered(f"{field}: this version does not move data yet. Leave it out.")
     script = _script(request, policy)
     digest, shebang = script_facts(script)
     spec = JobSpec(
@@ -173,6 +183,10 @@ def admit(request: JobRequest, policy: Policy) -> tuple[JobSpec, bytes]:
         network=_network(request, policy),
         constraints=node_constraints(request.constraint, chooses_nodes=policy.chooses_nodes),
         gpus=_gpus(request, policy),
+        data=parse_inputs(request.data, logical),
+        output=parse_output(request.output, logical),
+        overwrite=request.overwrite,
+        output_on_failure=request.output_on_failure,
     )
     _check_runnable(spec)
     return spec, script

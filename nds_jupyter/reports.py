@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from nds_jupyter.datapaths import is_inside
 from nds_jupyter.engines.base import (
     LABEL_JOB,
     LABEL_OWNER,
@@ -154,6 +155,7 @@ class Reports:
         return [
             ChangeView(path=change.path, kind=change.kind.value)
             for change in _of_the_script(changes)
+            if not _is_input(change, target.job)
         ]
 
     async def metric(self, target: Target) -> MetricView:
@@ -339,6 +341,13 @@ def _of_the_script(changes: tuple[Change, ...]) -> list[Change]:
         if not any(path.startswith(f"{change.path}/") for path in init)
         or any(path.startswith(f"{change.path}/") and not _leads_to(path, init) for path in paths)
     ]
+
+
+def _is_input(change: Change, job: Job | None) -> bool:
+    inputs = job.spec.data if job else ()
+    return any(is_inside(change.path, each.to) for each in inputs) and (
+        change.kind is ChangeKind.ADDED
+    )
 
 
 def _leads_to(path: str, goals: list[str]) -> bool:

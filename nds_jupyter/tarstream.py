@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from nds_jupyter.errors import EngineError
 
@@ -38,6 +38,13 @@ class TarReader:
         while len(parts) < size:
             parts += await self.some(size - len(parts))
         return bytes(parts)
+
+    async def content(self, size: int) -> AsyncGenerator[bytes, None]:
+        """Yield so many bytes as they come."""
+        while size > 0:
+            data = bytes(await self.some(size))
+            size -= len(data)
+            yield data
 
     async def skip(self, size: int) -> None:
         """Pass over so many bytes."""

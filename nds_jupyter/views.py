@@ -11,7 +11,18 @@ from datetime import datetime
 import msgspec
 
 from nds_jupyter.data.entries import Kind
-from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Network, Phase, Progress, Reason
+from nds_jupyter.inputs import spec_of, text_of
+from nds_jupyter.jobs import (
+    Input,
+    Job,
+    JobSpec,
+    JobState,
+    Limits,
+    Network,
+    Phase,
+    Progress,
+    Reason,
+)
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +85,7 @@ def job_view(job: Job) -> JobView:
         scriptname=job.spec.scriptname,
         image=job.spec.image,
         image_digest=job.image_digest,
-        data=job.spec.data,
+        data=tuple(map(text_of, job.spec.data)),
         output=job.spec.output,
         limits=job.spec.limits,
         created=job.created,
@@ -110,10 +121,12 @@ class SpecView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     env: dict[str, str] | None = None
     labels: dict[str, str] | None = None
     timeout: float | None = None
-    data: tuple[str, ...] | None = None
+    data: tuple[str | Input, ...] | None = None
     output: str | None = None
     constraint: tuple[str, ...] | None = None
     gpus: int | None = None
+    overwrite: bool = False
+    output_on_failure: bool = False
 
 
 def spec_view(spec: JobSpec, script: bytes) -> SpecView:
@@ -137,10 +150,12 @@ def spec_view(spec: JobSpec, script: bytes) -> SpecView:
         env=spec.env or None,
         labels=spec.labels or None,
         timeout=spec.timeout,
-        data=spec.data or None,
+        data=tuple(map(spec_of, spec.data)) or None,
         output=spec.output,
         constraint=spec.constraints or None,
         gpus=spec.gpus or None,
+        overwrite=spec.overwrite,
+        output_on_failure=spec.output_on_failure,
     )
 
 

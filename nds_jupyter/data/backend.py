@@ -112,9 +112,9 @@ class Backend:
             file.close()
 
     def discard(self, path: str) -> None:
-        """Remove what an abandoned write left, if anything."""
+        """Remove for good what nobody needs any more, with all it holds, if it is there."""
         with contextlib.suppress(FileNotFoundError):
-            self.fs.rm_file(path)
+            self.remove(path, recursive=True)
 
     def has_digest(self, path: str, sha256: bytes) -> bool:
         """Tell whether what is stored has this digest, by reading it back."""

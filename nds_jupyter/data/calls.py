@@ -24,6 +24,9 @@ from nds_jupyter.errors import (
 
 T = TypeVar("T")
 
+SETTLE = 10.0
+"""Seconds for which a call that nobody wants any more may hold up what comes after it."""
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _AWAY = frozenset({errno.EIO, errno.ESTALE, errno.EPIPE, errno.ENETUNREACH, errno.EHOSTUNREACH})
 
@@ -115,12 +118,21 @@ class Calls:
                         raise ours from exc
                     raise
 
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        queued = self._pool.submit(work)
+        called = asyncio.wrap_future(queued)
+        # An error that comes when nobody waits any more is nobody's.
+        called.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             async with asyncio.timeout(self._deadline if deadline is None else deadline):
-                return await future
+                return await asyncio.shield(called)
         except TimeoutError as exc:
+            queued.cancel()
             raise DeadlineExceeded(f"{path}: the data root has not answered in time.") from exc
+        except asyncio.CancelledError:
+            # Who gives up tidies up next, which must not meet a call that still works on it.
+            if not queued.cancel():
+                await asyncio.wait({called}, timeout=SETTLE)
+            raise
 
     async def close(self) -> None:
         """Wait for what is under way, and free the threads."""

@@ -102,8 +102,7 @@ class Folder(Backend):
         return shutil.disk_usage(self.base or "/").free
 
     def version(self) -> str:
-        """Say that it is a folder, after looking at it; a new server makes it."""
-        self.prepare()
+        """Say that it is a folder, after looking at it."""
         os.scandir(self.base or "/").close()
         return "folder"
 

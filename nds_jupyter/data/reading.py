@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from functools import partial
+from typing import Any
 
 from nds_jupyter.data.access import Access
 from nds_jupyter.data.backend import CHUNK
@@ -60,18 +61,21 @@ async def _pieces(access: Access, path: str, start: int, stop: int) -> AsyncGene
         # One turn in the pool instead of three: most objects are small.
         yield await access.do(path, lambda full: access.backend.read_range(full, start, stop))
         return
-    file = await access.do(path, lambda full: access.backend.open_read(full, start))
+    # In a list, since a read that is given up while it opens has a file all the same.
+    files: list[Any] = []
     try:
+        await access.do(path, lambda full: files.append(access.backend.open_read(full, start)))
         while start < stop:
-            take = partial(file.read, min(CHUNK, stop - start))
+            take = partial(files[0].read, min(CHUNK, stop - start))
             piece: bytes = await access.calls.do(path, take)
             if not piece:
                 return
             start += len(piece)
             yield piece
     finally:
-        with contextlib.suppress(DataError, DeadlineExceeded):
-            await access.calls.do(path, file.close)
+        for file in files:
+            with contextlib.suppress(DataError, DeadlineExceeded):
+                await access.calls.do(path, file.close)
 
 
 def changed(entry: Entry) -> DataChanged:

@@ -138,6 +138,18 @@ class DataStore(Access):
             await self.do(target, lambda full: self.backend.place(source, full, replace=overwrite))
         return await self.entry(target)
 
+    async def discard(self, path: str) -> None:
+        """Remove what nobody needs any more, with all it holds; fine if it is gone."""
+        await self.do(path, self.backend.discard)
+
+    async def same(self, path: str, other: str) -> bool:
+        """Tell whether two objects hold the same."""
+        one, two = await self.entry(path), await self.entry(other)
+        if one.kind is not two.kind or one.size != two.size:
+            return False
+        checksum = self.backend.checksum
+        return await self.do(path, checksum, one.size) == await self.do(other, checksum, one.size)
+
     async def metadata(self, path: str) -> tuple[Avu, ...]:
         """Return the metadata of an object or collection."""
         await self.entry(path)

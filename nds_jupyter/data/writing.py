@@ -86,18 +86,21 @@ async def expect_collection(access: Access, path: str) -> None:
 
 
 async def _write_draft(access: Access, draft: str, chunks: AsyncIterator[bytes]) -> _Written:
-    file = await access.do(draft, access.backend.open_write)
+    # In a list, since a write that is given up while it opens has a file all the same.
+    files: list[Any] = []
     digest = hashlib.sha256()
     size = 0
     try:
+        await access.do(draft, lambda full: files.append(access.backend.open_write(full)))
         async for chunk in chunks:
-            await access.calls.do(draft, partial(_put, file, digest, chunk))
+            await access.calls.do(draft, partial(_put, files[0], digest, chunk))
             size += len(chunk)
+        await access.do(draft, lambda _: files[0].close(), size)
     except BaseException:
-        with contextlib.suppress(Exception):
-            await asyncio.shield(access.calls.do(draft, partial(access.backend.abandon, file)))
+        for file in files:
+            with contextlib.suppress(Exception):
+                await asyncio.shield(access.calls.do(draft, partial(access.backend.abandon, file)))
         raise
-    await access.do(draft, lambda _: file.close(), size)
     return _Written(path=draft, size=size, sha256=digest.digest())
 
 

@@ -77,8 +77,14 @@ class ZoneRoot(Backend):
         file.discard()
 
     def discard(self, path: str) -> None:
-        """Remove what an abandoned write left; it is nothing for the trash."""
-        if self.fs.exists(path):
+        """Remove for good what nobody needs any more: it is nothing for the trash."""
+        if not self.fs.exists(path):
+            return
+        if self.fs.isdir(path) and not has_magic(path):
+            self.fs.rm(path, recursive=True, trash=False)
+        elif self.fs.isdir(path):
+            super().discard(path)
+        else:
             self.fs.rm_file(path, trash=False)
 
     def has_digest(self, path: str, sha256: bytes) -> bool:

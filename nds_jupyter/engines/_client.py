@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -108,6 +109,16 @@ class Clients:
         if context is None or context.name == "default":
             return {}
         return {"base_url": context.Host, "tls": context.TLSConfig or False}
+
+    def disk_free(self, folder: str) -> int | None:
+        """Return the free bytes of the engine's disk, if it is a disk of this machine."""
+        url = str(self._where().get("base_url", "unix://"))
+        if not url.startswith(("unix://", "http+unix://")):
+            return None
+        try:
+            return shutil.disk_usage(folder).free
+        except OSError:
+            return None
 
     def close(self) -> None:
         """Close the threads' clients."""

@@ -11,7 +11,7 @@ Async iterators hold a connection: close them (`contextlib.aclosing`) when leavi
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -36,6 +36,8 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     most_at_once
         Containers that are worth handing over at one time; None for one a CPU. An engine of many
         nodes queues by itself.
+    disk_free
+        Bytes that containers can still write; None where that is not known.
     """
 
     name: str
@@ -44,6 +46,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     cpus: int
     memory: int
     most_at_once: int | None = None
+    disk_free: int | None = None
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -284,8 +287,17 @@ class Engine(Protocol):
             It waits for a node. Calling it again with the same `spec` goes on waiting.
         """
 
-    async def put_archive(self, container_id: str, path: str, archive: bytes) -> None:
-        """Unpack a tar archive at a folder of a container, started or not."""
+    async def put_archive(
+        self, container_id: str, path: str, archive: bytes | AsyncIterable[bytes]
+    ) -> None:
+        """Unpack a tar archive at a folder of a container, started or not.
+
+        Parameters
+        ----------
+        archive
+            An iterator is sent as it comes; an error that it raises is raised on, and leaves the
+            container half filled.
+        """
 
     async def path_exists(self, container_id: str, path: str) -> bool:
         """Tell whether a path exists in a container, started or not."""

@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from nds_jupyter.engines._client import Clients, registry_auth, translated
 from nds_jupyter.engines._frames import FrameReader
 from nds_jupyter.engines._reader import RawReader
 from nds_jupyter.engines._streams import Source, StreamPlaces, read_in_thread
+from nds_jupyter.engines._uploads import send_in_thread
 from nds_jupyter.engines.base import (
     LABEL_JOB,
     Change,
@@ -63,6 +64,9 @@ STOPS = 64
 
 PATH_STAT = "X-Docker-Container-Path-Stat"
 """The header that says what a path is (Engine API, "Get information about files")."""
+
+UNPACK = 60.0
+"""Seconds that the engine gets beside the deadline to answer after the end of a long archive."""
 
 ACTIONS = ("start", "die", "oom", "destroy")
 
@@ -140,6 +144,7 @@ class DockerEngine:
             api_version=version,
             cpus=data["NCPU"],
             memory=data["MemTotal"],
+            disk_free=self._clients.disk_free(data.get("DockerRootDir", "")),
         )
 
     async def worker(self, container_id: str) -> str:
@@ -199,10 +204,28 @@ class DockerEngine:
         )
         return str(data["Id"])
 
-    async def put_archive(self, container_id: str, path: str, archive: bytes) -> None:
+    async def put_archive(
+        self, container_id: str, path: str, archive: bytes | AsyncIterable[bytes]
+    ) -> None:
         """Unpack a tar archive at a folder of a container."""
         what = f"{path} in container {container_id[:12]}"
-        await self._call(what, lambda client: client.put_archive(container_id, path, archive))
+        if isinstance(archive, bytes):
+            await self._call(what, lambda client: client.put_archive(container_id, path, archive))
+            return
+
+        def send(pieces: Iterator[bytes]) -> None:
+            with (
+                translated(what),
+                contextlib.closing(self._clients.new(self._deadline + UNPACK)) as client,
+            ):
+                url = client._url("/containers/{0}/archive", container_id)
+                client._raise_for_status(client._put(url, params={"path": path}, data=pieces))
+
+        self._streams.take()
+        try:
+            await send_in_thread(archive, send)
+        finally:
+            self._streams.give_back()
 
     async def path_exists(self, container_id: str, path: str) -> bool:
         """Tell whether a path exists in a container."""

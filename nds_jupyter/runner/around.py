@@ -12,6 +12,7 @@ from nds_jupyter.runner.board import Board
 from nds_jupyter.runner.places import Places
 from nds_jupyter.runner.sampler import Sampler
 from nds_jupyter.runner.stage import Stage
+from nds_jupyter.runner.transfers import Transfers
 
 RETRY_FIRST, RETRY_MOST = 0.2, 5.0
 """Seconds between attempts to reach an engine that does not answer."""
@@ -34,5 +35,6 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     places: Places
     sampler: Sampler
     stage: Stage
+    transfers: Transfers
     log: logging.Logger
     default_grace: float

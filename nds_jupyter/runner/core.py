@@ -7,6 +7,8 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 
+from nds_jupyter.data.root import Unusable
+from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import (
     LABEL_JOB,
     LABEL_OWNER,
@@ -36,6 +38,7 @@ from nds_jupyter.runner.retention import Retention
 from nds_jupyter.runner.sampler import Sampler
 from nds_jupyter.runner.settings import RunnerSettings
 from nds_jupyter.runner.stage import Stage
+from nds_jupyter.runner.transfers import Transfers
 from nds_jupyter.runner.walk import Walk
 
 BELIEVED_UP = 5.0
@@ -48,6 +51,10 @@ ANSWER_BY = 3.0
 """Seconds that a POST waits for an engine that says nothing; after that the job simply queues."""
 
 
+def _no_data() -> DataStore:
+    return DataStore(Unusable("These jobs have no data root."))
+
+
 class JobRunner:
     """Runs jobs on an engine and records them in a journal.
 
@@ -57,6 +64,8 @@ class JobRunner:
         Closed by its maker, after the runner.
     engine
         Closed by its maker, after the runner.
+    data
+        Where inputs come from and results go; closed by its maker. None: jobs have neither.
     """
 
     def __init__(
@@ -65,6 +74,7 @@ class JobRunner:
         engine: Engine,
         settings: RunnerSettings,
         log: logging.Logger,
+        data: DataStore | None = None,
     ) -> None:
         self._journal = journal
         self._engine = engine
@@ -80,6 +90,7 @@ class JobRunner:
             places=self._places,
             sampler=self._sampler,
             stage=Stage(self._board, engine, journal),
+            transfers=Transfers(self._board, engine, data or _no_data(), settings.most_inputs),
             log=log,
             default_grace=settings.grace,
         )

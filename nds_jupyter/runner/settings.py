@@ -20,6 +20,8 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds between two looks for containers to remove.
     grace
         Seconds between asking a script to end and killing it, where a stop does not say.
+    most_inputs
+        Collections and objects that one job may have as inputs.
     """
 
     max_running: int = 0
@@ -28,3 +30,4 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_log_bytes: int = 2**20
     sweep_every: float = 600.0
     grace: float = 10.0
+    most_inputs: int = 100_000

@@ -95,8 +95,13 @@ class Stage:
                     told = time.monotonic()
                     await self._board.apply(job.job_id, Progressed(progress=progress))
 
-    async def fill_container(self, job: Job, image: Image) -> None:
-        """Create the job's container and fill it, or take over one that was started before a crash.
+    async def make_container(self, job: Job, image: Image) -> tuple[str, bool]:
+        """Create the job's container, or take over one that was started before a crash.
+
+        Returns
+        -------
+        tuple
+            Its id, and whether it is new, so that its inputs are still to be brought.
 
         Raises
         ------
@@ -113,6 +118,10 @@ class Stage:
             self._waiting.add(job.job_id)
             raise
         self._waiting.discard(job.job_id)
+        return container_id, running is None
+
+    async def announce(self, job: Job, container_id: str) -> None:
+        """Record that everything is in place in a container."""
         worker = await self._engine.worker(container_id)
         await self._board.apply(job.job_id, Launching(container_id=container_id, worker=worker))
 

@@ -15,6 +15,7 @@ from nds_jupyter.errors import ImageNotFound, NdsError, NotPlaced
 from nds_jupyter.jobs import Broke, Delivered, Job, Phase, Reason, Waiting, utc_now
 from nds_jupyter.runner.around import AWAY, RETRY_FIRST, RETRY_MOST, Surroundings
 from nds_jupyter.runner.script import NeverStarted, Script
+from nds_jupyter.runner.transfers import InputsFailed, OutputFailed, wants_results
 
 T = TypeVar("T")
 
@@ -73,6 +74,10 @@ class Walk:
             await self._break(Reason.STOPPED, "")
         except ImageNotFound as exc:
             await self._break(Reason.IMAGE, exc.message)
+        except InputsFailed as exc:
+            await self._break(Reason.DATA, exc.message)
+        except OutputFailed as exc:
+            await self._break(Reason.OUTPUT, exc.message)
         except NdsError as exc:
             self._around.log.warning("Job %s can't go on: %s", self.job_id, exc)
             await self._break(Reason.ENGINE, exc.message)
@@ -92,7 +97,28 @@ class Walk:
                     await self._make_ready()
                 await self._script.run(resumed=resumed)
         if self._around.board.live(self.job_id) is not None:
-            await self._around.board.apply(self.job_id, Delivered(at=utc_now()))
+            message = await self._deliver() if wants_results(self._job) else ""
+            await self._around.board.apply(self.job_id, Delivered(at=utc_now(), message=message))
+
+    async def _deliver(self) -> str:
+        """Deliver the results, waiting for an engine that is away; a stop ends it."""
+        job = self._job
+        if job.intent is Reason.TIMEOUT:
+            # That stop is carried out; from now on only somebody who asks sets it again.
+            self._stop.clear()
+        pause = RETRY_FIRST
+        while True:
+            try:
+                delivering = self._around.transfers.deliver(job, job.container_id or "")
+                return await self._unless_stopped(delivering)
+            except AWAY as exc:
+                self._around.log.info("Job %s waits for the engine: %s", self.job_id, exc)
+                await self._unless_stopped(asyncio.sleep(pause))
+                pause = min(2 * pause, RETRY_MOST)
+            except OutputFailed as exc:
+                if job.exit_code == 0 and job.intent is None:
+                    raise
+                return exc.message
 
     async def _unless_stopped(self, step: Awaitable[T]) -> T:
         """Wait for a step that may be abandoned; `_StopWanted` as soon as a stop is wanted."""
@@ -114,12 +140,16 @@ class Walk:
         return work.result()
 
     async def _make_ready(self) -> None:
-        stage = self._around.stage
+        stage, transfers = self._around.stage, self._around.transfers
         pause = RETRY_FIRST
         while True:
             try:
+                await self._unless_stopped(transfers.check(self._job))
                 image = await self._unless_stopped(stage.fetch_image(self._job))
-                await stage.fill_container(self._job, image)
+                container_id, new = await stage.make_container(self._job, image)
+                if new:
+                    await self._unless_stopped(transfers.bring(self._job, container_id))
+                await stage.announce(self._job, container_id)
             except NotPlaced as exc:
                 event = Waiting(message=exc.message)
                 await self._around.board.apply(self.job_id, event)

@@ -102,7 +102,7 @@ async def test_stop_ends_a_running_job(ask: Ask, verb: str) -> None:
         ("POST", "/upload", {}, {"script": "a", "cpus": "many"}, 400, "cpus"),
         ("POST", "/upload", {}, {"script": "a" * 1001}, 413, "1001"),
         ("POST", "/upload", {}, {"script": "a", "image_name": "evil"}, 422, "evil"),
-        ("POST", "/upload", {}, {"script": "a", "data": ["/x"]}, 501, "data"),
+        ("POST", "/upload", {}, {"script": "a", "data": ["/../x"]}, 400, "data"),
         ("GET", "/upload", {}, None, 400, "job_id"),
         ("GET", "/upload", {"job_id": "0123456789abcdef"}, None, 404, "0123"),
         ("GET", "/upload", {"job_id": "../x"}, None, 404, "id"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 
 import msgspec
 
@@ -140,7 +140,9 @@ class SwarmEngine:
         """Create a service and return the container that a node made for it."""
         return await self._placement.create(spec)
 
-    async def put_archive(self, container_id: str, path: str, archive: bytes) -> None:
+    async def put_archive(
+        self, container_id: str, path: str, archive: bytes | AsyncIterable[bytes]
+    ) -> None:
         """Unpack a tar archive at a folder of a container."""
         engine, there = await self._where.there(container_id)
         await engine.put_archive(there, path, archive)

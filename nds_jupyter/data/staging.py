@@ -1,0 +1,180 @@
+"""Streams inputs from the data root into a container: one tar archive, made while it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tarfile
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+
+from nds_jupyter.data.entries import Entry
+from nds_jupyter.data.failures import TransferFailed, of_the_data
+from nds_jupyter.data.plan import Member, Plan, expect_space, make_plan
+from nds_jupyter.data.reading import changed
+from nds_jupyter.data.store import DataStore
+from nds_jupyter.engines.base import Engine
+from nds_jupyter.errors import EngineError, EngineUnavailable
+from nds_jupyter.jobs import Input, Progress
+
+BLOCK = tarfile.BLOCKSIZE
+PIECE = 2**20
+"""Bytes of a piece handed to the engine: each costs a change of threads."""
+
+SMALL = 256 * 2**10
+"""Bytes of an object that is fetched ahead, with others at the same time."""
+
+AHEAD = 16
+"""Small objects fetched ahead; at `SMALL` bytes each they bound the memory."""
+
+PROGRESS_EVERY = 0.2
+"""Seconds between two reports of progress."""
+
+Report = Callable[[Progress], Awaitable[object]]
+
+
+class Staging:
+    """Brings inputs into containers.
+
+    Parameters
+    ----------
+    store
+        Where they are.
+    engine
+        Where the containers are.
+    most
+        Entries of one job at most.
+    """
+
+    def __init__(self, store: DataStore, engine: Engine, most: int) -> None:
+        self._store = store
+        self._engine = engine
+        self._most = most
+
+    async def bring(self, inputs: tuple[Input, ...], container_id: str, report: Report) -> None:
+        """Plan, stream, and look again: what changed meanwhile is not what was asked for.
+
+        Raises
+        ------
+        TransferFailed
+            What went wrong; its sentence names the path.
+        EngineUnavailable, DeadlineExceeded, NotReady
+            If the engine does not answer now.
+        """
+        with of_the_data():
+            plan = await make_plan(self._store, inputs, self._most)
+        free = (await self._engine.info()).disk_free
+        with of_the_data():
+            expect_space(plan, free)
+        await self._send(plan, container_id, report)
+        with of_the_data():
+            _expect_same(plan, await make_plan(self._store, inputs, self._most))
+
+    async def _send(self, plan: Plan, container_id: str, report: Report) -> None:
+        archive = _told(tar_of(self._store, plan, report))
+        try:
+            async with contextlib.aclosing(archive):
+                await self._engine.put_archive(container_id, "/", archive)
+        except EngineUnavailable:
+            raise
+        except EngineError as exc:
+            first = plan.members[0].entry.path
+            raise TransferFailed(f"The inputs ({first}, …) do not go in: {exc.message}") from exc
+
+
+async def _told(archive: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Mark the errors of an archive's making, which the engine raises on, as the data root's."""
+    with of_the_data():
+        async with contextlib.aclosing(archive):
+            async for piece in archive:
+                yield piece
+
+
+def _expect_same(before: Plan, after: Plan) -> None:
+    there = {member.target: member for member in after.members}
+    for member in before.members:
+        now = there.pop(member.target, None)
+        # The time of a collection says nothing: what it holds is compared one by one.
+        if now is None or (now != member and not member.entry.is_collection):
+            raise changed(member.entry)
+    for member in there.values():
+        raise changed(member.entry)
+
+
+async def tar_of(store: DataStore, plan: Plan, report: Report) -> AsyncGenerator[bytes, None]:
+    """Yield the archive of a plan in pieces of about a mebibyte, whatever its objects' sizes."""
+    done, told = 0, 0.0
+    waiting = bytearray()
+    async with contextlib.aclosing(_contents(store, plan)) as contents:
+        async for member, content in contents:
+            waiting += _header(member)
+            sent = 0
+            async for data in content:
+                sent += len(data)
+                waiting += data
+                if len(waiting) >= PIECE:
+                    yield bytes(waiting)
+                    waiting.clear()
+                if time.monotonic() - told >= PROGRESS_EVERY:
+                    told = time.monotonic()
+                    await report(Progress(done=done + sent, total=plan.size, unit="bytes"))
+            if sent != member.entry.size:
+                raise changed(member.entry)
+            done += sent
+            waiting += bytes(-sent % BLOCK)
+            if len(waiting) >= PIECE:
+                yield bytes(waiting)
+                waiting.clear()
+    yield bytes(waiting) + bytes(2 * BLOCK)
+    await report(Progress(done=done, total=plan.size, unit="bytes"))
+
+
+def _header(member: Member) -> bytes:
+    """Return a member's header, extended where its name needs it; readable for every user."""
+    info = tarfile.TarInfo(member.target.lstrip("/"))
+    info.mode = 0o644
+    if member.entry.is_collection:
+        info.type, info.mode = tarfile.DIRTYPE, 0o755
+    info.size = member.entry.size
+    if member.target == "/data" or member.target == "/results":
+        info.mode = 0o1777
+    info.mtime = int(member.entry.modified.timestamp()) if member.entry.modified else 0
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
+
+
+async def _contents(
+    store: DataStore, plan: Plan
+) -> AsyncGenerator[tuple[Member, AsyncIterator[bytes]], None]:
+    """Yield every member with its content, in order; small objects are fetched ahead."""
+    fetched: deque[tuple[Member, asyncio.Task[bytes] | None]] = deque()
+    rest = iter(plan.members)
+    try:
+        while True:
+            while len(fetched) < AHEAD and (member := next(rest, None)) is not None:
+                small = 0 < member.entry.size <= SMALL
+                fetched.append((member, _fetching(store, member.entry) if small else None))
+            if not fetched:
+                return
+            member, task = fetched.popleft()
+            if task is not None:
+                yield member, _once(await task)
+                continue
+            async with contextlib.aclosing(store.read(member.entry)) as pieces:
+                yield member, pieces
+    finally:
+        tasks = [task for _, task in fetched if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _fetching(store: DataStore, entry: Entry) -> asyncio.Task[bytes]:
+    async def fetch() -> bytes:
+        return b"".join([piece async for piece in store.read(entry)])
+
+    return asyncio.create_task(fetch())
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

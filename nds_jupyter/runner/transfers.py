@@ -1,0 +1,125 @@
+"""Moves a job's data: inputs before its script runs, results after."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+
+from nds_jupyter.data.delivery import Delivery, expect_free
+from nds_jupyter.data.failures import TransferFailed, of_the_data
+from nds_jupyter.data.staging import Staging
+from nds_jupyter.data.store import DataStore
+from nds_jupyter.engines.base import Engine
+from nds_jupyter.errors import DataUnavailable, DeadlineExceeded
+from nds_jupyter.jobs import Job, Progress, Progressed, Reason
+from nds_jupyter.runner.board import Board
+
+PASSING = (DataUnavailable, DeadlineExceeded)
+PAUSE_FIRST = 0.5
+
+
+class InputsFailed(TransferFailed):
+    """The script can't have its inputs."""
+
+
+class OutputFailed(TransferFailed):
+    """The results can't be where they are to be."""
+
+
+class Transfers:
+    """Brings inputs and delivers results.
+
+    Parameters
+    ----------
+    store
+        The data root.
+    most
+        Collections and objects that one job may have as inputs.
+    """
+
+    def __init__(self, board: Board, engine: Engine, store: DataStore, most: int) -> None:
+        self._board = board
+        self._engine = engine
+        self._store = store
+        self._staging = Staging(store, engine, most)
+
+    async def check(self, job: Job) -> None:
+        """Look whether inputs are there and the place of the results is free, cheaply.
+
+        Raises
+        ------
+        InputsFailed, OutputFailed
+            If not.
+        """
+        spec = job.spec
+        if spec.output is not None:
+            with _as(OutputFailed):
+                await expect_free(self._store, spec.output, overwrite=spec.overwrite)
+        for each in spec.data:
+            # What passes is left to the plan, which is tried again.
+            with _as(InputsFailed), contextlib.suppress(*PASSING):
+                await self._store.entry(each.path)
+
+    async def bring(self, job: Job, container_id: str) -> None:
+        """Bring the inputs into a container that was not started.
+
+        Raises
+        ------
+        InputsFailed
+            If they can't be brought; the container is then half filled.
+        """
+        if job.spec.data:
+            with _as(InputsFailed):
+                await self._staging.bring(job.spec.data, container_id, self._reporting(job))
+
+    async def deliver(self, job: Job, container_id: str) -> str:
+        """Deliver the results, and return what else there is to know.
+
+        Raises
+        ------
+        OutputFailed
+            If they can't be delivered, after some attempts.
+        """
+        failures = 0
+        while True:
+            try:
+                with _as(OutputFailed):
+                    delivery = Delivery(self._store, self._engine, job, self._reporting(job))
+                    return await delivery.run(container_id)
+            except OutputFailed as exc:
+                failures += 1
+                if not _passes(exc) or failures > self._store.retries:
+                    raise
+                await asyncio.sleep(PAUSE_FIRST * 2**failures)
+
+    def _reporting(self, job: Job) -> Callable[[Progress], Awaitable[object]]:
+        return lambda progress: self._board.apply(job.job_id, Progressed(progress=progress))
+
+
+def wants_results(job: Job) -> bool:
+    """Whether the results of a script that has ended are to be delivered."""
+    if job.spec.output is None or job.intent is Reason.STOPPED:
+        return False
+    failed = job.exit_code != 0 or job.intent is not None
+    return job.spec.output_on_failure or not failed
+
+
+def _passes(exc: BaseException) -> bool:
+    cause: BaseException | None = exc
+    while cause is not None:
+        if isinstance(cause, PASSING):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+@contextlib.contextmanager
+def _as(kind: type[TransferFailed]) -> Iterator[None]:
+    try:
+        with of_the_data():
+            yield
+    except kind:
+        raise
+    except TransferFailed as exc:
+        raise kind(exc.message) from exc
