@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from nds_jupyter.engines.base import ContainerStatus
-from nds_jupyter.errors import EngineError, EngineUnavailable, NdsError, StorageFull
+from nds_jupyter.errors import EngineError, EngineUnavailable, JobNotFound, NdsError, StorageFull
 from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Progress, Reason, container_name
 from nds_jupyter.journal import Journal, JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
@@ -115,6 +115,14 @@ class AnyOrder(RuleBasedStateMachine):
     def run(self, work: Coroutine[object, object, Any]) -> Any:
         return self.loop.run_until_complete(work)
 
+    def act(self, deed: Callable[[], None]) -> None:
+        """Do something on the event loop."""
+
+        async def acting() -> None:
+            deed()
+
+        self.run(acting())
+
     def begin(self, work: Coroutine[object, object, object]) -> None:
         """Let a request go its way, as a server does."""
 
@@ -160,7 +168,12 @@ class AnyOrder(RuleBasedStateMachine):
         known = [each for each in self.jobs if self.journal._journal.job(each) is not None]
         if not known:
             return None
-        job: Job = self.run(self.runner.job(data.draw(st.sampled_from(known))))
+        chosen = data.draw(st.sampled_from(known))
+        try:
+            job: Job = self.run(self.runner.job(chosen))
+        except JobNotFound:
+            # A deletion that was under way has come to its end.
+            return None
         return job
 
     @rule(seconds=st.sampled_from([0.01, 0.3, 2.0, 25.0, 70.0]))
@@ -186,7 +199,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def engine_restarts(self) -> None:
-        self.engine.restart()
+        self.act(self.engine.restart)
         self.engine.faults.come_back()
 
     @rule()
@@ -212,7 +225,7 @@ class AnyOrder(RuleBasedStateMachine):
             found = data.draw(st.sampled_from(sorted(self.engine.containers_by_id)))
             container = self.engine.containers_by_id.pop(found)
             self.vanished.add(container.spec.name.removeprefix("nds-"))
-            container.end(137)
+            self.act(lambda: container.end(137))
 
     @rule()
     def server_is_killed(self) -> None:
