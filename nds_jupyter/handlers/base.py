@@ -210,9 +210,21 @@ class NdsHandler(APIHandler):
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Give our own errors the status of their class."""
         error = kwargs.get("exc_info", (None, None, None))[1]
+        if self._headers_written:
+            self._cut()
+            return
         super().send_error(
             status_of(error) if isinstance(error, NdsError) else status_code, **kwargs
         )
+
+    def _cut(self) -> None:
+        """Close the connection: an answer that has begun can't become an error any more.
+
+        Tornado would end it as if it were whole, and a client would keep half of a file.
+        """
+        connection: Any = self.request.connection
+        self._finished = True
+        connection.stream.close()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Send `application/problem+json`."""
