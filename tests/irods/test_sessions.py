@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +17,7 @@ import fsspec
 import pytest
 
 from nds_jupyter.data.irods import AuthenticationFailed, IrodsFileSystem
-from nds_jupyter.data.irods.connections import MOST_IDLE
+from nds_jupyter.data.irods.connections import MOST_IDLE, Wire
 from tests.irods.conftest import connect_to
 from tests.irods_zone.codes import Api
 from tests.irods_zone.fixtures import AnyZone
@@ -197,6 +200,49 @@ def test_an_interrupted_call_leaves_no_answer_to_the_next(faulty_zone: Zone) -> 
         fs.cat_file(f"{fs.home}/a")
     faulty_zone.faults.clear()
     assert fs.cat_file(f"{fs.home}/bb") == b"bb"
+
+
+@pytest.mark.parametrize("method", ["recv_into", "send"])
+def test_an_interrupted_cell_can_be_run_again(
+    faulty_zone: Zone, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    fs = connect_to(faulty_zone)
+    fs.pipe_file(f"{fs.home}/x", b"0123456789")
+
+    def interrupt(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    with fs.open(f"{fs.home}/x", "rb", block_size=2) as file:
+        assert file.read(2) == b"01"
+        with monkeypatch.context() as patched:
+            patched.setattr(Wire, method, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                file.read()
+            with pytest.raises(KeyboardInterrupt):
+                fs.cat_file(f"{fs.home}/x")
+        assert file.read() == b"23456789"
+    for _ in range(3):
+        assert fs.cat_file(f"{fs.home}/x") == b"0123456789"
+        assert fs.info(f"{fs.home}/x")["size"] == 10
+
+
+def test_a_program_ends_quietly_with_files_open(faulty_zone: Zone) -> None:
+    fs = connect_to(faulty_zone)
+    fs.pipe_file(f"{fs.home}/x", b"content")
+    environment = faulty_zone.environment_file()
+    program = (
+        "import fsspec; fs = fsspec.filesystem('irods');"
+        "file = fs.open(f'{fs.home}/x', 'rb'); print(file.read()); fs.ls(fs.home)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env={**os.environ, "IRODS_ENVIRONMENT_FILE": str(environment)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("b'content'\n", "", 0)
 
 
 def wait_for(condition, seconds: float = 30.0) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from irods import keywords as kw
 from irods.column import Column, Criterion
+from irods.exception import SYS_UNMATCHED_API_NUM
 from irods.genquery2 import GenQuery2
 from irods.models import Collection, DataObject
 from irods.query import Query as GenQuery1
@@ -76,8 +77,12 @@ def ask(session: Session, query: Query) -> list[Row]:
     """Return the rows."""
     # GenQuery2 knows nothing of tickets, and a list without limit needs the continuation of 1.
     modern = session.server_version >= GENQUERY2_SINCE and not session.ticket__
-    if modern and query.limit is not None:
-        return _by_genquery2(session, query)
+    if modern and session.speaks_genquery2 and query.limit is not None:
+        try:
+            return _by_genquery2(session, query)
+        except SYS_UNMATCHED_API_NUM:
+            # New enough, but built or set up without it.
+            session.speaks_genquery2 = False
     with session.pool.get_connection() as conn:
         return list(_by_genquery1(_Pinned(conn, session), query))
 

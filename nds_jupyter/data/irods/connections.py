@@ -53,6 +53,14 @@ class Wire(Connection):  # type: ignore[misc]  # the client has no types
         """Give it back; only an error that the server told leaves it in step."""
         self.release(kind is not None and not issubclass(kind, iRODSException))
 
+    def send(self, message: Any) -> None:
+        """Send a request; the client's own makes a lost connection of an interrupted cell."""
+        try:
+            self.socket.sendall(message.pack())
+        except (OSError, AttributeError) as exc:
+            self.release(True)
+            raise NetworkException("Unable to send message") from exc
+
     def disconnect(self) -> None:
         """Part from the server, which need not be there any more."""
         held = getattr(self, "socket", None)

@@ -103,7 +103,12 @@ class Descriptor:
 
     @contextlib.contextmanager
     def _in_step(self) -> Iterator[None]:
-        """Remember if a request was left without its answer: nothing more can be said then."""
+        """Remember if a request was left without its answer: nothing more can be said then.
+
+        An interrupted cell does that, and its next one may use the same file.
+        """
+        if not self._answered:
+            raise NetworkException("A request was left without its answer")
         self._answered = False
         try:
             yield
@@ -124,11 +129,12 @@ class Descriptor:
         """Close it; where it was written, the server computes the checksum meanwhile."""
         if not self._open:
             return
+        if not self._answered or self._conn.socket is None:
+            self.abandon()
+            raise NetworkException("The connection broke before the object was closed")
         self._open = False
         kind: type[BaseException] | None = None
         try:
-            if self._conn.socket is None:
-                raise NetworkException("The connection broke before the object was closed")
             self._conn.socket.settimeout(None)
             if self._finalize:
                 self._conn.close_file(self._number, **self._options)
@@ -148,8 +154,6 @@ class Descriptor:
 
     def give_up(self) -> None:
         """Close it in order if that is possible, so that the object is free to be removed."""
-        if not self._answered:
-            self.abandon()
         with contextlib.suppress(*CLIENT_ERRORS, OSError):
             self.close()
 

@@ -41,6 +41,7 @@ class Session(iRODSSession):  # type: ignore[misc]  # the client has no types
     """The client's session over `Connections`."""
 
     pool: Any = None
+    speaks_genquery2 = True
 
     def __init__(self, account: Account, waits: Waits) -> None:
         self._account = account
