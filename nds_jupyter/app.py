@@ -87,6 +87,7 @@ class NdsApp(Configuration, ExtensionApp):
         """Open the journal and put the parts together."""
         from nds_jupyter.actions import Actions
         from nds_jupyter.handlers.base import SETTINGS_KEY, Services
+        from nds_jupyter.handover import Handover
         from nds_jupyter.health import Health
         from nds_jupyter.journal import Journal, JournalThread
         from nds_jupyter.load import Load
@@ -104,6 +105,7 @@ class NdsApp(Configuration, ExtensionApp):
         every = self.all_containers
         lookup = Lookup(runner, journal, engine, all_containers=every)
         load = Load(runner, engine)
+        results = Results(engine, journal)
         reports = Reports(runner, journal, engine, lookup, policy, all_containers=every)
         pages = self._pages = Pages(lookup.job, reports.log_of_job, load.of, self.log)
         runner.listen(pages)
@@ -111,13 +113,14 @@ class NdsApp(Configuration, ExtensionApp):
             actions=Actions(runner, journal, engine, lookup, policy, data.logical),
             data=data,
             engine=engine,
+            handover=Handover(engine, data, results),
             health=Health(engine, journal, data),
             journal=journal,
             load=load,
             lookup=lookup,
             pages=pages,
             reports=reports,
-            results=Results(engine, journal),
+            results=results,
             owner_of=self.owner_of,
             openapi=self.openapi,
             prefix=self.route_prefix,

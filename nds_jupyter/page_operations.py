@@ -55,4 +55,12 @@ PAGE_OPERATIONS: tuple[Operation, ...] = (
         media=_ARCHIVES,
         errors=_LOOKING,
     ),
+    Operation(
+        verb="post",
+        path=routes.DELIVER,
+        summary="Copy paths of a container into the data root",
+        body=queries.DeliverRequest,
+        answer=list[views.DataRow],
+        errors=(*_LOOKING, 413, 507),
+    ),
 )

@@ -155,3 +155,13 @@ class ArchiveQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     cont_id: str | None = None
     job_id: str | None = None
     format: ResultFormat = ResultFormat.ZIP
+
+
+class DeliverRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`POST /deliver`; `to` is a collection of the data root."""
+
+    paths: Annotated[tuple[str, ...], Meta(min_length=1, max_length=1000)]
+    to: str
+    cont_id: str | None = None
+    job_id: str | None = None
+    overwrite: bool = False

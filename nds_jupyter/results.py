@@ -98,12 +98,23 @@ class Results:
         PathNotFound
             If one of them is not there; nothing is sent then.
         """
+        wanted = await self.present(container_id, paths)
+        return bundled((_head(path), self._engine.archive(container_id, path)) for path in wanted)
+
+    async def present(self, container_id: str, paths: Sequence[str]) -> list[str]:
+        """Return the paths without those that lie in another of them; all must be there.
+
+        Raises
+        ------
+        PathNotFound
+            If one of them is not.
+        """
         wanted = _outermost(paths)
         stats = await self._stats(container_id, wanted)
         missing = [path for path in wanted if path not in stats]
         if missing:
             raise PathNotFound(f"There is no {missing[0]} in container {container_id[:12]}.")
-        return bundled((_head(path), self._engine.archive(container_id, path)) for path in wanted)
+        return wanted
 
 
 def _head(path: str) -> str:

@@ -21,6 +21,7 @@ from nds_jupyter.handlers.data import (
     MetadataHandler,
     ReplicasHandler,
 )
+from nds_jupyter.handlers.deliver import DeliverHandler
 from nds_jupyter.handlers.events import EventsHandler
 from nds_jupyter.handlers.jobs import (
     JobHandler,
@@ -58,6 +59,7 @@ ROUTES: tuple[tuple[str, type[NdsHandler]], ...] = (
     (routes.SCRIPT, ScriptHandler),
     (routes.LIST_RESULTS, ListResultsHandler),
     (routes.ARCHIVE, ArchiveHandler),
+    (routes.DELIVER, DeliverHandler),
 )
 
 

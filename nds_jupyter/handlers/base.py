@@ -21,6 +21,7 @@ from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import Forbidden, NdsError
 from nds_jupyter.handlers.decode import convert, json_object, single_values, text_list
 from nds_jupyter.handlers.problems import problem, status_of
+from nds_jupyter.handover import Handover
 from nds_jupyter.health import Health
 from nds_jupyter.journal import JournalThread
 from nds_jupyter.load import Load
@@ -69,6 +70,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     actions: Actions
     data: DataStore
     engine: Engine
+    handover: Handover
     health: Health
     journal: JournalThread
     load: Load

@@ -70,7 +70,7 @@ class ListResultsHandler(NdsHandler):
         """Give a page of it, by name."""
         query = self.query(ListResultsQuery)
         target = await self.target(query)
-        rows = await self.services.results.listing(target, str(_absolute(query.path)))
+        rows = await self.services.results.listing(target, in_container(query.path))
         page = self.page_of(rows, query.limit, query.cursor)
         self.answer(await self.services.results.described(target, page))
 
@@ -92,7 +92,7 @@ class ArchiveHandler(NdsHandler):
         query = self.archive_query()
         target = await self.target(query)
         container_id = target.present_container()
-        paths = [str(_absolute(path)) for path in query.paths]
+        paths = [in_container(path) for path in query.paths]
         tar = await self.services.results.bundle(container_id, paths)
         name = target.job.job_id if target.job else container_id[:12]
         self.set_header("Content-Type", MIME[query.format])
@@ -107,6 +107,11 @@ class ArchiveHandler(NdsHandler):
         if query.format is ResultFormat.RAW:
             raise InvalidRequest("format: raw is for one file. Use GET /results, or tar or zip.")
         return query
+
+
+def in_container(path: str) -> str:
+    """Return the absolute path in a container that a user means."""
+    return str(_absolute(path))
 
 
 def _absolute(path: str) -> PurePosixPath:

@@ -54,6 +54,7 @@ ACCESS = {
     ("/list_results", "GET"): LOOKS,
     ("/archive", "GET"): LOOKS,
     ("/archive", "POST"): LOOKS,
+    ("/deliver", "POST"): CHANGES,
 }
 
 OF_ONE_JOB = {

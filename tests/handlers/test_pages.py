@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import zipfile
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -147,3 +148,38 @@ async def test_stranger_s_container_is_not_looked_into(
         query = {"paths": "number"} if route == "/archive" else {}
         answer = await ask("GET", route, job_id=job["job_id"], **query)
         assert answer.code == 404
+
+
+async def test_selection_goes_into_the_data_root(ask: Ask, tmp_path: Path) -> None:
+    job_id = (await finished(ask, TREE))["job_id"]
+    asked = {"job_id": job_id, "paths": ["number", "/results/plots"], "to": "/runs/one"}
+    answer = await ask("POST", "/deliver", asked)
+    assert answer.code == 200, answer.body
+    stored = tmp_path / "stored" / "runs" / "one"
+    found = {str(p.relative_to(stored)): p.read_bytes() for p in stored.rglob("*") if p.is_file()}
+    assert found == {"number": b"12345", "plots/<b>.txt": b"ab", "plots/deep/x": b"x"}
+    assert {row["path"] for row in said(answer)} == {f"/runs/one/{name}" for name in found}
+    again = await ask("POST", "/deliver", asked)
+    assert (again.code, said(again)["code"]) == (409, "conflict")
+    assert (await ask("POST", "/deliver", {**asked, "overwrite": True})).code == 200
+    assert not list(stored.rglob(".nds-*"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "named"),
+    [
+        ({"to": "/a"}, 400, "paths"),
+        ({"paths": ["number"]}, 400, "to"),
+        ({"paths": ["number"], "to": "../../etc"}, 400, "to"),
+        ({"paths": ["nothing"], "to": "/a"}, 404, "/results/nothing"),
+        ({"paths": ["number", "/tmp/number"], "to": "/a"}, 400, "number"),
+    ],
+)
+async def test_delivery_that_can_not_be_is_refused(
+    ask: Ask, tmp_path: Path, fields: dict[str, Any], code: int, named: str
+) -> None:
+    script = "printf 1 > /results/number; printf 2 > /tmp/number"
+    job_id = (await finished(ask, script))["job_id"]
+    answer = await ask("POST", "/deliver", {"job_id": job_id, **fields})
+    assert (answer.code, named in said(answer)["message"]) == (code, True), answer.body
+    assert not [p for p in (tmp_path / "stored").rglob("*") if p.is_file()]
