@@ -10,8 +10,9 @@ from nds_jupyter.inputs import Logical
 from nds_jupyter.jobs import Job
 from nds_jupyter.journal import Journal, JournalThread
 from nds_jupyter.lookup import Lookup
-from nds_jupyter.policy import JobRequest, Policy, admit
+from nds_jupyter.policy import JobRequest, Policy
 from nds_jupyter.runner import JobRunner
+from nds_jupyter.sweep_policy import admit_all
 from nds_jupyter.views import StopView
 
 STOP_SLACK = 30.0
@@ -40,12 +41,14 @@ class Actions:
         self._policy = policy
         self._logical = logical
 
-    async def submit(self, owner: str, request: JobRequest, key: str | None) -> tuple[Job, bool]:
-        """Judge and accept a job; see `JobRunner.submit`."""
+    async def submit(
+        self, owner: str, request: JobRequest, key: str | None
+    ) -> tuple[list[Job], bool]:
+        """Judge and accept a job, or one for each point of a sweep; see `JobRunner.submit`."""
         if key is not None and not 0 < len(key) <= LONGEST_KEY:
             raise InvalidRequest(f"Idempotency-Key: use 1 to {LONGEST_KEY} characters.")
-        spec, script = admit(request, self._policy, self._logical)
-        return await self._runner.submit(owner, spec, script, key)
+        specs, script = admit_all(request, self._policy, self._logical)
+        return await self._runner.submit_all(owner, specs, script, key)
 
     async def rerun(self, owner: str, job_id: str) -> Job:
         """Accept the same job again."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,10 +15,13 @@ from nds_jupyter import routes
 from nds_jupyter.discovery import ServerAddress, find_server
 from nds_jupyter.errors import InvalidRequest, ServerNotFound
 from nds_jupyter.job import Job
+from nds_jupyter.job_array import JobArray
 from nds_jupyter.job_list import JobList
 from nds_jupyter.submission import encoded, request_fields
 from nds_jupyter.transport import Transport
 from nds_jupyter.views import ContainerRow, ContainerView, HealthView, ImageView, JobView, SpecView
+
+T = TypeVar("T")
 
 
 class Client:
@@ -122,6 +125,37 @@ class Client:
         )
         return self._post(fields, idempotency_key)
 
+    def submit_sweep(
+        self,
+        sweep: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]],
+        *,
+        max_concurrent: int | None = None,
+        idempotency_key: str | None = None,
+        **job: Any,
+    ) -> JobArray:
+        """Submit a script at many points, a job each, by one request.
+
+        Parameters
+        ----------
+        sweep
+            Values by name, to be crossed; or the points. The script finds its own as
+            ``NDS_SWEEP_<NAME>`` and, as JSON, ``NDS_SWEEP``.
+        max_concurrent
+            Jobs of the sweep that run at one time.
+        job
+            What `submit` takes.
+        """
+        points = (
+            {name: list(values) for name, values in sweep.items()}
+            if isinstance(sweep, Mapping)
+            else [dict(point) for point in sweep]
+        )
+        fields = request_fields(**job) | {"sweep": points}
+        if max_concurrent is not None:
+            fields["max_concurrent"] = max_concurrent
+        views = self._posted(fields, idempotency_key, list[JobView])
+        return JobArray(self._transport, [Job(self._transport, view) for view in views])
+
     def submit_spec(self, spec: SpecView, *, idempotency_key: str | None = None) -> Job:
         """Submit what another job was asked for, `Job.spec`, as a new job."""
         fields = {
@@ -144,6 +178,9 @@ class Client:
         return self.submit_spec(spec, idempotency_key=idempotency_key)
 
     def _post(self, fields: Mapping[str, Any], key: str | None) -> Job:
+        return Job(self._transport, self._posted(fields, key, JobView))
+
+    def _posted(self, fields: Mapping[str, Any], key: str | None, wanted: type[T]) -> T:
         request: dict[str, Any] = {
             "content": encoded(fields),
             "headers": {
@@ -152,11 +189,10 @@ class Client:
             },
         }
         try:
-            view = self._transport.call("POST", routes.UPLOAD, JobView, **request)
+            return self._transport.call("POST", routes.UPLOAD, wanted, **request)
         except ServerNotFound:
             # The answer may have been lost, not the request: with its key it runs once.
-            view = self._transport.call("POST", routes.UPLOAD, JobView, **request)
-        return Job(self._transport, view)
+            return self._transport.call("POST", routes.UPLOAD, wanted, **request)
 
     def job(self, job_id: str) -> Job:
         """Return a job by its id or a unique prefix of it."""

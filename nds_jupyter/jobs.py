@@ -13,6 +13,8 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from nds_jupyter.sweeps import SweepPoint
+
 
 class JobState(enum.StrEnum):
     """The four states of the REST API."""
@@ -126,6 +128,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         Whether what `output` holds already may be replaced.
     output_on_failure
         Whether results are delivered also when the script fails.
+    sweep
+        Its place among the jobs of one request; None for a job of its own.
     """
 
     scriptname: str
@@ -142,6 +146,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     network: Network = Network.BRIDGE
     constraints: tuple[str, ...] = ()
     gpus: int = 0
+    sweep: SweepPoint | None = None
     data: tuple[Input, ...] = ()
     output: str | None = None
     overwrite: bool = False

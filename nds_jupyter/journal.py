@@ -56,6 +56,10 @@ CREATE TABLE IF NOT EXISTS keys (
 CREATE TABLE IF NOT EXISTS kept (
     job_id TEXT NOT NULL, what TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (job_id, what)
 );
+CREATE TABLE IF NOT EXISTS sweeps (
+    sweep_id TEXT NOT NULL, job_id TEXT PRIMARY KEY
+);
+CREATE INDEX IF NOT EXISTS sweeps_sweep ON sweeps (sweep_id);
 CREATE TABLE IF NOT EXISTS deleted (job_id TEXT PRIMARY KEY, owner TEXT NOT NULL);
 """
 
@@ -68,6 +72,7 @@ _WANTED = (
     " AND (:name IS NULL OR instr(lower(name), lower(:name)))"
     " AND (:image IS NULL OR instr(image, :image))"
     " AND (:since IS NULL OR created >= :since)"
+    " AND (:sweep IS NULL OR job_id IN (SELECT job_id FROM sweeps WHERE sweep_id = :sweep))"
 )
 
 
@@ -91,6 +96,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     image: str | None = None
     since: datetime | None = None
+    sweep: str | None = None
     before: int | None = None
     limit: int = 100
 
@@ -206,30 +212,51 @@ class Journal:
             An idempotency key: if the owner used it within a day, that earlier job is returned and
             nothing is recorded.
         """
+        return self.add_all([job], script, key)[0]
+
+    def add_all(self, jobs: list[Job], script: bytes, key: str | None = None) -> list[Job]:
+        """Record new jobs of one script for good, all of them or none; see `add`."""
+        first = jobs[0]
         with self._writing(durable=True):
             if key is not None:
-                earlier = self._job_of_key(job.owner, key, job.created)
+                earlier = self._job_of_key(first.owner, key, first.created)
                 if earlier is not None:
-                    return earlier
+                    return self.of_sweep(earlier)
                 self._db.execute(
                     "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)",
-                    [job.owner, key, job.job_id, job.created.isoformat()],
+                    [first.owner, key, first.job_id, first.created.isoformat()],
                 )
-            self._db.execute(
-                "INSERT INTO jobs (job_id, owner, name, image, created, state, body)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    job.job_id,
-                    job.owner,
-                    job.spec.name,
-                    job.spec.image,
-                    job.created.isoformat(),
-                    job.state.value,
-                    msgspec.json.encode(job),
-                ],
-            )
-            self._db.execute("INSERT INTO scripts VALUES (?, ?)", [job.job_id, script])
-        return job
+            for job in jobs:
+                self._insert(job)
+            # A sweep's script is kept once.
+            self._db.execute("INSERT OR IGNORE INTO scripts VALUES (?, ?)", [_shelf(first), script])
+        return jobs
+
+    def _insert(self, job: Job) -> None:
+        self._db.execute(
+            "INSERT INTO jobs (job_id, owner, name, image, created, state, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                job.job_id,
+                job.owner,
+                job.spec.name,
+                job.spec.image,
+                job.created.isoformat(),
+                job.state.value,
+                msgspec.json.encode(job),
+            ],
+        )
+        if job.spec.sweep is not None:
+            values = [job.spec.sweep.sweep_id, job.job_id]
+            self._db.execute("INSERT INTO sweeps VALUES (?, ?)", values)
+
+    def of_sweep(self, job: Job) -> list[Job]:
+        """Return every job of a job's sweep, or the job alone, in their order."""
+        if job.spec.sweep is None:
+            return [job]
+        return self._jobs(
+            "JOIN sweeps USING (job_id) WHERE sweep_id = ? ORDER BY n", job.spec.sweep.sweep_id
+        )
 
     def of_key(self, owner: str, key: str) -> Job | None:
         """Return the job that an owner's idempotency key stands for, if it still does."""
@@ -291,6 +318,7 @@ class Journal:
             "name": wanted.name,
             "image": wanted.image,
             "since": wanted.since and wanted.since.isoformat(),
+            "sweep": wanted.sweep,
             "limit": wanted.limit + 1,
         }
         rows = self._db.execute(
@@ -328,7 +356,11 @@ class Journal:
 
     def script(self, job_id: str) -> bytes:
         """Return the bytes of a job's script."""
-        row = self._db.execute("SELECT script FROM scripts WHERE job_id = ?", [job_id]).fetchone()
+        row = self._db.execute(
+            "SELECT script FROM scripts WHERE job_id = ?"
+            " OR job_id = (SELECT sweep_id FROM sweeps WHERE job_id = ?)",
+            [job_id, job_id],
+        ).fetchone()
         if row is None:
             raise NdsError(f"The script of job {job_id} is not in the journal.")
         return bytes(row[0])
@@ -352,8 +384,14 @@ class Journal:
     def delete(self, job: Job) -> None:
         """Forget a job but for the fact that it was deleted."""
         with self._writing():
-            for table in ("jobs", "scripts", "kept", "keys"):
+            for table in ("jobs", "scripts", "kept", "keys", "sweeps"):
                 self._db.execute(f"DELETE FROM {table} WHERE job_id = ?", [job.job_id])  # noqa: S608
+            if job.spec.sweep is not None:
+                self._db.execute(
+                    "DELETE FROM scripts WHERE job_id = ? AND job_id NOT IN"
+                    " (SELECT sweep_id FROM sweeps)",
+                    [job.spec.sweep.sweep_id],
+                )
             self._db.execute("INSERT OR IGNORE INTO deleted VALUES (?, ?)", [job.job_id, job.owner])
 
     def was_deleted(self, owner: str, job_id: str) -> bool:
@@ -362,6 +400,11 @@ class Journal:
             "SELECT 1 FROM deleted WHERE job_id = ? AND owner = ?", [job_id, owner]
         ).fetchone()
         return row is not None
+
+
+def _shelf(job: Job) -> str:
+    """Return the id under which a job's script is kept."""
+    return job.job_id if job.spec.sweep is None else job.spec.sweep.sweep_id
 
 
 class JournalThread:

@@ -24,7 +24,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Create a docker job",
         body=JobRequest,
         status=201,
-        answer=views.JobView,
+        answer=views.JobView | list[views.JobView],
         errors=(413, 422, 501, 502, 503),
     ),
     Operation(

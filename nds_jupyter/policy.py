@@ -13,6 +13,7 @@ from nds_jupyter.datapaths import logical_path
 from nds_jupyter.errors import InvalidRequest, RefusedByPolicy, TooLarge
 from nds_jupyter.inputs import Logical, parse_inputs, parse_output
 from nds_jupyter.jobs import INTERPRETERS, JobSpec, Limits, Network, script_facts, size_text
+from nds_jupyter.sweeps import Sweep
 
 _NAME = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?"
@@ -64,6 +65,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     network: Network | None = None
     constraint: tuple[str, ...] | str | None = None
     gpus: int = 0
+    sweep: Sweep | None = None
+    max_concurrent: int | None = None
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

@@ -105,6 +105,7 @@ class JobsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str | None = None
     image: str | None = None
     since: Instant | None = None
+    sweep: str | None = None
     limit: Limit = 100
     cursor: Cursor | None = None
 

@@ -23,6 +23,7 @@ from nds_jupyter.jobs import (
     Progress,
     Reason,
 )
+from nds_jupyter.sweeps import SweepPoint
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     network: Network = Network.BRIDGE
     script_sha256: str = ""
     removed: datetime | None = None
+    sweep: SweepPoint | None = None
 
 
 def job_view(job: Job) -> JobView:
@@ -99,6 +101,7 @@ def job_view(job: Job) -> JobView:
         network=job.spec.network,
         script_sha256=job.spec.script_sha256,
         removed=job.removed,
+        sweep=job.spec.sweep,
     )
 
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 AUTH_FIELDS = frozenset({"token", "_xsrf"})
 """Fields that belong to Jupyter's authentication, not to the route."""
 
-JSON_FIELDS = frozenset({"command", "args", "env", "labels"})
+JSON_FIELDS = frozenset({"command", "args", "env", "labels", "sweep"})
 """Fields of a form whose text is JSON."""
 
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?$", re.DOTALL)

@@ -21,6 +21,7 @@ class JobsHandler(NdsHandler):
             name=query.name,
             image=query.image,
             since=query.since,
+            sweep=query.sweep,
             before=query.cursor,
             limit=query.limit,
         )

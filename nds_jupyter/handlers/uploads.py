@@ -24,12 +24,13 @@ class UploadHandler(NdsHandler):
 
     @allowed("write")
     async def post(self) -> None:
-        """Accept a job: 201, or 200 if the idempotency key was used before."""
+        """Accept a job, or an array of them for a sweep: 201; 200 for a key that was used."""
         self.query(NoQuery)
         request, key = self._request()
-        job, new = await self.services.actions.submit(self.owner, request, key)
-        self.set_header("Location", f"{self.request.path}?job_id={job.job_id}")
-        self.answer(job_view(job), 201 if new else 200)
+        jobs, new = await self.services.actions.submit(self.owner, request, key)
+        self.set_header("Location", f"{self.request.path}?job_id={jobs[0].job_id}")
+        views = list(map(job_view, jobs))
+        self.answer(views if jobs[0].spec.sweep else views[0], 201 if new else 200)
 
     def _request(self) -> tuple[JobRequest, str | None]:
         header = self.request.headers.get(IDEMPOTENCY_KEY)

@@ -8,11 +8,13 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import cell_magic, magics_class, no_var_expand
 
 from nds_jupyter.job import Job
+from nds_jupyter.job_array import JobArray
 from nds_jupyter.jobs import JobState
 from nds_jupyter.magics.background import announce
-from nds_jupyter.magics.cell_run import run_to_end
+from nds_jupyter.magics.cell_run import GRACE, run_to_end
+from nds_jupyter.magics.failure import interrupted
 from nds_jupyter.magics.job_options import job_fields, job_finished, job_options
-from nds_jupyter.magics.live import LiveLog
+from nds_jupyter.magics.live import LiveLog, StatusLine
 from nds_jupyter.magics.option_groups import CellContext
 from nds_jupyter.magics.origin import origin_labels
 from nds_jupyter.magics.parser import option, takes
@@ -46,7 +48,7 @@ class NdsMagics(NdsSettings):
         ),
         option("--dry-run", action="store_true", help="Show what would be sent, and send nothing."),
     )
-    def ndsjob(self, options: argparse.Namespace, cell: str) -> Job | Preview:
+    def ndsjob(self, options: argparse.Namespace, cell: str) -> Job | JobArray | Preview:
         """Run this cell in a container, its log live below; the cell's value is the job.
 
         The text reaches the container as it is. What it writes under /results can be downloaded::
@@ -63,8 +65,12 @@ class NdsMagics(NdsSettings):
         origin = origin_labels(text, self.session.source.cell_id, self.session.namespace)
         fields["labels"] = {**origin, **(fields.get("labels") or {})}
         self._tell(context, options)
+        sweep, most = fields.pop("sweep", None), fields.pop("max_concurrent", None)
         if options.dry_run:
-            return Preview(request_fields(**fields))
+            return Preview(request_fields(**fields, sweep=sweep, max_concurrent=most))
+        if sweep is not None:
+            jobs = self.session.client.submit_sweep(sweep, max_concurrent=most, **fields)
+            return self._array(jobs, options)
         job = run_to_end(
             lambda: self.session.client.submit(**fields), lambda job: self._show(job, options)
         )
@@ -74,6 +80,22 @@ class NdsMagics(NdsSettings):
             job_finished(options, job, context)
             self._tell(context, options)
         return job
+
+    def _array(self, jobs: JobArray, options: argparse.Namespace) -> JobArray:
+        """Wait for the jobs of a sweep with a bar of progress; an interrupt stops them."""
+        if options.job:
+            self.session.namespace[options.job] = jobs
+        if options.detach:
+            return jobs
+        status = StatusLine()
+        try:
+            jobs.wait((lambda _: None) if options.quiet or self.quiet else status.show)
+        except KeyboardInterrupt:
+            status.show(f"Stopping {len(jobs)} jobs …")
+            status.show(jobs.stop(GRACE).progress())
+            raise interrupted() from None
+        raises = not options.no_raise and self.raises
+        return jobs.raise_if_failed() if raises else jobs
 
     def _tell(self, context: CellContext, options: argparse.Namespace) -> None:
         """Show what the options noted, once."""

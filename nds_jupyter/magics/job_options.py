@@ -15,6 +15,7 @@ from IPython.core.error import UsageError
 from nds_jupyter.job import Job
 from nds_jupyter.magics.option_groups import CellContext, JobOptions
 from nds_jupyter.magics.parser import Option, option
+from nds_jupyter.magics.sweep import SWEEP
 from nds_jupyter.magics.value_options import VALUES
 
 
@@ -83,7 +84,7 @@ CONTAINER = JobOptions(
 )
 """What the container is."""
 
-GROUPS: tuple[JobOptions, ...] = (CONTAINER, VALUES)
+GROUPS: tuple[JobOptions, ...] = (CONTAINER, VALUES, SWEEP)
 """Every group that `%%ndsjob` takes."""
 
 

@@ -12,6 +12,7 @@ from nds_jupyter.runner.board import Board
 from nds_jupyter.runner.places import Places
 from nds_jupyter.runner.sampler import Sampler
 from nds_jupyter.runner.stage import Stage
+from nds_jupyter.runner.sweep_places import SweepPlaces
 from nds_jupyter.runner.transfers import Transfers
 
 RETRY_FIRST, RETRY_MOST = 0.2, 5.0
@@ -33,6 +34,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     board: Board
     engine: Engine
     places: Places
+    sweep_places: SweepPlaces
     sampler: Sampler
     stage: Stage
     transfers: Transfers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 from nds_jupyter.data.root import Unusable
 from nds_jupyter.data.store import DataStore
@@ -38,6 +38,7 @@ from nds_jupyter.runner.retention import Retention
 from nds_jupyter.runner.sampler import Sampler
 from nds_jupyter.runner.settings import RunnerSettings
 from nds_jupyter.runner.stage import Stage
+from nds_jupyter.runner.sweep_places import SweepPlaces
 from nds_jupyter.runner.transfers import Transfers
 from nds_jupyter.runner.walk import Walk
 
@@ -88,6 +89,7 @@ class JobRunner:
             board=self._board,
             engine=engine,
             places=self._places,
+            sweep_places=SweepPlaces(),
             sampler=self._sampler,
             stage=Stage(self._board, engine, journal),
             transfers=Transfers(self._board, engine, data or _no_data(), settings.most_inputs),
@@ -251,16 +253,26 @@ class JobRunner:
         StorageFull
             If the journal can't be written.
         """
+        jobs, new = await self.submit_all(owner, (spec,), script, key)
+        return jobs[0], new
+
+    async def submit_all(
+        self, owner: str, specs: Sequence[JobSpec], script: bytes, key: str | None = None
+    ) -> tuple[list[Job], bool]:
+        """Accept jobs of one script, all of them or none; see `submit`."""
         if key is not None and (earlier := await self._journal.do(Journal.of_key, owner, key)):
-            return await self.job(earlier.job_id), False
+            recorded = await self._journal.do(Journal.of_sweep, earlier)
+            return [await self.job(job.job_id) for job in recorded], False
         await self._refuse_if_engine_is_down()
-        job = Job(job_id=new_job_id(), owner=owner, spec=spec, created=utc_now())
-        recorded = await self._journal.do(Journal.add, job, script, key)
-        if recorded.job_id != job.job_id:
-            return await self.job(recorded.job_id), False
-        self._log.info("Job %s of %s is accepted: %s.", job.job_id, owner, spec.image)
-        self._begin(job)
-        return job, True
+        now = utc_now()
+        jobs = [Job(job_id=new_job_id(), owner=owner, spec=spec, created=now) for spec in specs]
+        recorded = await self._journal.do(Journal.add_all, jobs, script, key)
+        if recorded[0].job_id != jobs[0].job_id:
+            return [await self.job(job.job_id) for job in recorded], False
+        for job in jobs:
+            self._log.info("Job %s of %s is accepted: %s.", job.job_id, owner, job.spec.image)
+            self._begin(job)
+        return jobs, True
 
     async def rerun(self, job: Job) -> Job:
         """Accept the same job again, as a new one."""

@@ -89,11 +89,10 @@ class Walk:
         resumed = self._job.phase is Phase.RUNNING
         if self._job.phase is not Phase.COLLECTING:
             async with contextlib.AsyncExitStack() as stack:
-                place = stack.enter_async_context(self._around.places.hold(at_once=resumed))
                 if resumed:
-                    await place
+                    await self._hold_places(stack, at_once=True)
                 else:
-                    await self._unless_stopped(place)
+                    await self._unless_stopped(self._hold_places(stack, at_once=False))
                     await self._make_ready()
                 await self._script.run(resumed=resumed)
         if self._around.board.live(self.job_id) is not None:
@@ -119,6 +118,11 @@ class Walk:
                 if job.exit_code == 0 and job.intent is None:
                     raise
                 return exc.message
+
+    async def _hold_places(self, stack: contextlib.AsyncExitStack, *, at_once: bool) -> None:
+        around, sweep = self._around, self._job.spec.sweep
+        await stack.enter_async_context(around.sweep_places.hold(sweep, at_once=at_once))
+        await stack.enter_async_context(around.places.hold(at_once=at_once))
 
     async def _unless_stopped(self, step: Awaitable[T]) -> T:
         """Wait for a step that may be abandoned; `_StopWanted` as soon as a stop is wanted."""
