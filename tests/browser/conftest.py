@@ -7,19 +7,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from dev.chromium import FLAGS, ensure_chromium
 from dev.engine import cache_folder
 from dev.engine_api import Endpoint
-from tests.browser.lab import CHECKOUT, TOKEN, Lab, running_lab
+from tests.browser.lab import CHECKOUT, TOKEN, Lab, running_lab, started
 
 SCREENSHOTS = CHECKOUT / "build" / "screenshots"
 SLOW = 60_000
 """Milliseconds that a page may take on a loaded machine."""
 
-NOT_OURS = re.compile(r"favicon|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|WebSocket connection")
-"""What the browser itself logs while a server is away."""
+NOT_OURS = re.compile(
+    r"favicon|WebSocket connection|status of 4(00|12)"
+    r"|ERR_(CONNECTION_REFUSED|CONNECTION_RESET|NETWORK_CHANGED|EMPTY_RESPONSE)"
+    r"|TypeError: Failed to fetch\s.*static/lab/jlab_core"
+)
+"""What the browser logs where a server is away or says no, and what JupyterLab itself does then."""
 
 
 @pytest.fixture(autouse=True)
@@ -59,15 +63,19 @@ def open_page(lab: Lab, browser: Browser) -> Iterator[Callable[..., Page]]:
         if message.type == "error" and not NOT_OURS.search(message.text + message.location["url"]):
             errors.append(f"{message.text} at {message.location}")
 
+    def note_error(error: Error) -> None:
+        if not NOT_OURS.search(str(error.stack)):
+            errors.append(str(error.stack or error))
+
     def open_page(path: str = "lab", width: int = 1280, height: int = 800) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height})
         context.set_default_timeout(SLOW)
         contexts.append(context)
         page = context.new_page()
         page.on("console", note)
-        page.on("pageerror", lambda error: errors.append(str(error.stack or error)))
+        page.on("pageerror", note_error)
         page.goto(f"{lab.server.url}{path}?token={TOKEN}&reset")
-        page.wait_for_function("window.jupyterapp?.restored?.then(() => true)")
+        started(page)
         return page
 
     yield open_page

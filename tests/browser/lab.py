@@ -8,6 +8,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
 from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE
 from dev.jupyter import Server, free_port, jupyter_server
@@ -107,3 +110,21 @@ def running_lab(endpoint: Endpoint, folder: Path) -> Iterator[Lab]:
         lab.clear()
     finally:
         lab.stop()
+
+
+def started(page: Page) -> Page:
+    """Wait until JupyterLab is there with our extension.
+
+    A container that starts on this machine changes its interfaces, and Chromium then drops what it
+    is loading, JupyterLab's own files included; the page is loaded anew, as a user would.
+    """
+    ours = page.get_by_role("tab", name="NDS Jobs")
+    for _ in range(4):
+        try:
+            ours.wait_for(timeout=20_000)
+        except PlaywrightTimeout:
+            page.reload()
+        else:
+            page.wait_for_function("window.jupyterapp.restored.then(() => true)")
+            return page
+    raise AssertionError("JupyterLab did not start with our extension in it.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def opened(page: Page, job_id: str) -> Locator:
     return panel
 
 
-def test_hostile_texts_stay_text_in_log_metrics_and_diff(
+def test_hostile_texts_stay_text_in_every_tab(
     lab: Lab, page: Page, shoot: Callable[[Page, str], Path]
 ) -> None:
     job_id = lab.submit(SCRIPT, name=HOSTILE)
@@ -83,7 +84,32 @@ def test_hostile_texts_stay_text_in_log_metrics_and_diff(
     tree.get_by_text("plots").click()
     tree.get_by_text("deep").click()
     expect(tree).to_contain_text(f"{HOSTILE}.txt")
+    tree.get_by_role("checkbox", name="Select deep").check()
     shoot(page, "diff")
+    with page.expect_download() as downloaded:
+        panel.get_by_role("button", name="Download selected").click()
+    with zipfile.ZipFile(downloaded.value.path()) as archive:
+        inside = f"results/plots/deep/{HOSTILE}.txt"
+        assert archive.read(inside) == b"behind a hostile name"
+
+    panel.get_by_role("tab", name="Results").click()
+    results = panel.get_by_role("tree", name="Results")
+    results.get_by_text("table.csv").click()
+    preview = panel.get_by_role("region", name="Preview")
+    expect(preview.get_by_role("cell", name="a, b")).to_be_visible()
+    expect(preview.get_by_role("cell", name=HOSTILE)).to_be_visible()
+    shoot(page, "results")
+    results.get_by_text("pixel.png").click()
+    image = preview.get_by_role("img", name="pixel.png")
+    expect(image).to_have_js_property("naturalWidth", 1)
+    with page.expect_download() as downloaded:
+        preview.get_by_role("button", name="Download pixel.png").click()
+    assert downloaded.value.path().read_bytes().startswith(b"\x89PNG")
+
+    panel.get_by_role("tab", name="Info").click()
+    expect(panel.locator(".nds-script")).to_contain_text("told apart")
+    expect(panel.locator(".nds-facts")).to_contain_text("completed")
+    shoot(page, "info")
     assert page.evaluate("window.hacked") is None
 
 

@@ -25,7 +25,8 @@ export class Listing {
     /** @type {Query | null} */
     this._next = { path: path || null, q: q || null, limit: FIRST };
     this._stopped = new AbortController();
-    this._loading = false;
+    /** @type {Promise<void> | null} */
+    this._pending = null;
     this.problem = "";
     /** @type {{ by: Order, down: boolean }} */
     this._order = { by: "name", down: false };
@@ -37,19 +38,23 @@ export class Listing {
   }
 
   get loading() {
-    return this._loading;
+    return this._pending !== null;
   }
 
   dispose() {
     this._stopped.abort();
   }
 
-  /** Load the next page. */
-  async more() {
-    if (this._loading || !this._next) return;
-    this._loading = true;
+  /** Load the next page, or wait for the one that is under way. */
+  more() {
+    if (this._next) this._pending ??= this._load(this._next);
+    return this._pending ?? Promise.resolve();
+  }
+
+  /** @param {Query} query */
+  async _load(query) {
     try {
-      const { rows, next } = await listPage(this._api, this._next, this._stopped.signal);
+      const { rows, next } = await listPage(this._api, query, this._stopped.signal);
       for (const row of rows) this.entries.push(row);
       this._next = next && { ...next, limit: PAGE };
       this.problem = "";
@@ -59,7 +64,7 @@ export class Listing {
       this.problem = /** @type {Error} */ (error).message;
       this._next = null;
     }
-    this._loading = false;
+    this._pending = null;
     this._onChange();
   }
 

@@ -2,8 +2,14 @@
 (() => {
   const here = document.currentScript.src;
   let shared = {};
+  // A container that starts on the browser's own machine may cut a request off: it is made again.
+  const load = (again) =>
+    import(new URL("./lab.js", here).href).catch((error) => {
+      if (!again) throw error;
+      return new Promise((resolve) => setTimeout(resolve, 500)).then(() => load(again - 1));
+    });
   const modules = {
-    "./extension": () => import(new URL("./lab.js", here).href).then((module) => module.plugins(shared)),
+    "./extension": () => load(3).then((module) => module.plugins(shared)),
   };
   window._JUPYTERLAB ??= {};
   window._JUPYTERLAB["nds-jupyter"] = {

@@ -1,0 +1,109 @@
+"""The data browser, on a folder as the data root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.lab import Lab
+
+pytestmark = [pytest.mark.browser, pytest.mark.engine]
+
+HOSTILE = "<img src=x onerror=window.hacked=1>"
+MANY = 20_000
+
+
+@pytest.fixture
+def page(lab: Lab, open_page: Callable[..., Page]) -> Page:
+    for name in ("small", "uploads"):
+        (lab.data / name).mkdir(exist_ok=True)
+    (lab.data / "small" / "notes.txt").write_text("some notes")
+    (lab.data / "small" / f"{HOSTILE}.csv").write_text(f"name,value\n{HOSTILE},1\n")
+    page = open_page()
+    page.get_by_role("tab", name="NDS Data").click()
+    return page
+
+
+@pytest.fixture
+def browser_panel(page: Page) -> Locator:
+    panel = page.get_by_role("region", name="NDS data")
+    expect(panel.get_by_role("button", name="small")).to_be_visible()
+    return panel
+
+
+def test_collection_of_many_entries_is_paged_searched_and_sorted(
+    lab: Lab, page: Page, browser_panel: Locator
+) -> None:
+    big = lab.data / "big"
+    big.mkdir()
+    for number in range(MANY):
+        (big / f"entry-{number:06d}").touch()
+    (big / "zz-large").write_bytes(b"x" * 1000)
+    browser_panel.get_by_role("button", name="Refresh").click()
+    browser_panel.get_by_role("button", name="big").click()
+    rows = browser_panel.get_by_role("rowgroup", name="Entries")
+    expect(rows).to_contain_text("entry-000000")
+    # Only what is in view is in the page, and of the rest only what was scrolled to is loaded.
+    assert rows.locator(".nds-row").count() < 100
+    expect(browser_panel.locator(".nds-toolbar .nds-count")).to_contain_text("+")
+    search = browser_panel.get_by_role("searchbox", name="Search names")
+    search.fill("00777")
+    expect(rows.locator(".nds-row")).to_have_count(11)
+    search.fill("")
+    expect(rows).to_contain_text("entry-000000")
+    browser_panel.get_by_role("button", name="Size").click()
+    browser_panel.get_by_role("button", name="Size").click()
+    expect(rows.locator(".nds-row").first).to_contain_text("zz-large")
+    expect(browser_panel.locator(".nds-toolbar .nds-count")).to_have_text(f"{MANY + 1:,} entries")
+
+
+def test_files_are_uploaded_previewed_renamed_and_deleted(
+    lab: Lab, page: Page, browser_panel: Locator, shoot: Callable[[Page, str], Path], tmp_path: Path
+) -> None:
+    browser_panel.get_by_role("button", name="uploads").click()
+    expect(browser_panel.get_by_role("navigation", name="Path")).to_contain_text("uploads")
+    uploaded = tmp_path / "uploaded.csv"
+    uploaded.write_text("x,y\n1,2\n")
+    browser_panel.get_by_label("Files to upload").set_input_files(uploaded)
+    browser_panel.get_by_role("button", name="uploaded.csv", exact=True).click()
+    assert (lab.data / "uploads" / "uploaded.csv").read_text() == "x,y\n1,2\n"
+    details = browser_panel.get_by_role("region", name="Details of uploaded.csv")
+    details.get_by_role("button", name="Preview").click()
+    expect(details.get_by_role("cell", name="2", exact=True)).to_be_visible()
+    shoot(page, "data")
+    with page.expect_download() as downloaded:
+        details.get_by_role("button", name="Download").click()
+    assert downloaded.value.path().read_text() == "x,y\n1,2\n"
+
+    # The same name again asks before it replaces anything.
+    uploaded.write_text("other")
+    browser_panel.get_by_label("Files to upload").set_input_files(uploaded)
+    page.get_by_role("dialog", name="Replace it?").get_by_role("button", name="Cancel").click()
+    assert (lab.data / "uploads" / "uploaded.csv").read_text() == "x,y\n1,2\n"
+
+    browser_panel.get_by_role("button", name="uploaded.csv", exact=True).click()
+    details.get_by_role("button", name="Rename").click()
+    question = page.get_by_role("dialog", name="Rename")
+    question.get_by_role("textbox").fill("renamed.csv")
+    question.get_by_role("button", name="Rename").click()
+    browser_panel.get_by_role("button", name="renamed.csv", exact=True).click()
+    details = browser_panel.get_by_role("region", name="Details of renamed.csv")
+    details.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(browser_panel.get_by_role("button", name="renamed.csv", exact=True)).to_have_count(0)
+    assert list((lab.data / "uploads").iterdir()) == []
+
+
+def test_hostile_names_stay_text_and_go_into_a_new_job(page: Page, browser_panel: Locator) -> None:
+    browser_panel.get_by_role("button", name="small").click()
+    browser_panel.get_by_role("button", name=f"{HOSTILE}.csv").click()
+    details = browser_panel.get_by_role("region", name="Details of")
+    details.get_by_role("button", name="Preview").click()
+    expect(details.get_by_role("cell", name=HOSTILE)).to_be_visible()
+    details.get_by_role("button", name="Use in a new job").click()
+    data = page.get_by_role("region", name="New job").get_by_label("Data, brought to /data")
+    expect(data).to_have_value(f"/small/{HOSTILE}.csv")
+    assert page.evaluate("window.hacked") is None
