@@ -138,6 +138,17 @@ def test_a_reader_goes_on_after_a_break(faulty_zone: Zone) -> None:
         assert start + file.read() == bytes(range(200))
 
 
+def test_a_connection_that_ends_in_the_middle_of_an_answer_is_no_hang(faulty_zone: Zone) -> None:
+    fs = connect_to(faulty_zone)
+    content = bytes(range(256)) * 2**14
+    fs.pipe_file(f"{fs.home}/x", content)
+    faulty_zone.faults.drop_after(2**20 + 1)
+    assert fs.cat_file(f"{fs.home}/x") == content
+    faulty_zone.faults.drop_after(2**20 + 1)
+    with fs.open(f"{fs.home}/x", "rb", block_size=2**21) as file:
+        assert file.read() == content
+
+
 def test_a_writer_goes_on_after_a_break(faulty_zone: Zone) -> None:
     fs = connect_to(faulty_zone)
     parts = [bytes([number]) * 1000 for number in range(6)]

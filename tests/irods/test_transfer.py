@@ -131,6 +131,18 @@ def test_a_transfer_survives_a_dropped_connection(
     assert breaking.ls(faulty_zone.home(), detail=False) == [path]
 
 
+def test_a_transfer_survives_a_break_in_the_middle_of_a_message(
+    breaking: IrodsFileSystem, faulty_zone: Zone, large: Path
+) -> None:
+    path = f"{faulty_zone.home()}/x"
+    faulty_zone.faults.drop_after(2**20 + 1)
+    breaking.put_file(str(large), path)
+    faulty_zone.faults.drop_after(2**20 + 1)
+    breaking.get_file(path, f"{large}.back")
+    assert Path(f"{large}.back").read_bytes() == large.read_bytes()
+    assert breaking.ls(faulty_zone.home(), detail=False) == [path]
+
+
 def test_a_transfer_that_keeps_breaking_leaves_nothing(
     breaking: IrodsFileSystem, faulty_zone: Zone, large: Path
 ) -> None:

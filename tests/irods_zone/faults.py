@@ -63,7 +63,7 @@ class Faults:
         self._add(api, nth, times, _drop)
 
     def drop_after(self, size: int) -> None:
-        """Close a connection in the middle of a transfer, after this many bytes of objects.
+        """Close a connection in the middle of a transfer, once, after this many bytes of objects.
 
         A client that reads into a buffer of its own (`open(...).read()`, `get`) then never
         returns: `_recv_message_into` of python-irodsclient 3.3 takes the end of the connection
@@ -129,7 +129,7 @@ class Faults:
             if self.bytes_left is None:
                 return size
             passed = min(size, self.bytes_left)
-            self.bytes_left -= passed
+            self.bytes_left = self.bytes_left - passed if passed == size else None
             return passed
 
     def store(self, size: int) -> None:

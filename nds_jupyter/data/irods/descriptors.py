@@ -89,7 +89,7 @@ class Descriptor:
     def _fill(self, buffer: memoryview) -> int:
         done = 0
         while done < len(buffer):
-            with self._in_step():
+            with self._in_step(), _ending(self._conn):
                 part = self._conn.read_file(self._number, buffer=buffer[done:])
             if not part:
                 break
@@ -179,3 +179,36 @@ class Descriptor:
 
 def _message(body: Any, api: str) -> Any:
     return iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number[api])
+
+
+class _EndingSocket:
+    """A socket whose end is an error.
+
+    The client reads into a buffer until it is full, and takes the end of the connection for one
+    more empty piece: it would wait for ever (python-irodsclient 3.3, `_recv_message_into`; its
+    issue 352 is the same fault in the function beside it).
+    """
+
+    def __init__(self, opened: Any) -> None:
+        self._opened = opened
+
+    def recv_into(self, *args: Any) -> int:
+        received = int(self._opened.recv_into(*args))
+        if not received:
+            raise ConnectionResetError("the server closed the connection in the middle of a reply")
+        return received
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._opened, name)
+
+
+@contextlib.contextmanager
+def _ending(conn: Any) -> Iterator[None]:
+    """Let a connection that ends while it is read from be an error."""
+    opened = conn.socket
+    conn.socket = _EndingSocket(opened)
+    try:
+        yield
+    finally:
+        if isinstance(conn.socket, _EndingSocket):
+            conn.socket = opened
