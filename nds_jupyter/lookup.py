@@ -164,6 +164,9 @@ class Lookup:
         except AmbiguousId:
             return await self._container_among(owner, cont_id, reading=reading)
         except ContainerNotFound:
+            job = await self._job_of_container(owner, cont_id)
+            if job is not None and job.container_id is not None:
+                Target(job=job, container_id=job.container_id).present_container()
             raise missing from None
         by_prefix = container.name != cont_id and len(cont_id) < SHORTEST_PREFIX
         if by_prefix or not self._may_see(owner, container.labels, reading=reading):

@@ -236,6 +236,7 @@ class NdsHandler(APIHandler):
             message = error.log_message or ""
             with contextlib.suppress(TypeError, ValueError):
                 message = message % error.args
+            message = f"{message.rstrip('.')}." if message else ""
         body = self.problem_body(status_code, problem(status_code, error, message))
         self.set_header("Content-Type", "application/problem+json")
         if isinstance(error, NdsError) and "retry_after" in error.details:

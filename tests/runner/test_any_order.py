@@ -315,7 +315,9 @@ class AnyOrder(RuleBasedStateMachine):
                 assert job.spec.image == MISSING or self.refused
                 assert runs == 0
             case JobState.FAILED, Reason.ENGINE:
-                assert self.refused
+                # A container that vanishes while it is filled is an interrupted stage.
+                assert self.refused or job.job_id in self.vanished
+                assert runs == 0 or self.refused
             case JobState.UNKNOWN, None:
                 assert job.job_id in self.vanished
             case _:
