@@ -16,6 +16,8 @@ if not __package__:
 
 from traitlets.traitlets import TraitType
 
+from dev.magic_reference import magic_settings, magics
+
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
@@ -45,7 +47,11 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-PARTS: dict[str, tuple[str, Callable[[], str]]] = {"settings": ("configuration.md", settings)}
+PARTS: dict[str, tuple[str, Callable[[], str]]] = {
+    "settings": ("configuration.md", settings),
+    "magics": ("magics.md", magics),
+    "magic settings": ("magics.md", magic_settings),
+}
 """By name: the page, and what makes the part."""
 
 
