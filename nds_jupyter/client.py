@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from nds_jupyter import routes
+from nds_jupyter.data_client import DataClient
 from nds_jupyter.discovery import ServerAddress, find_server
 from nds_jupyter.errors import InvalidRequest, ServerNotFound
 from nds_jupyter.job import Job
@@ -56,6 +57,11 @@ class Client:
         self._transport.close()
 
     @property
+    def data(self) -> DataClient:
+        """The data root."""
+        return DataClient(self._transport)
+
+    @property
     def address(self) -> ServerAddress:
         """Where the server is, and how it was found."""
         return self._transport.address
@@ -82,6 +88,10 @@ class Client:
         constraint: Sequence[str] | None = None,
         gpus: int | None = None,
         labels: Mapping[str, str] | None = None,
+        data: Sequence[str | Mapping[str, str]] | str | None = None,
+        output: str | None = None,
+        overwrite: bool | None = None,
+        output_on_failure: bool | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Submit a script as a job and return at once.
@@ -100,6 +110,15 @@ class Client:
             What the node must fulfil, on a Swarm: ``node.labels.gpu==true``.
         gpus
             Whole GPUs.
+        data
+            Paths of the data root that the script finds under ``/data``: a path, ``path:/where``,
+            or an object of ``path`` and ``to``; one or several.
+        output
+            Collection of the data root that gets what is under ``/results`` at the end.
+        overwrite
+            Whether what `output` holds may be replaced.
+        output_on_failure
+            Whether results are delivered also when the script fails.
 
         Raises
         ------
@@ -122,6 +141,10 @@ class Client:
             constraint=constraint,
             gpus=gpus,
             labels=labels,
+            data=data,
+            output=output,
+            overwrite=overwrite,
+            output_on_failure=output_on_failure,
         )
         return self._post(fields, idempotency_key)
 

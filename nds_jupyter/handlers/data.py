@@ -16,6 +16,7 @@ from tornado.httputil import HTTPServerRequest
 from nds_jupyter.archives import content_disposition, parse_range
 from nds_jupyter.data.entries import Avu, Entry
 from nds_jupyter.data.writing import Exists
+from nds_jupyter.datapaths import is_url
 from nds_jupyter.errors import Conflict, InvalidRequest, NdsError, TooLarge
 from nds_jupyter.handlers.base import NdsHandler, allowed
 from nds_jupyter.handlers.bodies import DRAIN, Body
@@ -48,7 +49,7 @@ class DataRootHandler(NdsHandler):
 
     def logical(self, path: str) -> str:
         """Return the path of the data root that the URL's path means."""
-        return self.services.data.logical(f"/{path}")
+        return self.services.data.logical(path if is_url(path) else f"/{path}")
 
 
 class ListDataHandler(DataRootHandler):

@@ -13,6 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.magics.completion import Completion
+from nds_jupyter.magics.data_lines import DataLines
 from nds_jupyter.magics.job_cell import NdsMagics
 from nds_jupyter.magics.job_lines import JobLines
 from nds_jupyter.magics.panel_lines import PanelLines
@@ -20,7 +21,7 @@ from nds_jupyter.magics.server_lines import ServerLines
 
 __all__ = ["LINES", "NdsMagics", "register"]
 
-LINES = (JobLines, ServerLines, PanelLines)
+LINES = (JobLines, DataLines, ServerLines, PanelLines)
 
 
 def register(shell: InteractiveShell) -> None:

@@ -40,6 +40,7 @@ class Completion:
             "image": lambda _word: self._cached("image", _images),
             "job": self._jobs,
             "variable": lambda _word: self._variables(),
+            "data": self._data,
         }
 
     def add(self, kind: str, candidates: Callable[[str], Iterable[str]]) -> None:
@@ -117,6 +118,11 @@ class Completion:
             if isinstance(value, Job) and not name.startswith("_")
         ]
         return [*variables, *self._cached("job", _job_words)]
+
+    def _data(self, word: str) -> list[str]:
+        settings = self._session.settings
+        with Client(settings.url, settings.token, timeout=DEADLINE) as client:
+            return client.data.names(word)
 
     def _cached(self, kind: str, ask: Callable[[Client], list[str]]) -> list[str]:
         asked, words = self._known.get(kind, (-FRESH, []))

@@ -13,6 +13,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 from nds_jupyter.job import Job
 from nds_jupyter.job_list import JobList
 from nds_jupyter.jobs import JobState
+from nds_jupyter.magics.data_lines import download, names_data
 from nds_jupyter.magics.live import LiveLog
 from nds_jupyter.magics.parser import option, takes
 from nds_jupyter.magics.session import Session
@@ -121,7 +122,11 @@ class JobLines(Magics):
         option("--overwrite", action="store_true", help="Replace files that exist."),
     )
     def ndsget(self, options: argparse.Namespace) -> list[str]:
-        """Download the results of a job, and list the files."""
+        """Download the results of a job, or data by its path or URL, and list the files."""
+        if names_data(options.job):
+            overwrite = options.overwrite
+            found = download(self._session, options.job, options.to, overwrite=overwrite)
+            return [str(path) for path in found]
         job = self._session.job(options.job)
         files = job.download(options.to, source=options.path, overwrite=options.overwrite)
         return [str(path) for path in files]

@@ -1,0 +1,108 @@
+"""The line magics of the data root."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import islice
+from pathlib import Path
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_magic, magics_class
+
+from nds_jupyter.data.entries import Avu, Kind
+from nds_jupyter.datapaths import is_url
+from nds_jupyter.magics.parser import option, takes
+from nds_jupyter.magics.progress import ProgressLine
+from nds_jupyter.magics.session import Session
+from nds_jupyter.reprs import Table
+
+PATH = option("path", completes="data", help="A path of the data root, or a URL of it.")
+
+
+def names_data(word: str | None) -> bool:
+    """Whether a word is a path of the data root and no job."""
+    return bool(word) and (str(word).startswith("/") or is_url(str(word)))
+
+
+def download(session: Session, path: str, to: str, *, overwrite: bool) -> list[Path]:
+    """Download from the data root, with a bar of progress."""
+    return session.client.data.get(path, to, overwrite=overwrite, progress=ProgressLine())
+
+
+@magics_class
+class DataLines(Magics):
+    """What is stored where jobs find their data.
+
+    Parameters
+    ----------
+    session
+        The client.
+    """
+
+    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+        super().__init__(shell)
+        self._session = session
+
+    @line_magic
+    @takes(
+        option("path", nargs="?", completes="data", help="A collection; default: your home."),
+        option("--q", metavar="TEXT", help="Only names that contain this."),
+        option("--limit", type=int, default=100, help="How many at most."),
+    )
+    def ndsls(self, options: argparse.Namespace) -> Table:
+        """List a collection of the data root."""
+        found = self._session.client.data.list(options.path, q=options.q)
+        rows = [
+            (f"{row.path}/" if row.kind is Kind.COLLECTION else row.path, row.size, row.modified)
+            for row in islice(found, max(0, options.limit))
+        ]
+        return Table(("path", "size", "modified"), rows)
+
+    @line_magic
+    @takes(
+        option("source", completes="file", help="A file or folder here."),
+        PATH,
+        option("--overwrite", action="store_true", help="Replace objects that exist."),
+    )
+    def ndsput(self, options: argparse.Namespace) -> list[str]:
+        """Upload a file or a folder to the data root, and list the objects.
+
+        A path that ends in a slash is the collection that it goes into.
+        """
+        rows = self._session.client.data.put(
+            options.source, options.path, overwrite=options.overwrite, progress=ProgressLine()
+        )
+        return [row.path for row in rows]
+
+    @line_magic
+    @takes(
+        PATH,
+        option(
+            "--set",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="Let this be the one value of a name; repeatable.",
+        ),
+        option("--unit", default="", help="The unit of what is set."),
+        option("--remove", action="append", default=[], metavar="NAME", help="A name; repeatable."),
+    )
+    def ndsmeta(self, options: argparse.Namespace) -> Table:
+        """Show the metadata of an object or collection, after changing it if asked."""
+        data = self._session.client.data
+        avus = data.metadata(options.path)
+        if options.set or options.remove:
+            new = [_avu(text, options.unit) for text in options.set]
+            gone = {avu.name for avu in new} | set(options.remove)
+            kept = [avu for avu in avus if avu.name not in gone]
+            avus = data.set_metadata(options.path, [*kept, *new])
+        rows = [(avu.name, avu.value, avu.unit) for avu in avus]
+        return Table(("name", "value", "unit"), rows)
+
+
+def _avu(text: str, unit: str) -> Avu:
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise UsageError(f"--set: {text!r} is not NAME=VALUE.")
+    return Avu(name=name, value=value, unit=unit)

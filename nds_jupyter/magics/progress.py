@@ -1,0 +1,37 @@
+"""How far a transfer is, in one line that changes in place."""
+
+from __future__ import annotations
+
+import time
+
+from IPython.display import DisplayHandle, display
+
+from nds_jupyter.jobs import size_text
+
+EVERY = 0.2
+"""Seconds between two changes."""
+
+WIDTH = 30
+
+
+class ProgressLine:
+    """Shows the transfer of one object after the other."""
+
+    def __init__(self) -> None:
+        self._handle: DisplayHandle | None = None
+        self._shown = float("-inf")
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """Show how much of an object has passed; its end is always shown."""
+        now = time.monotonic()
+        if now - self._shown < EVERY and done < total:
+            return
+        self._shown = now
+        filled = WIDTH if total <= 0 else min(WIDTH, WIDTH * done // total)
+        bar = "█" * filled + "░" * (WIDTH - filled)
+        text = f"{bar} {size_text(done)} of {size_text(total)}  {name}"
+        content = {"text/plain": text}
+        if self._handle is None:
+            self._handle = display(content, raw=True, display_id=True)
+        else:
+            self._handle.update(content, raw=True)
