@@ -8,7 +8,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import jobs, latency, lists, loading, streams, zone
+from benchmarks import events, jobs, latency, lists, loading, streams, zone
 from benchmarks.bench import Bench
 from benchmarks.report import Figure, table
 from dev.console import SetupError, say
@@ -25,6 +25,7 @@ MEASUREMENTS: dict[str, tuple[Callable[[Bench], Iterator[Figure]], int]] = {
     "log": (streams.log_rate, 4),
     "results": (streams.result_rate, 4),
     "containers": (lists.thousand_containers, 4),
+    "events": (events.page, 4),
     "latency": (latency.while_streaming, latency.TALKERS + 1),
     "loading": (loading.extensions, 4),
     "listing": (zone.listing, 4),
