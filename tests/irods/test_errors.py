@@ -26,9 +26,10 @@ def test_what_is_missing_is_named(fs: IrodsFileSystem, irods_home: str) -> None:
 
 
 def test_a_collection_has_no_content(fs: IrodsFileSystem, irods_home: str) -> None:
-    for ask in (fs.cat_file, fs.open, fs.checksum):
-        with pytest.raises(IsADirectoryError, match=irods_home):
-            ask(irods_home)
+    for path in (irods_home, f"/{fs.zone}", "/"):
+        for ask in (fs.cat_file, fs.open, fs.checksum):
+            with pytest.raises(IsADirectoryError, match=path):
+                ask(path)
 
 
 def test_what_is_not_shared_does_not_exist(
@@ -78,6 +79,16 @@ def test_an_unknown_user_is_refused(irods_zone, irods_home: str) -> None:
     fs = IrodsFileSystem(password="x", skip_instance_cache=True, **environment)
     with pytest.raises(AuthenticationFailed, match="iinit"):
         fs.ls(irods_home)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a\x01b", "a\rb", "a\x00", "a\udc80b"])
+def test_what_is_no_name_is_refused(fs: IrodsFileSystem, irods_home: str, name: str) -> None:
+    for ask in (fs.cat_file, fs.touch, fs.mkdir, fs.ls, fs.rm):
+        with pytest.raises(OSError, match=r"no parts|no names") as caught:
+            ask(f"{irods_home}/{name}")
+        assert caught.value.errno == errno.EINVAL
+    assert not fs.exists(f"{irods_home}/{name}")
+    assert fs.ls(irods_home) == []
 
 
 def test_another_zone_is_not_found(fs: IrodsFileSystem) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import datetime
 from typing import Any
 
@@ -73,6 +74,10 @@ class Lookup(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
             return str(self.info(path)["type"])
         except FileNotFoundError:
             return None
+        except OSError as exc:
+            if exc.errno == errno.EINVAL:
+                return None
+            raise
 
     def find(
         self,

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from typing import Any
 
 PROTOCOL = "irods"
 
 
+# Neither iRODS nor the XML that it speaks carries the others, and the last are no characters.
+_IMPOSSIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+
 def logical_path(text: str) -> str:
-    """Return the logical path that a path or URL names, with one slash between its parts."""
+    """Return the logical path that a path or URL names, with one slash between its parts.
+
+    Raises
+    ------
+    OSError
+        With ``EINVAL``, for what can't be the path of anything.
+    """
     if text.startswith(f"{PROTOCOL}://"):
         _, _, text = text[len(PROTOCOL) + 3 :].partition("/")
     elif text.startswith(f"{PROTOCOL}:"):
         text = text[len(PROTOCOL) + 1 :]
-    return "/" + "/".join(part for part in text.split("/") if part)
+    parts = [part for part in text.split("/") if part]
+    path = "/" + "/".join(parts)
+    if "." in parts or ".." in parts:
+        raise OSError(errno.EINVAL, f"{path}: a logical path has no parts '.' or '..'")
+    if _IMPOSSIBLE.search(path):
+        raise OSError(errno.EINVAL, f"{path!a}: iRODS has no names with such characters")
+    return path
 
 
 def authority(url: str) -> dict[str, Any]:

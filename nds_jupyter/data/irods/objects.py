@@ -46,7 +46,9 @@ class Objects:
         """Open an object to read."""
         try:
             return self.sessions.call(lambda session: Descriptor(session, path, READ), path)
-        except FileNotFoundError:
+        except OSError as exc:
+            if exc.errno not in (errno.ENOENT, errno.EINVAL):
+                raise
             if self.listing.find(path).entry().is_collection:
                 raise IsADirectoryError(
                     errno.EISDIR, f"{path} is a collection; only data objects have content"
