@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -119,12 +120,11 @@ def started(page: Page) -> Page:
     is loading, JupyterLab's own files included; the page is loaded anew, as a user would.
     """
     ours = page.get_by_role("tab", name="NDS Jobs")
-    for _ in range(4):
-        try:
+    for _ in range(5):
+        with contextlib.suppress(PlaywrightTimeout):
             ours.wait_for(timeout=20_000)
-        except PlaywrightTimeout:
-            page.reload()
-        else:
             page.wait_for_function("window.jupyterapp.restored.then(() => true)")
-            return page
+            if page.get_by_role("dialog", name="Error Loading Theme").count() == 0:
+                return page
+        page.reload()
     raise AssertionError("JupyterLab did not start with our extension in it.")

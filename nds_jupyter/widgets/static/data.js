@@ -205,7 +205,7 @@ export class DataBrowser {
     this._crumbs.update(path);
     this._rows.setCount(entries.length);
     const many = `${entries.length.toLocaleString("en")}${complete ? "" : "+"}`;
-    setText(this._status, problem || (loading && !entries.length ? "loading …" : `${many} entries`));
+    setText(this._status, problem || (loading && !entries.length ? "loading …" : `${many} ${many === "1" ? "entry" : "entries"}`));
     for (const head of this._head.children) {
       const sorted = head.getAttribute("data-column") === this._order.by;
       setAttribute(head, "aria-sort", sorted ? (this._order.down ? "descending" : "ascending") : "none");
