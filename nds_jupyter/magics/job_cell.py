@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import cell_magic, magics_class, no_var_expand
 
+from nds_jupyter.errors import TooLarge
 from nds_jupyter.job import Job
 from nds_jupyter.job_array import JobArray
 from nds_jupyter.jobs import JobState
@@ -72,7 +74,7 @@ class NdsMagics(NdsSettings):
             jobs = self.session.client.submit_sweep(sweep, max_concurrent=most, **fields)
             return self._array(jobs, options)
         job = run_to_end(
-            lambda: self.session.client.submit(**fields), lambda job: self._show(job, options)
+            lambda: self._submit(fields, options), lambda job: self._show(job, options)
         )
         if not options.no_raise and self.raises:
             job.raise_if_failed()
@@ -80,6 +82,18 @@ class NdsMagics(NdsSettings):
             job_finished(options, job, context)
             self._tell(context, options)
         return job
+
+    def _submit(self, fields: dict[str, Any], options: argparse.Namespace) -> Job:
+        try:
+            return self.session.client.submit(**fields)
+        except TooLarge as exc:
+            if not options.ins:
+                raise
+            raise TooLarge(
+                "--in: the cell and its values are more than the server takes as a script. Write "
+                "large values to a file, and name that by --data, or ask for a larger "
+                f"c.NdsApp.max_script_bytes. The server said: {exc}"
+            ) from exc
 
     def _array(self, jobs: JobArray, options: argparse.Namespace) -> JobArray:
         """Wait for the jobs of a sweep with a bar of progress; an interrupt stops them."""

@@ -72,7 +72,7 @@ def test_shell_script_leaves_values_as_files(notebook: Notebook) -> None:
         ("", "--out r", "r = range(3)", "neither a plain value"),
         ("", "--out p", "#!/bin/sh\necho x > /results/p.pickle", "Give --pickle"),
         ("", "--out j", "#!/bin/sh\necho '{' > /results/j.json", "can't be read"),
-        ("import os; big = os.urandom(2_000_000)", "--in big", "pass", "as data"),
+        ("import os; big = os.urandom(2_000_000)", "--in big", "pass", "--data"),
     ],
 )
 def test_what_cannot_travel_says_why(
