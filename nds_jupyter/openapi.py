@@ -142,7 +142,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=routes.HEALTH,
         summary="Whether engine and journal work",
         answer=views.HealthView,
-        errors=(503,),
+        also=(503,),
     ),
     *PAGE_OPERATIONS,
     Operation(verb="get", path=routes.OPENAPI, summary="This document", answer=dict[str, Any]),
@@ -213,6 +213,17 @@ def _operation(operation: Operation, by_type: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Return a schema with what it refers to in its place: a parameter's is small."""
+    if isinstance(schema, list):
+        return [_inlined(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: _inlined(value, definitions) for name, value in schema.items()}
+
+
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -221,9 +232,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     ]
     for field in msgspec.structs.fields(operation.query):
         schema = msgspec.json.schema(field.type)
-        schema.pop("$defs", None)
-        if isinstance(field.type, type) and issubclass(field.type, str) and field.type is not str:
-            schema = {"enum": [each.value for each in field.type]}  # type: ignore[attr-defined]
+        schema = _inlined(schema, schema.pop("$defs", {}))
         parameters.append(
             {
                 "name": field.encode_name,
