@@ -152,12 +152,12 @@ def test_a_host_that_is_not_there_is_told() -> None:
 
 @pytest.mark.parametrize("api", [Api.GENQUERY2, Api.OPEN, Api.READ, Api.AUTHENTICATE])
 def test_a_server_that_does_not_answer_is_given_up(faulty_zone: Zone, api: Api) -> None:
-    fs = connect_to(faulty_zone, timeout=1.0)
+    patient, fs = connect_to(faulty_zone), connect_to(faulty_zone, timeout=1.0)
     path = f"{fs.home}/x"
-    fs.pipe_file(path, b"1")
-    fs.close()
+    patient.pipe_file(path, b"1")
+    patient.close()
     faulty_zone.faults.stall(api, times=100)
     with pytest.raises(TimeoutError, match="has not answered in time"):
         fs.ls(fs.home) if api is Api.GENQUERY2 else fs.cat_file(path)
     faulty_zone.faults.clear()
-    assert fs.cat_file(path) == b"1"
+    assert patient.cat_file(path) == b"1"

@@ -203,13 +203,15 @@ def test_idle_connections_are_few_and_end_with_the_filesystem(faulty_zone: Zone)
 
 
 def test_an_interrupted_call_leaves_no_answer_to_the_next(faulty_zone: Zone) -> None:
-    fs = connect_to(faulty_zone, timeout=1.0)
+    fs = connect_to(faulty_zone)
     for name in ("a", "bb"):
         fs.pipe_file(f"{fs.home}/{name}", name.encode())
     faulty_zone.faults.stall(Api.READ)
+    fs._sessions.current().pool.connection_timeout = 1.0
     with pytest.raises(TimeoutError):
         fs.cat_file(f"{fs.home}/a")
     faulty_zone.faults.clear()
+    fs._sessions.current().pool.connection_timeout = 60.0
     assert fs.cat_file(f"{fs.home}/bb") == b"bb"
 
 
