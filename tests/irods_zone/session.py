@@ -45,6 +45,13 @@ from tests.irods_zone.tls import Certificates
 from tests.irods_zone.transfer import read, write
 from tests.irods_zone.wire import Gone, Header, Wire
 
+BEFORE_LOGIN = (
+    Api.AUTH_REQUEST,
+    Api.AUTH_RESPONSE,
+    Api.AUTH_PLUGIN,
+    Api.PAM_AUTH,
+    Api.AUTHENTICATE,
+)
 HANDLERS: dict[int, Handler] = {
     Api.CREATE: streams.create_object,
     Api.OPEN: streams.open_object,
@@ -114,8 +121,8 @@ class Session:
             while (header := self._wire.receive_header()).kind != "RODS_DISCONNECT":
                 self._answer(header)
             self._wire.finish_tls()
-        except (OSError, ssl.SSLError):
-            pass  # The client went away; what it left open is finalized all the same.
+        except (OSError, ssl.SSLError, Refused):
+            pass  # The client went away, or is none; what it left open is finalized all the same.
         finally:
             self._end()
 
@@ -142,16 +149,18 @@ class Session:
             self._wire.send("RODS_API_REPLY", reply.status, reply.body, reply.error)
 
     def _call(self, header: Header, body: Element) -> Reply | None:
-        if header.info == Api.WRITE:
+        if header.info == Api.WRITE and self.identity is not None:
             return write(self, self._wire, self._faults, header.stream, body)
         self._wire.discard(header.stream)
+        if header.info in BEFORE_LOGIN:
+            return self._own[header.info](body)
+        self.who  # noqa: B018 - raises unless the connection has proved who it is
         if header.info == Api.READ:
             return read(self, self._wire, self._faults, body)
         if header.info in self._own:
             return self._own[header.info](body)
         if header.info not in HANDLERS:
             raise Refused(Status.UNKNOWN_CALL)
-        self.who  # noqa: B018 - raises unless the connection has proved who it is
         return HANDLERS[header.info](self, body)
 
     def _challenge(self, _: Element) -> Reply:

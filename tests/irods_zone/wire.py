@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 CHUNK = 1 << 20
 LEAVE = 10.0
+LONGEST_HEADER = 4096
+_NUMBERS = {"body": b"msgLen", "error": b"errorLen", "stream": b"bsLen", "info": b"intInfo"}
 _FIELD = re.compile(rb"<(type|msgLen|errorLen|bsLen|intInfo)>\s*([^<]*?)\s*</")
 
 
@@ -55,14 +57,14 @@ class Wire:
     def receive_header(self) -> Header:
         """Wait for the next message's header."""
         (length,) = struct.unpack(">i", self.receive(4))
+        if not 0 < length <= LONGEST_HEADER:
+            raise Gone(f"no header is {length} bytes long")
         found = dict(_FIELD.findall(self.receive(length)))
-        return Header(
-            kind=found[b"type"].decode(),
-            body=int(found[b"msgLen"]),
-            error=int(found[b"errorLen"]),
-            stream=int(found[b"bsLen"]),
-            info=int(found[b"intInfo"]),
-        )
+        try:
+            sizes = {name: int(found[key]) for name, key in _NUMBERS.items()}
+            return Header(kind=found[b"type"].decode(), **sizes)
+        except (KeyError, ValueError) as error:
+            raise Gone("what came is no header") from error
 
     def receive(self, size: int) -> bytes:
         """Wait for `size` bytes."""
