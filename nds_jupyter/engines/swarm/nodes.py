@@ -25,7 +25,14 @@ BELIEVED = 1.0
 MANAGER_DEADLINE = 10.0
 """Seconds for an answer of one manager where another could be asked."""
 
-_NOT_NOW = ("not a swarm manager", "does not have a leader", "no leader", "deadline exceeded")
+_NOT_NOW = (
+    "not a swarm manager",
+    "does not have a leader",
+    "no leader",
+    "deadline exceeded",
+    # The engine is ending or beginning, and its own manager does not listen.
+    "code = Unavailable",
+)
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True):

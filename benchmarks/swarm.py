@@ -1,0 +1,190 @@
+"""Jobs on a Swarm against bare services, on three nodes made for it: `python -m benchmarks.swarm`.
+
+All nodes share this machine, so only the ratios mean something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from dev.swarm import Swarm, swarm
+from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.swarm.node_engine import NodeEngine
+from nds_jupyter.jobs import Job, JobSpec, Limits, script_facts
+from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.runner import JobRunner, RunnerSettings
+
+SCRIPT = b"exit 0\n"
+LIMITS = Limits(cpus=0.1, memory=32 << 20, pids=100)
+AT_ONCE = 8
+MANY, FEW, LISTS, ROUNDS = 45, 8, 10, 2
+
+
+def bare_service(name: str) -> dict[str, object]:
+    """Return the body of a service that does what the job does."""
+    limits = {"NanoCPUs": 10**8, "MemoryBytes": LIMITS.memory}
+    return {
+        "Name": name,
+        "TaskTemplate": {
+            "ContainerSpec": {"Image": "nds/shell:test", "Command": ["sh", "-c", "exit 0"]},
+            "Resources": {"Limits": limits, "Reservations": limits},
+            "RestartPolicy": {"Condition": "none", "MaxAttempts": 0},
+        },
+        "Mode": {"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 1}},
+    }
+
+
+async def seen(manager: NodeEngine, names: list[str], states: set[str]) -> float:
+    """Wait until every service's task is in one of the states, and return the time."""
+    while True:
+        tasks = await manager.tasks({"service": names})
+        if len([task for task in tasks if task.state in states]) == len(names):
+            return time.monotonic()
+        await asyncio.sleep(0.02)
+
+
+async def bare_throughput(manager: NodeEngine) -> float:
+    """Return services a second, from the first request to the last end."""
+    names = [f"bare-{number}" for number in range(MANY)]
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def make(name: str) -> None:
+        async with gate:
+            await manager.create_service(bare_service(name))
+
+    began = time.monotonic()
+    await asyncio.gather(*map(make, names))
+    ended = await seen(manager, names, {"complete", "failed"})
+    for name in names:
+        await manager.remove_service(name)
+    return MANY / (ended - began)
+
+
+async def bare_start(manager: NodeEngine) -> float:
+    """Return the seconds from a service's request to its task running or past it."""
+    took = []
+    for number in range(FEW):
+        name = f"one-{number}"
+        began = time.monotonic()
+        await manager.create_service(bare_service(name))
+        took.append(await seen(manager, [name], {"running", "complete", "failed"}) - began)
+        await manager.remove_service(name)
+    return statistics.median(took)
+
+
+def job_spec() -> JobSpec:
+    """Return the job."""
+    digest, shebang = script_facts(SCRIPT)
+    return JobSpec(
+        scriptname="job.sh",
+        script_sha256=digest,
+        script_shebang=shebang,
+        image="nds/shell:test",
+        limits=LIMITS,
+    )
+
+
+async def submitted(runner: JobRunner) -> Job:
+    """Submit the job."""
+    return (await runner.submit("ada", job_spec(), SCRIPT))[0]
+
+
+async def our_throughput(runner: JobRunner) -> float:
+    """Return jobs a second, from the first submission to the last recorded end."""
+    began = time.monotonic()
+    jobs = [await submitted(runner) for _ in range(MANY)]
+    ends = [runner.until(job.job_id, lambda job: job.is_finished) for job in jobs]
+    await asyncio.gather(*ends)
+    took = time.monotonic() - began
+    for job in jobs:
+        await runner.delete(await runner.job(job.job_id))
+    return MANY / took
+
+
+async def our_start(runner: JobRunner) -> float:
+    """Return the seconds from a submission to the script's start."""
+    took = []
+    for _ in range(FEW):
+        began = time.monotonic()
+        job = await submitted(runner)
+        await runner.until(job.job_id, lambda job: job.started is not None)
+        took.append(time.monotonic() - began)
+        ended = await runner.until(job.job_id, lambda job: job.is_finished)
+        await runner.delete(ended)
+    return statistics.median(took)
+
+
+async def timed(call: Callable[[], Awaitable[object]]) -> float:
+    """Return the median seconds of a call."""
+    took = []
+    for _ in range(LISTS):
+        began = time.monotonic()
+        await call()
+        took.append(time.monotonic() - began)
+    return statistics.median(took)
+
+
+async def listing(engine: SwarmEngine, nodes: list[NodeEngine]) -> tuple[float, float]:
+    """Return the seconds of our list over all nodes, and of the slowest node's own."""
+    ours = await timed(lambda: engine.containers({}, include_ended=True))
+    each = [
+        await timed(lambda node=node: node.containers({}, include_ended=True))  # type: ignore[misc]
+        for node in nodes
+    ]
+    return ours, max(each)
+
+
+async def measure(made: Swarm) -> dict[str, float]:
+    """Return what was measured; every comparison in turns, the best of each side."""
+    engine = SwarmEngine(None, SwarmSettings(endpoints=tuple(made.endpoints)))
+    nodes = [NodeEngine(url) for url in made.endpoints]
+    with tempfile.TemporaryDirectory() as folder:
+        journal = JournalThread(Journal.open(Path(folder)))
+        runner = JobRunner(journal, engine, RunnerSettings(), logging.getLogger("nds"))
+        await runner.start()
+        bare, ours, bare_starts, our_starts = [], [], [], []
+        for _ in range(ROUNDS):
+            bare.append(await bare_throughput(nodes[0]))
+            ours.append(await our_throughput(runner))
+            bare_starts.append(await bare_start(nodes[0]))
+            our_starts.append(await our_start(runner))
+        kept = [await submitted(runner) for _ in range(MANY)]
+        for job in kept:
+            await runner.until(job.job_id, lambda job: job.is_finished)
+        list_ours, list_slowest = await listing(engine, nodes)
+        await runner.close()
+        journal.close()
+    for each in (engine, *nodes):
+        await each.close()
+    return {
+        "jobs_per_second": max(ours),
+        "services_per_second": max(bare),
+        "jobs_ratio": max(ours) / max(bare),
+        "start_seconds": min(our_starts),
+        "bare_start_seconds": min(bare_starts),
+        "start_ratio": min(our_starts) / min(bare_starts),
+        "list_seconds": list_ours,
+        "list_slowest_node_seconds": list_slowest,
+        "list_ratio": list_ours / list_slowest,
+    }
+
+
+def main() -> int:
+    """Measure, and print the figures with their goals."""
+    with swarm() as made:
+        figures = asyncio.run(measure(made))
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}, indent=1))
+    print("goals: jobs_ratio at least 0.9, start_ratio at most 1.2, list_ratio at most 1.3")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

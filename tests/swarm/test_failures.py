@@ -1,0 +1,211 @@
+"""Nodes that die or hang, a manager that restarts, a killed server: jobs end once, truly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import msgspec
+import pytest
+
+from dev.processes import wait_until
+from dev.swarm import Swarm
+from nds_jupyter.engines.base import LABEL_JOB, ContainerSpec
+from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.jobs import Job, JobState, Limits, Network, Reason, container_name
+from nds_jupyter.journal import Journal
+from tests.swarm.conftest import DEADLINE, OpenLab, wait_for
+
+pytestmark = pytest.mark.swarm
+
+THREE = ("node.hostname==node3",)
+JOBS = 50
+ROOT = Path(__file__).resolve().parents[2]
+
+SERVER = """
+import asyncio, json, sys
+from pathlib import Path
+from tests.swarm.conftest import Lab, spec
+import logging
+from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.runner import JobRunner, RunnerSettings
+
+async def main():
+    engine = SwarmEngine(None, SwarmSettings(endpoints=tuple(json.loads(sys.argv[1]))))
+    journal = JournalThread(Journal.open(Path(sys.argv[2])))
+    runner = JobRunner(journal, engine, RunnerSettings(), logging.getLogger("nds"))
+    await runner.start()
+    lab = Lab(runner, engine)
+    jobs = [await lab.submit("echo ran; sleep 0.3; exit 5") for _ in range(int(sys.argv[3]))]
+    print("submitted", flush=True)
+    await lab.ended(jobs[9])
+    print("some", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def all_ready(swarm: Swarm) -> bool:
+    client = docker.APIClient(swarm.manager.endpoint.url, timeout=20)
+    try:
+        return all(node["Status"]["State"] == "ready" for node in client.nodes())
+    except docker.errors.APIError:
+        return False
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def node3_dies(clean_swarm: Swarm) -> Iterator[Swarm]:
+    """Give the Swarm to a test that kills node 3; it is back for the next one."""
+    yield clean_swarm
+    clean_swarm.nodes[2].kill()
+    clean_swarm.nodes[2].start()
+    assert wait_until(lambda: all_ready(clean_swarm), DEADLINE)
+
+
+async def killed(swarm: Swarm) -> None:
+    await asyncio.to_thread(swarm.nodes[2].kill)
+
+
+async def test_job_whose_script_ran_on_a_lost_node_fails_and_never_runs_again(
+    open_lab: OpenLab, node3_dies: Swarm
+) -> None:
+    async with open_lab() as lab:
+        job = await lab.running(await lab.submit("echo ran; sleep 600", constraints=THREE))
+        await killed(node3_dies)
+        ended = await lab.ended(job)
+        assert (ended.state, ended.reason) == (JobState.FAILED, Reason.ENGINE)
+        assert "node3 went down" in ended.message
+        other = await lab.ended(await lab.submit("exit 0"))
+        assert (other.state, other.worker != "node3") == (JobState.COMPLETED, True)
+
+
+async def test_job_that_is_staged_on_a_lost_node_starts_on_another(
+    settings: SwarmSettings, node3_dies: Swarm
+) -> None:
+    engine = SwarmEngine(None, settings)
+    try:
+        job_id = "00000000000000aa"
+        wanted = ContainerSpec(
+            name=container_name(job_id),
+            image="nds/shell:test",
+            command=("sh", "-c", "exit 0"),
+            env={},
+            labels={LABEL_JOB: job_id},
+            limits=Limits(cpus=0.1, memory=32 << 20, pids=50),
+            network=Network.BRIDGE,
+        )
+        there = msgspec.structs.replace(wanted, constraints=THREE)
+        first = await engine.create(there)
+        assert await engine.worker(first) == "node3"
+        await killed(node3_dies)
+
+        async def down() -> bool:
+            return any("is down" in report.message for report in await engine.nodes())
+
+        await wait_for(down, "the manager's word that node 3 is down")
+        second = await engine.create(wanted)
+        assert second != first
+        assert await engine.worker(second) != "node3"
+        await engine.start(second)
+    finally:
+        await engine.close()
+
+
+async def test_job_waits_for_a_node_that_is_down_and_runs_when_it_is_back(
+    open_lab: OpenLab, node3_dies: Swarm
+) -> None:
+    async with open_lab() as lab:
+        await killed(node3_dies)
+
+        async def down() -> bool:
+            return any("is down" in report.message for report in await lab.engine.nodes())
+
+        await wait_for(down, "the manager's word that node 3 is down")
+        job = await lab.submit("exit 0", constraints=THREE)
+        await lab.until(job, lambda job: "no suitable node" in job.message)
+        await asyncio.to_thread(node3_dies.nodes[2].start)
+        ended = await lab.ended(job)
+        assert (ended.state, ended.worker) == (JobState.COMPLETED, "node3")
+
+
+async def test_node_that_hangs_is_named_and_not_waited_for(
+    open_lab: OpenLab, clean_swarm: Swarm, settings: SwarmSettings
+) -> None:
+    hurried = msgspec.structs.replace(settings, node_deadline=1.0, lost_after=60.0)
+    async with open_lab(hurried) as lab:
+        job = await lab.running(await lab.submit("sleep 600", constraints=THREE))
+        with clean_swarm.nodes[2].frozen():
+            began = time.monotonic()
+            rows = await lab.engine.containers({LABEL_JOB: job.job_id}, include_ended=True)
+            took = time.monotonic() - began
+            assert [(row.id, row.worker) for row in rows] == [(job.container_id, "node3")]
+            assert "node3 has not answered in 1 s" in rows[0].status
+            assert took < 5
+            reports = {report.name: report for report in await lab.engine.nodes()}
+            assert reports["node1"].reachable
+            assert not reports["node3"].reachable
+        await lab.runner.stop(job, 0)
+
+
+async def test_manager_s_restart_in_the_middle_of_many_jobs_loses_none(
+    open_lab: OpenLab, clean_swarm: Swarm
+) -> None:
+    async with open_lab() as lab:
+        elsewhere = ("node.role==worker",)
+        script = "echo ran; sleep 0.5; exit 5"
+        jobs = [await lab.submit(script, constraints=elsewhere) for _ in range(JOBS)]
+        await lab.ended(jobs[4])
+        await asyncio.to_thread(clean_swarm.manager.stop)
+        await asyncio.to_thread(clean_swarm.manager.start)
+        ended = await asyncio.gather(*map(lab.ended, jobs))
+        assert {(job.state, job.reason, job.exit_code) for job in ended} == {
+            (JobState.FAILED, Reason.EXIT, 5)
+        }
+        assert {await lab.log(job) for job in ended} == {"ran\n"}
+
+
+def killed_in_the_middle(command: list[str]) -> list[str]:
+    """Run a server until some of its jobs have ended, then kill it; return what it said."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+    assert server.stdout is not None
+    said = [server.stdout.readline() for _ in range(2)]
+    server.send_signal(signal.SIGKILL)
+    server.wait()
+    server.stdout.close()
+    return said
+
+
+async def test_killed_server_is_taken_over_and_every_job_ends_once(
+    open_lab: OpenLab, clean_swarm: Swarm, tmp_path: Path
+) -> None:
+    command = [
+        *(sys.executable, "-c", SERVER),
+        msgspec.json.encode(clean_swarm.endpoints).decode(),
+        *(str(tmp_path / "journal"), str(JOBS)),
+    ]
+    said = await asyncio.to_thread(killed_in_the_middle, command)
+    assert said == ["submitted\n", "some\n"]
+    async with open_lab() as lab:
+        page = await lab.runner._journal.do(_every_job)
+        assert len(page) == JOBS
+        ended = await asyncio.gather(*map(lab.ended, page))
+        assert {(job.state, job.reason, job.exit_code) for job in ended} == {
+            (JobState.FAILED, Reason.EXIT, 5)
+        }
+        assert {await lab.log(job) for job in ended} == {"ran\n"}
+
+
+def _every_job(journal: Journal) -> list[Job]:
+    return journal._jobs("ORDER BY n")
