@@ -178,6 +178,25 @@ async def test_log_goes_on_where_the_page_had_it(ask: Ask, open_page: Open) -> N
     assert [line["text"] for line in await last.log(job_id)] == ["4", "5"]
 
 
+async def test_page_that_does_not_read_skips_and_holds_nobody_up(ask: Ask, open_page: Open) -> None:
+    count = 100_000
+    stalled, quick = await open_page(), await open_page()
+    job_id = await submit(ask, f"sleep 1; seq 1 {count} | sed 's/$/ {'x' * 100}/'; echo end")
+    for page in (stalled, quick):
+        await page.follow({"job_id": job_id})
+    assert len(await quick.log(job_id)) == count + 1
+    assert all(m["skipped"] == 0 for m in quick.told if m["type"] == "log")
+    lines = await stalled.log(job_id)
+    gaps = [m for m in stalled.told if m["type"] == "log" and m["skipped"]]
+    assert len(lines) + sum(m["skipped"] for m in gaps) == count + 1
+    # What is missing is where the message says that it is.
+    first = gaps[0]
+    before = lines[lines.index(first["lines"][0]) - 1]
+    assert first["refetch_since"] == before["time"]
+    assert int(first["lines"][0]["text"].split()[0]) - int(before["text"].split()[0]) > 1
+    assert lines[-1]["text"] == "end"
+
+
 async def test_long_and_hostile_lines_come_as_text(ask: Ask, open_page: Open) -> None:
     hostile = [
         "<img src=x onerror=alert(1)>",
