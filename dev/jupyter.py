@@ -173,16 +173,29 @@ class ServerNotebook(NotebookClient):  # type: ignore[misc, unused-ignore]
     @asynccontextmanager
     async def async_setup_kernel(self, **_options: Any) -> AsyncGenerator[None, None]:
         """Connect to the kernel; the server starts and ends it."""
-        client = AsyncKernelClient(connection_file=str(self._connection_file))
-        client.load_connection_file()
-        client.start_channels()
+        client = await self._ready_client()
         try:
-            await client.wait_for_ready(timeout=START_SECONDS)
             client.allow_stdin = False
             self.kc = client
             yield
         finally:
             client.stop_channels()
+
+    async def _ready_client(self) -> AsyncKernelClient:
+        until = time.monotonic() + START_SECONDS
+        while True:
+            client = AsyncKernelClient(connection_file=str(self._connection_file))
+            client.load_connection_file()
+            client.start_channels()
+            try:
+                await client.wait_for_ready(timeout=START_SECONDS)
+            except RuntimeError:
+                # On a busy machine a kernel misses heartbeats while it starts.
+                client.stop_channels()
+                if time.monotonic() > until:
+                    raise
+            else:
+                return client
 
     def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
         """Show what a cell prints when it prints it."""

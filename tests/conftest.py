@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,19 @@ from dev.engine_api import Endpoint, answers, ask
 from dev.images import PYTHON_IMAGE, SHELL_IMAGE, ensure_images
 
 pytest_plugins = ["pytest_jupyter.jupyter_server", "tests.irods_zone.fixtures"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts() -> Iterator[None]:
+    """Let interrupts reach tests and servers, also where the run is in the background.
+
+    A shell lets what it puts there ignore them, and every child would inherit that.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
