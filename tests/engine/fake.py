@@ -330,5 +330,7 @@ class FakeEngine:
             self.open_streams -= 1
 
     async def close(self) -> None:
-        """Remember that it was closed."""
+        """Let go of what still runs, and remember that it was closed."""
+        for container in self.containers_by_id.values():
+            container.end(KILLED)
         self.closed = True
