@@ -18,6 +18,9 @@ from nds_jupyter.jobs import Network, size_text
 PLACED_WITHIN = 3.0
 """Seconds that a call waits for a node before it says why there is none."""
 
+_TAKEN_BACK = "no longer meets constraints"
+"""The manager takes a node away from a task that has not begun (SwarmKit, constraintenforcer)."""
+
 
 class Placement:
     """Brings containers onto nodes."""
@@ -96,6 +99,9 @@ class Placement:
             spec.name, lambda task: task.container_id is not None or task.has_ended, PLACED_WITHIN
         )
         if task is not None and task.has_ended and task.container_id is None:
+            if _TAKEN_BACK in task.error:
+                await self._nodes.ask_manager(lambda manager: manager.remove_service(spec.name))
+                raise NotPlaced("Waiting for a node: the one that was found has no room any more.")
             raise values.failure(task)
         if task is None or task.container_id is None:
             raise NotPlaced(values.waiting_sentence(task) + _wish(spec, task))
