@@ -19,7 +19,8 @@ from dev.swarm import Swarm, swarm
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.jobs import Job, JobSpec, Limits, script_facts
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
 
 SCRIPT = b"exit 0\n"

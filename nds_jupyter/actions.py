@@ -8,7 +8,8 @@ from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, Container, Containe
 from nds_jupyter.errors import ContainerNotFound, DeadlineExceeded, InvalidRequest, JobNotFound
 from nds_jupyter.inputs import Logical
 from nds_jupyter.jobs import Job
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.lookup import Lookup
 from nds_jupyter.policy import JobRequest, Policy
 from nds_jupyter.runner import JobRunner

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from nds_jupyter.data.store import DataStore
     from nds_jupyter.engines.base import Engine
-    from nds_jupyter.journal import JournalThread
+    from nds_jupyter.journal_thread import JournalThread
     from nds_jupyter.pages import Pages
     from nds_jupyter.runner import JobRunner
 
@@ -89,7 +89,8 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.handlers.base import SETTINGS_KEY, Services
         from nds_jupyter.handover import Handover
         from nds_jupyter.health import Health
-        from nds_jupyter.journal import Journal, JournalThread
+        from nds_jupyter.journal import Journal
+        from nds_jupyter.journal_thread import JournalThread
         from nds_jupyter.load import Load
         from nds_jupyter.lookup import Lookup
         from nds_jupyter.pages import Pages

@@ -14,7 +14,8 @@ from nds_jupyter._version import __version__
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import Cluster, Engine, NodeReport
 from nds_jupyter.errors import NdsError
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.views import HealthView, NodeHealth, PartHealth
 
 DEADLINE = 5.0

@@ -7,17 +7,15 @@ https://www.sqlite.org/wal.html#noshm). A second server of the same user takes a
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Concatenate, ParamSpec, TypeVar
+from typing import IO, ParamSpec, TypeVar
 
 import msgspec
 
@@ -405,33 +403,3 @@ class Journal:
 def _shelf(job: Job) -> str:
     """Return the id under which a job's script is kept."""
     return job.job_id if job.spec.sweep is None else job.spec.sweep.sweep_id
-
-
-class JournalThread:
-    """A journal in a thread of its own, so that a slow disk never blocks the event loop.
-
-    Calls are carried out one after another, in the order in which they were made.
-    """
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="nds-journal")
-
-    @property
-    def server_id(self) -> str:
-        """The journal's own id, the same over restarts."""
-        return self._journal.server_id
-
-    async def do(
-        self, call: Callable[Concatenate[Journal, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Call a method of `Journal` in the thread: ``await thread.do(Journal.save, job)``."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._thread, lambda: call(self._journal, *args, **kwargs)
-        )
-
-    def close(self) -> None:
-        """Finish what is under way, then close the journal."""
-        self._thread.shutdown(wait=True)
-        self._journal.close()

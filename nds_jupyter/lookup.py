@@ -23,7 +23,8 @@ from nds_jupyter.errors import (
     Removed,
 )
 from nds_jupyter.jobs import Job, JobState
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner import JobRunner
 
 T = TypeVar("T")

@@ -9,23 +9,22 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from nds_jupyter.datapaths import is_inside
+from nds_jupyter.changes import is_input, of_the_script
+from nds_jupyter.container_views import absent_image, container_view, image_views, view_from_record
 from nds_jupyter.engines.base import (
     LABEL_JOB,
     LABEL_OWNER,
     Change,
-    ChangeKind,
-    Container,
     ContainerSummary,
     Engine,
-    Image,
     LogRequest,
     LogStream,
     Sample,
 )
 from nds_jupyter.errors import ContainerNotFound, Removed
-from nds_jupyter.jobs import Job, Phase, command_line, interpreter_candidates
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.jobs import Job, Phase
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.logs import KeptLog, end_of_text, lines_of
 from nds_jupyter.lookup import Lookup, Target
 from nds_jupyter.policy import Policy
@@ -38,14 +37,10 @@ from nds_jupyter.views import (
     LogLine,
     LogText,
     MetricView,
-    MountView,
     SampleView,
 )
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-_OURS = frozenset({"/nds", "/data", "/results"})
-INIT = "/docker-init"
-"""What the engine mounts as the first process; its folders then count as modified."""
 
 AT_ONCE = 8
 """Containers inspected at the same time."""
@@ -82,7 +77,7 @@ class Reports:
         present = [
             view
             for image in await self._engine.images()
-            for view in _image_views(image)
+            for view in image_views(image)
             if self._policy.allows_image(f"{view.name}:{view.tag}")
         ]
         there = {f"{view.name}:{view.tag}" for view in present}
@@ -90,7 +85,7 @@ class Reports:
         # A pattern is no image; what is left names one that a pull would bring.
         absent = [name for name in sorted(named) if name and not set(name) & set("*?[")]
         return sorted(present, key=lambda view: (view.name, view.tag)) + [
-            _absent_image(name) for name in absent
+            absent_image(name) for name in absent
         ]
 
     async def rows(self, owner: str, *, include_ended: bool = True) -> list[ContainerRow]:
@@ -119,7 +114,7 @@ class Reports:
     async def container(self, owner: str, cont_id: str) -> ContainerView:
         """Describe one container."""
         container = await self._lookup.container(owner, cont_id)
-        return _container_view(container)
+        return container_view(container)
 
     async def last_used(self, owner: str) -> list[ContainerView]:
         """Describe an owner's containers, the one that last started or ended first."""
@@ -132,10 +127,10 @@ class Reports:
         async def describe(summary: ContainerSummary) -> ContainerView | None:
             job = jobs.get(summary.labels.get(LABEL_JOB, ""))
             if job is not None:
-                return _view_from_record(summary, job)
+                return view_from_record(summary, job)
             async with gate:
                 try:
-                    return _container_view(await self._engine.inspect(summary.id))
+                    return container_view(await self._engine.inspect(summary.id))
                 except ContainerNotFound:
                     return None
 
@@ -154,8 +149,8 @@ class Reports:
             changes = await self._engine.diff(target.present_container())
         return [
             ChangeView(path=change.path, kind=change.kind.value)
-            for change in _of_the_script(changes)
-            if not _is_input(change, target.job)
+            for change in of_the_script(changes)
+            if not is_input(change, target.job)
         ]
 
     async def metric(self, target: Target) -> MetricView:
@@ -167,7 +162,7 @@ class Reports:
         info = None
         if target.container_id is not None and not (target.job and target.job.removed):
             with contextlib.suppress(ContainerNotFound):
-                info = _container_view(await self._engine.inspect(target.container_id))
+                info = container_view(await self._engine.inspect(target.container_id))
         return MetricView(
             now=None if now is None else msgspec.convert(now, SampleView, from_attributes=True),
             history=msgspec.convert(history, tuple[SampleView, ...], from_attributes=True),
@@ -253,111 +248,6 @@ class Reports:
     async def _ended(self, target: Target, request: LogRequest) -> None:
         if request.follow and target.job is not None:
             await self._runner.until(target.job.job_id, lambda job: job.is_finished)
-
-
-def _image_views(image: Image) -> list[ImageView]:
-    views = []
-    for reference in image.references:
-        name, _, tag = reference.rpartition(":")
-        views.append(
-            ImageView(
-                name=name,
-                tag=tag,
-                id=image.id,
-                size=image.size,
-                created=image.created,
-                workers=image.workers,
-            )
-        )
-    return views
-
-
-def _absent_image(reference: str) -> ImageView:
-    name, colon, tag = reference.rpartition(":")
-    if not colon or "/" in tag:
-        name, tag = reference, "latest"
-    return ImageView(name=name, tag=tag, id="", size=0, created=None, present=False)
-
-
-def _container_view(container: Container) -> ContainerView:
-    return ContainerView(
-        id=container.id,
-        name=container.name,
-        image=container.image,
-        command=container.command,
-        state=container.state.value,
-        status=_status_of(container),
-        exit_code=container.exit_code,
-        created=container.created,
-        started=container.started,
-        finished=container.finished,
-        limits=container.limits,
-        mounts=msgspec.convert(container.mounts, tuple[MountView, ...], from_attributes=True),
-        labels=container.labels,
-        worker=container.worker,
-        job_id=container.labels.get(LABEL_JOB, ""),
-        owner=container.labels.get(LABEL_OWNER, ""),
-        last_used=container.finished or container.started or container.created,
-    )
-
-
-def _status_of(container: Container) -> str:
-    if container.exit_code is not None and container.finished is not None:
-        return f"{container.state.value} ({container.exit_code})"
-    return container.state.value
-
-
-def _view_from_record(summary: ContainerSummary, job: Job) -> ContainerView:
-    """Describe a container from the journal: an inspection of each would take seconds."""
-    return ContainerView(
-        id=summary.id,
-        name=summary.name,
-        image=summary.image,
-        command=command_line(job.spec, next(iter(interpreter_candidates(job.spec)), None)),
-        state=summary.state.value,
-        status=summary.status,
-        exit_code=job.exit_code,
-        created=summary.created,
-        started=job.started,
-        finished=job.ended,
-        limits=job.spec.limits,
-        mounts=(),
-        labels=summary.labels,
-        worker=summary.worker,
-        job_id=job.job_id,
-        owner=job.owner,
-        last_used=job.ended or job.started or summary.created,
-    )
-
-
-def _of_the_script(changes: tuple[Change, ...]) -> list[Change]:
-    """Leave out what the runner and the engine's init process put into the container."""
-    kept = [change for change in changes if not _is_ours(change)]
-    init = [change.path for change in changes if change.path.endswith(INIT)]
-    paths = {change.path for change in kept}
-    return [
-        change
-        for change in kept
-        if not any(path.startswith(f"{change.path}/") for path in init)
-        or any(path.startswith(f"{change.path}/") and not _leads_to(path, init) for path in paths)
-    ]
-
-
-def _is_input(change: Change, job: Job | None) -> bool:
-    inputs = job.spec.data if job else ()
-    return any(is_inside(change.path, each.to) for each in inputs) and (
-        change.kind is ChangeKind.ADDED
-    )
-
-
-def _leads_to(path: str, goals: list[str]) -> bool:
-    return any(goal.startswith(f"{path}/") for goal in goals)
-
-
-def _is_ours(change: Change) -> bool:
-    if change.path == "/nds" or change.path.startswith("/nds/") or change.path.endswith(INIT):
-        return True
-    return change.path in _OURS and change.kind is not ChangeKind.DELETED
 
 
 def _chosen(lines: tuple[LogLine, ...], request: LogRequest) -> list[LogLine]:

@@ -12,7 +12,8 @@ import msgspec
 from nds_jupyter.archives import Entry, bundled, list_entries
 from nds_jupyter.engines.base import Change, ChangeKind, Engine, PathStat
 from nds_jupyter.errors import PathNotFound
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.lookup import Target
 from nds_jupyter.views import ChangeView, ResultRow
 

@@ -12,17 +12,7 @@ import msgspec
 
 from nds_jupyter.data.entries import Kind
 from nds_jupyter.inputs import spec_of, text_of
-from nds_jupyter.jobs import (
-    Input,
-    Job,
-    JobSpec,
-    JobState,
-    Limits,
-    Network,
-    Phase,
-    Progress,
-    Reason,
-)
+from nds_jupyter.jobs import Input, Job, JobSpec, JobState, Limits, Network, Phase, Progress, Reason
 from nds_jupyter.sweeps import SweepPoint
 
 

@@ -7,11 +7,16 @@ import os
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from dev.engine import engine
 from dev.engine_api import Endpoint, answers, ask
 from dev.images import PYTHON_IMAGE, SHELL_IMAGE, ensure_images
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("steady", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("steady")
 
 pytest_plugins = ["pytest_jupyter.jupyter_server", "tests.irods_zone.fixtures"]
 

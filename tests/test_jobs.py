@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nds_jupyter import jobs
-from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Phase, Reason, advance
+from nds_jupyter import jobs, transitions
+from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Phase, Reason
+from nds_jupyter.transitions import advance
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ORDER = list(Phase)
@@ -33,31 +34,36 @@ def a_job() -> Job:
 
 
 EVENTS = st.one_of(
-    st.just(jobs.Pulling()),
-    st.just(jobs.Staging(image_digest="sha256:1")),
-    st.just(jobs.Launching(container_id="cafe", worker="node")),
-    st.just(jobs.Started(at=NOW)),
+    st.just(transitions.Pulling()),
+    st.just(transitions.Staging(image_digest="sha256:1")),
+    st.just(transitions.Launching(container_id="cafe", worker="node")),
+    st.just(transitions.Started(at=NOW)),
     st.builds(
-        jobs.Exited, exit_code=st.sampled_from([0, 1, 137]), oom=st.booleans(), at=st.just(NOW)
+        transitions.Exited,
+        exit_code=st.sampled_from([0, 1, 137]),
+        oom=st.booleans(),
+        at=st.just(NOW),
     ),
-    st.just(jobs.Delivered(at=NOW)),
+    st.just(transitions.Delivered(at=NOW)),
     st.builds(
-        jobs.StopAsked, intent=st.sampled_from([Reason.STOPPED, Reason.TIMEOUT]), at=st.just(NOW)
+        transitions.StopAsked,
+        intent=st.sampled_from([Reason.STOPPED, Reason.TIMEOUT]),
+        at=st.just(NOW),
     ),
     st.builds(
-        jobs.Broke,
+        transitions.Broke,
         reason=st.sampled_from([Reason.IMAGE, Reason.ENGINE, Reason.DATA]),
         message=st.just("It broke."),
         at=st.just(NOW),
     ),
-    st.just(jobs.Vanished(at=NOW)),
-    st.just(jobs.Progressed(progress=jobs.Progress(done=1, total=None, unit="bytes"))),
-    st.just(jobs.ContainerRemoved(at=NOW)),
+    st.just(transitions.Vanished(at=NOW)),
+    st.just(transitions.Progressed(progress=jobs.Progress(done=1, total=None, unit="bytes"))),
+    st.just(transitions.ContainerRemoved(at=NOW)),
 )
 
 
 @given(st.lists(EVENTS, max_size=20))
-def test_any_order_of_events_keeps_the_rules(events: list[jobs.Event]) -> None:
+def test_any_order_of_events_keeps_the_rules(events: list[transitions.Event]) -> None:
     job = a_job()
     for event in events:
         before, job = job, advance(job, event)
@@ -81,12 +87,12 @@ def test_any_order_of_events_keeps_the_rules(events: list[jobs.Event]) -> None:
 def test_intent_wins_over_exit_code() -> None:
     job = a_job()
     for event in (
-        jobs.Staging(image_digest="x"),
-        jobs.Launching(container_id="c", worker="n"),
-        jobs.StopAsked(intent=Reason.TIMEOUT, at=NOW),
-        jobs.StopAsked(intent=Reason.STOPPED, at=NOW),
-        jobs.Exited(exit_code=0, oom=False, at=NOW),
-        jobs.Delivered(at=NOW),
+        transitions.Staging(image_digest="x"),
+        transitions.Launching(container_id="c", worker="n"),
+        transitions.StopAsked(intent=Reason.TIMEOUT, at=NOW),
+        transitions.StopAsked(intent=Reason.STOPPED, at=NOW),
+        transitions.Exited(exit_code=0, oom=False, at=NOW),
+        transitions.Delivered(at=NOW),
     ):
         job = advance(job, event)
     assert (job.state, job.reason) == (JobState.FAILED, Reason.TIMEOUT)

@@ -14,23 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nds_jupyter.errors import StorageFull
-from nds_jupyter.jobs import (
+from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Reason
+from nds_jupyter.journal import JobFilter, Journal
+from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.transitions import (
     Broke,
     Delivered,
     Exited,
-    Job,
-    JobSpec,
-    JobState,
     Launching,
-    Limits,
-    Reason,
     Staging,
     Started,
     StopAsked,
     Vanished,
     advance,
 )
-from nds_jupyter.journal import JobFilter, Journal, JournalThread
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 SPEC = JobSpec(

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import math
-import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 
 from nds_jupyter.engines import _translate as translate
 from nds_jupyter.engines._client import Clients, registry_auth, translated
-from nds_jupyter.engines._frames import FrameReader
+from nds_jupyter.engines._messages import events_of, layers, log_chunks, pull_error, samples
 from nds_jupyter.engines._reader import RawReader
 from nds_jupyter.engines._streams import Source, StreamPlaces, read_in_thread
 from nds_jupyter.engines._uploads import send_in_thread
@@ -180,13 +179,13 @@ class DockerEngine:
             )
             if response.status_code >= 400:
                 said = response.json().get("message", "")
-                raise _pull_error(reference, said)
+                raise pull_error(reference, said)
             return response
 
         def open_pull() -> _Items[Progress]:
             with translated(f"The image {reference}", ImageNotFound):
                 client, response = self._clients.stream(ask, PULL_BEGINS)
-                return _Items(RawReader(client, response), lambda data: _layers(data, reference))
+                return _Items(RawReader(client, response), lambda data: layers(data, reference))
 
         return read_in_thread(open_pull, "pull", self._streams)
 
@@ -285,7 +284,7 @@ class DockerEngine:
                     ),
                     self._deadline,
                 )
-                return _Items(RawReader(client, response, ended), _log_chunks)
+                return _Items(RawReader(client, response, ended), log_chunks)
 
         return read_in_thread(open_log, "log", self._streams)
 
@@ -302,7 +301,7 @@ class DockerEngine:
                     ),
                     self._deadline,
                 )
-                return _Items(RawReader(client, response), _samples)
+                return _Items(RawReader(client, response), samples)
 
         return read_in_thread(open_stats, "stats", self._samplers)
 
@@ -387,7 +386,7 @@ class DockerEngine:
                     ),
                     self._deadline,
                 )
-                return _Items(RawReader(client, response), _events)
+                return _Items(RawReader(client, response), events_of)
 
         yield EngineEvent(action="connected", container_id="", job_id="", at=now)
         stream = read_in_thread(open_events, "events", self._watchers)
@@ -428,65 +427,3 @@ def _has_ended(clients: Clients, container_id: str) -> Callable[[], bool]:
             return True
 
     return ask
-
-
-def _log_chunks(data: Iterator[bytes]) -> Iterator[LogChunk]:
-    frames = FrameReader()
-    for part in data:
-        yield from frames.feed(part)
-
-
-def _messages(data: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    rest = b""
-    for part in data:
-        *lines, rest = (rest + part).split(b"\n")
-        yield from (json.loads(line) for line in lines if line.strip())
-    if rest.strip():
-        yield json.loads(rest)
-
-
-def _samples(data: Iterator[bytes]) -> Iterator[Sample]:
-    for message in _messages(data):
-        # The engine goes on for ever about a container that has ended, and measures nothing.
-        if translate.moment(message.get("read")) is None:
-            return
-        sample = translate.sample(message)
-        if sample is not None:
-            yield sample
-
-
-def _events(data: Iterator[bytes]) -> Iterator[EngineEvent]:
-    for message in _messages(data):
-        facts = message["Actor"]["Attributes"]
-        exit_code = facts.get("exitCode", "")
-        yield EngineEvent(
-            action=message["Action"].partition(":")[0],
-            container_id=message["Actor"]["ID"],
-            job_id=facts.get(LABEL_JOB, ""),
-            at=datetime.fromtimestamp(message["timeNano"] / 1e9, UTC),
-            exit_code=int(exit_code) if exit_code.isdigit() else None,
-        )
-
-
-def _layers(data: Iterator[bytes], reference: str) -> Iterator[Progress]:
-    done: dict[str, int] = {}
-    total: dict[str, int] = {}
-    told = 0.0
-    for message in _messages(data):
-        if "error" in message:
-            raise _pull_error(reference, message["error"])
-        detail = message.get("progressDetail") or {}
-        if message.get("status") != "Downloading" or "current" not in detail:
-            continue
-        done[message["id"]] = detail["current"]
-        total[message["id"]] = detail.get("total", detail["current"])
-        if time.monotonic() - told > 0.1:
-            told = time.monotonic()
-            yield Progress(done=sum(done.values()), total=sum(total.values()), unit="bytes")
-
-
-def _pull_error(reference: str, said: str) -> NdsError:
-    missing = ("not found", "denied", "manifest unknown", "does not exist")
-    if any(word in said.lower() for word in missing):
-        return ImageNotFound(f"No registry has the image {reference}: {said}")
-    return EngineError(f"The image {reference} can't be pulled: {said}")

@@ -23,7 +23,7 @@ from nds_jupyter.handlers.decode import convert, json_object, single_values, tex
 from nds_jupyter.handlers.problems import problem, status_of
 from nds_jupyter.handover import Handover
 from nds_jupyter.health import Health
-from nds_jupyter.journal import JournalThread
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.load import Load
 from nds_jupyter.lookup import Lookup, Target
 from nds_jupyter.pages import Pages

@@ -8,9 +8,11 @@ import logging
 from collections.abc import Callable, Sequence
 
 from nds_jupyter.errors import JobNotFound, StorageFull
-from nds_jupyter.jobs import Event, Job, Progressed, advance
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.jobs import Job
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner.listener import Listener
+from nds_jupyter.transitions import Event, Progressed, advance
 
 RETRY_WRITE = 2.0
 """Seconds between attempts to write a transition to a full disk."""

@@ -20,16 +20,9 @@ from nds_jupyter.engines.base import (
     Sample,
 )
 from nds_jupyter.errors import DeadlineExceeded, NdsError
-from nds_jupyter.jobs import (
-    Job,
-    JobSpec,
-    Reason,
-    StopAsked,
-    container_name,
-    new_job_id,
-    utc_now,
-)
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.jobs import Job, JobSpec, Reason, container_name, new_job_id, utc_now
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner.around import Surroundings
 from nds_jupyter.runner.board import Board
 from nds_jupyter.runner.listener import Listener
@@ -41,6 +34,7 @@ from nds_jupyter.runner.stage import Stage
 from nds_jupyter.runner.sweep_places import SweepPlaces
 from nds_jupyter.runner.transfers import Transfers
 from nds_jupyter.runner.walk import Walk
+from nds_jupyter.transitions import StopAsked
 
 BELIEVED_UP = 5.0
 """Seconds for which an engine that answered is taken to be up."""

@@ -18,9 +18,11 @@ from nds_jupyter.errors import (
     NdsError,
     PathNotFound,
 )
-from nds_jupyter.jobs import ContainerRemoved, Job, advance, utc_now
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.jobs import Job, utc_now
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.logs import end_of_log
+from nds_jupyter.transitions import ContainerRemoved, advance
 
 MOST_RESULTS = 10_000
 """Entries of the list of results that is kept."""

@@ -11,7 +11,8 @@ import msgspec
 
 from nds_jupyter.engines.base import Engine, Sample
 from nds_jupyter.errors import NdsError
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner.listener import Listener
 
 FIRST_SAMPLE = 1.0

@@ -11,9 +11,10 @@ from datetime import timedelta
 
 from nds_jupyter.engines.base import Container, ContainerStatus, EngineEvent
 from nds_jupyter.errors import ContainerNotFound, NdsError, NodeLost
-from nds_jupyter.jobs import Exited, Job, Reason, Started, StopAsked, Vanished, utc_now
+from nds_jupyter.jobs import Job, Reason, utc_now
 from nds_jupyter.runner.around import AWAY, RETRY_FIRST, Surroundings
 from nds_jupyter.runner.stopping import Stopping
+from nds_jupyter.transitions import Exited, Started, StopAsked, Vanished
 
 LOOK_AGAIN = 60.0
 """Seconds after which a running container is inspected even without an event."""

@@ -26,18 +26,11 @@ from nds_jupyter.errors import (
     NodeLost,
     NotPlaced,
 )
-from nds_jupyter.jobs import (
-    Job,
-    Launching,
-    Progressed,
-    Pulling,
-    Staging,
-    command_line,
-    container_name,
-    interpreter_candidates,
-)
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.jobs import Job, command_line, container_name, interpreter_candidates
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner.board import Board
+from nds_jupyter.transitions import Launching, Progressed, Pulling, Staging
 
 PROGRESS_EVERY = 0.2
 """Seconds between two reports of a pull's progress."""

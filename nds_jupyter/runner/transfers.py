@@ -12,8 +12,9 @@ from nds_jupyter.data.staging import Staging
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import DataUnavailable, DeadlineExceeded
-from nds_jupyter.jobs import Job, Progress, Progressed, Reason
+from nds_jupyter.jobs import Job, Progress, Reason
 from nds_jupyter.runner.board import Board
+from nds_jupyter.transitions import Progressed
 
 PASSING = (DataUnavailable, DeadlineExceeded)
 PAUSE_FIRST = 0.5

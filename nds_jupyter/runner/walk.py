@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from nds_jupyter.engines.base import EngineEvent
 from nds_jupyter.errors import ImageNotFound, NdsError, NotPlaced
-from nds_jupyter.jobs import Broke, Delivered, Job, Phase, Reason, Waiting, utc_now
+from nds_jupyter.jobs import Job, Phase, Reason, utc_now
 from nds_jupyter.runner.around import AWAY, RETRY_FIRST, RETRY_MOST, Surroundings
 from nds_jupyter.runner.script import NeverStarted, Script
 from nds_jupyter.runner.transfers import InputsFailed, OutputFailed, wants_results
+from nds_jupyter.transitions import Broke, Delivered, Waiting
 
 T = TypeVar("T")
 

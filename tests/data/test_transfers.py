@@ -27,7 +27,8 @@ from nds_jupyter.jobs import (
     container_name,
     script_facts,
 )
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
 from tests.engine.fake import SHELL, FakeEngine
 from tests.waiting import until

@@ -23,7 +23,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from nds_jupyter.engines.base import ContainerStatus
 from nds_jupyter.errors import EngineError, EngineUnavailable, JobNotFound, NdsError, StorageFull
 from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Progress, Reason, container_name
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
 from tests.engine.fake import SHELL, FakeEngine
 from tests.runner.virtual_time import VirtualLoop

@@ -20,7 +20,8 @@ from dev.swarm_node import SwarmNode
 from nds_jupyter.engines.base import LogRequest
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs import Job, JobSpec, Limits, script_facts
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
 
 DEADLINE = 90.0

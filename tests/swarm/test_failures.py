@@ -35,7 +35,8 @@ from pathlib import Path
 from tests.swarm.conftest import Lab, spec
 import logging
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
-from nds_jupyter.journal import Journal, JournalThread
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
 
 async def main():

@@ -1,0 +1,229 @@
+"""How a job may move: what can happen to it, and the one table that says what that means.
+
+Pure: no clock, no IO.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from nds_jupyter.jobs import Job, JobState, Phase, Progress, Reason, size_text
+
+
+class Pulling(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The image is about to be fetched."""
+
+
+class Staging(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The container is about to be created and filled.
+
+    `image_digest` is the id of the image it is made from.
+    """
+
+    image_digest: str
+
+
+class Launching(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Everything is in place in this container, which is about to be started."""
+
+    container_id: str
+    worker: str
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """No node has room for the container yet; the message says what is missing."""
+
+    message: str
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The engine started the script."""
+
+    at: datetime
+
+
+class Exited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The script ended."""
+
+    exit_code: int
+    oom: bool
+    at: datetime
+    started: datetime | None = None
+
+
+class Delivered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Every output is where it belongs; `message` says what else there is to know."""
+
+    at: datetime
+    message: str = ""
+
+
+class StopAsked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Someone wants it ended (``stopped``), or its time is up (``timeout``)."""
+
+    intent: Reason
+    at: datetime
+
+
+class Broke(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """It can't go on, for a reason that is not the script's."""
+
+    reason: Reason
+    message: str
+    at: datetime
+
+
+class Vanished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The container was removed behind our back before its end was known."""
+
+    at: datetime
+
+
+class Progressed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A pull or a transfer has come this far."""
+
+    progress: Progress
+
+
+class ContainerRemoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Retention removed the container of a finished job."""
+
+    at: datetime
+
+
+Event = (
+    Pulling
+    | Staging
+    | Waiting
+    | Launching
+    | Started
+    | Exited
+    | Delivered
+    | StopAsked
+    | Broke
+    | Vanished
+    | Progressed
+    | ContainerRemoved
+)
+
+_BEFORE_SCRIPT = frozenset({Phase.ACCEPTED, Phase.PULLING, Phase.STAGING})
+
+_UNFINISHED = frozenset(Phase) - {Phase.FINISHED}
+
+APPLIES: dict[type[Event], frozenset[Phase]] = {
+    Pulling: frozenset({Phase.ACCEPTED, Phase.PULLING}),
+    Staging: _BEFORE_SCRIPT,
+    Waiting: frozenset({Phase.STAGING}),
+    Launching: frozenset({Phase.STAGING}),
+    Started: frozenset({Phase.RUNNING}),
+    Exited: frozenset({Phase.RUNNING}),
+    Delivered: frozenset({Phase.COLLECTING}),
+    StopAsked: _UNFINISHED,
+    Broke: _UNFINISHED,
+    Vanished: frozenset({Phase.RUNNING}),
+    Progressed: frozenset({Phase.PULLING, Phase.STAGING, Phase.COLLECTING}),
+    ContainerRemoved: frozenset({Phase.FINISHED}),
+}
+"""The phases in which an event means something; in any other it is stale and changes nothing."""
+
+
+def advance(job: Job, event: Event) -> Job:
+    """Return the job after the event, or the same job if the event is stale.
+
+    Parameters
+    ----------
+    job
+        The job before.
+    event
+        What happened to it.
+    """
+    if job.phase not in APPLIES[type(event)]:
+        return job
+    match event:
+        case Exited():
+            return _exited(job, event)
+        case Delivered(at=at, message=message):
+            return _end(job, at, message=message)
+        case Broke(reason=reason, message=message, at=at):
+            return _end(job, at, reason, message)
+        case Vanished(at=at):
+            return _end(job, at, None, "The container was removed before its end was known.")
+        case StopAsked(intent=intent):
+            # A script that has ended is past stopping; only its outputs can still be held back.
+            past = job.phase is Phase.COLLECTING and job.spec.output is None
+            return job if job.intent or past else msgspec.structs.replace(job, intent=intent)
+        case _:
+            return msgspec.structs.replace(job, **_changed_fields(job, event))
+
+
+def _changed_fields(job: Job, event: Event) -> dict[str, object]:
+    match event:
+        case Pulling():
+            return {"phase": Phase.PULLING, "progress": None}
+        case Staging(image_digest=digest):
+            return {"phase": Phase.STAGING, "image_digest": digest, "progress": None}
+        case Launching(container_id=container_id, worker=worker):
+            place = {"container_id": container_id, "worker": worker}
+            return {"phase": Phase.RUNNING, "progress": None, "message": "", **place}
+        case Waiting(message=message):
+            return {"message": message}
+        case Started(at=at):
+            return {"started": job.started or at}
+        case Progressed(progress=progress):
+            return {"progress": progress}
+        case ContainerRemoved(at=at):
+            return {"removed": job.removed or at}
+    raise AssertionError(f"an event without a transition: {event!r}")
+
+
+def _exited(job: Job, event: Exited) -> Job:
+    return msgspec.structs.replace(
+        job,
+        phase=Phase.COLLECTING,
+        exit_code=event.exit_code,
+        oom=event.oom,
+        ended=event.at,
+        started=job.started or event.started,
+    )
+
+
+def _end(job: Job, at: datetime, reason: Reason | None = None, message: str = "") -> Job:
+    state = JobState.FAILED
+    if job.intent is not None:
+        reason, message = job.intent, _sentence(job, job.intent)
+    elif reason is None and job.exit_code is None:
+        state = JobState.UNKNOWN
+    elif reason is None:
+        reason = _verdict(job)
+        message = f"{_sentence(job, reason) if reason else ''} {message}".strip()
+        state = JobState.FAILED if reason else JobState.COMPLETED
+    return msgspec.structs.replace(
+        job,
+        phase=Phase.FINISHED,
+        state=state,
+        reason=reason,
+        message=message,
+        finished=at,
+        progress=None,
+    )
+
+
+def _verdict(job: Job) -> Reason | None:
+    if job.exit_code == 0:
+        return None
+    return Reason.OOM if job.oom else Reason.EXIT
+
+
+def _sentence(job: Job, reason: Reason) -> str:
+    match reason:
+        case Reason.STOPPED:
+            return "Stopped on request."
+        case Reason.TIMEOUT:
+            return f"Stopped: it reached its time limit of {job.spec.timeout or 0:g} s."
+        case Reason.OOM:
+            limit = size_text(job.spec.limits.memory)
+            return f"Killed: out of memory at {limit}. Ask for more memory."
+        case _:
+            return f"The script exited with code {job.exit_code}."
