@@ -86,6 +86,11 @@ class Backend:
                 # Gone meanwhile, or a link that leads out: for this root it does not exist.
                 continue
 
+    def unreadable(self, paths: Iterable[str]) -> str | None:
+        """Return the first path of the data root that shows, unopened, that it can't be read."""
+        del paths
+        return None
+
     def open_read(self, path: str, start: int) -> Any:
         """Open an object, at a position."""
         file = self.fs.open(path, "rb")

@@ -50,6 +50,11 @@ class Folder(Backend):
     def _names(self, path: str) -> Iterable[str]:
         return (each.name for each in Path(path).iterdir())
 
+    def unreadable(self, paths: Iterable[str]) -> str | None:
+        """Return the first path of the data root that the server's account may not read."""
+        full = super().full
+        return next((path for path in paths if not os.access(full(path), os.R_OK)), None)
+
     def open_read(self, path: str, start: int) -> Any:
         """Open a plain file: a pipe would make its reader wait for ever."""
         mode = Path(path).stat().st_mode

@@ -11,7 +11,7 @@ from nds_jupyter.data.entries import Entry
 from nds_jupyter.data.reading import DROPPED, PAUSE_FIRST
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.datapaths import LONGEST_PATH, join, parent_of
-from nds_jupyter.errors import Conflict, InvalidRequest, TooLarge
+from nds_jupyter.errors import Conflict, Forbidden, InvalidRequest, TooLarge
 from nds_jupyter.jobs import Input, size_text
 
 
@@ -71,6 +71,7 @@ async def _look(store: DataStore, inputs: tuple[Input, ...], most: int) -> Plan:
                     _add(found, Member(entry=entry, target=join(each.to, below)), most)
     for member in found.values():
         _expect_room(found, member)
+    await _expect_readable(store, found)
     members = tuple(sorted(found.values(), key=lambda member: member.target.split("/")))
     return Plan(members=members, size=sum(member.entry.size for member in members))
 
@@ -99,6 +100,16 @@ def _expect_room(found: dict[str, Member], member: Member) -> None:
                 f"data object {holder.entry.path}."
             )
         above = parent_of(above)
+
+
+async def _expect_readable(store: DataStore, found: dict[str, Member]) -> None:
+    entries = [member.entry for member in found.values() if not member.entry.is_collection]
+    hidden = await store.unreadable([entry.path for entry in entries])
+    if hidden is not None:
+        raise Forbidden(
+            f"{hidden}: the account of the data root may not read it. Ask the owner of the data "
+            "for that."
+        )
 
 
 def expect_space(plan: Plan, free: int | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
 import msgspec
 
@@ -90,6 +90,10 @@ class DataStore(Access):
                     yield entry
                 left += [each.path for each in page.entries if each.is_collection]
                 after = page.next
+
+    async def unreadable(self, paths: Iterable[str]) -> str | None:
+        """Return the first path that shows, before it is opened, that it can't be read."""
+        return await self.calls.do("/", lambda: self.backend.unreadable(paths))
 
     def read(
         self, entry: Entry, start: int = 0, stop: int | None = None

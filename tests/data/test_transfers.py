@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any
 import pytest
 
 from nds_jupyter.data.entries import Avu
+from nds_jupyter.data.plan import make_plan
+from nds_jupyter.data.root import open_backend
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.data.writing import Exists
 from nds_jupyter.engines.base import ContainerStatus
-from nds_jupyter.errors import DataUnavailable, EngineError, NotOffered
+from nds_jupyter.errors import DataUnavailable, EngineError, Forbidden, NotOffered
 from nds_jupyter.jobs import (
     Input,
     Job,
@@ -393,3 +396,19 @@ async def test_root_that_is_away_is_told_and_not_waited_for_ever(
         job = await at.ended("true", "/x")
         assert (job.reason, "/x" in job.message) == (Reason.DATA, True), job.message
     await store.close()
+
+
+async def test_file_that_may_not_be_read_fails_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jp_asyncio_loop: object
+) -> None:
+    store = DataStore(open_backend(str(tmp_path / "root")), threads=1)
+    (tmp_path / "root" / "c").mkdir(parents=True)
+    (tmp_path / "root" / "c" / "open").write_text("1")
+    (tmp_path / "root" / "c" / "secret").touch(mode=0)
+    # Permissions do not bind root, whom tests may run as.
+    monkeypatch.setattr(os, "access", lambda path, mode: bool(Path(path).stat().st_mode & 0o444))
+    try:
+        with pytest.raises(Forbidden, match="/c/secret"):
+            await make_plan(store, (Input(path="/c", to="/data/c"),), 100)
+    finally:
+        await store.close()

@@ -1,8 +1,9 @@
-"""Jobs over data, through a real Jupyter server, on a real Docker Engine."""
+"""Jobs over data, through a real Jupyter server, on a real Docker Engine; a folder or a zone."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from tornado.httpclient import HTTPResponse
 
@@ -17,8 +19,15 @@ from nds_jupyter.engines.base import ContainerSpec
 from nds_jupyter.engines.docker import DockerEngine
 from nds_jupyter.errors import EngineError
 from nds_jupyter.jobs import Limits, Network
+from tests.irods_zone.codes import Api
+from tests.irods_zone.fixtures import AnyZone
+from tests.irods_zone.zone import Zone
 
-pytestmark = pytest.mark.engine
+pytestmark = [
+    pytest.mark.engine,
+    # The iRODS client leaves the sockets of broken connections to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+]
 
 Ask = Callable[..., Awaitable[HTTPResponse]]
 
@@ -34,21 +43,72 @@ AWKWARD = [
 ]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "stored").mkdir()
-    return tmp_path / "stored"
+WRONG = "not the password"
+
+
+class Root:
+    """A data root as its owner reaches it, beside the server.
+
+    Parameters
+    ----------
+    url
+        What `c.NdsApp.data_root` says.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.fs, self.base = fsspec.core.url_to_fs(url, skip_instance_cache=True)
+
+    def put(self, path: str, content: bytes) -> None:
+        self.fs.makedirs(f"{self.base}{path}".rpartition("/")[0], exist_ok=True)
+        self.fs.pipe_file(f"{self.base}{path}", content)
+
+    def get(self, path: str) -> bytes:
+        return bytes(self.fs.cat_file(f"{self.base}{path}"))
+
+    def names(self, path: str) -> set[str]:
+        below = self.fs.ls(f"{self.base}{path}", detail=False)
+        return {each.rpartition("/")[2] for each in below}
+
+
+@pytest.fixture(params=["folder", "irods"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Root]:
+    """Give a folder or a zone; where a test asks, a zone that fails or knows another password."""
+    if request.param == "folder":
+        (tmp_path / "stored").mkdir()
+        yield Root(str(tmp_path / "stored"))
+    elif request.param == "irods":
+        zone: AnyZone = request.getfixturevalue("irods_zone")
+        yield from zone_root(zone, request.getfixturevalue("irods_home"), zone.password(), request)
+    else:
+        faulty: Zone = request.getfixturevalue("faulty_zone")
+        password = faulty.password() if request.param == "faulty" else WRONG
+        yield from zone_root(faulty, faulty.home(), password, request)
+
+
+def zone_root(
+    zone: AnyZone, collection: str, password: str, request: pytest.FixtureRequest
+) -> Iterator[Root]:
+    """Configure a zone as its users do, by one environment file."""
+    monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    file = request.getfixturevalue("tmp_path") / "irods_environment.json"
+    file.write_text(json.dumps(zone.environment()))
+    monkeypatch.setenv("IRODS_ENVIRONMENT_FILE", str(file))
+    monkeypatch.setenv("IRODS_PASSWORD", password)
+    made = Root(f"irods://{collection}")
+    yield made
+    made.fs.close()
 
 
 @pytest.fixture
-def jp_server_config(docker_engine_url: str, tmp_path: Path, folder: Path) -> dict[str, Any]:
+def jp_server_config(docker_engine_url: str, tmp_path: Path, root: Root) -> dict[str, Any]:
     return {
         "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
         "NdsApp": {
             "engine_url": docker_engine_url,
             "default_image": "nds/shell:test",
             "journal_dir": str(tmp_path / "journal"),
-            "data_root": str(folder),
+            "data_root": root.url,
             "max_running": 4,
         },
     }
@@ -84,46 +144,65 @@ async def ended(ask: Ask, script: str, **fields: object) -> dict[str, Any]:
     return json.loads((await ask("GET", "upload", job_id=job_id, wait=55)).body)
 
 
-async def test_job_over_awkward_names_and_back(ask: Ask, folder: Path) -> None:
-    (folder / "in" / "deep").mkdir(parents=True)
+async def log_of(ask: Ask, job: dict[str, Any]) -> str:
+    return str(json.loads((await ask("GET", "stdout", job_id=job["job_id"])).body)["stdout"])
+
+
+async def test_job_over_awkward_names_and_back(ask: Ask, root: Root) -> None:
     for name in AWKWARD:
-        (folder / "in" / "deep" / name).write_text(f"<{name}>")
+        root.put(f"/in/deep/{name}", f"<{name}>".encode())
     script = "cp -r /data/in/deep /results/copy; ln -s copy /results/link; ls -ld /data/in/deep"
     job = await ended(ask, script, data=["/in"], output="/out")
     assert (job["state"], job["data"]) == ("COMPLETED", ["/in"]), job
     assert "1 left out" in job["message"]
-    assert not (folder / "out" / "link").exists()
-    found = {each.name: each.read_text() for each in (folder / "out" / "copy").iterdir()}
-    assert found == {name: f"<{name}>" for name in AWKWARD}
-    log = json.loads((await ask("GET", "stdout", job_id=job["job_id"])).body)["stdout"]
-    assert log.startswith("drwxr-xr-x")
+    assert root.names("/out") == {"copy"}
+    assert root.names("/out/copy") == set(AWKWARD)
+    for name in AWKWARD:
+        assert root.get(f"/out/copy/{name}") == f"<{name}>".encode()
+    assert (await log_of(ask, job)).startswith("drwxr-xr-x")
     diff = json.loads((await ask("GET", "diff", job_id=job["job_id"])).body)
     assert not [row for row in diff if row["path"].startswith("/data")]
-    avus = json.loads((await ask("GET", "metadata/out/copy/with space")).body)
-    assert {"name": "nds.job", "value": job["job_id"], "unit": ""} in avus
 
 
-async def test_large_input_and_result_keep_their_checksum(ask: Ask, folder: Path) -> None:
+async def test_results_say_where_they_come_from(ask: Ask, root: Root) -> None:
+    root.put("/in/x", b"1")
+    job = await ended(ask, "cp /data/x '/results/the copy'", data=["/in/x"], output="/out")
+    assert job["state"] == "COMPLETED", job
+    found = json.loads((await ask("GET", "metadata/out/the copy")).body)
+    told = {avu["name"]: avu["value"] for avu in found}
+    assert set(told) == {"nds.job", "nds.image_digest", "nds.script_sha256", "nds.input"}
+    script = b"cp /data/x '/results/the copy'"
+    assert told["nds.script_sha256"] == hashlib.sha256(script).hexdigest()
+    assert (told["nds.job"], told["nds.input"]) == (job["job_id"], "/in/x")
+    assert told["nds.image_digest"].startswith("sha256:")
+
+
+async def test_large_input_and_result_keep_their_checksum(ask: Ask, root: Root) -> None:
     data = os.urandom(2**20) * 40
-    (folder / "big").write_bytes(data)
+    root.put("/big", data)
     job = await ended(ask, "cp /in/big /results/; sha256sum /in/big", data="/big:/in/", output="/o")
     assert job["state"] == "COMPLETED", job
-    log = json.loads((await ask("GET", "stdout", job_id=job["job_id"])).body)["stdout"]
-    assert log.split()[0] == hashlib.sha256(data).hexdigest()
-    assert (folder / "o" / "big").read_bytes() == data
+    digest = hashlib.sha256(data)
+    assert (await log_of(ask, job)).split()[0] == digest.hexdigest()
+    assert root.get("/o/big") == data
+    if root.url.startswith("irods:"):
+        registered = base64.b64encode(digest.digest()).decode()
+        assert root.fs.info(f"{root.base}/o/big")["checksum"] == f"sha2:{registered}"
 
 
-async def test_hard_link_is_delivered_as_a_copy(ask: Ask, folder: Path) -> None:
+async def test_hard_link_is_delivered_as_a_copy(ask: Ask, root: Root) -> None:
     script = "echo 1 > /results/a; ln /results/a /results/b; mkdir /results/empty"
     job = await ended(ask, script, output="/o")
     assert job["state"] == "COMPLETED", job
-    assert [(folder / "o" / name).read_text() for name in "ab"] == ["1\n", "1\n"]
-    assert (folder / "o" / "empty").is_dir()
+    assert [root.get(f"/o/{name}") for name in "ab"] == [b"1\n", b"1\n"]
+    assert root.names("/o") == {"a", "b", "empty"}
+    assert root.names("/o/empty") == set()
 
 
-async def test_forms_take_lines_of_data(ask: Ask, folder: Path, jp_fetch: Any) -> None:
-    (folder / "x").write_text("1")
-    (folder / "y").write_text("2")
+@pytest.mark.parametrize("root", ["folder"], indirect=True)
+async def test_forms_take_lines_of_data(ask: Ask, root: Root, jp_fetch: Any) -> None:
+    root.put("/x", b"1")
+    root.put("/y", b"2")
     form = "script=cat+/data/x+/in/y&scriptname=a.sh&data=/x%0A/y:/in/y&output_on_failure=true"
     answer = await jp_fetch(
         "nds",
@@ -135,7 +214,7 @@ async def test_forms_take_lines_of_data(ask: Ask, folder: Path, jp_fetch: Any) -
     job_id = json.loads(answer.body)["job_id"]
     job = json.loads((await ask("GET", "upload", job_id=job_id, wait=55)).body)
     assert job["state"] == "COMPLETED", job
-    assert json.loads((await ask("GET", "stdout", job_id=job_id)).body)["stdout"] == "12"
+    assert await log_of(ask, job) == "12"
 
 
 @pytest.mark.parametrize(
@@ -147,17 +226,44 @@ async def test_forms_take_lines_of_data(ask: Ask, folder: Path, jp_fetch: Any) -
     ],
 )
 async def test_what_can_not_be_fails_with_the_path(
-    ask: Ask, folder: Path, fields: dict[str, object], reason: str, named: str
+    ask: Ask, root: Root, fields: dict[str, object], reason: str, named: str
 ) -> None:
-    (folder / "full").mkdir()
-    (folder / "full" / "x").write_text("1")
+    root.put("/full/x", b"1")
     job = await ended(ask, "echo 1 > /results/a", **fields)
     assert (job["state"], job["reason"]) == ("FAILED", reason), job
     assert named in job["message"]
-    assert str(folder) not in job["message"]
-    assert [each.name for each in (folder / "full").iterdir()] == ["x"]
+    assert root.base not in job["message"]
+    assert root.names("/full") == {"x"}
 
 
+@pytest.mark.parametrize("root", ["password"], indirect=True)
+async def test_wrong_password_fails_the_job_and_says_what_to_renew(ask: Ask) -> None:
+    job = await ended(ask, "true", data="/x")
+    assert (job["state"], job["reason"]) == ("FAILED", "data"), job
+    assert "password" in job["message"]
+    assert WRONG not in json.dumps(job)
+
+
+@pytest.mark.parametrize("root", ["faulty"], indirect=True)
+async def test_connection_that_drops_while_staging_is_taken_up(
+    ask: Ask, root: Root, faulty_zone: Zone
+) -> None:
+    data = os.urandom(2**20) * 12
+    root.put("/in/big", data)
+    for number in range(20):
+        root.put(f"/in/small-{number}", f"{number}\n".encode())
+    faulty_zone.faults.drop_after(7 * 2**20)
+    faulty_zone.faults.drop(Api.READ, nth=12)
+    script = "sha256sum /data/in/big; cat /data/in/small-*"
+    job = await ended(ask, script, data="/in")
+    assert job["state"] == "COMPLETED", job
+    digest, *rest = (await log_of(ask, job)).splitlines()
+    assert digest.split()[0] == hashlib.sha256(data).hexdigest()
+    assert sorted(rest, key=int) == [str(number) for number in range(20)]
+    assert faulty_zone.faults.bytes_left is None
+
+
+@pytest.mark.parametrize("root", ["folder"], indirect=True)
 @pytest.mark.parametrize("data", ["/a/../b", "s3://b/x", "/x:/nds/y", '["/x", "/y/x"]'])
 async def test_malformed_data_is_refused_at_once(ask: Ask, data: str) -> None:
     answer = await ask("POST", "upload", {"script": "true", "scriptname": "a.sh", "data": data})
