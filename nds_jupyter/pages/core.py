@@ -145,6 +145,8 @@ class Pages:
             log = self._logs[job_id] = FollowedLog(job_id, follow, self._read_log, self._log)
         elif follow.log_since is None:
             log.reach_back(follow.log_tail)
+        else:
+            log.reach_back_to(follow.log_since)
         page.followers[job_id] = Follower(log, follow, page.wake)
         page.wake()
 

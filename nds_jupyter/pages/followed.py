@@ -74,11 +74,20 @@ class FollowedLog:
         enough = self._tail is not None and self._tail >= tail
         if enough or self.held.next - self.held.first >= tail:
             return
+        self._read_anew(None, tail)
+
+    def reach_back_to(self, time: str) -> None:
+        """Read from a time on, where those who came back so far knew more of it."""
+        since = nine_digits(time)
+        if self._tail is None and self._floor is not None and self._floor > since:
+            self._read_anew(since, None)
+
+    def _read_anew(self, since: str | None, tail: int | None) -> None:
         before = self._task
         before.cancel()
         self.held = HeldLines()
         self.ended = False
-        self._since = self._floor = None
+        self._since = self._floor = since
         self._tail = tail
         for follower in self.followers:
             follower.go_on()

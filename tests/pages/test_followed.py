@@ -123,6 +123,22 @@ async def test_page_that_comes_back_goes_on_after_its_last_line(
     assert len(written.requests) == 1
 
 
+async def test_page_that_comes_back_after_one_that_knows_more_misses_nothing(
+    open_page: Open, written: WrittenLog
+) -> None:
+    written.write(*texts(0, 100))
+    ahead = await open_page(log_since=time_of(90))
+    await ahead.until(lambda m: m["type"] == "log")
+    back = await open_page(log_since=time_of(50))
+    await back.until(lambda m: m["type"] == "log")
+    written.write(*texts(100, 110))
+    written.end()
+    assert await back.end() == texts(51, 110)
+    assert await ahead.end() == texts(91, 110)
+    assert all(m["refetch_since"] is None for m in back.logs + ahead.logs)
+    assert (len(written.requests), written.most_open) == (2, 1)
+
+
 async def test_gap_before_the_first_line_is_told(open_page: Open, written: WrittenLog) -> None:
     written.write(*texts(0, 100))
     short = await open_page(log_tail=10)
