@@ -73,8 +73,10 @@ class Lab:
         return list(self.server.ask("GET", "nds/jobs?limit=1000"))
 
     def clear(self) -> None:
-        """Remove every job."""
+        """Remove every job that may have a container."""
         for job in self.jobs():
+            if job["removed"] is not None:
+                continue
             self.server.ask("DELETE", f"nds/jobs/{job['job_id']}", timeout=60)
 
 
@@ -88,8 +90,9 @@ def running_lab(endpoint: Endpoint, folder: Path) -> Iterator[Lab]:
     (extensions / "package.json").symlink_to(CHECKOUT / "labextension" / "package.json")
     (extensions / "static").symlink_to(CHECKOUT / "nds_jupyter" / "widgets" / "static")
 
-    data = folder / "data"
-    data.mkdir()
+    # Not "data": that is where Jupyter keeps its own.
+    data = folder / "collections"
+    data.mkdir(exist_ok=True)
     settings = folder / "config" / "labconfig" / "page_config.json"
     settings.parent.mkdir(parents=True)
     settings.write_text(json.dumps(PAGE_CONFIG))

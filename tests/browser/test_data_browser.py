@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.engine]
 
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 MANY = 20_000
+SECONDS = 60
 
 
 @pytest.fixture
@@ -96,13 +99,42 @@ def test_files_are_uploaded_previewed_renamed_and_deleted(
     expect(browser_panel.get_by_role("button", name="renamed.csv", exact=True)).to_have_count(0)
     assert list((lab.data / "uploads").iterdir()) == []
 
+    # A slow line, so that there is time to cancel.
+    line = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000}
+    line.send("Network.emulateNetworkConditions", slow)
+    uploaded.write_bytes(bytes(20_000_000))
+    browser_panel.get_by_label("Files to upload").set_input_files(uploaded)
+    browser_panel.get_by_role("button", name="Cancel the upload of uploaded.csv").click()
+    expect(page.locator(".Toastify").get_by_text("The upload was cancelled.")).to_be_visible()
+    expect(browser_panel.get_by_role("status", name="Uploads")).to_be_empty()
+    end = time.monotonic() + SECONDS
+    while left := list((lab.data / "uploads").iterdir()):
+        assert time.monotonic() < end, f"of the cancelled upload is left: {left}"
+        page.wait_for_timeout(50)
 
-def test_hostile_names_stay_text_and_go_into_a_new_job(page: Page, browser_panel: Locator) -> None:
+
+def test_hostile_names_stay_text_and_go_into_a_new_job(
+    lab: Lab, page: Page, browser_panel: Locator
+) -> None:
     browser_panel.get_by_role("button", name="small").click()
     browser_panel.get_by_role("button", name=f"{HOSTILE}.csv").click()
     details = browser_panel.get_by_role("region", name="Details of")
     details.get_by_role("button", name="Preview").click()
     expect(details.get_by_role("cell", name=HOSTILE)).to_be_visible()
+    metadata = details.get_by_role("region", name="Metadata")
+    expect(metadata.get_by_role("status")).to_have_text("none")
+    for label, text in (("Attribute", HOSTILE), ("Value", "7"), ("Unit", "km")):
+        metadata.get_by_role("textbox", name=label).fill(text)
+    metadata.get_by_role("button", name="Add", exact=True).click()
+    expect(metadata.get_by_role("row")).to_have_text(f"{HOSTILE}7km")
+    path = urllib.parse.quote(f"/small/{HOSTILE}.csv")
+    assert lab.server.ask("GET", f"nds/metadata{path}") == [
+        {"name": HOSTILE, "value": "7", "unit": "km"}
+    ]
+    metadata.get_by_role("button", name=f"Remove {HOSTILE}").click()
+    expect(metadata.get_by_role("status")).to_have_text("none")
+    assert lab.server.ask("GET", f"nds/metadata{path}") == []
     details.get_by_role("button", name="Use in a new job").click()
     data = page.get_by_role("region", name="New job").get_by_label("Data, brought to /data")
     expect(data).to_have_value(f"/small/{HOSTILE}.csv")

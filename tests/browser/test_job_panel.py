@@ -57,6 +57,13 @@ def opened(page: Page, job_id: str) -> Locator:
     return panel
 
 
+def send_to_data(page: Page, panel: Locator, collection: str) -> None:
+    panel.get_by_role("button", name="Send to data").locator("visible=true").click()
+    question = page.get_by_role("dialog", name="Send to the data root")
+    question.get_by_role("textbox").fill(collection)
+    question.get_by_role("button", name="Send").click()
+
+
 def test_hostile_texts_stay_text_in_every_tab(
     lab: Lab, page: Page, shoot: Callable[[Page, str], Path]
 ) -> None:
@@ -91,6 +98,11 @@ def test_hostile_texts_stay_text_in_every_tab(
     with zipfile.ZipFile(downloaded.value.path()) as archive:
         inside = f"results/plots/deep/{HOSTILE}.txt"
         assert archive.read(inside) == b"behind a hostile name"
+    send_to_data(page, panel, "/sent")
+    told = panel.get_by_role("status")
+    expect(told.filter(has_text="1 file (21 B) sent to /sent")).to_be_visible()
+    sent = lab.data / "sent" / "deep" / f"{HOSTILE}.txt"
+    assert sent.read_text() == "behind a hostile name"
 
     panel.get_by_role("tab", name="Results").click()
     results = panel.get_by_role("tree", name="Results")
@@ -105,6 +117,23 @@ def test_hostile_texts_stay_text_in_every_tab(
     with page.expect_download() as downloaded:
         preview.get_by_role("button", name="Download pixel.png").click()
     assert downloaded.value.path().read_bytes().startswith(b"\x89PNG")
+
+    # What is there already stays until the answer to a question.
+    sent.write_text("kept")
+    results.get_by_text("plots").click()
+    results.get_by_role("checkbox", name="Select deep").check()
+    results.get_by_role("checkbox", name="Select table.csv").check()
+    for answer, outcome, content in (
+        ("Cancel", "nothing sent to /sent", "kept"),
+        ("Replace", "2 files (79 B) sent to /sent", "behind a hostile name"),
+    ):
+        send_to_data(page, panel, "/sent")
+        question = page.get_by_role("dialog", name="Replace it?")
+        expect(question).to_contain_text("exists in the data root")
+        question.get_by_role("button", name=answer).click()
+        expect(told.filter(has_text=outcome)).to_be_visible()
+        assert sent.read_text() == content
+    assert (lab.data / "sent" / "table.csv").read_text().startswith("name,value")
 
     panel.get_by_role("tab", name="Info").click()
     expect(panel.locator(".nds-script")).to_contain_text("told apart")

@@ -72,6 +72,21 @@ def test_panel_streams_and_stops_while_the_kernel_sleeps(
     assert job["reason"] == "stopped"
 
 
+def test_path_from_the_data_panel_goes_into_the_cell_below(
+    lab: Lab, run_notebook: Callable[..., Page]
+) -> None:
+    (lab.data / "small").mkdir(exist_ok=True)
+    (lab.data / "small" / "notes.txt").write_text("some notes")
+    page = run_notebook("data", "%load_ext nds_jupyter", "%ndsdata /small", "below = ")
+    output = page.locator(".jp-OutputArea-output .nds-place")
+    output.get_by_role("button", name="notes.txt").click()
+    details = output.get_by_role("region", name="Details of notes.txt")
+    details.get_by_role("button", name="Insert path in cell").click()
+    cell = page.locator(".jp-CodeCell .cm-content").last
+    expect(cell).to_contain_text('"/small/notes.txt"')
+    expect(cell).to_contain_text("below = ")
+
+
 def test_panel_says_so_and_asks_the_kernel_where_the_page_cannot_reach_the_server(
     lab: Lab, run_notebook: Callable[..., Page]
 ) -> None:

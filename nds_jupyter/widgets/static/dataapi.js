@@ -40,6 +40,19 @@ export function setMetadata(api, path, avus) {
 }
 
 /**
+ * Copy paths of a job's container into a collection; the answer comes when all of them are there.
+ *
+ * @param {Api} api
+ * @param {string} job_id
+ * @param {{ paths: string[], to: string }} selection
+ * @param {boolean} overwrite
+ * @returns {Promise<DataEntry[]>} the objects that were written
+ */
+export function deliver(api, job_id, { paths, to }, overwrite) {
+  return api.send("POST", "/deliver", { job_id, paths, to, overwrite });
+}
+
+/**
  * @typedef {object} Replica
  * @property {number} number
  * @property {string} resource

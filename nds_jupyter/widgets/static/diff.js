@@ -102,8 +102,8 @@ export class DiffView {
   }
 
   async _sendSelected() {
-    const files = [...this._tree.selected.values()].flatMap(filesOf);
-    await sendToData(this._store, this._host, this._jobId, files, this.element);
+    const say = (/** @type {string} */ text) => setText(this._status, text);
+    await sendToData(this._store, this._host, this._jobId, this._paths(), { near: this.element, say });
   }
 }
 
@@ -142,10 +142,4 @@ function openAlone(tree, node) {
   if (!node.folder) return;
   tree.expand(node.path);
   if (node.children?.length === 1) openAlone(tree, node.children[0]);
-}
-
-/** @param {TreeNode} node @returns {string[]} */
-function filesOf(node) {
-  if (!node.folder) return node.mark === "deleted" ? [] : [node.path];
-  return (node.children ?? []).flatMap(filesOf);
 }

@@ -214,7 +214,10 @@ class Panels {
 
   /** @param {string} text */
   _insert(text) {
-    const editor = this._lab.notebooks?.activeCell?.editor;
+    const notebook = this._lab.notebooks?.currentWidget?.content;
+    // A panel in a cell's output makes that cell the active one; the cell below it is meant.
+    if (notebook?.activeCell?.outputArea?.node.contains(document.activeElement)) notebook.activeCellIndex += 1;
+    const editor = notebook?.activeCell?.editor;
     if (!editor) return false;
     editor.replaceSelection?.(text);
     editor.focus();

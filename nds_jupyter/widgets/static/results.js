@@ -91,9 +91,7 @@ export class ResultsView {
   }
 
   _update() {
-    const none = this._tree.selected.size === 0;
-    this._some.disabled = none;
-    this._send.disabled = ![...this._tree.selected.values()].some(({ folder }) => !folder);
+    this._some.disabled = this._send.disabled = this._tree.selected.size === 0;
   }
 
   /** @param {string[]} paths */
@@ -109,8 +107,8 @@ export class ResultsView {
   }
 
   async _sendSelected() {
-    const files = [...this._tree.selected.values()].filter(({ folder }) => !folder).map(({ path }) => path);
-    await sendToData(this._store, this._host, this._jobId, files, this.element);
+    const say = (/** @type {string} */ text) => setText(this._status, text);
+    await sendToData(this._store, this._host, this._jobId, this._selected(), { near: this.element, say });
   }
 
   /** @param {TreeNode} node */
