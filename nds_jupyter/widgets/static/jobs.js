@@ -26,6 +26,8 @@ export class JobsPanel {
     this._id = `nds-jobs-${(panels += 1)}`;
     /** @type {Job[]} */
     this._shown = [];
+    /** What `_shown` was made of. */
+    this._shownOf = "";
     this._activeId = "";
     /** @type {{ column: ColumnId, down: boolean }} */
     this._sort = { column: "age", down: false };
@@ -125,7 +127,7 @@ export class JobsPanel {
   }
 
   _update() {
-    this._shown = this._sorted(this._filtered());
+    this._select();
     const all = this._store.jobs.size;
     setText(this._count, this._shown.length === all ? `${all}` : `${this._shown.length} of ${all}`);
     setAttribute(this._count, "title", `${this._shown.length} of ${all} jobs shown`);
@@ -138,6 +140,15 @@ export class JobsPanel {
     this._rows.element.parentElement?.setAttribute("aria-rowcount", String(this._shown.length + 1));
     this._rows.setCount(this._shown.length);
     this._showEmpty(all);
+  }
+
+  /** Filter and sort anew where there is a reason to: thousands of jobs take a frame's time. */
+  _select() {
+    const { column, down } = this._sort;
+    const of = JSON.stringify([this._store.version, this._text.value, this._state.value, column, down]);
+    if (of === this._shownOf && column !== "duration") return;
+    this._shownOf = of;
+    this._shown = this._sorted(this._filtered());
   }
 
   /** @param {number} all */

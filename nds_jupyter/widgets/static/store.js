@@ -28,6 +28,8 @@ export class Store {
     this.api = new Api(server);
     /** @type {Map<string, Job>} */
     this.jobs = new Map();
+    /** Another number after each change of the jobs. */
+    this.version = 0;
     /** @type {Load | null} */
     this.load = null;
     /** @type {Connection} */
@@ -186,6 +188,7 @@ export class Store {
   _show(fresh, meanwhile) {
     const before = this.jobs;
     this.jobs = new Map(fresh);
+    this.version += 1;
     for (const [jobId, job] of meanwhile) {
       if (job) this.jobs.set(jobId, job);
       else this.jobs.delete(jobId);
@@ -198,6 +201,7 @@ export class Store {
   _apply(jobId, job) {
     this._meanwhile?.set(jobId, job);
     const before = this.jobs.get(jobId);
+    this.version += 1;
     if (job) this.jobs.set(jobId, job);
     else this.jobs.delete(jobId);
     if (job) this._noticeEnd(before, job);
