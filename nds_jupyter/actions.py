@@ -55,6 +55,10 @@ class Actions:
         """Accept the same job again."""
         return await self._runner.rerun(await self._lookup.job(owner, job_id))
 
+    async def send_to_background(self, owner: str, job_id: str) -> Job:
+        """Let the cell that waits for a job go on without it."""
+        return await self._runner.send_to_background(await self._lookup.job(owner, job_id))
+
     async def delete(self, owner: str, job_id: str) -> None:
         """Stop and forget a job; fine if its owner deleted it before."""
         try:

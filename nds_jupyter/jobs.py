@@ -164,6 +164,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         RUNNING until `phase` is ``finished``.
     removed
         When retention removed the container; None while it may still be there.
+    background
+        Whether the cell that waits for it is to let it run, and go on.
     """
 
     job_id: str
@@ -185,6 +187,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ended: datetime | None = None
     finished: datetime | None = None
     removed: datetime | None = None
+    background: bool = False
 
     @property
     def is_finished(self) -> bool:

@@ -138,6 +138,13 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(409, 502, 503),
     ),
     Operation(
+        verb="post",
+        path=routes.BACKGROUND,
+        summary="Let the cell that waits for a job go on without it",
+        answer=views.JobView,
+        errors=(409, 503),
+    ),
+    Operation(
         verb="get",
         path=routes.HEALTH,
         summary="Whether engine and journal work",

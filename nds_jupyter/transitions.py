@@ -87,6 +87,10 @@ class Progressed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     progress: Progress
 
 
+class SentToBackground(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Who waits for it is to go on without it."""
+
+
 class ContainerRemoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Retention removed the container of a finished job."""
 
@@ -105,6 +109,7 @@ Event = (
     | Broke
     | Vanished
     | Progressed
+    | SentToBackground
     | ContainerRemoved
 )
 
@@ -124,6 +129,7 @@ APPLIES: dict[type[Event], frozenset[Phase]] = {
     Broke: _UNFINISHED,
     Vanished: frozenset({Phase.RUNNING}),
     Progressed: frozenset({Phase.PULLING, Phase.STAGING, Phase.COLLECTING}),
+    SentToBackground: _UNFINISHED,
     ContainerRemoved: frozenset({Phase.FINISHED}),
 }
 """The phases in which an event means something; in any other it is stale and changes nothing."""
@@ -173,6 +179,8 @@ def _changed_fields(job: Job, event: Event) -> dict[str, object]:
             return {"started": job.started or at}
         case Progressed(progress=progress):
             return {"progress": progress}
+        case SentToBackground():
+            return {"background": True}
         case ContainerRemoved(at=at):
             return {"removed": job.removed or at}
     raise AssertionError(f"an event without a transition: {event!r}")

@@ -27,6 +27,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
         Seconds from the start of the script; None for no limit.
     removed
         When retention removed the container.
+    background
+        Whether the cell that waits for it is to let it run, and go on.
     """
 
     job_id: str
@@ -58,6 +60,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     script_sha256: str = ""
     removed: datetime | None = None
     sweep: SweepPoint | None = None
+    background: bool = False
 
 
 def job_view(job: Job) -> JobView:
@@ -92,6 +95,7 @@ def job_view(job: Job) -> JobView:
         script_sha256=job.spec.script_sha256,
         removed=job.removed,
         sweep=job.spec.sweep,
+        background=job.background,
     )
 
 

@@ -58,6 +58,7 @@ EVENTS = st.one_of(
     ),
     st.just(transitions.Vanished(at=NOW)),
     st.just(transitions.Progressed(progress=jobs.Progress(done=1, total=None, unit="bytes"))),
+    st.just(transitions.SentToBackground()),
     st.just(transitions.ContainerRemoved(at=NOW)),
 )
 

@@ -24,6 +24,7 @@ from nds_jupyter.handlers.data import (
 from nds_jupyter.handlers.deliver import DeliverHandler
 from nds_jupyter.handlers.events import EventsHandler
 from nds_jupyter.handlers.jobs import (
+    BackgroundHandler,
     JobHandler,
     JobsHandler,
     RerunHandler,
@@ -52,6 +53,7 @@ ROUTES: tuple[tuple[str, type[NdsHandler]], ...] = (
     (routes.JOBS, JobsHandler),
     (routes.JOB, JobHandler),
     (routes.RERUN, RerunHandler),
+    (routes.BACKGROUND, BackgroundHandler),
     (routes.HEALTH, HealthHandler),
     (routes.OPENAPI, OpenapiHandler),
     (routes.EVENTS, EventsHandler),

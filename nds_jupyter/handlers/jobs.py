@@ -74,6 +74,16 @@ class RerunHandler(NdsHandler):
         self.answer(job_view(await self.services.actions.rerun(self.owner, job_id)), 201)
 
 
+class BackgroundHandler(NdsHandler):
+    """A job that nobody waits for."""
+
+    @allowed("write")
+    async def post(self, job_id: str) -> None:
+        """Let the cell that waits for it go on."""
+        self.query(NoQuery)
+        self.answer(job_view(await self.services.actions.send_to_background(self.owner, job_id)))
+
+
 class StopHandler(NdsHandler):
     """Stop a job or container; `write` for both verbs, since both change something."""
 

@@ -10,9 +10,15 @@ from nds_jupyter.job import Job
 from nds_jupyter.magics.live import StatusLine
 
 
-def announce(job: Job) -> None:
-    """Show that a job runs, and change that line when it has ended."""
-    status = StatusLine()
+def announce(job: Job, status: StatusLine | None = None) -> None:
+    """Show that a job runs, and change that line when it has ended.
+
+    Parameters
+    ----------
+    status
+        The line; a new one where left out.
+    """
+    status = status or StatusLine()
     status.show(f"{reprs.headline(job.view)}. This line tells when it has ended.")
 
     def watch() -> None:

@@ -124,4 +124,7 @@ class NdsMagics(NdsSettings):
         if options.detach:
             announce(job)
         else:
-            LiveLog(job, quiet=options.quiet or self.quiet, most=self.max_log_chars).show()
+            log = LiveLog(job, quiet=options.quiet or self.quiet, most=self.max_log_chars)
+            log.show()
+            if not job.is_finished:
+                announce(job, log.status)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Any
 
 from IPython.display import DisplayHandle, display
 
@@ -21,10 +22,13 @@ LOOK = 0.25
 """Seconds between two looks at a job that says nothing."""
 
 STATUS_EVERY = 1.0
-"""Seconds between two questions for the phase while nothing is logged."""
+"""Seconds between two questions for the phase, and whether the cell is to go on without the job."""
 
 AHEAD = 5000
 """Lines read ahead of what the notebook has taken; more wait in the engine."""
+
+STATUS_TYPE = "application/vnd.nds-jupyter.job+json"
+"""MIME type of a status with buttons, for JupyterLab with our extension; others show the text."""
 
 BURST = 200
 """Lines waiting, above which the order of stdout and stderr gives way to fewer messages: a Jupyter
@@ -36,14 +40,22 @@ class StatusLine:
 
     def __init__(self) -> None:
         self._handle: DisplayHandle | None = None
-        self._shown = ""
+        self._shown: dict[str, Any] = {}
 
-    def show(self, text: str) -> None:
-        """Show a text instead of the one before."""
-        if text == self._shown:
+    def show(self, text: str, *, waits_for: str = "") -> None:
+        """Show a text instead of the one before.
+
+        Parameters
+        ----------
+        waits_for
+            Id of a job that the cell waits for: it can be stopped or sent to the background there.
+        """
+        content: dict[str, Any] = {"text/plain": text}
+        if waits_for:
+            content[STATUS_TYPE] = {"job_id": waits_for}
+        if content == self._shown:
             return
-        self._shown = text
-        content = {"text/plain": text}
+        self._shown = content
         if self._handle is None:
             self._handle = display(content, raw=True, display_id=True)
         else:
@@ -67,18 +79,18 @@ class LiveLog:
         self._left = most
         self._lines: queue.Queue[LogLine | None] = queue.Queue(AHEAD)
         self._error: NdsError | None = None
-        self._full = threading.Event()
-        self._status = StatusLine()
+        self._enough = threading.Event()
+        self.status = StatusLine()
 
     def show(self) -> None:
-        """Show it until the job has ended.
+        """Show it until the job has ended, or was sent to the background.
 
         Raises
         ------
         NdsError
             If the server can no longer be asked; the job goes on.
         """
-        self.tell(reprs.headline(self._job.view))
+        self._tell()
         if not self._quiet:
             threading.Thread(target=self._read, name="nds-live-log", daemon=True).start()
             self._drain()
@@ -87,22 +99,34 @@ class LiveLog:
                 f"{self._error} Job {self._job.id} is not affected; %ndslogs {self._job.id} -f "
                 "shows it again."
             )
-        self._job.wait()
-        if self._full.is_set():
+        self._wait()
+        if self._is_left_alone:
+            return
+        if self._left <= 0:
             self._show_end()
-        self.tell(reprs.headline(self._job.view))
+        self._tell()
 
-    def tell(self, text: str) -> None:
+    @property
+    def _is_left_alone(self) -> bool:
+        return self._job.view.background and not self._job.is_finished
+
+    def _wait(self) -> None:
+        while not (self._job.is_finished or self._is_left_alone):
+            with contextlib.suppress(TimeoutError):
+                self._job.wait(STATUS_EVERY)
+
+    def _tell(self) -> None:
         """Change the line of status."""
         if not self._quiet:
-            self._status.show(text)
+            waits_for = "" if self._job.is_finished else self._job.id
+            self.status.show(reprs.headline(self._job.view), waits_for=waits_for)
 
     def _read(self) -> None:
         try:
             with contextlib.closing(self._job.lines()) as lines:
                 for line in lines:
                     self._lines.put(line)
-                    if self._full.is_set():
+                    if self._enough.is_set():
                         break
         except NdsError as exc:
             self._error = exc
@@ -111,24 +135,25 @@ class LiveLog:
 
     def _drain(self) -> None:
         asked = time.monotonic()
-        while not self._full.is_set():
+        while not self._enough.is_set():
+            if time.monotonic() - asked > STATUS_EVERY:
+                self._ask_for_status()
+                asked = time.monotonic()
             try:
                 first = self._lines.get(timeout=LOOK)
             except queue.Empty:
-                if time.monotonic() - asked > STATUS_EVERY:
-                    self._ask_for_status()
-                    asked = time.monotonic()
                 continue
-            if first is None:
-                return
-            if not self._write(first):
+            if first is None or not self._write(first):
                 return
 
     def _ask_for_status(self) -> None:
         # The reader is the one who finds out that the server is gone for good.
         with contextlib.suppress(NdsError):
             self._job.refresh()
-        self.tell(reprs.headline(self._job.view))
+        if self._is_left_alone:
+            self._read_no_more()
+        else:
+            self._tell()
 
     def _write(self, first: LogLine) -> bool:
         """Write this line and those that wait; false after the last one."""
@@ -142,8 +167,7 @@ class LiveLog:
             if not burst:
                 out.flush()
             if self._left <= 0:
-                self._full.set()
-                self._empty()
+                self._read_no_more()
                 break
         sys.stdout.flush()
         sys.stderr.flush()
@@ -161,8 +185,9 @@ class LiveLog:
                 return
         yield line
 
-    def _empty(self) -> None:
-        """Let a reader go on that waits for room."""
+    def _read_no_more(self) -> None:
+        """Let the reader end, who may wait for room."""
+        self._enough.set()
         with contextlib.suppress(queue.Empty):
             while True:
                 self._lines.get_nowait()

@@ -34,7 +34,7 @@ from nds_jupyter.runner.stage import Stage
 from nds_jupyter.runner.sweep_places import SweepPlaces
 from nds_jupyter.runner.transfers import Transfers
 from nds_jupyter.runner.walk import Walk
-from nds_jupyter.transitions import StopAsked
+from nds_jupyter.transitions import SentToBackground, StopAsked
 
 BELIEVED_UP = 5.0
 """Seconds for which an engine that answered is taken to be up."""
@@ -310,6 +310,10 @@ class JobRunner:
         if walk is not None and asked.intent is not None:
             walk.stop(grace)
         return await self._board.until(job.job_id, lambda job: job.is_finished)
+
+    async def send_to_background(self, job: Job) -> Job:
+        """Let who waits for a job go on without it; changes nothing once it has ended."""
+        return await self._board.apply(job.job_id, SentToBackground(), patient=False)
 
     async def delete(self, job: Job) -> None:
         """Stop a job if it runs, then remove its container and its record."""

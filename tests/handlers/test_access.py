@@ -46,6 +46,7 @@ ACCESS = {
     ("/jobs/{job_id}", "GET"): LOOKS,
     ("/jobs/{job_id}", "DELETE"): CHANGES,
     ("/jobs/{job_id}/rerun", "POST"): CHANGES,
+    ("/jobs/{job_id}/background", "POST"): CHANGES,
     ("/health", "GET"): LOOKS,
     ("/openapi.json", "GET"): LOOKS,
     ("/events", "GET"): LOOKS,
@@ -69,6 +70,7 @@ OF_ONE_JOB = {
     "/list_results": "job_id cont_id",
     "/jobs/{job_id}": "",
     "/jobs/{job_id}/rerun": "",
+    "/jobs/{job_id}/background": "",
 }
 """The routes that are about a job or container, and the parameters that say which."""
 

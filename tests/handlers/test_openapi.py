@@ -108,6 +108,7 @@ async def test_answers_are_as_described(ask: Ask, fake_engine: FakeEngine) -> No
     await check("POST", "/stop", job_id=said(new)["job_id"])
     await check("GET", "/stop", job_id=said(new)["job_id"])
     await check("POST", "/jobs/{job_id}/rerun")
+    await check("POST", "/jobs/{job_id}/background")
     await check("DELETE", "/jobs/{job_id}")
     await check("DELETE", "/jobs/{job_id}", at="0123456789abcdef")
     await check("POST", "/upload", {"script": "a", "image_name": "evil"})

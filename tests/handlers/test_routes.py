@@ -50,6 +50,20 @@ async def test_job_from_submission_to_results(ask: Ask, owner: str) -> None:
     assert said(await ask("GET", "/list_container")) == []
 
 
+async def test_job_in_the_background_says_so_and_runs_on(ask: Ask) -> None:
+    job = said(await ask("POST", "/upload", {"script": "sleep 600", "scriptname": "a.sh"}))
+    assert job["background"] is False
+    sent = said(await ask("POST", f"/jobs/{job['job_id']}/background"))
+    assert (sent["background"], sent["state"]) == (True, "RUNNING")
+    assert said(await ask("GET", "/upload", job_id=job["job_id"]))["background"] is True
+    again = said(await ask("POST", f"/jobs/{job['job_id']}/rerun"))
+    assert again["background"] is False
+    assert (await ask("DELETE", f"/jobs/{again['job_id']}")).code == 204
+    assert (await ask("POST", "/stop", job_id=job["job_id"])).code == 200
+    ended = said(await ask("GET", "/upload", job_id=job["job_id"]))
+    assert said(await ask("POST", f"/jobs/{job['job_id']}/background")) == ended
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [

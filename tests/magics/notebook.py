@@ -164,6 +164,16 @@ class Notebook:
         listed: list[dict[str, Any]] = self.server.ask("GET", "nds/jobs")
         return listed
 
+    def started_job(self, name: str) -> dict[str, Any]:
+        """Return the job of this name once its script has begun."""
+        until = time.monotonic() + DEADLINE
+        while time.monotonic() < until:
+            for job in self.jobs():
+                if job["name"] == name and job["started"]:
+                    return job
+            time.sleep(0.1)
+        raise AssertionError(f"The job {name} did not begin; there are {self.jobs()}")
+
 
 @contextmanager
 def open_notebook(server: Server, *, loaded: bool = True) -> Iterator[Notebook]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nds_jupyter.magics.live import STATUS_TYPE
 from tests.magics.notebook import Cell, Notebook
 
 pytestmark = [pytest.mark.engine, pytest.mark.kernel]
@@ -67,6 +68,39 @@ def test_detached_job_announces_its_end_where_it_was_started(notebook: Notebook)
     )
     shown = next(each for each in cell.messages if each["msg_type"] == "display_data")
     assert said["content"]["transient"] == shown["content"]["transient"]
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "cell"),
+    [
+        ("chatty", "", "while True: print('line', flush=True); time.sleep(0.01)"),
+        ("silent", "", "time.sleep(600)"),
+        ("quiet", "--quiet", "time.sleep(600)"),
+    ],
+)
+def test_cell_ends_when_its_job_is_sent_to_the_background(
+    notebook: Notebook, name: str, option: str, cell: str
+) -> None:
+    first = notebook.start(f"%%ndsjob --name {name} --job left {option}\nimport time\n{cell}")
+    second = notebook.start("left.state.value")
+    job = notebook.started_job(name)
+    notebook.server.ask("POST", f"nds/jobs/{job['job_id']}/background")
+    shown = notebook.finish(first).must_succeed()
+    assert "RUNNING" in shown.text
+    assert "This line tells when it has ended" in shown.status[-1]
+    assert notebook.finish(second).text == "'RUNNING'"
+    bundles = [each["content"]["data"] for each in shown.messages if "display" in each["msg_type"]]
+    assert STATUS_TYPE not in bundles[-1]
+    if not option:
+        assert bundles[0][STATUS_TYPE] == {"job_id": job["job_id"]}
+    # The line is still told of the end, though no cell runs.
+    notebook.server.ask("POST", f"nds/stop?job_id={job['job_id']}&timeout=0", timeout=60)
+    notebook.wait_for(
+        lambda message: (
+            message["msg_type"] == "update_display_data"
+            and "Stopped on request" in message["content"]["data"]["text/plain"]
+        )
+    )
 
 
 def test_jobs_can_be_awaited_and_gathered(notebook: Notebook) -> None:
