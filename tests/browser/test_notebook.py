@@ -87,6 +87,43 @@ def test_path_from_the_data_panel_goes_into_the_cell_below(
     expect(cell).to_contain_text("below = ")
 
 
+BLOCKING = """%%ndsjob --name {name} --job {name}
+import time
+print("{name}", "begins", flush=True)
+time.sleep(600)
+"""
+
+
+def test_blocking_cell_is_sent_to_the_background_and_stopped_by_its_buttons(
+    lab: Lab, run_notebook: Callable[..., Page], shoot: Callable[[Page, str], Path]
+) -> None:
+    page = run_notebook(
+        "blocking",
+        "%load_ext nds_jupyter",
+        BLOCKING.format(name="leave"),
+        "print('the next cell', 'runs')",
+        BLOCKING.format(name="end"),
+    )
+    leaving, following, ending = (page.locator(".jp-CodeCell").nth(number) for number in (1, 2, 3))
+    expect(leaving.locator(".jp-OutputArea-output").get_by_text("leave begins")).to_be_visible()
+    shoot(page, "blocking")
+    expect(leaving.locator(".jp-InputPrompt")).to_have_text("[*]:")
+    leaving.get_by_role("button", name="Send to background").click()
+    expect(following.get_by_text("the next cell runs")).to_be_visible()
+    expect(leaving.get_by_text("This line tells when it has ended")).to_be_visible()
+    expect(leaving.get_by_role("button", name="Stop")).to_have_count(0)
+    expect(ending.locator(".jp-OutputArea-output").get_by_text("end begins")).to_be_visible()
+    expect(ending.locator(".jp-InputPrompt")).to_have_text("[*]:")
+    ending.get_by_role("button", name="Stop").click()
+    expect(ending.get_by_text("Stopped on request").first).to_be_visible()
+    expect(ending.get_by_role("button", name="Stop")).to_have_count(0)
+    expect(ending.locator(".jp-InputPrompt")).not_to_have_text("[*]:")
+    by_name = {job["name"]: job for job in lab.jobs()}
+    assert (by_name["leave"]["state"], by_name["end"]["reason"]) == ("RUNNING", "stopped")
+    lab.server.ask("POST", f"nds/stop?job_id={by_name['leave']['job_id']}", timeout=60)
+    expect(leaving.get_by_text("Stopped on request")).to_be_visible()
+
+
 def test_panel_says_so_and_asks_the_kernel_where_the_page_cannot_reach_the_server(
     lab: Lab, run_notebook: Callable[..., Page]
 ) -> None:

@@ -24,6 +24,13 @@ export class Actions {
     });
   }
 
+  /** @param {Job} job that a cell waits for: it goes on without it */
+  async leave(job) {
+    await this._told(async () => {
+      this._store.put(await this._store.api.sendToBackground(job.job_id));
+    });
+  }
+
   /** @param {Job} job */
   async rerun(job) {
     await this._told(async () => {

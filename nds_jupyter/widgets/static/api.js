@@ -148,6 +148,14 @@ export class Api {
    * @param {string} job_id
    * @returns {Promise<Job>}
    */
+  sendToBackground(job_id) {
+    return this.send("POST", `/jobs/${encodeURIComponent(job_id)}/background`, {});
+  }
+
+  /**
+   * @param {string} job_id
+   * @returns {Promise<Job>}
+   */
   rerun(job_id) {
     return this.send("POST", `/jobs/${encodeURIComponent(job_id)}/rerun`, {});
   }

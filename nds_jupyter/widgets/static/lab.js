@@ -1,6 +1,7 @@
 /** The JupyterLab extension: sidebars and tabs that need no kernel. */
 
 /** @import { Host, Job } from "./types.js" */
+import { CellStatus, STATUS_TYPE } from "./cellstatus.js";
 import { jobTitle, reasonText } from "./format.js";
 import { LAB_ICONS } from "./labicons.js";
 import { DataBrowser, JobPanel, JobsPanel, pageServer, sharedStore, SubmitForm } from "./panels.js";
@@ -20,26 +21,34 @@ async function take(scope, name) {
   return (await chosen.get())();
 }
 
+const SHARED = [
+  "@lumino/widgets",
+  "@jupyterlab/ui-components",
+  "@jupyterlab/application",
+  "@jupyterlab/apputils",
+  "@jupyterlab/notebook",
+  "@jupyterlab/rendermime",
+];
+
 /** @param {Parameters<typeof take>[0]} scope */
 export async function plugins(scope) {
-  const [widgets, ui, application, apputils, notebook] = await Promise.all(
-    ["@lumino/widgets", "@jupyterlab/ui-components", "@jupyterlab/application", "@jupyterlab/apputils", "@jupyterlab/notebook"].map(
-      (name) => take(scope, name),
-    ),
+  const [widgets, ui, application, apputils, notebook, rendermime] = await Promise.all(
+    SHARED.map((name) => take(scope, name)),
   );
   const { ILayoutRestorer } = application;
   const { ICommandPalette } = apputils;
   const { INotebookTracker } = notebook;
+  const { IRenderMimeRegistry } = rendermime;
   return {
     id: "nds-jupyter:panels",
     description: "Jobs and data of nds_jupyter",
     autoStart: true,
-    optional: [ILayoutRestorer, ICommandPalette, INotebookTracker],
-    activate: (/** @type {Lab} */ app, /** @type {Lab} */ restorer, /** @type {Lab} */ palette, /** @type {Lab} */ notebooks) => {
+    optional: [ILayoutRestorer, ICommandPalette, INotebookTracker, IRenderMimeRegistry],
+    activate: (/** @type {Lab[]} */ ...[app, restorer, palette, notebooks, renderers]) => {
       const server = pageServer();
       if (!server) return;
       addStyle();
-      new Panels({ app, restorer, palette, notebooks, widgets, ui, apputils }, server).start();
+      new Panels({ app, restorer, palette, notebooks, renderers, widgets, ui, apputils }, server).start();
     },
   };
 }
@@ -93,6 +102,7 @@ class Panels {
     this._addSidebar("nds-jobs", "NDS Jobs", this._icons.jobs, () => new JobsPanel(this._store, this._host), 600);
     this._addSidebar("nds-data", "NDS Data", this._icons.data, () => new DataBrowser(this._store, this._host), 601);
     this._addCommands();
+    this._addRenderer();
     this._store.onEnd((job) => this._tellEnd(job));
     this._lab.restorer?.restore(this._jobs, {
       command: "nds:open-job",
@@ -122,6 +132,20 @@ class Panels {
     this._lab.app.shell.add(widget, "left", { rank });
     this._lab.restorer?.add(widget, id);
     this._addCommand(`nds:show-${id}`, `Show ${caption}`, () => this._lab.app.shell.activateById(id));
+  }
+
+  _addRenderer() {
+    const createRenderer = () => {
+      const status = new CellStatus(this._store, this._host);
+      const widget = wrapped(this._lab, status);
+      widget.addClass("jp-RenderedText");
+      widget.disposed.connect(() => status.dispose());
+      const renderModel = async (/** @type {Lab} */ { data }) => {
+        status.show(String(data["text/plain"] ?? ""), String(data[STATUS_TYPE].job_id));
+      };
+      return Object.assign(widget, { renderModel });
+    };
+    this._lab.renderers?.addFactory({ safe: true, mimeTypes: [STATUS_TYPE], createRenderer }, 0);
   }
 
   _addCommands() {

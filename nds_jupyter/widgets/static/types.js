@@ -17,6 +17,7 @@
  * @property {string} job_id
  * @property {string | null} container_id
  * @property {string | null} worker
+ * @property {boolean} background whether the cell that waits for it is to go on without it
  * @property {JobState} state
  * @property {string} phase
  * @property {Progress | null} progress
