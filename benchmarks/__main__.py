@@ -8,7 +8,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import events, jobs, latency, lists, loading, streams, zone
+from benchmarks import data, events, jobs, latency, lists, loading, streams, zone
 from benchmarks.bench import Bench
 from benchmarks.report import Figure, table
 from dev.console import SetupError, say
@@ -29,6 +29,8 @@ MEASUREMENTS: dict[str, tuple[Callable[[Bench], Iterator[Figure]], int]] = {
     "latency": (latency.while_streaming, latency.TALKERS + 1),
     "loading": (loading.extensions, 4),
     "listing": (zone.listing, 4),
+    "staging": (data.large_object, 4),
+    "small": (data.many_objects, 4),
     "objects": (zone.small_objects, 4),
 }
 """By name: what measures it, and how many jobs its server runs at a time."""

@@ -11,11 +11,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import nbformat
@@ -66,6 +67,7 @@ def jupyter_server(
     *,
     application: str = "jupyter_server",
     port: int = 0,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Server]:
     """Run a Jupyter server on a free port, with settings and data of its own.
 
@@ -81,6 +83,8 @@ def jupyter_server(
         The module to run: ``jupyter_server`` or ``jupyterlab``.
     port
         0 for a free one.
+    environment
+        Further variables.
     """
     places = {
         f"JUPYTER_{name.upper()}_DIR": str(folder / name) for name in ("config", "data", "runtime")
@@ -100,7 +104,7 @@ def jupyter_server(
         # A group of its own, so that it and its kernels can be ended together.
         child = subprocess.Popen(
             command,
-            env={**env, **places, **endpoint.environment},
+            env={**env, **places, **endpoint.environment, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -7,9 +7,8 @@ import contextlib
 import tarfile
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 
-from nds_jupyter.data.entries import Entry
 from nds_jupyter.data.failures import TransferFailed, of_the_data
 from nds_jupyter.data.plan import Member, Plan, expect_space, make_plan
 from nds_jupyter.data.reading import changed
@@ -23,10 +22,13 @@ PIECE = 2**20
 """Bytes of a piece handed to the engine: each costs a change of threads."""
 
 SMALL = 256 * 2**10
-"""Bytes of an object that is fetched ahead, with others at the same time."""
+"""Bytes of a batch of objects that is fetched ahead, with others at the same time."""
+
+BATCH = 8
+"""Small objects fetched by one turn in a thread, which costs as much as reading one of them."""
 
 AHEAD = 16
-"""Small objects fetched ahead; at `SMALL` bytes each they bound the memory."""
+"""Batches fetched ahead; at `SMALL` bytes each they bound the memory."""
 
 PROGRESS_EVERY = 0.2
 """Seconds between two reports of progress."""
@@ -147,21 +149,24 @@ async def _contents(
     store: DataStore, plan: Plan
 ) -> AsyncGenerator[tuple[Member, AsyncIterator[bytes]], None]:
     """Yield every member with its content, in order; small objects are fetched ahead."""
-    fetched: deque[tuple[Member, asyncio.Task[bytes] | None]] = deque()
-    rest = iter(plan.members)
+    fetched: deque[tuple[list[Member], asyncio.Task[list[bytes]] | None]] = deque()
+    rest = _batches(plan)
     try:
         while True:
-            while len(fetched) < AHEAD and (member := next(rest, None)) is not None:
-                small = 0 < member.entry.size <= SMALL
-                fetched.append((member, _fetching(store, member.entry) if small else None))
+            while len(fetched) < AHEAD and (batch := next(rest, None)) is not None:
+                entries = [member.entry for member in batch]
+                ahead = sum(entry.size for entry in entries) <= SMALL
+                task = asyncio.create_task(store.read_small(entries)) if ahead else None
+                fetched.append((batch, task))
             if not fetched:
                 return
-            member, task = fetched.popleft()
+            batch, task = fetched.popleft()
             if task is not None:
-                yield member, _once(await task)
+                for member, data in zip(batch, await task, strict=True):
+                    yield member, _once(data)
                 continue
-            async with contextlib.aclosing(store.read(member.entry)) as pieces:
-                yield member, pieces
+            async with contextlib.aclosing(store.read(batch[0].entry)) as pieces:
+                yield batch[0], pieces
     finally:
         tasks = [task for _, task in fetched if task is not None]
         for task in tasks:
@@ -169,11 +174,18 @@ async def _contents(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _fetching(store: DataStore, entry: Entry) -> asyncio.Task[bytes]:
-    async def fetch() -> bytes:
-        return b"".join([piece async for piece in store.read(entry)])
-
-    return asyncio.create_task(fetch())
+def _batches(plan: Plan) -> Iterator[list[Member]]:
+    """Cut a plan, in its order, so that no batch but of one member is larger than `SMALL`."""
+    batch: list[Member] = []
+    size = 0
+    for member in plan.members:
+        if batch and (len(batch) == BATCH or size + member.entry.size > SMALL):
+            yield batch
+            batch, size = [], 0
+        batch.append(member)
+        size += member.entry.size
+    if batch:
+        yield batch
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 
 import msgspec
 
 from nds_jupyter.data.access import Access
 from nds_jupyter.data.entries import Avu, Entry, Page, Replica
-from nds_jupyter.data.reading import read
+from nds_jupyter.data.reading import read, read_small
 from nds_jupyter.data.writing import Exists, expect_collection, is_draft, write
 from nds_jupyter.datapaths import is_inside, is_url, join, logical_path, parent_of
 from nds_jupyter.errors import Conflict, InvalidRequest
@@ -100,6 +100,10 @@ class DataStore(Access):
     ) -> AsyncGenerator[bytes, None]:
         """Read an object, from one byte to before another; see `reading.read`."""
         return read(self, entry, start, stop)
+
+    async def read_small(self, entries: Sequence[Entry]) -> list[bytes]:
+        """Read whole objects that are small enough for memory; see `reading.read_small`."""
+        return await read_small(self, entries)
 
     async def write(
         self, path: str, chunks: AsyncIterator[bytes], *, exists: Exists = Exists.REFUSE

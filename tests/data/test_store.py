@@ -441,3 +441,17 @@ async def test_trouble_with_the_zone_says_what_to_do(
         await store.page(f"/{faulty_zone.name}/home")
     faulty_zone.faults.clear()
     await store.close()
+
+
+async def test_small_objects_are_read_in_order_and_a_missing_one_is_named(
+    store: DataStore, pieces: Pieces
+) -> None:
+    await store.prepare()
+    for name in ("a", "b", "c"):
+        await store.write(f"/{name}", pieces(name.encode() * 10))
+    await store.write("/none", pieces(b""))
+    entries = [await store.entry(path) for path in ("/a", "/none", "/b", "/c")]
+    assert await store.read_small(entries) == [b"a" * 10, b"", b"b" * 10, b"c" * 10]
+    await store.remove("/b")
+    with pytest.raises(PathNotFound, match="/b "):
+        await store.read_small(entries)
