@@ -76,6 +76,8 @@ class Client:
         *,
         file: str | PathLike[str] | None = None,
         image: str | None = None,
+        requirements: Sequence[str] | str | Path | None = None,
+        dockerfile: str | Path | None = None,
         scriptname: str | None = None,
         name: str | None = None,
         command: Sequence[str] | None = None,
@@ -102,6 +104,12 @@ class Client:
             Its text or bytes, or a file of it; exactly one.
         image
             ``name:tag``; the server's default where left out.
+        requirements
+            Packages that pip installs on top of the image, ``["numpy", "pandas>=2"]``; or the text
+            of a file of them, or its path. Built once, then cached.
+        dockerfile
+            The text of a Dockerfile, or its path, to be built instead; without a FROM it begins
+            from `image`. There are no files beside it.
         memory
             ``512m``, ``2g``, or bytes.
         timeout
@@ -130,6 +138,8 @@ class Client:
             file=file,
             scriptname=scriptname,
             image=image,
+            requirements=requirements,
+            dockerfile=dockerfile,
             name=name,
             command=command,
             args=args,

@@ -103,6 +103,11 @@ class Configuration(SwarmConfiguration):
         help="Shell patterns over full references (name:tag); a job's image must match one. The "
         "ones without * ? [ are listed also before they are pulled.",
     ).tag(config=True)
+    allow_builds = Bool(
+        True,
+        help="Whether a job may have an image built on top of an allowed one, by requirements or a "
+        "Dockerfile. Its steps run as root of a container with the engine's usual capabilities.",
+    ).tag(config=True)
     default_cpus = Float(1.0, min=0.01, help="CPUs of a job that asks for none.").tag(config=True)
     max_cpus = Float(
         float("inf"), help="The most CPUs a job may ask for. Default: no bound but the engine's."
@@ -177,6 +182,7 @@ class Configuration(SwarmConfiguration):
             max_script_bytes=self.max_script_bytes,
             max_gpus=self.max_gpus,
             chooses_nodes=self.engine != "docker",
+            allow_builds=self.allow_builds,
         )
 
     def runner_settings(self) -> RunnerSettings:

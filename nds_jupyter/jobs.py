@@ -49,6 +49,10 @@ class Reason(enum.StrEnum):
     ENGINE = "engine"
 
 
+BUILT = "nds-build"
+"""The name of every image that was built for a job; its tag says of what."""
+
+
 class Network(enum.StrEnum):
     """The networks a job may ask for."""
 
@@ -97,6 +101,30 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     to: str
 
 
+class Build(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that is made for a job, unless the engine has it from an earlier one.
+
+    Parameters
+    ----------
+    dockerfile
+        What it is built by.
+    requirements
+        The file that pip reads, where the Dockerfile is made by us; else empty.
+    network
+        What its steps may reach.
+    """
+
+    dockerfile: str
+    requirements: str = ""
+    network: Network = Network.NONE
+
+    @property
+    def tag(self) -> str:
+        """The full reference of the image, by what it is built from."""
+        content = f"{self.dockerfile}\0{self.requirements}".encode()
+        return f"{BUILT}:{hashlib.sha256(content).hexdigest()[:32]}"
+
+
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for, after policy filled in what was left out. It never changes.
 
@@ -109,7 +137,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     script_shebang
         Whether the script begins with ``#!``, so that the kernel starts it by itself.
     image
-        Full reference: ``name:tag``, or ``name@sha256:…``.
+        Full reference: ``name:tag``, or ``name@sha256:…``; what `build` begins from.
+    build
+        What is built on top of `image` to run the script; None to run it in `image`.
     command
         Replaces the interpreter; the script's path and `args` are not added to it.
     args
@@ -151,6 +181,12 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     output: str | None = None
     overwrite: bool = False
     output_on_failure: bool = False
+    build: Build | None = None
+
+    @property
+    def run_image(self) -> str:
+        """The full reference of the image that the container is made of."""
+        return self.image if self.build is None else self.build.tag
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

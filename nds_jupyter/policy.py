@@ -10,9 +10,19 @@ import msgspec
 
 from nds_jupyter.constraints import node_constraints
 from nds_jupyter.datapaths import logical_path
+from nds_jupyter.dockerfiles import has_base, recipe, requirements_recipe, requirements_text
 from nds_jupyter.errors import InvalidRequest, RefusedByPolicy, TooLarge
 from nds_jupyter.inputs import Logical, parse_inputs, parse_output
-from nds_jupyter.jobs import INTERPRETERS, JobSpec, Limits, Network, script_facts, size_text
+from nds_jupyter.jobs import (
+    BUILT,
+    INTERPRETERS,
+    Build,
+    JobSpec,
+    Limits,
+    Network,
+    script_facts,
+    size_text,
+)
 from nds_jupyter.sweeps import Sweep
 
 _NAME = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
@@ -43,6 +53,10 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ``512m``, ``2g``, or bytes.
     timeout
         Seconds.
+    requirements
+        Packages for pip, or the text of a file of them, to be built on top of the image.
+    dockerfile
+        The text of one, to be built instead; without a FROM it begins from the image.
     """
 
     script: str | None = None
@@ -50,6 +64,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     scriptname: str | None = None
     image_name: str | None = None
     image_tag: str | None = None
+    requirements: tuple[str, ...] | str | None = None
+    dockerfile: str | None = None
     data: tuple[str | dict[str, str], ...] | str | None = None
     output: str | None = None
     overwrite: bool = False
@@ -84,6 +100,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         Bytes of the script.
     chooses_nodes
         Whether there may be several nodes, between which a job's constraints choose.
+    allow_builds
+        Whether a job may have an image built.
     """
 
     default_image: str
@@ -96,9 +114,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     max_script_bytes: int
     max_gpus: int = 0
     chooses_nodes: bool = False
+    allow_builds: bool = True
 
     def allows_image(self, reference: str) -> bool:
-        """Whether a full reference matches one of the patterns."""
+        """Whether a full reference matches one of the patterns; what was built is not named."""
+        if reference.startswith(f"{BUILT}:"):
+            return False
         return any(fnmatch.fnmatchcase(reference, pattern) for pattern in self.allowed_images)
 
 
@@ -171,11 +192,13 @@ def admit(
     """
     script = _script(request, policy)
     digest, shebang = script_facts(script)
+    image, build = _image_and_build(request, policy)
     spec = JobSpec(
         scriptname=_scriptname(request),
         script_sha256=digest,
         script_shebang=shebang,
-        image=_image(request, policy),
+        image=image,
+        build=build,
         limits=_limits(request, policy),
         name=_job_name(request.name),
         command=_command(request),
@@ -226,12 +249,39 @@ def _image(request: JobRequest, policy: Policy) -> str:
     name = policy.default_image if request.image_name is None else request.image_name
     if not name:
         raise InvalidRequest("image_name: missing, and this server has no default image.")
-    reference = image_reference(name, request.image_tag)
+    return _allowed(image_reference(name, request.image_tag), policy)
+
+
+def _allowed(reference: str, policy: Policy) -> str:
     if not policy.allows_image(reference):
         raise RefusedByPolicy(
             f"The image {reference} is not allowed here. GET /list_images lists those that are."
         )
     return reference
+
+
+def _image_and_build(request: JobRequest, policy: Policy) -> tuple[str, Build | None]:
+    dockerfile, requirements = request.dockerfile, ""
+    if dockerfile is None and request.requirements is None:
+        return _image(request, policy), None
+    if not policy.allow_builds:
+        raise RefusedByPolicy(
+            "requirements, dockerfile: this server builds no images. Choose one that has all."
+        )
+    if dockerfile is None:
+        requirements = requirements_text(request.requirements or "")
+        read = requirements_recipe(_image(request, policy))
+    elif request.requirements is not None:
+        raise InvalidRequest("requirements, dockerfile: give one of them; both are there.")
+    elif has_base(dockerfile):
+        read = recipe(dockerfile)
+    else:
+        read = recipe(f"FROM {_image(request, policy)}\n{dockerfile}")
+    for each in read.images:
+        _allowed(image_reference(each), policy)
+    network = Network.BRIDGE if Network.BRIDGE in policy.networks else Network.NONE
+    build = Build(dockerfile=read.dockerfile, requirements=requirements, network=network)
+    return image_reference(read.base), build
 
 
 def _limits(request: JobRequest, policy: Policy) -> Limits:

@@ -196,6 +196,9 @@ class Reports:
 
     async def log_text(self, target: Target, request: LogRequest) -> AsyncGenerator[bytes, None]:
         """Stream a log as it is; when it is followed, the end of the stream is the job's end."""
+        async with contextlib.aclosing(self._build_lines(target, request)) as batches:
+            async for lines in batches:
+                yield "".join(_as_text(line, request) for line in lines).encode()
         target = await self._begun(target, request)
         if target.job is not None and target.job.removed is not None:
             kept = await self._kept_log(target.job)
@@ -210,7 +213,30 @@ class Reports:
     async def log_lines(
         self, target: Target, request: LogRequest
     ) -> AsyncGenerator[list[LogLine], None]:
-        """Stream a log as batches of lines; when it is followed, until the job's end."""
+        """Stream a log as batches of lines; when it is followed, until the job's end.
+
+        What is followed begins with the log of the build that the job waits for, if any.
+        """
+        async with contextlib.aclosing(self._build_lines(target, request)) as built:
+            async for lines in built:
+                yield lines
+        async with contextlib.aclosing(self._container_lines(target, request)) as batches:
+            async for lines in batches:
+                yield lines
+
+    async def _build_lines(
+        self, target: Target, request: LogRequest
+    ) -> AsyncGenerator[list[LogLine], None]:
+        """Stream the log of a build under way, to who follows both streams."""
+        if target.job is None or not request.follow or request.stream is not LogStream.BOTH:
+            return
+        async with contextlib.aclosing(self._runner.build_log(target.job)) as batches:
+            async for lines in batches:
+                yield lines
+
+    async def _container_lines(
+        self, target: Target, request: LogRequest
+    ) -> AsyncGenerator[list[LogLine], None]:
         target = await self._begun(target, request)
         if target.job is not None and target.job.removed is not None:
             yield _chosen((await self._kept_log(target.job)).lines, request)
@@ -231,7 +257,7 @@ class Reports:
         """Stream the log of a job as batches of lines, for whoever may read it."""
         job = await self._runner.job(job_id)
         target = Target(job=job, container_id=job.container_id)
-        async with contextlib.aclosing(self.log_lines(target, request)) as batches:
+        async with contextlib.aclosing(self._container_lines(target, request)) as batches:
             async for lines in batches:
                 yield lines
 

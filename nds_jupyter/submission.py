@@ -15,6 +15,14 @@ RENAMED = {"image": "image_name"}
 """Arguments that the REST API knows by another name."""
 
 
+BY_FILE = frozenset({"requirements", "dockerfile"})
+"""Arguments whose text may be in a file."""
+
+
+def _content(given: object) -> object:
+    return given.read_text(encoding="utf-8") if isinstance(given, Path) else given
+
+
 def request_fields(
     *,
     script: str | bytes | None = None,
@@ -44,6 +52,7 @@ def request_fields(
         fields = {"file": path.read_bytes(), "scriptname": scriptname or path.name}
     elif isinstance(script, bytes):
         fields = {"file": script, "scriptname": scriptname}
+    others |= {name: _content(others[name]) for name in BY_FILE & others.keys()}
     fields |= {RENAMED.get(name, name): value for name, value in others.items()}
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -91,6 +91,12 @@ class SentToBackground(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Who waits for it is to go on without it."""
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A build said something: the last line of its log."""
+
+    message: str
+
+
 class ContainerRemoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Retention removed the container of a finished job."""
 
@@ -110,6 +116,7 @@ Event = (
     | Vanished
     | Progressed
     | SentToBackground
+    | Told
     | ContainerRemoved
 )
 
@@ -130,6 +137,7 @@ APPLIES: dict[type[Event], frozenset[Phase]] = {
     Vanished: frozenset({Phase.RUNNING}),
     Progressed: frozenset({Phase.PULLING, Phase.STAGING, Phase.COLLECTING}),
     SentToBackground: _UNFINISHED,
+    Told: frozenset({Phase.PULLING}),
     ContainerRemoved: frozenset({Phase.FINISHED}),
 }
 """The phases in which an event means something; in any other it is stale and changes nothing."""
@@ -169,11 +177,14 @@ def _changed_fields(job: Job, event: Event) -> dict[str, object]:
         case Pulling():
             return {"phase": Phase.PULLING, "progress": None}
         case Staging(image_digest=digest):
-            return {"phase": Phase.STAGING, "image_digest": digest, "progress": None}
+            # What a build said last is over; what a node lacks is not.
+            message = "" if job.phase is Phase.PULLING else job.message
+            here = {"phase": Phase.STAGING, "image_digest": digest}
+            return {**here, "progress": None, "message": message}
         case Launching(container_id=container_id, worker=worker):
             place = {"container_id": container_id, "worker": worker}
             return {"phase": Phase.RUNNING, "progress": None, "message": "", **place}
-        case Waiting(message=message):
+        case Waiting(message=message) | Told(message=message):
             return {"message": message}
         case Started(at=at):
             return {"started": job.started or at}

@@ -122,6 +122,8 @@ class SpecView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output: str | None = None
     constraint: tuple[str, ...] | None = None
     gpus: int | None = None
+    requirements: str | None = None
+    dockerfile: str | None = None
     overwrite: bool = False
     output_on_failure: bool = False
 
@@ -129,6 +131,7 @@ class SpecView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def spec_view(spec: JobSpec, script: bytes) -> SpecView:
     """Return what a job was asked for."""
     text, content = None, None
+    build = spec.build
     try:
         text = script.decode("utf-8")
     except UnicodeDecodeError:
@@ -151,6 +154,8 @@ def spec_view(spec: JobSpec, script: bytes) -> SpecView:
         output=spec.output,
         constraint=spec.constraints or None,
         gpus=spec.gpus or None,
+        requirements=build.requirements or None if build else None,
+        dockerfile=build.dockerfile if build and not build.requirements else None,
         overwrite=spec.overwrite,
         output_on_failure=spec.output_on_failure,
     )

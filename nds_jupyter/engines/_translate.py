@@ -62,7 +62,8 @@ def image_row(data: Mapping[str, Any]) -> Image:
     """Return an image from a row of ``GET /images/json``."""
     names = tuple(name for name in data.get("RepoTags") or () if "<none>" not in name)
     created = datetime.fromtimestamp(data["Created"], UTC)
-    return Image(id=data["Id"], references=names, size=data["Size"], created=created)
+    labels = data.get("Labels") or {}
+    return Image(id=data["Id"], references=names, size=data["Size"], created=created, labels=labels)
 
 
 def creation(spec: ContainerSpec) -> dict[str, Any]:

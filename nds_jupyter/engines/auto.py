@@ -13,7 +13,7 @@ from nds_jupyter.engines.swarm import SwarmEngine
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.errors import NdsError
 
-STREAMS = frozenset({"archive", "events", "logs", "pull", "stats"})
+STREAMS = frozenset({"archive", "build", "events", "logs", "pull", "stats"})
 RETRY = 2.0
 """Seconds between two questions while nobody answers and only events are waited for."""
 

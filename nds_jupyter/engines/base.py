@@ -22,6 +22,7 @@ from nds_jupyter.jobs import Limits, Network, Progress
 LABEL_JOB = "nds.job"
 LABEL_OWNER = "nds.owner"
 LABEL_SERVER = "nds.server"
+LABEL_BUILD = "nds.build"
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +77,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
         Folders of the image's ``PATH``, in order.
     workers
         The nodes that have it, where there are several.
+    labels
+        Where a list of images says them.
     """
 
     id: str
@@ -84,6 +87,28 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     created: datetime | None = None
     path: tuple[str, ...] = ()
     workers: tuple[str, ...] = ()
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class ImageSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """An image to be built.
+
+    Parameters
+    ----------
+    reference
+        The name and tag that it gets.
+    files
+        What lies beside the Dockerfile, by name.
+    limits, network
+        What its steps may use and reach.
+    """
+
+    reference: str
+    dockerfile: str
+    files: dict[str, bytes]
+    labels: dict[str, str]
+    limits: Limits
+    network: Network
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -277,6 +302,15 @@ class Engine(Protocol):
 
     def pull(self, reference: str) -> AsyncGenerator[Progress, None]:
         """Fetch an image from its registry; `ImageNotFound` if there is none."""
+
+    def build(self, spec: ImageSpec) -> AsyncGenerator[str, None]:
+        """Build an image, and give the lines of its log; `ImageNotFound` if a step fails.
+
+        Leaving early ends the build.
+        """
+
+    async def remove_image(self, reference: str) -> None:
+        """Remove an image; fine if it is gone, `EngineError` while a container is made of it."""
 
     async def create(self, spec: ContainerSpec) -> str:
         """Create a container and return its id; `NameTaken` if the name is in use.

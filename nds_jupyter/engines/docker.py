@@ -14,9 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from nds_jupyter.engines import _builds as builds
 from nds_jupyter.engines import _translate as translate
 from nds_jupyter.engines._client import Clients, registry_auth, translated
-from nds_jupyter.engines._messages import events_of, layers, log_chunks, pull_error, samples
+from nds_jupyter.engines._messages import (
+    events_of,
+    layers,
+    log_chunks,
+    messages,
+    pull_error,
+    samples,
+)
 from nds_jupyter.engines._reader import RawReader
 from nds_jupyter.engines._streams import Source, StreamPlaces, read_in_thread
 from nds_jupyter.engines._uploads import send_in_thread
@@ -29,6 +37,7 @@ from nds_jupyter.engines.base import (
     EngineEvent,
     EngineInfo,
     Image,
+    ImageSpec,
     LogChunk,
     LogRequest,
     LogStream,
@@ -188,6 +197,28 @@ class DockerEngine:
                 return _Items(RawReader(client, response), lambda data: layers(data, reference))
 
         return read_in_thread(open_pull, "pull", self._streams)
+
+    def build(self, spec: ImageSpec) -> AsyncGenerator[str, None]:
+        """Build an image, and give the lines of its log."""
+
+        def open_build() -> _Items[str]:
+            with translated(f"The image {spec.reference}", ImageNotFound):
+                client, response = self._clients.stream(
+                    lambda client: builds.ask(client, spec), PULL_BEGINS
+                )
+                reader = RawReader(client, response)
+                return _Items(reader, lambda data: builds.log_lines(messages(data)))
+
+        return read_in_thread(open_build, "build", self._streams)
+
+    async def remove_image(self, reference: str) -> None:
+        """Remove an image that no container is made of."""
+        with contextlib.suppress(ImageNotFound):
+            await self._call(
+                f"The image {reference}",
+                lambda client: client.remove_image(reference),
+                ImageNotFound,
+            )
 
     async def create(self, spec: ContainerSpec) -> str:
         """Create a container."""

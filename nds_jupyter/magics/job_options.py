@@ -13,6 +13,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from nds_jupyter.job import Job
+from nds_jupyter.magics.build_options import BUILD
 from nds_jupyter.magics.data_options import DATA
 from nds_jupyter.magics.option_groups import CellContext, JobOptions
 from nds_jupyter.magics.parser import Option, option
@@ -85,7 +86,7 @@ CONTAINER = JobOptions(
 )
 """What the container is."""
 
-GROUPS: tuple[JobOptions, ...] = (CONTAINER, DATA, VALUES, SWEEP)
+GROUPS: tuple[JobOptions, ...] = (CONTAINER, BUILD, DATA, VALUES, SWEEP)
 """Every group that `%%ndsjob` takes."""
 
 

@@ -12,7 +12,7 @@ from nds_jupyter.jobs import Job
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner.listener import Listener
-from nds_jupyter.transitions import Event, Progressed, advance
+from nds_jupyter.transitions import Event, Progressed, Told, advance
 
 RETRY_WRITE = 2.0
 """Seconds between attempts to write a transition to a full disk."""
@@ -108,7 +108,7 @@ class Board:
             after = None if job is None else advance(job, event)
             if after is not None and after != job:
                 # Progress is not worth a write: after a crash the transfer begins again.
-                if not isinstance(event, Progressed):
+                if not isinstance(event, Progressed | Told):
                     await self._write(after, patient=patient)
                 self._show(after)
         return await self.job(job_id) if after is None else after

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 
 from nds_jupyter.data.root import Unusable
 from nds_jupyter.data.store import DataStore
@@ -20,11 +20,12 @@ from nds_jupyter.engines.base import (
     Sample,
 )
 from nds_jupyter.errors import DeadlineExceeded, NdsError
-from nds_jupyter.jobs import Job, JobSpec, Reason, container_name, new_job_id, utc_now
+from nds_jupyter.jobs import Job, JobSpec, Phase, Reason, container_name, new_job_id, utc_now
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner.around import Surroundings
 from nds_jupyter.runner.board import Board
+from nds_jupyter.runner.builds import Builds
 from nds_jupyter.runner.listener import Listener
 from nds_jupyter.runner.places import Places
 from nds_jupyter.runner.retention import Retention
@@ -35,6 +36,7 @@ from nds_jupyter.runner.sweep_places import SweepPlaces
 from nds_jupyter.runner.transfers import Transfers
 from nds_jupyter.runner.walk import Walk
 from nds_jupyter.transitions import SentToBackground, StopAsked
+from nds_jupyter.views import LogLine
 
 BELIEVED_UP = 5.0
 """Seconds for which an engine that answered is taken to be up."""
@@ -79,13 +81,14 @@ class JobRunner:
         self._board = Board(journal, log, self._listeners)
         self._places = Places(settings.max_running or None)
         self._sampler = Sampler(engine, journal, log, self._listeners)
+        self._builds = Builds(engine, journal.server_id)
         self._around = Surroundings(
             board=self._board,
             engine=engine,
             places=self._places,
             sweep_places=SweepPlaces(),
             sampler=self._sampler,
-            stage=Stage(self._board, engine, journal),
+            stage=Stage(self._board, engine, journal, self._builds),
             transfers=Transfers(self._board, engine, data or _no_data(), settings.most_inputs),
             log=log,
             default_grace=settings.grace,
@@ -98,6 +101,7 @@ class JobRunner:
             newest=settings.keep_jobs,
             log_bytes=settings.keep_log_bytes,
             tell=self._board.tell,
+            under_way=self._board.under_way,
         )
         self._walks: dict[str, Walk] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -124,6 +128,7 @@ class JobRunner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._builds.close()
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
@@ -281,6 +286,15 @@ class JobRunner:
     def latest(self, job: Job) -> Job:
         """Return the job with the progress that only memory has."""
         return self._board.live(job.job_id) or job
+
+    async def build_log(self, job: Job) -> AsyncGenerator[list[LogLine], None]:
+        """Give the log of the build that a job waits for, until the build's end."""
+        if job.spec.build is None:
+            return
+        await self._board.until(job.job_id, lambda job: job.phase is not Phase.ACCEPTED)
+        async with contextlib.aclosing(self._builds.log(job.spec.build)) as batches:
+            async for lines in batches:
+                yield lines
 
     def under_way(self) -> tuple[Job, ...]:
         """Return every job that has not ended."""

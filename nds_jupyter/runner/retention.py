@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import msgspec
 
 from nds_jupyter.archives import list_entries
-from nds_jupyter.engines.base import Engine
+from nds_jupyter.engines.base import LABEL_SERVER, Engine, Image
 from nds_jupyter.errors import (
     ContainerNotFound,
     DeadlineExceeded,
@@ -18,7 +18,7 @@ from nds_jupyter.errors import (
     NdsError,
     PathNotFound,
 )
-from nds_jupyter.jobs import Job, utc_now
+from nds_jupyter.jobs import BUILT, Job, utc_now
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.logs import end_of_log
@@ -43,6 +43,8 @@ class Retention:
         Bytes of the end of a log that outlive its container.
     tell
         Called with each job whose container was removed.
+    under_way
+        Gives the jobs that have not ended.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Retention:
         newest: int,
         log_bytes: int,
         tell: Callable[[Job], None],
+        under_way: Callable[[], Sequence[Job]],
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -63,6 +66,7 @@ class Retention:
         self._newest = newest
         self._log_bytes = log_bytes
         self._tell = tell
+        self._under_way = under_way
 
     async def sweep(self) -> int:
         """Remove what is due, oldest first, and return how many containers that were."""
@@ -79,7 +83,29 @@ class Retention:
                     break
             else:
                 removed += 1
+        await self._remove_built()
         return removed
+
+    async def _remove_built(self) -> None:
+        """Remove the old images that were built here and that no job has a container of."""
+        ours = {LABEL_SERVER: self._journal.server_id}
+        old = [image for image in await self._engine.images() if self._is_old(image)]
+        if not old:
+            return
+        rows = await self._engine.containers(ours, include_ended=True)
+        used = {row.image for row in rows} | {job.spec.run_image for job in self._under_way()}
+        for image in old:
+            try:
+                for reference in set(image.references) - used:
+                    await self._engine.remove_image(reference)
+            except NdsError as exc:
+                self._log.warning("A built image stays for now: %s", exc)
+
+    def _is_old(self, image: Image) -> bool:
+        is_ours = image.labels.get(LABEL_SERVER) == self._journal.server_id
+        aged = image.created is None or image.created < utc_now() - self._age
+        built = [name for name in image.references if name.startswith(f"{BUILT}:")]
+        return is_ours and aged and len(built) == len(image.references)
 
     async def _remove(self, job: Job) -> None:
         if job.container_id is None:

@@ -26,11 +26,12 @@ from nds_jupyter.errors import (
     NodeLost,
     NotPlaced,
 )
-from nds_jupyter.jobs import Job, command_line, container_name, interpreter_candidates
+from nds_jupyter.jobs import Build, Job, command_line, container_name, interpreter_candidates
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner.board import Board
-from nds_jupyter.transitions import Launching, Progressed, Pulling, Staging
+from nds_jupyter.runner.builds import Builds
+from nds_jupyter.transitions import Launching, Progressed, Pulling, Staging, Told
 
 PROGRESS_EVERY = 0.2
 """Seconds between two reports of a pull's progress."""
@@ -50,27 +51,37 @@ class Stage:
         Where the containers are made.
     journal
         Where the scripts are.
+    builds
+        Where images are built.
     """
 
-    def __init__(self, board: Board, engine: Engine, journal: JournalThread) -> None:
+    def __init__(
+        self, board: Board, engine: Engine, journal: JournalThread, builds: Builds
+    ) -> None:
         self._board = board
         self._engine = engine
         self._journal = journal
+        self._builds = builds
         self._interpreters: dict[tuple[str, tuple[str, ...]], str] = {}
         self._waiting: set[str] = set()
 
     async def fetch_image(self, job: Job) -> Image:
-        """Return the job's image; pulled first if the engine does not have it.
+        """Return the job's image; pulled or built first if the engine does not have it.
 
         Raises
         ------
         ImageNotFound
             If it can't be had.
         """
+        reference, build = job.spec.run_image, job.spec.build
         try:
-            return await self._engine.image(job.spec.image)
+            return await self._engine.image(reference)
         except ImageNotFound:
-            await self._board.apply(job.job_id, Pulling())
+            if build is None:
+                await self._board.apply(job.job_id, Pulling())
+        if build is not None:
+            await self._build(job, build)
+            return await self._engine.image(reference)
         try:
             await self._pull(job)
         except EngineUnavailable:
@@ -87,6 +98,16 @@ class Stage:
                 if time.monotonic() - told >= PROGRESS_EVERY:
                     told = time.monotonic()
                     await self._board.apply(job.job_id, Progressed(progress=progress))
+
+    async def _build(self, job: Job, build: Build) -> None:
+        told = 0.0
+        with self._builds.joined(job.spec, build) as building:
+            await self._board.apply(job.job_id, Pulling())
+            async for lines in building.follow():
+                if time.monotonic() - told >= PROGRESS_EVERY:
+                    told = time.monotonic()
+                    await self._board.apply(job.job_id, Told(message=lines[-1].text))
+            await building.result()
 
     async def make_container(self, job: Job, image: Image) -> tuple[str, bool]:
         """Create the job's container, or take over one that was started before a crash.
@@ -156,7 +177,7 @@ class Stage:
     async def _create(self, job: Job, interpreter: str | None) -> str:
         spec = ContainerSpec(
             name=container_name(job.job_id),
-            image=job.spec.image,
+            image=job.spec.run_image,
             command=command_line(job.spec, interpreter),
             env=ENVIRONMENT | {"NDS_JOB_ID": job.job_id} | job.spec.env,
             labels=job.spec.labels

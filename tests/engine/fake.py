@@ -17,12 +17,13 @@ from nds_jupyter.engines.base import (
     EngineEvent,
     EngineInfo,
     Image,
+    ImageSpec,
     LogChunk,
     LogRequest,
     PathStat,
     Sample,
 )
-from nds_jupyter.errors import AmbiguousId, ContainerNotFound, ImageNotFound, NameTaken
+from nds_jupyter.errors import AmbiguousId, ContainerNotFound, EngineError, ImageNotFound, NameTaken
 from nds_jupyter.jobs import Progress, utc_now
 from tests.engine.fake_container import KILLED, TERMINATED, FakeContainer
 from tests.engine.faults import Faults
@@ -52,8 +53,10 @@ class FakeEngine:
         What is wrong with it.
     registry
         Images that can be pulled: the progress that a pull reports, by reference.
+    builds
+        What was asked to be built, in order.
     hold_pulls
-        Cleared, a pull stops before its end.
+        Cleared, a pull or a build stops before its end.
     containers_by_id
         Everything that was created and not removed.
     runs
@@ -68,6 +71,8 @@ class FakeEngine:
         self.cpus = 2
         self.files = {name: dict.fromkeys(paths, b"\x7fELF") for name, paths in _PROGRAMS.items()}
         self.registry: dict[str, tuple[Progress, ...]] = {}
+        self.builds: list[ImageSpec] = []
+        self.labels: dict[str, dict[str, str]] = {}
         self.hold_pulls = asyncio.Event()
         self.hold_pulls.set()
         self.containers_by_id: dict[str, FakeContainer] = {}
@@ -129,6 +134,7 @@ class FakeEngine:
             size=sum(map(len, self.files[reference].values())),
             created=_CREATED,
             path=("/usr/bin", "/bin"),
+            labels=self.labels.get(reference, {}),
         )
 
     async def image(self, reference: str) -> Image:
@@ -151,6 +157,29 @@ class FakeEngine:
             await self.hold_pulls.wait()
             await self.faults.reach()
             self.files[reference] = dict(self.files[SHELL])
+
+    async def build(self, spec: ImageSpec) -> AsyncGenerator[str, None]:
+        """Build an image: its files are those of its base, and `RUN exit 1` fails."""
+        with self._stream():
+            async with self.faults.call("build"):
+                self.builds.append(spec)
+            lines = spec.dockerfile.splitlines()
+            for number, line in enumerate(lines, 1):
+                yield f"Step {number}/{len(lines)} : {line}"
+                await self.faults.reach()
+                if line == "RUN exit 1":
+                    raise ImageNotFound("The command '/bin/sh -c exit 1' returned code 1")
+            await self.hold_pulls.wait()
+            await self.faults.reach()
+            self.files[spec.reference] = dict(self.files[lines[0].split()[1]])
+            self.labels[spec.reference] = spec.labels
+
+    async def remove_image(self, reference: str) -> None:
+        """Remove an image that no container is made of."""
+        async with self.faults.call("remove_image"):
+            if any(each.spec.image == reference for each in self.containers_by_id.values()):
+                raise EngineError(f"The image {reference} is in use.")
+            self.files.pop(reference, None)
 
     async def create(self, spec: ContainerSpec) -> str:
         """Create a container."""

@@ -25,12 +25,14 @@ from nds_jupyter.engines.base import (
     ContainerStatus,
     Engine,
     EngineEvent,
+    ImageSpec,
     LogRequest,
     LogStream,
 )
 from nds_jupyter.errors import (
     AmbiguousId,
     ContainerNotFound,
+    EngineError,
     EngineUnavailable,
     ImageNotFound,
     NameTaken,
@@ -186,6 +188,61 @@ async def test_pull_brings_an_image_and_tells_how_far_it_is(given: EngineUnderTe
     assert seen
     assert all(report.unit == "bytes" for report in seen)
     assert given.pullable in (await given.engine.image(given.pullable)).references
+
+
+def image_specification(*steps: str) -> ImageSpec:
+    return ImageSpec(
+        reference=f"nds-build:{secrets.token_hex(16)}",
+        dockerfile="\n".join((f"FROM {SHELL}", *steps)),
+        files={"requirements.txt": b"some\n"},
+        labels={"nds.build": SHELL},
+        limits=Limits(cpus=1.0, memory=64 * 2**20, pids=100),
+        network=Network.NONE,
+    )
+
+
+async def test_build_makes_an_image_that_can_be_removed(engine: Engine) -> None:
+    spec = image_specification("COPY requirements.txt /made", "RUN cat /made")
+    async with asyncio.timeout(DEADLINE), aclosing(engine.build(spec)) as lines:
+        log = [line async for line in lines]
+    assert any("RUN cat /made" in line for line in log)
+    (built,) = [each for each in await engine.images() if spec.reference in each.references]
+    assert built.labels["nds.build"] == SHELL
+    for _ in range(2):
+        await engine.remove_image(spec.reference)
+    with pytest.raises(ImageNotFound):
+        await engine.image(spec.reference)
+
+
+async def test_build_whose_step_fails_makes_nothing(engine: Engine) -> None:
+    spec = image_specification("RUN exit 1")
+    log: list[str] = []
+
+    async def build() -> None:
+        async with asyncio.timeout(DEADLINE), aclosing(engine.build(spec)) as lines:
+            async for line in lines:
+                log.append(line)
+
+    with pytest.raises(ImageNotFound, match="exit 1"):
+        await build()
+    assert any("RUN exit 1" in line for line in log)
+    with pytest.raises(ImageNotFound):
+        await engine.image(spec.reference)
+
+
+async def test_image_of_a_container_is_not_removed(
+    engine: Engine,
+) -> None:
+    spec = image_specification("CMD true")
+    async with asyncio.timeout(DEADLINE), aclosing(engine.build(spec)) as lines:
+        assert [line async for line in lines]
+    container = await engine.create(specification("true", image=spec.reference))
+    try:
+        with pytest.raises(EngineError):
+            await engine.remove_image(spec.reference)
+    finally:
+        await engine.remove(container)
+        await engine.remove_image(spec.reference)
 
 
 async def test_pull_of_what_no_registry_has_fails(given: EngineUnderTest) -> None:

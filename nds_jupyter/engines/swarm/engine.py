@@ -21,6 +21,7 @@ from nds_jupyter.engines.base import (
     EngineEvent,
     EngineInfo,
     Image,
+    ImageSpec,
     LogChunk,
     LogRequest,
     NodeReport,
@@ -44,6 +45,7 @@ from nds_jupyter.errors import (
     DeadlineExceeded,
     EngineError,
     EngineUnavailable,
+    ImageNotFound,
     NdsError,
     NoEndpoint,
 )
@@ -135,6 +137,19 @@ class SwarmEngine:
     def pull(self, reference: str) -> AsyncGenerator[Progress, None]:
         """Make sure that a registry has the image: the node that needs it will fetch it."""
         return self._images.find_in_registry(reference)
+
+    async def build(self, spec: ImageSpec) -> AsyncGenerator[str, None]:
+        """Refuse: an image that one node has built, no other node has."""
+        for _ in ():
+            yield ""
+        raise ImageNotFound(
+            f"{spec.reference}: a Swarm of several nodes builds no images. Build it, push it to a "
+            "registry that every node reaches, and name it as the image."
+        )
+
+    async def remove_image(self, reference: str) -> None:
+        """Refuse: nothing is built here."""
+        raise EngineError(f"{reference}: images are removed on the nodes of a Swarm themselves.")
 
     async def create(self, spec: ContainerSpec) -> str:
         """Create a service and return the container that a node made for it."""
