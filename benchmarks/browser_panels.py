@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import re
 import statistics
 import sys
 from collections.abc import Callable, Iterator
@@ -33,6 +34,9 @@ LINES = 100_000
 JOBS = 10_000
 ENTRIES = 100_000
 REPEATS = 7
+
+ENDED = re.compile(r"^[\d,]+ lines$")
+"""What the panel says of a log that has come to its end."""
 
 CLOCK = """
 import time
@@ -104,12 +108,14 @@ def log_of_many_lines(lab: Lab, page: Page) -> Iterator[str]:
     script = f"for n in range({LINES}): print('line', n, 'x' * 60)"
     page.evaluate(LONG_TASKS)
     open_job(page, lab.submit(script, name="long log"))
-    page.get_by_text(f"{LINES:,} lines").wait_for()
+    # A page that is too slow for it says which lines it passed over, and counts that as a line.
+    shown = page.get_by_text(ENDED)
+    shown.wait_for()
     tasks = page.evaluate("window.longTasks")
     longest = max(tasks, default=0)
     yield (
         f"{LINES:,} log lines as they come: longest task {longest:.0f} ms (goal 100), "
-        f"{len(tasks)} over 50 ms"
+        f"{len(tasks)} over 50 ms, {shown.inner_text()} shown"
     )
 
 
