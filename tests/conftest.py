@@ -18,7 +18,11 @@ from dev.images import PYTHON_IMAGE, SHELL_IMAGE, ensure_images
 hypothesis.settings.register_profile("steady", hypothesis.settings.default, deadline=None)
 hypothesis.settings.load_profile("steady")
 
-pytest_plugins = ["pytest_jupyter.jupyter_server", "tests.irods_zone.fixtures"]
+pytest_plugins = [
+    "pytest_jupyter.jupyter_server",
+    "tests.irods_zone.fixtures",
+    "tests.swarm.cluster",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,7 +12,9 @@ import tarfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
+import msgspec
 import pytest
 
 from nds_jupyter.engines.base import (
@@ -36,6 +38,7 @@ from nds_jupyter.errors import (
     EngineUnavailable,
     ImageNotFound,
     NameTaken,
+    NotPlaced,
     PathNotFound,
 )
 from nds_jupyter.jobs import Limits, Network
@@ -49,14 +52,16 @@ DEADLINE = 60.0
 ENGINES: dict[str, Callable[[pytest.FixtureRequest], Opener]] = {
     "fake": lambda request: under_test.fake,
     "docker": lambda request: under_test.docker(request.getfixturevalue("docker_engine_url")),
+    "swarm": lambda request: under_test.swarm(request.getfixturevalue("clean_swarm")),
 }
 
 UNREACHABLE: dict[str, Opener] = {
     "fake": under_test.fake_down,
     "docker": under_test.docker_down,
+    "swarm": under_test.swarm_down,
 }
 
-MARKS = {"docker": [pytest.mark.engine]}
+MARKS = {"docker": [pytest.mark.engine], "swarm": [pytest.mark.swarm]}
 
 
 def opened(
@@ -87,16 +92,18 @@ def unreachable(
     yield from opened(jp_asyncio_loop, UNREACHABLE[request.param]())
 
 
-def specification(script: str, **changes: object) -> ContainerSpec:
+def specification(
+    script: str, *, labels: dict[str, str] | None = None, **changes: object
+) -> ContainerSpec:
     name = f"nds-{secrets.token_hex(8)}"
     fields = {
         "name": name,
         "image": SHELL,
         "command": ("sh", "-c", script),
         "env": {},
-        "labels": {LABEL_JOB: name.removeprefix("nds-"), LABEL_OWNER: "contract"},
+        "labels": {LABEL_JOB: name.removeprefix("nds-"), LABEL_OWNER: "contract"} | (labels or {}),
         "limits": Limits(cpus=1.0, memory=2**26, pids=64),
-        "network": Network.NONE,
+        "network": Network.BRIDGE,
         "working_dir": "/",
     }
     return ContainerSpec(**{**fields, **changes})  # type: ignore[arg-type]
@@ -112,9 +119,19 @@ def archive_of(**files: str) -> bytes:
     return buffer.getvalue()
 
 
+async def created(engine: Engine, spec: ContainerSpec) -> str:
+    """Create a container, and go on as long as an engine of many nodes looks for one."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            try:
+                return await engine.create(spec)
+            except NotPlaced:
+                await asyncio.sleep(0.1)
+
+
 @asynccontextmanager
-async def container(engine: Engine, script: str, **changes: object) -> AsyncIterator[str]:
-    container_id = await engine.create(specification(script, **changes))
+async def container(engine: Engine, script: str, **changes: Any) -> AsyncIterator[str]:
+    container_id = await created(engine, specification(script, **changes))
     try:
         yield container_id
     finally:
@@ -152,8 +169,8 @@ async def test_script_runs_once_started_and_its_end_is_told(engine: Engine) -> N
 
 
 async def test_container_is_what_was_asked_for(engine: Engine) -> None:
-    spec = specification("true", labels={LABEL_JOB: "a", "mine": "b"})
-    container_id = await engine.create(spec)
+    spec = specification("true", labels={"mine": "b"})
+    container_id = await created(engine, spec)
     found = await engine.inspect(spec.name)
     await engine.remove(container_id)
     assert (found.id, found.name, found.image) == (container_id, spec.name, SHELL)
@@ -162,18 +179,18 @@ async def test_container_is_what_was_asked_for(engine: Engine) -> None:
 
 async def test_name_can_be_taken_once(engine: Engine) -> None:
     spec = specification("true")
-    container_id = await engine.create(spec)
+    container_id = await created(engine, spec)
     with pytest.raises(NameTaken, match=spec.name):
         await engine.create(spec)
     await engine.remove(container_id)
-    await engine.remove(await engine.create(spec))
+    await engine.remove(await created(engine, spec))
 
 
 async def test_missing_image_is_named(engine: Engine) -> None:
     with pytest.raises(ImageNotFound, match="nds/nothing"):
         await engine.image("nds/nothing:1")
     with pytest.raises(ImageNotFound):
-        await engine.create(specification("true", image="nds/nothing:1"))
+        await created(engine, specification("true", image="nds/nothing:1"))
 
 
 async def test_images_are_listed_with_their_paths(engine: Engine) -> None:
@@ -275,15 +292,16 @@ async def test_unknown_container_is_told(engine: Engine) -> None:
 
 
 async def test_prefix_finds_a_container_unless_several_have_it(engine: Engine) -> None:
-    ids = [await engine.create(specification("true")) for _ in range(17)]
+    limits = Limits(cpus=0.1, memory=2**24, pids=64)
+    specs = [specification("true", limits=limits) for _ in range(17)]
+    ids = await asyncio.gather(*(created(engine, spec) for spec in specs))
     try:
         assert (await engine.inspect(ids[0][:24])).id == ids[0]
         shared = next(one for one in ids if sum(each[0] == one[0] for each in ids) > 1)
         with pytest.raises(AmbiguousId):
             await engine.inspect(shared[0])
     finally:
-        for each in ids:
-            await engine.remove(each)
+        await asyncio.gather(*map(engine.remove, ids))
 
 
 async def test_archive_put_in_is_found_before_the_start(engine: Engine) -> None:
@@ -424,8 +442,7 @@ async def test_diff_tells_what_was_made_and_removed(engine: Engine) -> None:
 
 async def test_containers_are_found_by_their_labels(engine: Engine) -> None:
     owner = secrets.token_hex(4)
-    labels = {LABEL_JOB: "a", LABEL_OWNER: owner}
-    async with container(engine, "sleep 600", labels=labels) as container_id:
+    async with container(engine, "sleep 600", labels={LABEL_OWNER: owner}) as container_id:
         assert await engine.containers({LABEL_OWNER: owner}, include_ended=False) == ()
         await engine.start(container_id)
         wanted = {LABEL_JOB: "", LABEL_OWNER: owner}
@@ -450,13 +467,16 @@ async def test_samples_come_while_it_runs_and_end_with_it(engine: Engine) -> Non
                 pass
 
 
-async def test_events_tell_of_jobs_from_the_moment_of_connection(engine: Engine) -> None:
+async def test_events_tell_of_jobs_from_the_moment_of_connection(given: EngineUnderTest) -> None:
+    engine = given.engine
     async with asyncio.timeout(DEADLINE), aclosing(engine.events()) as events:
         assert (await anext(events)).action == "connected"
         spec = specification("exit 4")
-        async with container(engine, "true", labels={}) as unlabelled:
-            await engine.start(unlabelled)
-            container_id = await engine.create(spec)
+        stranger = msgspec.structs.replace(specification("true"), labels={})
+        unlabelled = await given.beside.create(stranger)
+        try:
+            await given.beside.start(unlabelled)
+            container_id = await created(engine, spec)
             await engine.start(container_id)
             seen: list[EngineEvent] = []
             while not seen or seen[-1].action != "destroy":
@@ -466,6 +486,8 @@ async def test_events_tell_of_jobs_from_the_moment_of_connection(engine: Engine)
                     seen.append(event)
                 if event.action == "die" and event.container_id == container_id:
                     await engine.remove(container_id)
+        finally:
+            await given.beside.remove(unlabelled)
         assert [event.action for event in seen] == ["start", "die", "destroy"]
         assert {event.job_id for event in seen} == {spec.labels[LABEL_JOB]}
         assert seen[1].exit_code == 4

@@ -1,60 +1,24 @@
-"""A real Docker Swarm of three nodes for the tests that are marked `swarm`."""
+"""A runner on the Swarm of `tests.swarm.cluster`, for tests of jobs."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
-from dev.engine_api import EngineAnswerError, ask
-from dev.processes import wait_until
-from dev.swarm import Swarm, swarm
-from dev.swarm_node import SwarmNode
+from dev.swarm import Swarm
 from nds_jupyter.engines.base import LogRequest
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs import Job, JobSpec, Limits, script_facts
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
-
-DEADLINE = 90.0
-
-
-@pytest.fixture(scope="session")
-def swarm_cluster() -> Iterator[Swarm]:
-    """Give three nodes that have `nds/shell:test`; everything is removed at the end."""
-    with swarm() as made:
-        yield made
-
-
-@pytest.fixture
-def clean_swarm(swarm_cluster: Swarm) -> Iterator[Swarm]:
-    """Give the Swarm with three ready nodes; services that a test left are removed after it."""
-    manager = docker.APIClient(swarm_cluster.manager.endpoint.url, timeout=60)
-    yield swarm_cluster
-    for service in manager.services():
-        manager.remove_service(service["ID"])
-    manager.close()
-    for node in swarm_cluster.nodes:
-        for container in _job_containers(node):
-            with suppress(EngineAnswerError):
-                path = f"/containers/{container['Id']}"
-                ask(node.endpoint, "DELETE", path, query={"force": "1", "v": "1"})
-    assert wait_until(lambda: not any(map(_job_containers, swarm_cluster.nodes)), DEADLINE)
-
-
-def _job_containers(node: SwarmNode) -> list[Any]:
-    filters = json.dumps({"label": ["nds.job"]})
-    query = {"all": "1", "filters": filters}
-    found: list[Any] = json.loads(ask(node.endpoint, "GET", "/containers/json", query=query))
-    return found
+from tests.swarm.cluster import DEADLINE
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from nds_jupyter.engines.base import (
     LogChunk,
     LogRequest,
     NodeReport,
+    PathStat,
     Sample,
 )
 from nds_jupyter.engines.swarm import tasks as values
@@ -164,8 +165,12 @@ class SwarmEngine:
 
     async def path_exists(self, container_id: str, path: str) -> bool:
         """Tell whether a path exists in a container."""
+        return await self.stat(container_id, path) is not None
+
+    async def stat(self, container_id: str, path: str) -> PathStat | None:
+        """Return what a path of a container is; None if there is nothing."""
         engine, there = await self._where.there(container_id)
-        return await engine.path_exists(there, path)
+        return await engine.stat(there, path)
 
     async def start(self, container_id: str) -> None:
         """Let the script go."""
@@ -202,7 +207,8 @@ class SwarmEngine:
         self, labels: Mapping[str, str], *, include_ended: bool
     ) -> tuple[ContainerSummary, ...]:
         """List the containers of all nodes that carry all these labels."""
-        return await list_containers(self._nodes, self._where, labels, include_ended=include_ended)
+        rows = await list_containers(self._nodes, self._where, labels, include_ended=include_ended)
+        return self._inspection.as_let_go(rows, include_ended=include_ended)
 
     async def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
         """Read a log from the node, or through the manager where the node has no endpoint."""
@@ -256,14 +262,12 @@ class SwarmEngine:
         if not place.service:
             await (await self._where.engine_of(place)).remove(place.container_id)
             return
-        removed = await self._nodes.ask_manager(
-            lambda manager: manager.remove_service(place.service)
-        )
+        await self._nodes.ask_manager(lambda manager: manager.remove_service(place.service))
         await self._remove_from_node(place)
         self._where.forget(place)
         self._inspection.forget(place.container_id)
-        if removed and self._placement.has_network(place.service):
-            task = asyncio.create_task(self._remove_network(place.service))
+        if (network := self._placement.give_up_network(place.service)) is not None:
+            task = asyncio.create_task(self._remove_network(network))
             self._later.add(task)
             task.add_done_callback(self._later.discard)
 
@@ -282,7 +286,6 @@ class SwarmEngine:
             except NdsError:
                 await asyncio.sleep(NETWORK_PAUSE)
             else:
-                self._placement.forget_network(name)
                 return
 
     def events(self) -> AsyncGenerator[EngineEvent, None]:

@@ -35,15 +35,14 @@ class Images:
             self._seen[reference] = (time.monotonic(), found[0])
             return found[0]
         if not answers.found:
-            raise EngineUnavailable("No node of the Swarm answers.")
+            raise EngineUnavailable("The Swarm does not answer, none of its nodes.")
         raise ImageNotFound(f"The image {reference}: no node of the Swarm has it.")
 
     async def find_in_registry(self, reference: str) -> AsyncGenerator[Progress, None]:
-        """Ask a node to look the image up in its registry."""
+        """Ask a manager to look the image up in its registry; nothing is fetched yet."""
         image = await self._nodes.ask_manager(lambda manager: manager.registry_image(reference))
         self._seen[reference] = (time.monotonic(), image)
-        for _ in ():
-            yield Progress(done=0, total=None, unit="bytes")
+        yield Progress(done=0, total=None, unit="bytes")
 
 
 async def _image_there(engine: NodeEngine, reference: str) -> Image | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from nds_jupyter.engines.base import Container, ContainerStatus
+from nds_jupyter.engines.base import Container, ContainerStatus, ContainerSummary
 from nds_jupyter.engines.swarm import tasks as values
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.engines.swarm.nodes import Nodes
@@ -52,6 +52,23 @@ class Inspection:
         self._held.discard(container_id)
         self._gone.discard(container_id)
 
+    def is_held(self, container_id: str) -> bool:
+        """Tell whether a container waits to be let go."""
+        return container_id in self._held
+
+    def as_let_go(
+        self, rows: tuple[ContainerSummary, ...], *, include_ended: bool
+    ) -> tuple[ContainerSummary, ...]:
+        """Return rows in which what waits to be let go is only created, or left out."""
+        created = ContainerStatus.CREATED
+        marked = (
+            msgspec.structs.replace(row, state=created, status="Created")
+            if row.id in self._held and row.state is ContainerStatus.RUNNING
+            else row
+            for row in rows
+        )
+        return tuple(row for row in marked if include_ended or row.state is not created)
+
     async def inspect(self, container: str) -> Container:
         """Return one container by its id, unique prefix of the id, or name."""
         place = await self._where.find(container)
@@ -77,6 +94,7 @@ class Inspection:
             name=place.service,
             image=there.image.partition("@")[0],
             command=without_starter(there.command),
+            labels=values.labels_of_spec(there.labels),
             state=state,
             # Until the file was there, only the starter ran.
             started=None if go is None else max(go, there.started or go),

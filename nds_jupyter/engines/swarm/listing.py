@@ -74,15 +74,18 @@ def _removed(whereabouts: Whereabouts, row: ContainerSummary) -> bool:
 
 def _named_by_service(row: ContainerSummary) -> ContainerSummary:
     # The container itself is called nds-<id>.<node>.<task>.
-    name = row.labels.get(SERVICE_LABEL)
-    return msgspec.structs.replace(row, name=name) if name else row
+    name = row.labels.get(SERVICE_LABEL, row.name)
+    image = row.image.partition("@")[0]
+    return msgspec.structs.replace(
+        row, name=name, image=image, labels=values.labels_of_spec(row.labels)
+    )
 
 
 async def list_images(nodes: Nodes) -> tuple[Image, ...]:
     """List the images that any node has, each with the nodes that have it."""
     answers = await nodes.ask_each(lambda engine: engine.images())
     if not answers.found:
-        raise EngineUnavailable("No node of the Swarm answers.")
+        raise EngineUnavailable("The Swarm does not answer, none of its nodes.")
     merged: dict[str, Image] = {}
     for node_id, images in answers.found.items():
         worker = await nodes.name_of(node_id)

@@ -122,7 +122,8 @@ class Nodes:
             # Another may lead by now, or be one since an endpoint came back.
             self._manager = None
         raise EngineUnavailable(
-            "No manager of the Swarm answers. Start one of the engines in c.NdsApp.endpoints."
+            "The Swarm does not answer, none of its managers. Start the engine of one, or add "
+            "its endpoint to c.NdsApp.endpoints."
             + (f" The last one said: {trouble}" if trouble else "")
         ) from trouble
 
@@ -176,7 +177,8 @@ class Nodes:
                 silent[node_id] = "does not answer"
 
         await asyncio.gather(*(ask(*each) for each in self._matched().items()))
-        return Answers(found=found, silent=silent)
+        # The order of the answers must not decide which node's is the first.
+        return Answers(found=dict(sorted(found.items())), silent=silent)
 
     async def reports(self) -> tuple[NodeReport, ...]:
         """Say of every node, and of every endpoint that is no node's, how it is."""

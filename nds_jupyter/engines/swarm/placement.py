@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from nds_jupyter.engines.base import LABEL_JOB, ContainerSpec, ContainerStatus
 from nds_jupyter.engines.swarm import services
 from nds_jupyter.engines.swarm import tasks as values
@@ -39,15 +41,11 @@ class Placement:
         self._inspection = inspection
         self._settings = settings
         self._starter_id: str | None = None
-        self._networks: set[str] = set()
+        self._networks: dict[str, str] = {}
 
-    def has_network(self, service: str) -> bool:
-        """Tell whether a service has a network of its own."""
-        return service in self._networks
-
-    def forget_network(self, service: str) -> None:
-        """Take note that a service's own network is gone."""
-        self._networks.discard(service)
+    def give_up_network(self, service: str) -> str | None:
+        """Return the network that a service had for itself, which is to be removed now."""
+        return self._networks.pop(service, None)
 
     async def create(self, spec: ContainerSpec) -> str:
         """Make the service unless this job has made it before; then wait for its container."""
@@ -66,13 +64,27 @@ class Placement:
         return place.container_id
 
     async def _make_service(self, spec: ContainerSpec) -> None:
-        if spec.network is Network.NONE:
-            network = services.isolated_network(spec.name, spec.labels)
-            await self._nodes.ask_manager(lambda manager: manager.create_network(network))
-            self._networks.add(spec.name)
-        body = services.service(spec, await self._starter(), self._settings)
-        await self._nodes.ask_manager(lambda manager: manager.create_service(body))
+        is_new = spec.name not in self._networks
+        network = await self._network(spec) if spec.network is Network.NONE else None
+        body = services.service(spec, await self._starter(), self._settings, network)
+        try:
+            await self._nodes.ask_manager(lambda manager: manager.create_service(body))
+        except NameTaken:
+            if network is not None and is_new:
+                del self._networks[spec.name]
+                await self._nodes.ask_manager(lambda manager: manager.remove_network(network))
+            raise
         self._where.is_made_anew(spec.name)
+
+    async def _network(self, spec: ContainerSpec) -> str:
+        """Make the network of a service that may reach nothing.
+
+        A service made anew gets another: while the first one's goes, its name is still taken.
+        """
+        name = self._networks.setdefault(spec.name, f"{spec.name}-{secrets.token_hex(4)}")
+        network = services.isolated_network(name, spec.labels)
+        await self._nodes.ask_manager(lambda manager: manager.create_network(network))
+        return name
 
     async def _starter(self) -> str:
         if self._starter_id is None:
@@ -82,7 +94,7 @@ class Placement:
         return self._starter_id
 
     async def _refuse_unless_waiting(self, spec: ContainerSpec) -> None:
-        """Go on with a service that this job has made; `NameTaken` for any other."""
+        """Go on with what this job waits for; `NameTaken` for any other, and for what it has."""
         taken = NameTaken(f"The service {spec.name} exists already.")
         task = await self._where.task_of(spec.name)
         if task is None:
@@ -91,6 +103,8 @@ class Placement:
             raise taken
         if task.container_id is None or await self._is_lost(task):
             return
+        if self._inspection.is_held(task.container_id):
+            raise taken
         if (await self._inspection.inspect(spec.name)).state is not ContainerStatus.CREATED:
             raise taken
 

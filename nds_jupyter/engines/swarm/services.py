@@ -8,7 +8,6 @@ from typing import Any
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, LABEL_SERVER, ContainerSpec
 from nds_jupyter.engines.swarm.starter import STARTER_NAME, STARTER_PATH, with_starter
 from nds_jupyter.engines.swarm_settings import SwarmSettings
-from nds_jupyter.jobs import Network
 
 STOP_GRACE = 2.0
 """Seconds that a script gets when its service is removed; a stop gives it its own time before."""
@@ -16,15 +15,19 @@ STOP_GRACE = 2.0
 OURS = (LABEL_JOB, LABEL_OWNER, LABEL_SERVER)
 
 
-def service(spec: ContainerSpec, starter_id: str, settings: SwarmSettings) -> dict[str, Any]:
+def service(
+    spec: ContainerSpec, starter_id: str, settings: SwarmSettings, network: str | None
+) -> dict[str, Any]:
     """Return the body of ``POST /services/create``; a job's confinement on a Swarm is here.
 
     Parameters
     ----------
     starter_id
         Id of the Swarm config with the starter.
+    network
+        The only network that it is on; None for what a container has by itself.
     """
-    networks = [{"Target": spec.name}] if spec.network is Network.NONE else []
+    networks = [] if network is None else [{"Target": network}]
     return {
         "Name": spec.name,
         "Labels": {name: spec.labels[name] for name in OURS if name in spec.labels},

@@ -29,6 +29,8 @@ _ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "r
 _MISSING_PROGRAM = re.compile(r'exec: "?([^":]+)"?: (?:executable file not found|stat .*no such)')
 _NO_IMAGE = ("no such image", "pull access denied", "manifest unknown", "not found: manifest")
 
+_ADDED = "com.docker.swarm."
+
 
 class NodeState(enum.StrEnum):
     """The manager's word for a node's state."""
@@ -130,6 +132,11 @@ def task(data: Mapping[str, Any]) -> Task:
             pids=limits.get("Pids", 0),
         ),
     )
+
+
+def labels_of_spec(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return a container's labels without those that its node has added."""
+    return {name: each for name, each in labels.items() if not name.startswith(_ADDED)}
 
 
 def newest(tasks: Iterable[Task]) -> Task | None:

@@ -1,0 +1,57 @@
+"""A real Docker Swarm of three nodes for the tests that are marked `swarm`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import docker
+import pytest
+
+from dev.engine_api import EngineAnswerError, ask
+from dev.processes import wait_until
+from dev.swarm import Swarm, swarm
+from dev.swarm_node import SwarmNode
+
+DEADLINE = 90.0
+
+
+@pytest.fixture(scope="session")
+def swarm_cluster() -> Iterator[Swarm]:
+    """Give three nodes that have `nds/shell:test`; everything is removed at the end."""
+    with swarm() as made:
+        yield made
+
+
+@pytest.fixture
+def clean_swarm(swarm_cluster: Swarm) -> Iterator[Swarm]:
+    """Give the Swarm with three ready nodes; services that a test left are removed after it."""
+    manager = docker.APIClient(swarm_cluster.manager.endpoint.url, timeout=60)
+    yield swarm_cluster
+    for service in manager.services():
+        manager.remove_service(service["ID"])
+    for node in swarm_cluster.nodes:
+        for container in _job_containers(node):
+            with suppress(EngineAnswerError):
+                path = f"/containers/{container['Id']}"
+                ask(node.endpoint, "DELETE", path, query={"force": "1", "v": "1"})
+    assert wait_until(lambda: not any(map(_job_containers, swarm_cluster.nodes)), DEADLINE)
+    assert wait_until(lambda: _remove_networks(manager), DEADLINE)
+    manager.close()
+
+
+def _remove_networks(manager: docker.APIClient) -> bool:
+    left = manager.networks(filters={"label": "nds.job"})
+    for network in left:
+        with suppress(docker.errors.APIError):
+            manager.remove_network(network["Id"])
+    return not left
+
+
+def _job_containers(node: SwarmNode) -> list[Any]:
+    filters = json.dumps({"label": ["nds.job"]})
+    query = {"all": "1", "filters": filters}
+    found: list[Any] = json.loads(ask(node.endpoint, "GET", "/containers/json", query=query))
+    return found
