@@ -57,7 +57,9 @@ class SwarmNode:
         """Start the engine, for the first time or again, and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.pidfile.unlink(missing_ok=True)
+        # A killed process leaves its number, which another process or its zombie may have now.
+        for stale in (self.pidfile, self.run / "exec" / "containerd" / "containerd.pid"):
+            stale.unlink(missing_ok=True)
         self.reap()
         with self.log.open("ab") as log:
             self._child = child = subprocess.Popen(
