@@ -137,7 +137,7 @@ async def test_job_waits_for_a_node_that_is_down_and_runs_when_it_is_back(
         await lab.until(job, lambda job: "no suitable node" in job.message)
         await asyncio.to_thread(node3_dies.nodes[2].start)
         ended = await lab.ended(job)
-        assert (ended.state, ended.worker) == (JobState.COMPLETED, "node3"), ended
+        assert (ended.state, ended.worker) == (JobState.COMPLETED, "node3"), ended.message
 
 
 async def test_node_that_hangs_is_named_and_not_waited_for(
