@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from dev.chromium import FLAGS, ensure_chromium
 from dev.engine import cache_folder
@@ -53,11 +61,20 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    # One for all pages of a module, so that JupyterLab's files come from its cache.
+    made = browser.new_context()
+    made.set_default_timeout(SLOW)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def open_page(lab: Lab, browser: Browser) -> Iterator[Callable[..., Page]]:
+def open_page(lab: Lab, context: BrowserContext) -> Iterator[Callable[..., Page]]:
     """Give a function that opens JupyterLab; no page may log an error."""
     errors: list[str] = []
-    contexts = []
+    pages = []
 
     def note(message: ConsoleMessage) -> None:
         if message.type == "error" and not NOT_OURS.search(message.text + message.location["url"]):
@@ -68,10 +85,9 @@ def open_page(lab: Lab, browser: Browser) -> Iterator[Callable[..., Page]]:
             errors.append(str(error.stack or error))
 
     def open_page(path: str = "lab", width: int = 1280, height: int = 800) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height})
-        context.set_default_timeout(SLOW)
-        contexts.append(context)
         page = context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        pages.append(page)
         page.on("console", note)
         page.on("pageerror", note_error)
         page.goto(f"{lab.server.url}{path}?token={TOKEN}&reset")
@@ -79,8 +95,8 @@ def open_page(lab: Lab, browser: Browser) -> Iterator[Callable[..., Page]]:
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert errors == []
 
 

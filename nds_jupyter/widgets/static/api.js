@@ -7,6 +7,8 @@
 
 const RETRIES = 3;
 const RETRY_PAUSE = 300;
+/** Lines of a log that are read at once. */
+const BATCH = 1000;
 
 /** An answer that is an error; its message is the server's sentence. */
 export class ApiError extends Error {
@@ -223,7 +225,10 @@ export class Api {
       if (done) return;
       const whole = (rest + value).split("\n");
       rest = whole.pop() ?? "";
-      if (whole.length) yield whole.filter(Boolean).map((line) => JSON.parse(line));
+      // What the network gives at once may be more than a page can take in without a pause.
+      for (let at = 0; at < whole.length; at += BATCH) {
+        yield whole.slice(at, at + BATCH).filter(Boolean).map((line) => JSON.parse(line));
+      }
     }
   }
 }
