@@ -44,6 +44,15 @@ def with_descendants(pids: Iterable[int]) -> list[int]:
     return found
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether every thread of a process stands still, or it is gone."""
+    states = []
+    for status in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(OSError, IndexError):
+            states.append(status.read_text().rpartition(")")[2].split()[0])
+    return set(states) <= {"T", "t"}
+
+
 def send(pids: Iterable[int], number: signal.Signals) -> None:
     """Send a signal to each of these that is still there."""
     for pid in pids:

@@ -14,7 +14,7 @@ from dev.console import SetupError, tail
 from dev.debian import find_program
 from dev.engine_api import Endpoint, answers
 from dev.netns import Lan
-from dev.processes import pids_with_argument, send, wait_until, with_descendants
+from dev.processes import is_stopped, pids_with_argument, send, wait_until, with_descendants
 
 START_SECONDS = 90.0
 TLS_PORT = 2376
@@ -126,6 +126,8 @@ class SwarmNode:
         """Let the engine hang while the block runs: it takes connections and never answers."""
         daemons = self._daemons()
         send(daemons, signal.SIGSTOP)
+        # The signal is on its way when `kill` returns; the engine may still answer for a moment.
+        wait_until(lambda: all(map(is_stopped, daemons)))
         try:
             yield
         finally:

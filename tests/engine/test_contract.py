@@ -63,6 +63,9 @@ UNREACHABLE: dict[str, Opener] = {
 
 MARKS = {"docker": [pytest.mark.engine], "swarm": [pytest.mark.swarm]}
 
+BUILDERS = [pytest.param(name, marks=MARKS.get(name, [])) for name in ENGINES if name != "swarm"]
+"""A Swarm builds no images: its nodes would not have them."""
+
 
 def opened(
     loop: asyncio.AbstractEventLoop, context: AbstractAsyncContextManager[EngineUnderTest]
@@ -218,6 +221,7 @@ def image_specification(*steps: str) -> ImageSpec:
     )
 
 
+@pytest.mark.parametrize("given", BUILDERS, indirect=True)
 async def test_build_makes_an_image_that_can_be_removed(engine: Engine) -> None:
     spec = image_specification("COPY requirements.txt /made", "RUN cat /made")
     async with asyncio.timeout(DEADLINE), aclosing(engine.build(spec)) as lines:
@@ -231,6 +235,7 @@ async def test_build_makes_an_image_that_can_be_removed(engine: Engine) -> None:
         await engine.image(spec.reference)
 
 
+@pytest.mark.parametrize("given", BUILDERS, indirect=True)
 async def test_build_whose_step_fails_makes_nothing(engine: Engine) -> None:
     spec = image_specification("RUN exit 1")
     log: list[str] = []
@@ -247,6 +252,7 @@ async def test_build_whose_step_fails_makes_nothing(engine: Engine) -> None:
         await engine.image(spec.reference)
 
 
+@pytest.mark.parametrize("given", BUILDERS, indirect=True)
 async def test_image_of_a_container_is_not_removed(
     engine: Engine,
 ) -> None:
