@@ -10,6 +10,7 @@ import msgspec
 
 from nds_jupyter.engines.base import LABEL_JOB, ContainerSummary, Image
 from nds_jupyter.engines.swarm import tasks as values
+from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.engines.swarm.nodes import Answers, Nodes
 from nds_jupyter.engines.swarm.tasks import Task
 from nds_jupyter.engines.swarm.whereabouts import Whereabouts
@@ -25,7 +26,7 @@ async def list_containers(
     wanted = [f"{name}={value}" if value else name for name, value in labels.items()] or [LABEL_JOB]
     answers, tasks = await asyncio.gather(
         nodes.ask_each(lambda engine: engine.containers(labels, include_ended=include_ended)),
-        nodes.ask_manager(lambda manager: manager.tasks({"label": wanted})),
+        nodes.ask_manager(lambda manager: _tasks_of_services(manager, wanted)),
         return_exceptions=True,
     )
     if isinstance(answers, BaseException):
@@ -51,6 +52,15 @@ async def list_containers(
         ):
             rows.append(await _row_of_task(nodes, task, answers))
     return tuple(row for row in rows if not _removed(whereabouts, row))
+
+
+async def _tasks_of_services(manager: NodeEngine, labels: list[str]) -> tuple[Task, ...]:
+    """List tasks whose service is there: a node that is lost keeps those of removed ones."""
+    tasks, services = await asyncio.gather(
+        manager.tasks({"label": labels}), manager.services([LABEL_JOB])
+    )
+    there = {service["ID"] for service in services}
+    return tuple(task for task in tasks if task.service_id in there)
 
 
 def _fits(task: Task, labels: Mapping[str, str]) -> bool:

@@ -19,6 +19,9 @@ T = TypeVar("T")
 MEET_EVERY = 2.0
 """Seconds between attempts to learn which node is at an endpoint that has not said so."""
 
+COMES_BACK = 4
+"""Looks for the endpoint of a node that is well; MEET_EVERY seconds lie between two."""
+
 BELIEVED = 1.0
 """Seconds for which what the manager said of the nodes is taken to be true."""
 
@@ -84,10 +87,24 @@ class Nodes:
 
     async def engine_of(self, node_id: str) -> NodeEngine | None:
         """Return the engine of a node; None if no endpoint is known to be its."""
-        if (found := self._matched().get(node_id)) is not None:
-            return found
-        await self.meet()
+        for _ in range(COMES_BACK):
+            if (found := self._matched().get(node_id)) is not None:
+                return found
+            await self.meet()
+            if node_id in self._matched() or not await self._may_be_back(node_id):
+                break
+            await asyncio.sleep(MEET_EVERY)
         return self._matched().get(node_id)
+
+    async def _may_be_back(self, node_id: str) -> bool:
+        """Whether an endpoint that has said nothing yet may be that of this node, which is well.
+
+        A node that has just come back gets tasks at once, before its endpoint was asked again.
+        """
+        if len(self._met) == len(self.endpoints):
+            return False
+        node = (await self.known()).get(node_id)
+        return node is not None and node.state is NodeState.READY
 
     def _matched(self) -> dict[str, NodeEngine]:
         return {member.node_id: engine for engine, member in reversed(self._met.items())}
