@@ -6,14 +6,19 @@ import contextlib
 import select
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from nds_jupyter.engines._client import translated
 from nds_jupyter.engines._streams import Source
+from nds_jupyter.engines.base import Part
 from nds_jupyter.errors import EngineUnavailable
 
 READ = 256 * 1024
+
+LARGE = 4096
+"""Bytes from which a chunk is not worth a copy."""
 
 
 class RawReader(Source[bytes]):
@@ -56,19 +61,25 @@ class RawReader(Source[bytes]):
         self._plain = plain and not isinstance(self._socket, ssl.SSLSocket)
 
     def __iter__(self) -> Iterator[bytes]:
+        if self._fill:
+            return filled(chain.from_iterable(self.parts()), self._fill)
+        return (b"".join(parts) for parts in self.parts())
+
+    def parts(self) -> Iterator[list[Part]]:
+        """Give what has come, as it lies in memory."""
         with translated("The stream"):
             try:
-                yield from filled(self._bodies(), self._fill) if self._fill else self._bodies()
+                yield from filter(None, self._bodies())
             except (OSError, ValueError):
                 if not self._aborted:
                     raise
             finally:
-                self._close()
+                self.close()
 
     def __next__(self) -> bytes:
         raise NotImplementedError
 
-    def _bodies(self) -> Iterator[bytes]:
+    def _bodies(self) -> Iterator[list[Part]]:
         while not self._aborted and self._left != 0:
             data = self._read()
             if data is None:
@@ -78,10 +89,9 @@ class RawReader(Source[bytes]):
                 return
             if self._dechunker is None:
                 self._left = None if self._left is None else self._left - len(data)
-                yield data
+                yield [data]
                 continue
-            if body := self._dechunker.feed(data):
-                yield body
+            yield self._dechunker.feed(data)
             if self._dechunker.ended:
                 return
 
@@ -98,9 +108,9 @@ class RawReader(Source[bytes]):
             self._buffered = False
             self._socket.setblocking(False)
             held = self._file.peek(1)
+            self._socket.setblocking(True)
             if held:
                 return bytes(self._file.read1(len(held)))
-        self._socket.setblocking(True)
         while not select.select([self._socket], [], [], self.IDLE)[0]:
             if self._aborted or (self._idle is not None and self._idle()):
                 return None
@@ -115,15 +125,16 @@ class RawReader(Source[bytes]):
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Free the connection."""
         self.abort()
         self._response.close()
         self._client.close()
 
 
-def filled(parts: Iterator[bytes], size: int) -> Iterator[bytes]:
+def filled(parts: Iterable[Part], size: int) -> Iterator[bytes]:
     """Join parts to pieces of at least so many bytes; the last may be shorter."""
-    held: list[bytes] = []
+    held: list[Part] = []
     length = 0
     for part in parts:
         held.append(part)
@@ -141,22 +152,41 @@ class Dechunker:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._left = 0
         self.ended = False
 
-    def feed(self, data: bytes) -> bytes:
-        """Return the bodies that are complete."""
-        data = self._rest + data if self._rest else data
-        parts: list[bytes] = []
-        start = 0
-        while (line := data.find(b"\r\n", start)) >= 0:
-            size = int(data[start:line].partition(b";")[0], 16)
+    def feed(self, data: bytes) -> list[Part]:
+        """Return the bodies in what has come.
+
+        Small chunks, the lines of a log, are kept back until they are whole. Of large ones, the
+        pieces of an archive, a view of what is there is given on: there are too many bytes in them
+        to be copied at every step.
+        """
+        data = self._rest + data
+        view = memoryview(data)
+        parts: list[Part] = []
+        at = self._of_large_chunk(view, 0, parts)
+        while not self._left and (line := data.find(b"\r\n", at)) >= 0:
+            size = int(data[at:line].partition(b";")[0], 16)
             body = line + 2
             if size == 0:
                 self.ended = True
                 break
-            if body + size + 2 > len(data):
+            if body + size + 2 <= len(data):
+                parts.append(data[body : body + size] if size < LARGE else view[body : body + size])
+                at = body + size + 2
+            elif size >= LARGE:
+                self._left = size + 2
+                at = self._of_large_chunk(view, body, parts)
+            else:
                 break
-            parts.append(data[body : body + size])
-            start = body + size + 2
-        self._rest = data[start:]
-        return b"".join(parts)
+        self._rest = data[at:]
+        return parts
+
+    def _of_large_chunk(self, view: memoryview, at: int, parts: list[Part]) -> int:
+        """Add what is there of a large chunk, without the line end that closes it."""
+        there = min(self._left, len(view) - at)
+        if (body := min(there, self._left - 2)) > 0:
+            parts.append(view[at : at + body])
+        self._left -= there
+        return at + there

@@ -195,3 +195,8 @@ def _cpu_percent(data: Mapping[str, Any]) -> float:
         return 0.0
     used = now["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
     return float(round(100.0 * used / system * now.get("online_cpus", 1), 2))
+
+
+def titled(container: str) -> str:
+    """Name a container as a sentence begins."""
+    return f"The container {container[:12] if len(container) == 64 else container}"

@@ -11,9 +11,16 @@ Async iterators hold a connection: close them (`contextlib.aclosing`) when leavi
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Callable,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -288,6 +295,25 @@ class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
 
 
+Part = bytes | memoryview
+
+
+class Sink(Protocol):
+    """Takes bytes in the thread that has read them."""
+
+    def send(self, parts: Sequence[Part]) -> None:
+        """Take some bytes; return when there is room for more."""
+
+    def abort(self) -> None:
+        """Make a call that waits fail; called from another thread, any number of times."""
+
+    def close(self) -> None:
+        """Free what it holds; called once, in the thread."""
+
+
+OpenSink = Callable[[], Coroutine[Any, Any, Sink]]
+
+
 class Engine(Protocol):
     """A place where containers run."""
 
@@ -361,6 +387,20 @@ class Engine(Protocol):
 
     async def diff(self, container_id: str) -> tuple[Change, ...]:
         """List what differs from the image, by path."""
+
+    async def send_archive(self, container_id: str, path: str, open_sink: OpenSink) -> None:
+        """Write a path's tar stream to a sink, without passing the event loop.
+
+        Parameters
+        ----------
+        open_sink
+            Called in the event loop once the path is known to be there.
+
+        Raises
+        ------
+        PathNotFound
+            If there is nothing at the path; no sink is opened then.
+        """
 
     def archive(self, container_id: str, path: str) -> AsyncGenerator[bytes, None]:
         """Read a path as a tar stream whose names begin with the path's last part."""

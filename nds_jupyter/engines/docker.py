@@ -7,29 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
-from nds_jupyter.engines import _builds as builds
 from nds_jupyter.engines import _translate as translate
-from nds_jupyter.engines._client import Clients, registry_auth, translated
-from nds_jupyter.engines._messages import (
-    events_of,
-    layers,
-    log_chunks,
-    messages,
-    pull_error,
-    samples,
-)
-from nds_jupyter.engines._reader import RawReader
-from nds_jupyter.engines._streams import Source, StreamPlaces, read_in_thread
+from nds_jupyter.engines._client import Clients, translated
+from nds_jupyter.engines._relay import relay_in_thread
+from nds_jupyter.engines._sources import Sources
+from nds_jupyter.engines._streams import StreamPlaces, read_in_thread
+from nds_jupyter.engines._translate import titled
 from nds_jupyter.engines._uploads import send_in_thread
 from nds_jupyter.engines.base import (
-    LABEL_JOB,
     Change,
     Container,
     ContainerSpec,
@@ -40,7 +32,7 @@ from nds_jupyter.engines.base import (
     ImageSpec,
     LogChunk,
     LogRequest,
-    LogStream,
+    OpenSink,
     PathStat,
     Sample,
 )
@@ -49,7 +41,6 @@ from nds_jupyter.errors import (
     EngineError,
     ImageNotFound,
     NdsError,
-    PathNotFound,
 )
 from nds_jupyter.jobs import Progress
 
@@ -57,15 +48,6 @@ T = TypeVar("T")
 
 RECONNECT_FIRST, RECONNECT_MOST = 0.2, 5.0
 """Seconds between attempts to reconnect the stream of events."""
-
-ASK = 5.0
-"""Seconds for asking whether the container of a silent log has ended."""
-
-ARCHIVE_PIECE = 2**20
-"""Bytes of an archive that are given on at a time."""
-
-PULL_BEGINS = 600.0
-"""Seconds until a pull says something: the engine is silent while it asks the registry."""
 
 STOPS = 64
 """Stops under way at one time; each waits for a script that may not listen."""
@@ -75,25 +57,6 @@ PATH_STAT = "X-Docker-Container-Path-Stat"
 
 UNPACK = 60.0
 """Seconds that the engine gets beside the deadline to answer after the end of a long archive."""
-
-ACTIONS = ("start", "die", "oom", "destroy")
-
-
-class _Items(Source[T]):
-    """A source over a reader of bytes that makes something of them."""
-
-    def __init__(self, reader: RawReader, make: Callable[[Iterator[bytes]], Iterator[T]]) -> None:
-        self._reader = reader
-        self._make = make
-
-    def __iter__(self) -> Iterator[T]:
-        return self._make(iter(self._reader))
-
-    def __next__(self) -> T:
-        raise NotImplementedError
-
-    def abort(self) -> None:
-        self._reader.abort()
 
 
 class DockerEngine:
@@ -124,6 +87,7 @@ class DockerEngine:
         tls: Any = None,
     ) -> None:
         self._clients = Clients(base_url, deadline, tls)
+        self._sources = Sources(self._clients, deadline)
         self._deadline = deadline
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="nds-engine")
         self._stoppers = ThreadPoolExecutor(STOPS, thread_name_prefix="nds-stop")
@@ -177,39 +141,11 @@ class DockerEngine:
 
     def pull(self, reference: str) -> AsyncGenerator[Progress, None]:
         """Fetch an image from its registry."""
-
-        def ask(client: Any) -> Any:
-            headers = registry_auth(client, reference)
-            response = client._post(
-                client._url("/images/create"),
-                params={"fromImage": reference},
-                headers=headers,
-                stream=True,
-            )
-            if response.status_code >= 400:
-                said = response.json().get("message", "")
-                raise pull_error(reference, said)
-            return response
-
-        def open_pull() -> _Items[Progress]:
-            with translated(f"The image {reference}", ImageNotFound):
-                client, response = self._clients.stream(ask, PULL_BEGINS)
-                return _Items(RawReader(client, response), lambda data: layers(data, reference))
-
-        return read_in_thread(open_pull, "pull", self._streams)
+        return read_in_thread(partial(self._sources.pull, reference), "pull", self._streams)
 
     def build(self, spec: ImageSpec) -> AsyncGenerator[str, None]:
         """Build an image, and give the lines of its log."""
-
-        def open_build() -> _Items[str]:
-            with translated(f"The image {spec.reference}", ImageNotFound):
-                client, response = self._clients.stream(
-                    lambda client: builds.ask(client, spec), PULL_BEGINS
-                )
-                reader = RawReader(client, response)
-                return _Items(reader, lambda data: builds.log_lines(messages(data)))
-
-        return read_in_thread(open_build, "build", self._streams)
+        return read_in_thread(partial(self._sources.build, spec), "build", self._streams)
 
     async def remove_image(self, reference: str) -> None:
         """Remove an image that no container is made of."""
@@ -276,12 +212,12 @@ class DockerEngine:
 
     async def start(self, container_id: str) -> None:
         """Start a created container."""
-        await self._call(_name(container_id), lambda client: client.start(container_id))
+        await self._call(titled(container_id), lambda client: client.start(container_id))
 
     async def inspect(self, container: str) -> Container:
         """Return one container."""
         worker = await self._node()
-        data = await self._call(_name(container), lambda each: each.inspect_container(container))
+        data = await self._call(titled(container), lambda each: each.inspect_container(container))
         return translate.container(data, worker)
 
     async def containers(
@@ -299,73 +235,39 @@ class DockerEngine:
 
     def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
         """Read a log."""
-        ended = _has_ended(self._clients, container_id) if request.follow else None
-        return self._read_log("/containers/{0}/logs", container_id, request, ended)
+        return self._read_log("/containers/{0}/logs", container_id, request, ends=request.follow)
 
     def _read_log(
-        self, path: str, name: str, request: LogRequest, ended: Callable[[], bool] | None
+        self, path: str, name: str, request: LogRequest, *, ends: bool
     ) -> AsyncGenerator[LogChunk, None]:
-        def open_log() -> _Items[LogChunk]:
-            with translated(_name(name)):
-                client, response = self._clients.stream(
-                    lambda client: client._get(
-                        client._url(path, name),
-                        params=_log_parameters(request),
-                        stream=True,
-                    ),
-                    self._deadline,
-                )
-                return _Items(RawReader(client, response, ended), log_chunks)
-
-        return read_in_thread(open_log, "log", self._streams)
+        source = partial(self._sources.log, path, name, request, ends=ends)
+        return read_in_thread(source, "log", self._streams)
 
     def stats(self, container_id: str) -> AsyncGenerator[Sample, None]:
         """Sample a running container about once a second."""
-
-        def open_stats() -> _Items[Sample]:
-            with translated(_name(container_id)):
-                client, response = self._clients.stream(
-                    lambda client: client._get(
-                        client._url("/containers/{0}/stats", container_id),
-                        params={"stream": True},
-                        stream=True,
-                    ),
-                    self._deadline,
-                )
-                return _Items(RawReader(client, response), samples)
-
-        return read_in_thread(open_stats, "stats", self._samplers)
+        return read_in_thread(partial(self._sources.stats, container_id), "stats", self._samplers)
 
     async def diff(self, container_id: str) -> tuple[Change, ...]:
         """List what differs from the image."""
-        rows = await self._call(_name(container_id), lambda client: client.diff(container_id))
+        rows = await self._call(titled(container_id), lambda client: client.diff(container_id))
         found = map(translate.change, rows or ())
         return tuple(sorted(found, key=lambda change: change.path))
 
     def archive(self, container_id: str, path: str) -> AsyncGenerator[bytes, None]:
         """Read a path as a tar stream."""
+        source = partial(self._sources.archive, container_id, path)
+        return read_in_thread(source, "archive", self._streams)
 
-        def open_archive() -> RawReader:
-            with translated(f"{path} in container {container_id[:12]}", PathNotFound):
-                client, response = self._clients.stream(
-                    lambda client: client._get(
-                        client._url("/containers/{0}/archive", container_id),
-                        params={"path": path},
-                        # The engine would compress what is read here as it comes.
-                        headers={"Accept-Encoding": "identity"},
-                        stream=True,
-                    ),
-                    self._deadline,
-                )
-                return RawReader(client, response, fill=ARCHIVE_PIECE)
-
-        return read_in_thread(open_archive, "archive", self._streams)
+    async def send_archive(self, container_id: str, path: str, open_sink: OpenSink) -> None:
+        """Hand a path's tar stream on from the thread that reads it."""
+        source = partial(self._sources.archive, container_id, path)
+        await relay_in_thread(source, open_sink, self._streams)
 
     async def stop(self, container_id: str, grace: float) -> None:
         """Ask to end, and kill after `grace` seconds."""
 
         def work() -> None:
-            with translated(_name(container_id)):
+            with translated(titled(container_id)):
                 client = self._clients.new(grace + self._deadline)
                 with contextlib.closing(client):
                     client.stop(container_id, timeout=math.ceil(grace))
@@ -377,7 +279,7 @@ class DockerEngine:
         """Remove a container, running or not."""
         try:
             await self._call(
-                _name(container_id),
+                titled(container_id),
                 lambda client: client.remove_container(container_id, force=True, v=True),
             )
         except ContainerNotFound:
@@ -407,20 +309,9 @@ class DockerEngine:
         now = datetime.now(UTC)
         await self.info()
 
-        def open_events() -> _Items[EngineEvent]:
-            with translated("The events"):
-                filters = {"type": ["container"], "label": [LABEL_JOB], "event": list(ACTIONS)}
-                parameters = {"filters": json.dumps(filters), "since": since or now.timestamp()}
-                client, response = self._clients.stream(
-                    lambda client: client._get(
-                        client._url("/events"), params=parameters, stream=True
-                    ),
-                    self._deadline,
-                )
-                return _Items(RawReader(client, response), events_of)
-
         yield EngineEvent(action="connected", container_id="", job_id="", at=now)
-        stream = read_in_thread(open_events, "events", self._watchers)
+        source = partial(self._sources.events, since or now.timestamp())
+        stream = read_in_thread(source, "events", self._watchers)
         async with contextlib.aclosing(stream):
             async for event in stream:
                 yield event
@@ -430,31 +321,3 @@ class DockerEngine:
         self._stoppers.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
         self._clients.close()
-
-
-def _name(container: str) -> str:
-    return f"The container {container[:12] if len(container) == 64 else container}"
-
-
-def _log_parameters(request: LogRequest) -> dict[str, object]:
-    parameters: dict[str, object] = {
-        "stdout": int(request.stream is not LogStream.STDERR),
-        "stderr": int(request.stream is not LogStream.STDOUT),
-        "follow": int(request.follow),
-        "timestamps": int(request.timestamps),
-        "tail": "all" if request.tail is None else request.tail,
-    }
-    if request.since is not None:
-        parameters["since"] = f"{request.since.timestamp():.6f}"
-    return parameters
-
-
-def _has_ended(clients: Clients, container_id: str) -> Callable[[], bool]:
-    def ask() -> bool:
-        try:
-            with translated(_name(container_id)), contextlib.closing(clients.new(ASK)) as client:
-                return not client.inspect_container(container_id)["State"]["Running"]
-        except NdsError:
-            return True
-
-    return ask

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from asyncio import Future
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, TypeVar, cast
 from urllib.parse import urlencode
 
 import msgspec
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import APIHandler
 from tornado import web
-from tornado.iostream import StreamClosedError
 
 from nds_jupyter.actions import Actions
 from nds_jupyter.data.store import DataStore
@@ -21,6 +19,7 @@ from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import Forbidden, NdsError
 from nds_jupyter.handlers.decode import convert, json_object, single_values, text_list
 from nds_jupyter.handlers.problems import problem, status_of
+from nds_jupyter.handlers.streaming import StreamingHandler
 from nds_jupyter.handover import Handover
 from nds_jupyter.health import Health
 from nds_jupyter.journal_thread import JournalThread
@@ -83,7 +82,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     openapi: Callable[[], dict[str, object]]
 
 
-class NdsHandler(APIHandler):
+class NdsHandler(StreamingHandler):
     """Base of every route."""
 
     auth_resource = RESOURCE
@@ -162,41 +161,6 @@ class NdsHandler(APIHandler):
         if not self.token_authenticated and site != "same-origin":
             raise Forbidden("This page may not ask for it. Use POST, or a token.")
         self.check_xsrf_cookie()
-
-    async def stream(self, chunks: AsyncGenerator[bytes, None], *, early: bool = False) -> None:
-        """Send chunks as they come, no faster than they are read.
-
-        Parameters
-        ----------
-        early
-            Send the headers before the first chunk is there, which may be long in coming; an error
-            after that can only cut the connection.
-        """
-        self._sending = asyncio.current_task()
-        try:
-            async with contextlib.aclosing(chunks):
-                if early:
-                    await self.flush()
-                async for chunk in chunks:
-                    self.write(chunk)
-                    await self.flush()
-                self._sending = None
-                await self.finish()
-        except StreamClosedError:
-            self.log.debug("%s: the reader went away.", self.request.path)
-        except asyncio.CancelledError:
-            if not self._reader_gone:
-                raise
-
-    _sending: asyncio.Task[Any] | None = None
-    _reader_gone = False
-
-    def on_connection_close(self) -> None:
-        """End a stream that nobody reads any more."""
-        super().on_connection_close()
-        self._reader_gone = True
-        if self._sending is not None:
-            self._sending.cancel()
 
     def finish(self, *args: Any, **kwargs: Any) -> Future[None]:
         """Keep the type that was set; Jupyter would call every answer JSON."""

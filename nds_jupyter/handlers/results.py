@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import posixpath
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import PurePosixPath
 
 from nds_jupyter.archives import (
@@ -37,16 +38,19 @@ class ResultsHandler(NdsHandler):
         target = await self.target(query)
         container_id = target.present_container()
         name = target.job.job_id if target.job else container_id[:12]
-        archive = self.services.engine.archive(container_id, str(path))
+        engine = self.services.engine
         self.set_header("Content-Type", MIME[query.format])
         if query.format is ResultFormat.RAW:
-            async with contextlib.aclosing(archive):
+            async with contextlib.aclosing(engine.archive(container_id, str(path))) as archive:
                 await self._send_file(archive, path.name)
             return
         leaf = path.name or "root"
         filename = f"{name}-{leaf}.{query.format.value}"
         self.set_header("Content-Disposition", content_disposition(filename))
-        await self.stream(convert(archive, query.format))
+        if query.format is ResultFormat.TAR and self.can_relay:
+            await self.relay(partial(engine.send_archive, container_id, str(path)))
+        else:
+            await self.stream(convert(engine.archive(container_id, str(path)), query.format))
 
     async def _send_file(self, archive: AsyncGenerator[bytes, None], filename: str) -> None:
         file = await open_raw(archive)

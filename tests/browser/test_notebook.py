@@ -66,8 +66,7 @@ def test_panel_streams_and_stops_while_the_kernel_sleeps(
     shoot(page, "notebook")
     output.get_by_role("button", name="Stop").click()
     expect(output.get_by_text("stopped on request")).to_be_visible()
-    busy = "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
-    assert page.evaluate(busy) == "busy"
+    expect(page.locator(".jp-CodeCell .jp-InputPrompt").last).to_have_text("[*]:")
     (job,) = [each for each in lab.jobs() if each["name"] == "from-a-magic"]
     assert job["reason"] == "stopped"
 

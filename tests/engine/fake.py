@@ -20,6 +20,7 @@ from nds_jupyter.engines.base import (
     ImageSpec,
     LogChunk,
     LogRequest,
+    OpenSink,
     PathStat,
     Sample,
 )
@@ -302,6 +303,18 @@ class FakeEngine:
         """List what differs from the image."""
         async with self.faults.call("diff"):
             return self._find(container_id).changes()
+
+    async def send_archive(self, container_id: str, path: str, open_sink: OpenSink) -> None:
+        """Write a path's tar stream to a sink."""
+        async with contextlib.aclosing(self.archive(container_id, path)) as parts:
+            first = await anext(parts)
+            sink = await open_sink()
+            try:
+                await asyncio.to_thread(sink.send, [first])
+                async for part in parts:
+                    await asyncio.to_thread(sink.send, [part])
+            finally:
+                sink.close()
 
     async def archive(self, container_id: str, path: str) -> AsyncGenerator[bytes, None]:
         """Read a path as a tar stream."""

@@ -9,7 +9,7 @@ import asyncio
 import io
 import secrets
 import tarfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -30,6 +30,7 @@ from nds_jupyter.engines.base import (
     ImageSpec,
     LogRequest,
     LogStream,
+    Part,
 )
 from nds_jupyter.errors import (
     AmbiguousId,
@@ -337,6 +338,42 @@ async def test_archive_read_begins_with_the_last_part_of_the_path(engine: Engine
                 await anext(parts)
 
 
+class Kept:
+    """A sink that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.closed = 0
+
+    async def open(self) -> Kept:
+        return self
+
+    def send(self, parts: Sequence[Part]) -> None:
+        self.data += b"".join(parts)
+
+    def abort(self) -> None:
+        raise AssertionError("nobody ended it")
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+async def test_archive_is_sent_to_a_sink_as_it_is_read(engine: Engine) -> None:
+    script = "mkdir /made; seq 50000 > /made/file"
+    async with container(engine, script) as container_id:
+        await engine.start(container_id)
+        await end_of(engine, container_id)
+        async with aclosing(engine.archive(container_id, "/made")) as parts:
+            data = b"".join([part async for part in parts])
+        kept = Kept()
+        await engine.send_archive(container_id, "/made", kept.open)
+        assert (kept.data == data, kept.closed) == (True, 1)
+        nothing = Kept()
+        with pytest.raises(PathNotFound, match="/nothing"):
+            await engine.send_archive(container_id, "/nothing", nothing.open)
+        assert (nothing.data, nothing.closed) == (b"", 0)
+
+
 async def test_path_says_what_it_is(engine: Engine) -> None:
     script = "mkdir /made; printf abc > /made/file"
     async with container(engine, script) as container_id:
@@ -514,6 +551,7 @@ async def test_nobody_answering_is_told_by_every_call(unreachable: EngineUnderTe
         engine.inspect("a"),
         engine.containers({}, include_ended=True),
         engine.diff("a"),
+        engine.send_archive("a", "/", Kept().open),
         engine.stop("a", 0),
         engine.remove("a"),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import docker
@@ -30,16 +31,29 @@ def clean_swarm(swarm_cluster: Swarm) -> Iterator[Swarm]:
     """Give the Swarm with three ready nodes; services that a test left are removed after it."""
     manager = docker.APIClient(swarm_cluster.manager.endpoint.url, timeout=60)
     yield swarm_cluster
-    for service in manager.services():
-        manager.remove_service(service["ID"])
+    assert wait_until(lambda: _remove_services(manager), DEADLINE)
     for node in swarm_cluster.nodes:
-        for container in _job_containers(node):
-            with suppress(EngineAnswerError):
-                path = f"/containers/{container['Id']}"
-                ask(node.endpoint, "DELETE", path, query={"force": "1", "v": "1"})
-    assert wait_until(lambda: not any(map(_job_containers, swarm_cluster.nodes)), DEADLINE)
+        assert wait_until(partial(_remove_containers, node), DEADLINE), _job_containers(node)
     assert wait_until(lambda: _remove_networks(manager), DEADLINE)
     manager.close()
+
+
+def _remove_services(manager: docker.APIClient) -> bool:
+    left = manager.services()
+    for service in left:
+        with suppress(docker.errors.APIError):
+            manager.remove_service(service["ID"])
+    return not left
+
+
+def _remove_containers(node: SwarmNode) -> bool:
+    """Remove what is there; a node may begin a task after its service was removed."""
+    left = _job_containers(node)
+    for container in left:
+        with suppress(EngineAnswerError):
+            path = f"/containers/{container['Id']}"
+            ask(node.endpoint, "DELETE", path, query={"force": "1", "v": "1"})
+    return not left
 
 
 def _remove_networks(manager: docker.APIClient) -> bool:

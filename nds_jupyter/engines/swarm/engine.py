@@ -25,6 +25,7 @@ from nds_jupyter.engines.base import (
     LogChunk,
     LogRequest,
     NodeReport,
+    OpenSink,
     PathStat,
     Sample,
 )
@@ -234,6 +235,11 @@ class SwarmEngine:
         """List what differs from the image."""
         engine, there = await self._where.there(container_id)
         return await engine.diff(there)
+
+    async def send_archive(self, container_id: str, path: str, open_sink: OpenSink) -> None:
+        """Write a path's tar stream to a sink."""
+        engine, there = await self._where.there(container_id)
+        await engine.send_archive(there, path, open_sink)
 
     async def archive(self, container_id: str, path: str) -> AsyncGenerator[bytes, None]:
         """Read a path as a tar stream."""

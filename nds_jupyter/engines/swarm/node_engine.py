@@ -171,7 +171,7 @@ class NodeEngine(DockerEngine):
 
     def task_logs(self, task_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
         """Read a log through the manager, from whatever node it is on."""
-        return self._read_log("/tasks/{0}/logs", task_id, request, None)
+        return self._read_log("/tasks/{0}/logs", task_id, request, ends=False)
 
 
 def _name_taken(name: str, call: Any) -> Any:

@@ -1,0 +1,181 @@
+"""Opens what one Docker Engine streams; called in the thread that reads it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from nds_jupyter.engines import _builds as builds
+from nds_jupyter.engines._client import Clients, registry_auth, translated
+from nds_jupyter.engines._messages import (
+    events_of,
+    layers,
+    log_chunks,
+    messages,
+    pull_error,
+    samples,
+)
+from nds_jupyter.engines._reader import RawReader
+from nds_jupyter.engines._streams import Source
+from nds_jupyter.engines._translate import titled
+from nds_jupyter.engines.base import (
+    LABEL_JOB,
+    EngineEvent,
+    ImageSpec,
+    LogChunk,
+    LogRequest,
+    LogStream,
+    Sample,
+)
+from nds_jupyter.errors import ImageNotFound, NdsError, PathNotFound
+from nds_jupyter.jobs import Progress
+
+T = TypeVar("T")
+
+ASK = 5.0
+"""Seconds for asking whether the container of a silent log has ended."""
+
+ARCHIVE_PIECE = 2**20
+"""Bytes of an archive that are given on at a time."""
+
+PULL_BEGINS = 600.0
+"""Seconds until a pull says something: the engine is silent while it asks the registry."""
+
+ACTIONS = ("start", "die", "oom", "destroy")
+
+
+class Items(Source[T]):
+    """A source over a reader of bytes that makes something of them."""
+
+    def __init__(self, reader: RawReader, make: Callable[[Iterator[bytes]], Iterator[T]]) -> None:
+        self._reader = reader
+        self._make = make
+
+    def __iter__(self) -> Iterator[T]:
+        return self._make(iter(self._reader))
+
+    def __next__(self) -> T:
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        self._reader.abort()
+
+
+class Sources:
+    """What an engine streams; every method connects, and returns what is read then.
+
+    Parameters
+    ----------
+    deadline
+        Seconds until an answer begins.
+    """
+
+    def __init__(self, clients: Clients, deadline: float) -> None:
+        self._clients = clients
+        self._deadline = deadline
+
+    def _get(self, path: str, *names: str, **options: Any) -> tuple[Any, Any]:
+        return self._clients.stream(
+            lambda client: client._get(client._url(path, *names), stream=True, **options),
+            self._deadline,
+        )
+
+    def pull(self, reference: str) -> Items[Progress]:
+        """Open what the engine says while it fetches an image."""
+
+        def ask(client: Any) -> Any:
+            headers = registry_auth(client, reference)
+            response = client._post(
+                client._url("/images/create"),
+                params={"fromImage": reference},
+                headers=headers,
+                stream=True,
+            )
+            if response.status_code >= 400:
+                said = response.json().get("message", "")
+                raise pull_error(reference, said)
+            return response
+
+        with translated(f"The image {reference}", ImageNotFound):
+            client, response = self._clients.stream(ask, PULL_BEGINS)
+            return Items(RawReader(client, response), lambda data: layers(data, reference))
+
+    def build(self, spec: ImageSpec) -> Items[str]:
+        """Open the log of a build."""
+        with translated(f"The image {spec.reference}", ImageNotFound):
+            client, response = self._clients.stream(
+                lambda client: builds.ask(client, spec), PULL_BEGINS
+            )
+            reader = RawReader(client, response)
+            return Items(reader, lambda data: builds.log_lines(messages(data)))
+
+    def log(self, path: str, name: str, request: LogRequest, *, ends: bool) -> Items[LogChunk]:
+        """Open a log.
+
+        Parameters
+        ----------
+        path
+            The route, with a place for the name.
+        ends
+            Ask whether the container of that name has ended while the log is silent.
+        """
+        with translated(titled(name)):
+            client, response = self._get(path, name, params=_log_parameters(request))
+            ended = _has_ended(self._clients, name) if ends else None
+            return Items(RawReader(client, response, ended), log_chunks)
+
+    def stats(self, container_id: str) -> Items[Sample]:
+        """Open the samples of a container, about one a second."""
+        with translated(titled(container_id)):
+            params = {"stream": True}
+            client, response = self._get("/containers/{0}/stats", container_id, params=params)
+            return Items(RawReader(client, response), samples)
+
+    def archive(self, container_id: str, path: str) -> RawReader:
+        """Open a path as a tar stream."""
+        with translated(f"{path} in container {container_id[:12]}", PathNotFound):
+            client, response = self._get(
+                "/containers/{0}/archive",
+                container_id,
+                params={"path": path},
+                # The engine would compress what is read here as it comes.
+                headers={"Accept-Encoding": "identity"},
+            )
+            return RawReader(client, response, fill=ARCHIVE_PIECE)
+
+    def events(self, since: float) -> Items[EngineEvent]:
+        """Open what happens to containers of jobs, from a moment on."""
+        filters = {"type": ["container"], "label": [LABEL_JOB], "event": list(ACTIONS)}
+        with translated("The events"):
+            params = {"filters": json.dumps(filters), "since": since}
+            client, response = self._get("/events", params=params)
+            return Items(RawReader(client, response), events_of)
+
+
+def _log_parameters(request: LogRequest) -> dict[str, object]:
+    parameters: dict[str, object] = {
+        "stdout": int(request.stream is not LogStream.STDERR),
+        "stderr": int(request.stream is not LogStream.STDOUT),
+        "follow": int(request.follow),
+        "timestamps": int(request.timestamps),
+        "tail": "all" if request.tail is None else request.tail,
+    }
+    if request.since is not None:
+        parameters["since"] = f"{request.since.timestamp():.6f}"
+    return parameters
+
+
+def _has_ended(clients: Clients, container_id: str) -> Callable[[], bool]:
+    def ask() -> bool:
+        try:
+            with (
+                translated(titled(container_id)),
+                contextlib.closing(clients.new(ASK)) as client,
+            ):
+                return not client.inspect_container(container_id)["State"]["Running"]
+        except NdsError:
+            return True
+
+    return ask
