@@ -89,6 +89,7 @@ class Client:
         network: str | None = None,
         constraint: Sequence[str] | None = None,
         gpus: int | None = None,
+        retries: int | None = None,
         labels: Mapping[str, str] | None = None,
         data: Sequence[str | Mapping[str, str]] | str | None = None,
         output: str | None = None,
@@ -118,6 +119,9 @@ class Client:
             What the node must fulfil, on a Swarm: ``node.labels.gpu==true``.
         gpus
             Whole GPUs.
+        retries
+            How often the script may be run again when its node or its container was lost, so that
+            nobody knows how it ended.
         data
             Paths of the data root that the script finds under ``/data``: a path, ``path:/where``,
             or an object of ``path`` and ``to``; one or several.
@@ -150,6 +154,7 @@ class Client:
             network=network,
             constraint=constraint,
             gpus=gpus,
+            retries=retries,
             labels=labels,
             data=data,
             output=output,

@@ -181,6 +181,7 @@ class Configuration(SwarmConfiguration):
             max_timeout=self.max_timeout,
             max_script_bytes=self.max_script_bytes,
             max_gpus=self.max_gpus,
+            max_retries=self.max_retries,
             chooses_nodes=self.engine != "docker",
             allow_builds=self.allow_builds,
         )

@@ -152,6 +152,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         What the node must fulfil, where there are several: ``node.labels.gpu==true``.
     gpus
         Whole GPUs.
+    retries
+        How often the script may be run again when its node or its container was lost, so that
+        nobody knows how it ended.
     output
         Collection of the data root that gets what is under ``/results``.
     overwrite
@@ -176,6 +179,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     network: Network = Network.BRIDGE
     constraints: tuple[str, ...] = ()
     gpus: int = 0
+    retries: int = 0
     sweep: SweepPoint | None = None
     data: tuple[Input, ...] = ()
     output: str | None = None
@@ -202,6 +206,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         When retention removed the container; None while it may still be there.
     background
         Whether the cell that waits for it is to let it run, and go on.
+    attempts
+        How often its script was let go; more than once only where `JobSpec.retries` allows it.
     """
 
     job_id: str
@@ -224,6 +230,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     finished: datetime | None = None
     removed: datetime | None = None
     background: bool = False
+    attempts: int = 0
 
     @property
     def is_finished(self) -> bool:

@@ -57,6 +57,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Packages for pip, or the text of a file of them, to be built on top of the image.
     dockerfile
         The text of one, to be built instead; without a FROM it begins from the image.
+    retries
+        How often the script may be run again when nobody knows how it ended.
     """
 
     script: str | None = None
@@ -81,6 +83,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     network: Network | None = None
     constraint: tuple[str, ...] | str | None = None
     gpus: int = 0
+    retries: int = 0
     sweep: Sweep | None = None
     max_concurrent: int | None = None
 
@@ -113,6 +116,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     max_timeout: float | None
     max_script_bytes: int
     max_gpus: int = 0
+    max_retries: int = 10
     chooses_nodes: bool = False
     allow_builds: bool = True
 
@@ -209,6 +213,7 @@ def admit(
         network=_network(request, policy),
         constraints=node_constraints(request.constraint, chooses_nodes=policy.chooses_nodes),
         gpus=_gpus(request, policy),
+        retries=_retries(request, policy),
         data=parse_inputs(request.data, logical),
         output=parse_output(request.output, logical),
         overwrite=request.overwrite,
@@ -330,6 +335,16 @@ def _gpus(request: JobRequest, policy: Policy) -> int:
             f"gpus: {request.gpus} are more than the {policy.max_gpus} allowed here."
         )
     return request.gpus
+
+
+def _retries(request: JobRequest, policy: Policy) -> int:
+    if request.retries < 0:
+        raise InvalidRequest("retries: give a number, or none.")
+    if request.retries > policy.max_retries:
+        raise RefusedByPolicy(
+            f"retries: {request.retries} are more than the {policy.max_retries} allowed here."
+        )
+    return request.retries
 
 
 def _command(request: JobRequest) -> tuple[str, ...] | None:

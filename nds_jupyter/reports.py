@@ -199,16 +199,19 @@ class Reports:
         async with contextlib.aclosing(self._build_lines(target, request)) as batches:
             async for lines in batches:
                 yield "".join(_as_text(line, request) for line in lines).encode()
-        target = await self._begun(target, request)
-        if target.job is not None and target.job.removed is not None:
-            kept = await self._kept_log(target.job)
-            yield "".join(_as_text(line, request) for line in _chosen(kept.lines, request)).encode()
-        elif target.container_id is not None:
-            container_id = target.present_container()
-            async with contextlib.aclosing(self._engine.logs(container_id, request)) as chunks:
-                async for chunk in chunks:
-                    yield chunk.data
-        await self._ended(target, request)
+        following: Target | None = target
+        while following is not None:
+            target = await self._begun(following, request)
+            if target.job is not None and target.job.removed is not None:
+                kept = _chosen((await self._kept_log(target.job)).lines, request)
+                yield "".join(_as_text(line, request) for line in kept).encode()
+            elif target.container_id is not None:
+                container_id = target.present_container()
+                async with contextlib.aclosing(self._engine.logs(container_id, request)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk.data
+            following = await self._next_attempt(target, request)
+            request = msgspec.structs.replace(request, tail=None)
 
     async def log_lines(
         self, target: Target, request: LogRequest
@@ -237,19 +240,22 @@ class Reports:
     async def _container_lines(
         self, target: Target, request: LogRequest
     ) -> AsyncGenerator[list[LogLine], None]:
-        target = await self._begun(target, request)
-        if target.job is not None and target.job.removed is not None:
-            yield _chosen((await self._kept_log(target.job)).lines, request)
-        elif target.container_id is not None:
-            container_id = target.present_container()
-            timed = msgspec.structs.replace(request, timestamps=True)
-            async with (
-                contextlib.aclosing(self._engine.logs(container_id, timed)) as chunks,
-                contextlib.aclosing(lines_of(chunks)) as batches,
-            ):
-                async for lines in batches:
-                    yield lines
-        await self._ended(target, request)
+        following: Target | None = target
+        while following is not None:
+            target = await self._begun(following, request)
+            if target.job is not None and target.job.removed is not None:
+                yield _chosen((await self._kept_log(target.job)).lines, request)
+            elif target.container_id is not None:
+                container_id = target.present_container()
+                timed = msgspec.structs.replace(request, timestamps=True)
+                async with (
+                    contextlib.aclosing(self._engine.logs(container_id, timed)) as chunks,
+                    contextlib.aclosing(lines_of(chunks)) as batches,
+                ):
+                    async for lines in batches:
+                        yield lines
+            following = await self._next_attempt(target, request)
+            request = msgspec.structs.replace(request, tail=None)
 
     async def log_of_job(
         self, job_id: str, request: LogRequest
@@ -271,9 +277,15 @@ class Reports:
         )
         return Target(job=job, container_id=job.container_id)
 
-    async def _ended(self, target: Target, request: LogRequest) -> None:
-        if request.follow and target.job is not None:
-            await self._runner.until(target.job.job_id, lambda job: job.is_finished)
+    async def _next_attempt(self, target: Target, request: LogRequest) -> Target | None:
+        """Wait, when following, for the job's end; what to read on if it runs again instead."""
+        if not request.follow or target.job is None:
+            return None
+        read = target.job.attempts
+        job = await self._runner.until(
+            target.job.job_id, lambda job: job.attempts > read and job.started is not None
+        )
+        return Target(job=job, container_id=job.container_id) if job.attempts > read else None
 
 
 def _chosen(lines: tuple[LogLine, ...], request: LogRequest) -> list[LogLine]:

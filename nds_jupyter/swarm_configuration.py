@@ -35,6 +35,12 @@ class SwarmConfiguration(HasTraits):
         "gpu", help="What the nodes call a GPU in node-generic-resources of their daemon.json."
     ).tag(config=True)
     max_gpus = Integer(0, min=0, help="The most GPUs a job may ask for.").tag(config=True)
+    max_retries = Integer(
+        10,
+        min=0,
+        help="The most times that a job may ask to be run again when its node or container was "
+        "lost.",
+    ).tag(config=True)
     node_deadline = Float(
         3.0,
         min=0.1,

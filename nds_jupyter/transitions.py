@@ -39,9 +39,14 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The engine started the script."""
+    """The engine started the script.
+
+    `container_id` and `worker` are there where the container was made anew to start it.
+    """
 
     at: datetime
+    container_id: str | None = None
+    worker: str | None = None
 
 
 class Exited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -81,6 +86,13 @@ class Vanished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at: datetime
 
 
+class NodeGone(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The node went down with the container before its end was known; the message says which."""
+
+    message: str
+    at: datetime
+
+
 class Progressed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A pull or a transfer has come this far."""
 
@@ -114,11 +126,14 @@ Event = (
     | StopAsked
     | Broke
     | Vanished
+    | NodeGone
     | Progressed
     | SentToBackground
     | Told
     | ContainerRemoved
 )
+
+_HINT = "Run the job again if it may run twice, or ask for retries."
 
 _BEFORE_SCRIPT = frozenset({Phase.ACCEPTED, Phase.PULLING, Phase.STAGING})
 
@@ -135,6 +150,7 @@ APPLIES: dict[type[Event], frozenset[Phase]] = {
     StopAsked: _UNFINISHED,
     Broke: _UNFINISHED,
     Vanished: frozenset({Phase.RUNNING}),
+    NodeGone: frozenset({Phase.RUNNING}),
     Progressed: frozenset({Phase.PULLING, Phase.STAGING, Phase.COLLECTING}),
     SentToBackground: _UNFINISHED,
     Told: frozenset({Phase.PULLING}),
@@ -163,7 +179,9 @@ def advance(job: Job, event: Event) -> Job:
         case Broke(reason=reason, message=message, at=at):
             return _end(job, at, reason, message)
         case Vanished(at=at):
-            return _end(job, at, None, "The container was removed before its end was known.")
+            return _lost(job, at, None, "The container was removed before its end was known.")
+        case NodeGone(at=at, message=message):
+            return _lost(job, at, Reason.ENGINE, message)
         case StopAsked(intent=intent):
             # A script that has ended is past stopping; only its outputs can still be held back.
             past = job.phase is Phase.COLLECTING and job.spec.output is None
@@ -182,12 +200,13 @@ def _changed_fields(job: Job, event: Event) -> dict[str, object]:
             here = {"phase": Phase.STAGING, "image_digest": digest}
             return {**here, "progress": None, "message": message}
         case Launching(container_id=container_id, worker=worker):
-            place = {"container_id": container_id, "worker": worker}
+            place = {"container_id": container_id, "worker": worker, "attempts": job.attempts + 1}
             return {"phase": Phase.RUNNING, "progress": None, "message": "", **place}
         case Waiting(message=message) | Told(message=message):
             return {"message": message}
-        case Started(at=at):
-            return {"started": job.started or at}
+        case Started(at=at, container_id=container_id, worker=worker):
+            place = {"container_id": container_id or job.container_id}
+            return {**place, "worker": worker or job.worker, "started": job.started or at}
         case Progressed(progress=progress):
             return {"progress": progress}
         case SentToBackground():
@@ -205,6 +224,25 @@ def _exited(job: Job, event: Exited) -> Job:
         oom=event.oom,
         ended=event.at,
         started=job.started or event.started,
+    )
+
+
+def _lost(job: Job, at: datetime, reason: Reason | None, message: str) -> Job:
+    """Let a script whose end nobody knows run again if that was asked for, else end the job."""
+    attempt = max(1, job.attempts)
+    most = job.spec.retries + 1
+    if job.intent is not None or attempt >= most:
+        if reason is Reason.ENGINE:
+            message += f" It was attempt {attempt} of {most}." if most > 1 else f" {_HINT}"
+        return _end(job, at, reason, message)
+    return msgspec.structs.replace(
+        job,
+        phase=Phase.ACCEPTED,
+        container_id=None,
+        worker=None,
+        started=None,
+        progress=None,
+        message=f"{message} It runs again: attempt {attempt + 1} of {most}.",
     )
 
 

@@ -29,6 +29,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
         When retention removed the container.
     background
         Whether the cell that waits for it is to let it run, and go on.
+    retries, attempts
+        How often its script may be run again, and how often it was let go.
     """
 
     job_id: str
@@ -61,6 +63,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     removed: datetime | None = None
     sweep: SweepPoint | None = None
     background: bool = False
+    retries: int = 0
+    attempts: int = 0
 
 
 def job_view(job: Job) -> JobView:
@@ -96,6 +100,8 @@ def job_view(job: Job) -> JobView:
         removed=job.removed,
         sweep=job.spec.sweep,
         background=job.background,
+        retries=job.spec.retries,
+        attempts=job.attempts,
     )
 
 
@@ -122,6 +128,7 @@ class SpecView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output: str | None = None
     constraint: tuple[str, ...] | None = None
     gpus: int | None = None
+    retries: int | None = None
     requirements: str | None = None
     dockerfile: str | None = None
     overwrite: bool = False
@@ -154,6 +161,7 @@ def spec_view(spec: JobSpec, script: bytes) -> SpecView:
         output=spec.output,
         constraint=spec.constraints or None,
         gpus=spec.gpus or None,
+        retries=spec.retries or None,
         requirements=build.requirements or None if build else None,
         dockerfile=build.dockerfile if build and not build.requirements else None,
         overwrite=spec.overwrite,

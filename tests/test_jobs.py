@@ -33,6 +33,12 @@ def a_job() -> Job:
     return Job(job_id="0" * 16, owner="ada", spec=a_spec(timeout=5.0), created=NOW)
 
 
+def after(job: Job, *events: transitions.Event) -> Job:
+    for event in events:
+        job = advance(job, event)
+    return job
+
+
 EVENTS = st.one_of(
     st.just(transitions.Pulling()),
     st.just(transitions.Staging(image_digest="sha256:1")),
@@ -57,18 +63,26 @@ EVENTS = st.one_of(
         at=st.just(NOW),
     ),
     st.just(transitions.Vanished(at=NOW)),
+    st.just(transitions.NodeGone(message="node3 went down.", at=NOW)),
     st.just(transitions.Progressed(progress=jobs.Progress(done=1, total=None, unit="bytes"))),
     st.just(transitions.SentToBackground()),
     st.just(transitions.ContainerRemoved(at=NOW)),
 )
 
 
-@given(st.lists(EVENTS, max_size=20))
-def test_any_order_of_events_keeps_the_rules(events: list[transitions.Event]) -> None:
-    job = a_job()
+@given(st.lists(EVENTS, max_size=20), st.sampled_from([0, 0, 1, 3]))
+def test_any_order_of_events_keeps_the_rules(events: list[transitions.Event], retries: int) -> None:
+    job = msgspec.structs.replace(a_job(), spec=a_spec(timeout=5.0, retries=retries))
     for event in events:
         before, job = job, advance(job, event)
-        assert ORDER.index(job.phase) >= ORDER.index(before.phase)
+        if ORDER.index(job.phase) < ORDER.index(before.phase):
+            assert isinstance(event, transitions.Vanished | transitions.NodeGone)
+            assert (job.phase, job.started, job.container_id) == (Phase.ACCEPTED, None, None)
+            assert 0 < job.attempts <= retries
+        assert job.attempts - before.attempts == (
+            job is not before and isinstance(event, transitions.Launching)
+        )
+        assert job.attempts <= retries + 1
         assert (job.state is JobState.RUNNING) == (job.phase is not Phase.FINISHED)
         assert before.intent is None or job.intent is before.intent
         if before.is_finished:
@@ -83,6 +97,41 @@ def test_any_order_of_events_keeps_the_rules(events: list[transitions.Event]) ->
         if job.reason is Reason.OOM:
             assert job.exit_code
         assert msgspec.json.decode(msgspec.json.encode(job), type=Job) == job
+
+
+LAUNCHED = (
+    transitions.Staging(image_digest="x"),
+    transitions.Launching(container_id="c", worker="n"),
+    transitions.Started(at=NOW),
+)
+
+
+def test_script_on_a_lost_node_runs_again_as_often_as_was_asked_for() -> None:
+    gone = transitions.NodeGone(message="node3 went down.", at=NOW)
+    job = msgspec.structs.replace(a_job(), spec=a_spec(retries=1))
+    job = after(job, *LAUNCHED, gone)
+    assert (job.phase, job.attempts) == (Phase.ACCEPTED, 1)
+    assert job.message == "node3 went down. It runs again: attempt 2 of 2."
+    job = after(job, *LAUNCHED, gone)
+    assert (job.state, job.reason, job.attempts) == (JobState.FAILED, Reason.ENGINE, 2)
+    assert job.message == "node3 went down. It was attempt 2 of 2."
+
+
+def test_script_on_a_lost_node_never_runs_again_unasked() -> None:
+    gone = transitions.NodeGone(message="node3 went down.", at=NOW)
+    job = after(a_job(), *LAUNCHED, gone)
+    assert (job.state, job.reason) == (JobState.FAILED, Reason.ENGINE)
+    assert "ask for retries" in job.message
+    # As a journal of an earlier version has it, which did not count.
+    uncounted = msgspec.structs.replace(after(a_job(), *LAUNCHED), attempts=0)
+    assert after(uncounted, gone).is_finished
+
+
+def test_job_that_is_to_stop_is_not_run_again() -> None:
+    job = msgspec.structs.replace(a_job(), spec=a_spec(retries=5))
+    stop = transitions.StopAsked(intent=Reason.STOPPED, at=NOW)
+    job = after(job, *LAUNCHED, stop, transitions.Vanished(at=NOW))
+    assert (job.state, job.reason) == (JobState.FAILED, Reason.STOPPED)
 
 
 def test_intent_wins_over_exit_code() -> None:

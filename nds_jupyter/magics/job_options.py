@@ -35,6 +35,7 @@ def _container_fields(options: argparse.Namespace, context: CellContext) -> Mapp
         "network": options.network,
         "constraint": options.constraint or None,
         "gpus": options.gpus,
+        "retries": options.retries,
     }
 
 
@@ -79,6 +80,13 @@ CONTAINER = JobOptions(
             action="append",
             default=[],
             help="What the node must fulfil, on a Swarm: node.labels.gpu==true; repeatable.",
+        ),
+        option(
+            "--retries",
+            type=int,
+            metavar="N",
+            help="Run the script again, so often at most, when its node or container was lost "
+            "and nobody knows how it ended.",
         ),
         option("--network", choices=["none", "bridge"], help="Network of the container."),
     ),

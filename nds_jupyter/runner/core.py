@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequ
 from nds_jupyter.data.root import Unusable
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import (
+    LABEL_ATTEMPT,
     LABEL_JOB,
     LABEL_OWNER,
     LABEL_SERVER,
@@ -189,9 +190,14 @@ class JobRunner:
         jobs = await self._journal.do(Journal.jobs, job_ids)
         for row in rows:
             job_id = row.labels.get(LABEL_JOB, "")
-            if await self._is_orphan(row, job_id, jobs.get(job_id)):
+            job = jobs.get(job_id)
+            if await self._is_orphan(row, job_id, job):
                 self._log.info("The container %s of no job is removed.", row.name)
                 await self._engine.remove(row.id)
+            elif job is not None and job.is_finished and row.state is ContainerStatus.RUNNING:
+                # Its node was given up, and is back.
+                self._log.info("The container %s of a job that has ended is stopped.", row.name)
+                await self._engine.stop(row.id, 0)
 
     async def _is_orphan(self, row: ContainerSummary, job_id: str, job: Job | None) -> bool:
         if job is None:
@@ -199,7 +205,8 @@ class JobRunner:
             deleted = await self._journal.do(Journal.was_deleted, owner, job_id)
             return deleted or row.state is ContainerStatus.CREATED
         # A node may have been away when its container was to be removed.
-        return job.removed is not None or (job.is_finished and job.started is None)
+        is_late = int(row.labels.get(LABEL_ATTEMPT, "1")) < job.attempts
+        return is_late or job.removed is not None or (job.is_finished and job.started is None)
 
     async def _sweep(self) -> None:
         try:

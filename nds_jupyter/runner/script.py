@@ -14,7 +14,7 @@ from nds_jupyter.errors import ContainerNotFound, NdsError, NodeLost
 from nds_jupyter.jobs import Job, Reason, utc_now
 from nds_jupyter.runner.around import AWAY, RETRY_FIRST, Surroundings
 from nds_jupyter.runner.stopping import Stopping
-from nds_jupyter.transitions import Exited, Started, StopAsked, Vanished
+from nds_jupyter.transitions import Exited, NodeGone, Started, StopAsked, Vanished
 
 LOOK_AGAIN = 60.0
 """Seconds after which a running container is inspected even without an event."""
@@ -39,7 +39,7 @@ class Script:
         self._job_id = job_id
         self._around = around
         self._news = asyncio.Event()
-        self._clean_exit: Exited | None = None
+        self._clean_exits: dict[str, Exited] = {}
         self.stopping = Stopping(around.engine, self._news.set)
 
     def look(self, event: EngineEvent | None = None) -> None:
@@ -47,7 +47,8 @@ class Script:
         # Engines hold a container that has just ended for 50 ms while they tidy up, and it can't be
         # inspected before that. An exit with 0 needs no inspection: it is never out of memory.
         if event is not None and event.action == "die" and event.exit_code == 0:
-            self._clean_exit = Exited(exit_code=0, oom=False, at=event.at)
+            clean = Exited(exit_code=0, oom=False, at=event.at)
+            self._clean_exits[event.container_id] = clean
         self._news.set()
 
     @property
@@ -55,7 +56,7 @@ class Script:
         return self._around.board.under_way_job(self._job_id)
 
     async def run(self, *, resumed: bool) -> None:
-        """Return when the script's end is recorded.
+        """Return when the script's end is recorded, or that nobody will ever know it.
 
         Parameters
         ----------
@@ -90,16 +91,18 @@ class Script:
     async def _ended(self, container_id: str) -> bool:
         """Look at the container; True if its end is now recorded."""
         board = self._around.board
-        if self._clean_exit is not None and self._job.started is not None:
-            await board.apply(self._job_id, self._clean_exit)
+        clean_exit = self._clean_exits.get(container_id)
+        if clean_exit is not None and self._job.started is not None:
+            await board.apply(self._job_id, clean_exit)
             return True
         try:
             container = await self._around.engine.inspect(container_id)
         except ContainerNotFound:
             await board.apply(self._job_id, Vanished(at=utc_now()))
             return True
-        except NodeLost:
-            raise
+        except NodeLost as exc:
+            await board.apply(self._job_id, NodeGone(message=exc.message, at=utc_now()))
+            return True
         except NdsError as exc:
             # Whatever the engine has, the script may be running: nothing is known to have ended.
             self._around.log.debug("Job %s can't be looked at: %s", self._job_id, exc)

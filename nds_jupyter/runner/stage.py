@@ -8,6 +8,7 @@ import tarfile
 import time
 
 from nds_jupyter.engines.base import (
+    LABEL_ATTEMPT,
     LABEL_JOB,
     LABEL_OWNER,
     LABEL_SERVER,
@@ -125,6 +126,8 @@ class Stage:
             If the engine has no room for it yet; calling this again goes on waiting.
         """
         await self._board.apply(job.job_id, Staging(image_digest=image.id))
+        if job.attempts:
+            await self._remove_earlier_attempt(job)
         running = await self._container_left_by_a_crash(job)
         try:
             container_id = running or await self._new_container(job, image)
@@ -151,6 +154,17 @@ class Stage:
             return container.id
         await self._engine.remove(container.id)
         return None
+
+    async def _remove_earlier_attempt(self, job: Job) -> None:
+        """Remove the container that was lost, wherever it is; one that waits for a node is new."""
+        if job.job_id in self._waiting:
+            return
+        name = container_name(job.job_id)
+        with contextlib.suppress(ContainerNotFound, NodeLost):
+            left = await self._engine.inspect(name)
+            if int(left.labels.get(LABEL_ATTEMPT, "1")) > job.attempts:
+                return
+        await self._engine.remove(name)
 
     async def _new_container(self, job: Job, image: Image) -> str:
         candidates = interpreter_candidates(job.spec)
@@ -180,12 +194,7 @@ class Stage:
             image=job.spec.run_image,
             command=command_line(job.spec, interpreter),
             env=ENVIRONMENT | {"NDS_JOB_ID": job.job_id} | job.spec.env,
-            labels=job.spec.labels
-            | {
-                LABEL_JOB: job.job_id,
-                LABEL_OWNER: job.owner,
-                LABEL_SERVER: self._journal.server_id,
-            },
+            labels=self._labels(job),
             limits=job.spec.limits,
             network=job.spec.network,
             constraints=job.spec.constraints,
@@ -201,6 +210,11 @@ class Stage:
                 raise NdsError(f"Another container has the name {spec.name}.") from None
             await self._engine.remove(left.id)
             return await self._engine.create(spec)
+
+    def _labels(self, job: Job) -> dict[str, str]:
+        whose = {LABEL_OWNER: job.owner, LABEL_SERVER: self._journal.server_id}
+        attempt = {LABEL_ATTEMPT: str(job.attempts + 1)} if job.attempts else {}
+        return {**job.spec.labels, LABEL_JOB: job.job_id, **whose, **attempt}
 
     async def _find_interpreter(
         self, container_id: str, image: Image, candidates: tuple[str, ...]

@@ -87,18 +87,26 @@ class Walk:
             await self._break(Reason.ENGINE, "The server failed on this job; its log says how.")
 
     async def _to_the_end(self) -> None:
-        resumed = self._job.phase is Phase.RUNNING
+        board = self._around.board
         if self._job.phase is not Phase.COLLECTING:
-            async with contextlib.AsyncExitStack() as stack:
-                if resumed:
-                    await self._hold_places(stack, at_once=True)
-                else:
-                    await self._unless_stopped(self._hold_places(stack, at_once=False))
-                    await self._make_ready()
-                await self._script.run(resumed=resumed)
-        if self._around.board.live(self.job_id) is not None:
+            await self._run_script()
+        while (job := board.live(self.job_id)) is not None and job.phase is Phase.ACCEPTED:
+            self._around.log.info("Job %s runs again: %s", self.job_id, job.message)
+            await self._run_script()
+        if board.live(self.job_id) is not None:
             message = await self._deliver() if wants_results(self._job) else ""
-            await self._around.board.apply(self.job_id, Delivered(at=utc_now(), message=message))
+            await board.apply(self.job_id, Delivered(at=utc_now(), message=message))
+
+    async def _run_script(self) -> None:
+        """Return when the script has ended, or its node or container was lost."""
+        resumed = self._job.phase is Phase.RUNNING
+        async with contextlib.AsyncExitStack() as stack:
+            if resumed:
+                await self._hold_places(stack, at_once=True)
+            else:
+                await self._unless_stopped(self._hold_places(stack, at_once=False))
+                resumed = not await self._make_ready()
+            await self._script.run(resumed=resumed)
 
     async def _deliver(self) -> str:
         """Deliver the results, waiting for an engine that is away; a stop ends it."""
@@ -144,7 +152,8 @@ class Walk:
             raise _StopWanted
         return work.result()
 
-    async def _make_ready(self) -> None:
+    async def _make_ready(self) -> bool:
+        """Bring the job to its container; False if that one has run already, before a crash."""
         stage, transfers = self._around.stage, self._around.transfers
         pause = RETRY_FIRST
         while True:
@@ -167,7 +176,7 @@ class Walk:
             else:
                 if self._stop.is_set():
                     raise _StopWanted
-                return
+                return new
 
     async def _until_placed(self, most: float) -> None:
         """Wait until the engine tells of a container, but not longer than so many seconds."""

@@ -21,7 +21,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from nds_jupyter.engines.base import ContainerStatus
-from nds_jupyter.errors import EngineError, EngineUnavailable, JobNotFound, NdsError, StorageFull
+from nds_jupyter.errors import (
+    EngineError,
+    EngineUnavailable,
+    JobNotFound,
+    NdsError,
+    NodeLost,
+    StorageFull,
+)
 from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Progress, Reason, container_name
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
@@ -100,11 +107,13 @@ class AnyOrder(RuleBasedStateMachine):
         self.engine = FakeEngine()
         self.engine.registry[PULLABLE] = (Progress(done=1, total=2, unit="bytes"),)
         self.jobs: dict[str, str] = {}
+        self.retries: dict[str, int] = {}
         self.ends: dict[str, Job] = {}
         self.deleted: set[str] = set()
         self.vanished: set[str] = set()
         self.requests: set[asyncio.Task[object]] = set()
         self.refused = False
+        self.node_was_lost = False
 
     @initialize()
     def server_starts(self) -> None:
@@ -136,8 +145,9 @@ class AnyOrder(RuleBasedStateMachine):
         script=st.sampled_from(sorted(SCRIPTS)),
         image=st.sampled_from([SHELL, SHELL, SHELL, PULLABLE, MISSING]),
         timeout=st.sampled_from([None, None, 0.5, 20.0]),
+        retries=st.sampled_from([0, 0, 1, 2]),
     )
-    def submit(self, script: str, image: str, timeout: float | None) -> None:
+    def submit(self, script: str, image: str, timeout: float | None, retries: int) -> None:
         spec = JobSpec(
             scriptname="job.sh",
             script_sha256="",
@@ -145,6 +155,7 @@ class AnyOrder(RuleBasedStateMachine):
             image=image,
             limits=Limits(cpus=1, memory=2**26, pids=64),
             timeout=timeout,
+            retries=retries,
         )
         known = len(self.journal._journal.unfinished())
         try:
@@ -153,6 +164,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert len(self.journal._journal.unfinished()) == known
         else:
             self.jobs[job.job_id] = script
+            self.retries[container_name(job.job_id)] = retries
 
     @rule(data=st.data(), grace=st.sampled_from([0.0, 5.0, 100.0]))
     def stop(self, data: st.DataObject, grace: float) -> None:
@@ -189,6 +201,11 @@ class AnyOrder(RuleBasedStateMachine):
     def call_is_refused(self, method: str) -> None:
         self.refused = True
         self.engine.faults.refuse(method, EngineError("The engine said: no."))
+
+    @rule()
+    def node_is_lost(self) -> None:
+        self.node_was_lost = True
+        self.engine.faults.refuse("inspect", NodeLost("The node went down."))
 
     @rule(method=METHODS)
     def answer_is_lost(self, method: str) -> None:
@@ -247,8 +264,10 @@ class AnyOrder(RuleBasedStateMachine):
                 assert error is None or isinstance(error, NdsError), error
 
     @invariant()
-    def no_script_ran_twice(self) -> None:
-        assert all(runs == 1 for runs in self.engine.runs.values()), self.engine.runs
+    def no_script_ran_again_unasked(self) -> None:
+        for name, runs in self.engine.runs.items():
+            lost = self.node_was_lost or name.removeprefix("nds-") in self.vanished
+            assert runs <= 1 + self.retries[name] * lost, (name, runs)
 
     @invariant()
     def an_end_never_changes(self) -> None:
@@ -303,22 +322,23 @@ class AnyOrder(RuleBasedStateMachine):
         runs = self.engine.runs.get(container_name(job.job_id), 0)
         match job.state, job.reason:
             case JobState.COMPLETED, None:
-                assert (job.exit_code, runs, SCRIPTS[script]) == (0, 1, 0)
+                assert (job.exit_code, SCRIPTS[script]) == (0, 0)
+                assert 1 <= runs <= job.attempts
                 assert job.intent is None
             case JobState.FAILED, Reason.STOPPED | Reason.TIMEOUT:
                 assert job.intent is job.reason
             case JobState.FAILED, Reason.EXIT | Reason.OOM:
-                assert runs == 1
+                assert 1 <= runs <= job.attempts
                 # 137 is also what a restart of the engine makes of it.
                 assert job.exit_code in {SCRIPTS[script], 137}
                 assert (job.reason is Reason.OOM) == job.oom
             case JobState.FAILED, Reason.IMAGE:
                 assert job.spec.image == MISSING or self.refused
-                assert runs == 0
+                assert runs <= job.attempts <= job.spec.retries
             case JobState.FAILED, Reason.ENGINE:
                 # A container that vanishes while it is filled is an interrupted stage.
-                assert self.refused or job.job_id in self.vanished
-                assert runs == 0 or self.refused
+                assert self.refused or self.node_was_lost or job.job_id in self.vanished
+                assert runs == 0 or self.refused or self.node_was_lost
             case JobState.UNKNOWN, None:
                 assert job.job_id in self.vanished
             case _:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
@@ -89,6 +89,61 @@ async def test_job_whose_script_ran_on_a_lost_node_fails_and_never_runs_again(
         assert "node3 went down" in ended.message
         other = await lab.ended(await lab.submit("exit 0"))
         assert (other.state, other.worker != "node3") == (JobState.COMPLETED, True)
+
+
+@pytest.fixture
+def label(clean_swarm: Swarm) -> Iterator[Callable[[int], None]]:
+    """Give what labels a node; the labels are gone after the test."""
+    client = docker.APIClient(clean_swarm.manager.endpoint.url, timeout=20)
+    yield lambda number: change_labels(client, f"node{number}", {"here": "yes"})
+    for node in clean_swarm.nodes:
+        change_labels(client, node.name, {})
+    client.close()
+
+
+def change_labels(client: docker.APIClient, name: str, labels: dict[str, str]) -> None:
+    (node,) = [each for each in client.nodes() if each["Description"]["Hostname"] == name]
+    body = {**node["Spec"], "Labels": labels}
+    client.update_node(node["ID"], node["Version"]["Index"], body)
+
+
+async def test_job_whose_script_ran_on_a_lost_node_runs_again_if_that_was_asked_for(
+    open_lab: OpenLab, node3_dies: Swarm, label: Callable[[int], None]
+) -> None:
+    here = ("node.labels.here==yes",)
+    label(3)
+    async with open_lab() as lab:
+        job = await lab.submit("echo ran; sleep 5", constraints=here, retries=1)
+        first = await lab.running(job)
+        assert (first.worker, first.attempts) == ("node3", 1)
+        await killed(node3_dies)
+        label(2)
+        again = await lab.until(job, lambda job: job.attempts == 2)
+        assert again.container_id not in {None, first.container_id}
+        ended = await lab.ended(job)
+        assert (ended.state, ended.worker, ended.attempts) == (JobState.COMPLETED, "node2", 2)
+        assert await lab.log(ended) == "ran\n"
+        # The node is back, with a container that nobody needs any more.
+        await asyncio.to_thread(node3_dies.nodes[2].start)
+
+        async def rows() -> bool:
+            found = await lab.engine.containers({LABEL_JOB: job.job_id}, include_ended=True)
+            there = await node_containers(node3_dies, job.job_id)
+            return [row.id for row in found] == [ended.container_id] and not there
+
+        await wait_for(rows, "the removal of what the lost node had")
+
+
+async def node_containers(swarm: Swarm, job_id: str) -> list[dict[str, object]]:
+    client = docker.APIClient(swarm.nodes[2].endpoint.url, timeout=20)
+    try:
+        filters = {"label": f"{LABEL_JOB}={job_id}"}
+        found: list[dict[str, object]] = await asyncio.to_thread(
+            client.containers, all=True, filters=filters
+        )
+        return found
+    finally:
+        client.close()
 
 
 async def test_job_that_is_staged_on_a_lost_node_starts_on_another(

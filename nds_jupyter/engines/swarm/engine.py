@@ -40,7 +40,7 @@ from nds_jupyter.engines.swarm.placement import Placement
 from nds_jupyter.engines.swarm.starter import GO_FOLDER, go_archive
 from nds_jupyter.engines.swarm.tasks import NodeState
 from nds_jupyter.engines.swarm.watch import TaskWatch
-from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts
+from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts, nowhere
 from nds_jupyter.engines.swarm_settings import SwarmSettings
 from nds_jupyter.errors import (
     ContainerNotFound,
@@ -264,26 +264,39 @@ class SwarmEngine:
         try:
             place = await self._where.find(container_id)
         except ContainerNotFound:
-            place = Place(service=container_id, container_id="", task_id="", node_id="")
+            place = nowhere(container_id)
         if not place.service:
             await (await self._where.engine_of(place)).remove(place.container_id)
             return
-        await self._nodes.ask_manager(lambda manager: manager.remove_service(place.service))
-        await self._remove_from_node(place)
-        self._where.forget(place)
+        service = place.service_id or place.service
+        removed = await self._nodes.ask_manager(lambda manager: manager.remove_service(service))
+        gone = await self._remove_from_node(place)
+        # Not by its name, where a service of that name is another one by now.
+        self._where.forget(place, container=gone, service=gone and removed)
         self._inspection.forget(place.container_id)
         if (network := self._placement.give_up_network(place.service)) is not None:
             task = asyncio.create_task(self._remove_network(network))
             self._later.add(task)
             task.add_done_callback(self._later.discard)
 
-    async def _remove_from_node(self, place: Place) -> None:
-        """Remove the container too: a node keeps that of a task that had ended."""
-        engine = await self._nodes.engine_of(place.node_id) if place.container_id else None
-        if engine is not None:
-            # A node that is away now is cleaned up when it is back.
-            with contextlib.suppress(EngineUnavailable, DeadlineExceeded):
-                await engine.remove(place.container_id)
+    async def _remove_from_node(self, place: Place) -> bool:
+        """Remove the container too: a node keeps that of a task that had ended.
+
+        Returns
+        -------
+        bool
+            Whether that was done: a node that is away now is cleaned up when it is back.
+        """
+        if not place.container_id or await self._nodes.down_for(place.node_id) is not None:
+            return not place.container_id
+        engine = await self._nodes.engine_of(place.node_id)
+        if engine is None:
+            return True
+        try:
+            await engine.remove(place.container_id)
+        except (EngineUnavailable, DeadlineExceeded):
+            return False
+        return True
 
     async def _remove_network(self, name: str) -> None:
         for _ in range(NETWORK_TRIES):

@@ -104,10 +104,15 @@ class Inspection:
         """Say what the manager knows; the node does not answer, or has no such container."""
         task = await self._where.task_of(place.service)
         if task is None or task.container_id != place.container_id:
-            self._where.forget(place)
+            self._where.forget(place, container=False, service=False)
             raise ContainerNotFound(f"The container {place.container_id[:12]} does not exist.")
         name = await self._nodes.name_of(place.node_id)
         held = place.container_id in self._held
+        if task.is_given_up:
+            raise NodeLost(
+                f"The Swarm took the job off {name} ({task.error or task.state}). Whether the "
+                "script ended nobody can tell."
+            )
         if task.has_ended and "No such container" not in task.error:
             return values.container(task, name, waits=held)
         if isinstance(trouble, ContainerNotFound):
@@ -123,5 +128,5 @@ class Inspection:
             return
         raise NodeLost(
             f"{name} went down while the job was there ({task.state}). Whether the script ended "
-            "nobody can tell; run the job again if it may run twice."
+            "nobody can tell."
         )

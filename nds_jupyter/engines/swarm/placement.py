@@ -123,7 +123,7 @@ class Placement:
 
     async def _is_lost(self, task: Task) -> bool:
         if task.has_ended or not task.node_id:
-            return False
+            return task.is_given_up
         return await self._nodes.down_for(task.node_id) is not None
 
 

@@ -25,6 +25,7 @@ from nds_jupyter.engines.swarm.starter import without_starter
 from nds_jupyter.errors import EngineError, ImageNotFound, NdsError
 from nds_jupyter.jobs import Limits, container_name
 
+_GIVEN_UP = frozenset({"rejected", "orphaned", "remove"})
 _ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
 _MISSING_PROGRAM = re.compile(r'exec: "?([^":]+)"?: (?:executable file not found|stat .*no such)')
 _NO_IMAGE = ("no such image", "pull access denied", "manifest unknown", "not found: manifest")
@@ -85,6 +86,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     def has_ended(self) -> bool:
         """Whether it will not change any more."""
         return self.state in _ENDED
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the manager has ended it, so that nobody tells how its container ended."""
+        return self.state in _GIVEN_UP and self.container_id is not None
 
     @property
     def job_id(self) -> str:

@@ -21,12 +21,21 @@ _SERVICE = re.compile(r"nds-[0-9a-f]{16}")
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a container is; `service` is empty for one that no job of ours made."""
+    """Where a container is; `service` is empty for one that no job of ours made.
+
+    A service that is made anew has its old name, and another `service_id`.
+    """
 
     service: str
+    service_id: str
     container_id: str
     task_id: str
     node_id: str
+
+
+def nowhere(service: str) -> Place:
+    """Return the place of a service that has no container yet."""
+    return Place(service=service, service_id="", container_id="", task_id="", node_id="")
 
 
 class Whereabouts:
@@ -41,6 +50,7 @@ class Whereabouts:
         """Remember where a task's container is."""
         place = Place(
             service=container_name(task.job_id),
+            service_id=task.service_id,
             container_id=task.container_id or "",
             task_id=task.id,
             node_id=task.node_id,
@@ -49,11 +59,18 @@ class Whereabouts:
             self._known[task.container_id] = place
         return place
 
-    def forget(self, place: Place) -> None:
-        """Take note that a container is removed."""
+    def forget(self, place: Place, *, container: bool, service: bool) -> None:
+        """Forget where a container is.
+
+        Parameters
+        ----------
+        container, service
+            What of it is gone for good: a node that is away now may show it again.
+        """
         self._known.pop(place.container_id, None)
-        for name in filter(None, (place.container_id, place.service)):
-            self._removed[name] = None
+        for name in (place.container_id * container, place.service * service):
+            if name:
+                self._removed[name] = None
         while len(self._removed) > REMOVED_KEPT:
             del self._removed[next(iter(self._removed))]
 
@@ -113,7 +130,8 @@ class Whereabouts:
             raise AmbiguousId(f"{container}: several containers have this prefix.", matches=matches)
         if not found or self.is_removed(found[0][1]):
             raise missing
-        return Place(service="", container_id=found[0][1], task_id="", node_id=found[0][0])
+        node_id, there = found[0]
+        return Place(service="", service_id="", container_id=there, task_id="", node_id=node_id)
 
     async def engine_of(self, place: Place) -> NodeEngine:
         """Return the engine that has a container.

@@ -26,6 +26,7 @@ function facts(job) {
     ["Memory", `at most ${sizeText(limits.memory)}`],
     ["Processes", `at most ${limits.pids}`],
     ["Time limit", job.timeout ? durationText(job.timeout) : "none"],
+    ["Attempts", attemptsText(job)],
     ["Network", job.network],
     ["Command", job.command?.join(" ")],
     ["Arguments", job.args?.join(" ")],
@@ -37,6 +38,14 @@ function facts(job) {
     ["Removed", timeText(job.removed)],
   ];
   return /** @type {[string, string][]} */ (rows.filter(([, value]) => value));
+}
+
+/**
+ * @param {Job} job
+ * @returns {string | undefined} nothing for a job that runs once, as most do
+ */
+function attemptsText({ attempts = 0, retries = 0 }) {
+  return attempts > 1 || retries ? `${attempts} of ${retries + 1}` : undefined;
 }
 
 /** @param {Record<string, string> | undefined} labels */

@@ -39,6 +39,7 @@ export class SubmitForm {
     this._cpus = number(given.cpus, "0.1", "any");
     this._memory = text(given.memory ?? "", "2g");
     this._timeout = number(given.timeout, "1", "1");
+    this._retries = number(given.retries, "0", "1");
     this._network = h(
       "select",
       { class: "nds-input" },
@@ -63,7 +64,7 @@ export class SubmitForm {
       field("Script", this._script),
       field("or a file", this._file),
       h("div", { class: "nds-form-row" }, field("Image", this._image, this._images), field("File name of the script", this._scriptname), field("Name", this._name)),
-      h("div", { class: "nds-form-row" }, field("CPUs", this._cpus), field("Memory", this._memory), field("Time limit in seconds", this._timeout), field("Network", this._network)),
+      h("div", { class: "nds-form-row" }, field("CPUs", this._cpus), field("Memory", this._memory), field("Time limit in seconds", this._timeout), field("Runs again if its node is lost", this._retries), field("Network", this._network)),
       h("div", { class: "nds-form-row" }, field("Data, brought to /data", this._data), field("Variables", this._env)),
       h("div", {}, button("Pick data …", () => this._pick())),
       field("Output", this._output),
@@ -115,6 +116,7 @@ export class SubmitForm {
       cpus: this._cpus.valueAsNumber || undefined,
       memory: this._memory.value.trim() || undefined,
       timeout: this._timeout.valueAsNumber || undefined,
+      retries: this._retries.valueAsNumber || undefined,
       network: this._network.value || undefined,
       env: Object.keys(env).length ? env : undefined,
       data: data.length ? data : undefined,

@@ -40,6 +40,8 @@
  * @property {string[]} [env] names only
  * @property {Record<string, string>} [labels]
  * @property {number | null} [timeout] seconds
+ * @property {number} [retries]
+ * @property {number} [attempts] how often its script was let go
  * @property {string} [network]
  * @property {string} [script_sha256]
  * @property {string | null} [removed]
@@ -150,6 +152,7 @@
  * @property {number} cpus
  * @property {string} memory
  * @property {number} timeout
+ * @property {number} retries
  * @property {string} network
  */
 export {};
