@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +12,7 @@ from collections.abc import Iterator
 
 from benchmarks.bench import Bench, delete, finished_job, seconds, submit
 from benchmarks.report import Figure, median, percentile
-from benchmarks.streams import settle
+from benchmarks.streams import discarding, settle
 
 FOLLOWERS = 50
 TALKERS = 10
@@ -18,15 +21,14 @@ PROBES = 300
 
 READER = """
 import sys, threading, httpx
-url, token, path, jobs = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
+url, token, jobs = sys.argv[1], sys.argv[2], sys.argv[3:]
 def read(job):
     headers = {"Authorization": f"token {token}"}
-    query = {"job_id": job, "follow": 1} if path == "stdout" else {"job_id": job}
+    query = {"job_id": job, "follow": 1}
     with httpx.Client(timeout=None, trust_env=False) as http:
-        while True:
-            with http.stream("GET", f"{url}nds/{path}", params=query, headers=headers) as answer:
-                for _ in answer.iter_raw():
-                    pass
+        with http.stream("GET", f"{url}nds/stdout", params=query, headers=headers) as answer:
+            for _ in answer.iter_raw():
+                pass
 threads = [threading.Thread(target=read, args=[job], daemon=True) for job in jobs]
 for thread in threads:
     thread.start()
@@ -46,12 +48,29 @@ def probe(bench: Bench) -> list[float]:
     return took
 
 
-def reader(bench: Bench, path: str, jobs: list[str]) -> subprocess.Popen[bytes]:
-    """Read streams in a process of its own, so that only the server is measured."""
+def follower(bench: Bench, jobs: list[str]) -> subprocess.Popen[bytes]:
+    """Follow logs in a process of its own, so that only the server is measured."""
     return subprocess.Popen(
-        [sys.executable, "-c", READER, bench.server.url, bench.server.token, path, *jobs],
+        [sys.executable, "-c", READER, bench.server.url, bench.server.token, *jobs],
         stderr=subprocess.DEVNULL,
     )
+
+
+def downloader(bench: Bench, job_id: str) -> subprocess.Popen[bytes]:
+    """Download results again and again by curl: a client in Python would take a core for itself."""
+    curl = " ".join(map(shlex.quote, discarding(bench, f"nds/results?job_id={job_id}")))
+    return subprocess.Popen(
+        ["sh", "-c", f"while {curl}; do :; done"], stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    """End a child with what it started."""
+    if os.getpgid(child.pid) == child.pid:
+        os.killpg(child.pid, signal.SIGKILL)
+    else:
+        child.kill()
+    child.wait()
 
 
 def while_streaming(bench: Bench) -> Iterator[Figure]:
@@ -65,15 +84,14 @@ def while_streaming(bench: Bench) -> Iterator[Figure]:
         idle, logs, both = [], [], []
         for _ in range(max(1, bench.repeats // 2)):
             idle.append(percentile(probe(bench), 99))
-            followers = reader(bench, "stdout", [talkers[n % TALKERS] for n in range(FOLLOWERS)])
+            followers = follower(bench, [talkers[n % TALKERS] for n in range(FOLLOWERS)])
             settle(5.0)
             logs.append(percentile(probe(bench), 99))
-            download = reader(bench, "results", [big["job_id"]])
+            download = downloader(bench, big["job_id"])
             settle()
             both.append(percentile(probe(bench), 99))
             for child in (download, followers):
-                child.kill()
-                child.wait()
+                end(child)
             settle(2.0)
         for job_id in [*talkers, big["job_id"]]:
             http.post("nds/stop", params={"job_id": job_id, "timeout": 0})

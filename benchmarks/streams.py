@@ -23,17 +23,22 @@ def command_line(bench: Bench, *words: str) -> None:
         subprocess.run(["docker", *words], stdout=nowhere, stderr=nowhere, check=True, env=env)
 
 
+def discarding(bench: Bench, path: str) -> list[str]:
+    """Return the command that reads a streamed answer by curl and keeps nothing of it.
+
+    A rival in Go deserves a client in C.
+    """
+    return [
+        *("curl", "--silent", "--fail", "--output", os.devnull),
+        *("--header", f"Authorization: token {bench.server.token}"),
+        *("--header", "Accept: text/plain"),
+        f"{bench.server.url}{path}",
+    ]
+
+
 def discard(bench: Bench, path: str) -> None:
-    """Read a streamed answer to its end by curl: a rival in Go deserves a client in C."""
-    subprocess.run(
-        [
-            *("curl", "--silent", "--fail", "--output", os.devnull),
-            *("--header", f"Authorization: token {bench.server.token}"),
-            *("--header", "Accept: text/plain"),
-            f"{bench.server.url}{path}",
-        ],
-        check=True,
-    )
+    """Read a streamed answer to its end."""
+    subprocess.run(discarding(bench, path), check=True)
 
 
 def log_rate(bench: Bench) -> Iterator[Figure]:
