@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +19,7 @@ from irods.session import iRODSSession
 from benchmarks.bench import Bench, alternate, delete
 from benchmarks.report import Figure, median
 from benchmarks.streams import MIB, Memory, command_line, server_pid
+from benchmarks.zones import zone_process
 from dev.engine import cache_folder
 from dev.images import SHELL_IMAGE
 from dev.jupyter import jupyter_server, temporary_folder
@@ -73,18 +72,6 @@ class Staged:
             container = engine.create_container(SHELL_IMAGE, ["true"])["Id"]
             command_line(self.bench, "cp", os.fspath(local), f"{container}:/{local.name}")
             engine.remove_container(container)
-
-
-@contextlib.contextmanager
-def zone_process(folder: Path, many: int) -> Iterator[Path]:
-    """Run a zone, and give its environment file."""
-    command = [sys.executable, "-m", "tests.irods_zone", os.fspath(folder), f"--many={many}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        try:
-            assert child.stdout is not None
-            yield Path(child.stdout.readline().strip())
-        finally:
-            child.terminate()
 
 
 @contextlib.contextmanager

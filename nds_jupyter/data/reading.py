@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
-from functools import partial
-from typing import Any
 
 from nds_jupyter.data.access import Access
-from nds_jupyter.data.backend import CHUNK
 from nds_jupyter.data.entries import Entry
-from nds_jupyter.errors import DataChanged, DataError, DataUnavailable, DeadlineExceeded, NdsError
+from nds_jupyter.data.pieces import pieces
+from nds_jupyter.errors import DataChanged, DataUnavailable, DeadlineExceeded, NdsError
 
 PAUSE_FIRST, PAUSE_MOST = 0.2, 5.0
 """Seconds between attempts to take up a dropped connection."""
@@ -36,8 +34,8 @@ async def read(
     failures = 0
     while at < end:
         try:
-            async with contextlib.aclosing(_pieces(access, entry.path, at, end)) as pieces:
-                async for piece in pieces:
+            async with contextlib.aclosing(pieces(access, entry.path, at, end)) as found:
+                async for piece in found:
                     at += len(piece)
                     yield piece
             if at < end:
@@ -71,8 +69,8 @@ async def read_small(access: Access, entries: Sequence[Entry]) -> list[bytes]:
         with contextlib.suppress(NdsError):
             size = sum(entry.size for entry in filled)
             await access.do(filled[0].path, lambda _: collect(), size)
-            pieces = iter(found)
-            return [next(pieces) if entry.size else b"" for entry in entries]
+            whole = iter(found)
+            return [next(whole) if entry.size else b"" for entry in entries]
     return [b"".join([piece async for piece in read(access, entry)]) for entry in entries]
 
 
@@ -80,28 +78,6 @@ async def _expect_same(access: Access, entry: Entry) -> None:
     with contextlib.suppress(*DROPPED):
         if await access.entry(entry.path) != entry:
             raise changed(entry)
-
-
-async def _pieces(access: Access, path: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
-    if stop - start <= CHUNK:
-        # One turn in the pool instead of three: most objects are small.
-        yield await access.do(path, lambda full: access.backend.read_range(full, start, stop))
-        return
-    # In a list, since a read that is given up while it opens has a file all the same.
-    files: list[Any] = []
-    try:
-        await access.do(path, lambda full: files.append(access.backend.open_read(full, start)))
-        while start < stop:
-            take = partial(files[0].read, min(CHUNK, stop - start))
-            piece: bytes = await access.calls.do(path, take)
-            if not piece:
-                return
-            start += len(piece)
-            yield piece
-    finally:
-        for file in files:
-            with contextlib.suppress(DataError, DeadlineExceeded):
-                await access.calls.do(path, file.close)
 
 
 def changed(entry: Entry) -> DataChanged:

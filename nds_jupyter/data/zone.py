@@ -61,6 +61,10 @@ class ZoneRoot(Backend):
             return Page(entries=(self.entry(f"/{self.fs.zone}"),))
         return self.fs.ls_page(path, after, limit, q)
 
+    def streams(self, size: int) -> int:
+        """Return the connections for an object of a size."""
+        return self.fs.streams(size)
+
     def open_read(self, path: str, start: int) -> Any:
         """Open an object, at a position; what is read is not read ahead."""
         file = self.fs.open(path, "rb", cache_type="none")

@@ -11,6 +11,9 @@ from collections.abc import AsyncIterable, Callable, Iterator
 AHEAD = 2
 """Pieces made ahead of the engine that takes them."""
 
+SLICE = 2**20
+"""Bytes sent at once: they are framed by a copy, which shall stay in the processor's cache."""
+
 GIVE_UP = 5.0
 """Seconds that an abandoned upload gets to end; then its socket's own time limit ends it."""
 
@@ -48,7 +51,14 @@ class _Feed(Iterator[bytes]):
         self._pieces.put(_Abandoned())
 
 
-def _in_thread(send: Callable[[Iterator[bytes]], None], feed: _Feed) -> asyncio.Future[None]:
+def _slices(pieces: Iterator[bytes]) -> Iterator[memoryview]:
+    for piece in pieces:
+        view = memoryview(piece)
+        for start in range(0, len(view), SLICE):
+            yield view[start : start + SLICE]
+
+
+def _in_thread(send: Callable[[Iterator[memoryview]], None], feed: _Feed) -> asyncio.Future[None]:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 
@@ -63,7 +73,7 @@ def _in_thread(send: Callable[[Iterator[bytes]], None], feed: _Feed) -> asyncio.
     def work() -> None:
         error: BaseException | None = None
         try:
-            send(feed)
+            send(_slices(feed))
         except BaseException as exc:  # noqa: BLE001 - handed to who waits, whatever it is
             error = exc
         with contextlib.suppress(RuntimeError):
@@ -74,14 +84,15 @@ def _in_thread(send: Callable[[Iterator[bytes]], None], feed: _Feed) -> asyncio.
 
 
 async def send_in_thread(
-    pieces: AsyncIterable[bytes], send: Callable[[Iterator[bytes]], None]
+    pieces: AsyncIterable[bytes], send: Callable[[Iterator[memoryview]], None]
 ) -> None:
     """Send pieces as they come.
 
     Parameters
     ----------
     send
-        Called in the thread with an iterator of them; blocks until the other side has answered.
+        Called in the thread with an iterator of their bytes; blocks until the other side
+        has answered.
 
     Raises
     ------

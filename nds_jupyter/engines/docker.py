@@ -179,7 +179,7 @@ class DockerEngine:
             await self._call(what, lambda client: client.put_archive(container_id, path, archive))
             return
 
-        def send(pieces: Iterator[bytes]) -> None:
+        def send(pieces: Iterator[memoryview]) -> None:
             with (
                 translated(what),
                 contextlib.closing(self._clients.new(self._deadline + UNPACK)) as client,

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from nds_jupyter.data.entries import Entry, Kind
 from nds_jupyter.data.irods import IrodsFileSystem
-from nds_jupyter.data.irods.listing import Cursor
 from tests.irods.conftest import connect_to
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
@@ -78,12 +77,6 @@ def test_a_page_can_be_narrowed_to_names_that_contain_a_text(
     assert names("\\") == ["a\\b"]
     assert names("'") == ["it's"]
     assert names("none") == []
-
-
-@pytest.mark.parametrize("limit", [0, -1])
-def test_a_page_of_nothing_is_refused(fs: IrodsFileSystem, irods_home: str, limit: int) -> None:
-    with pytest.raises(ValueError, match="limit"):
-        fs.ls_page(irods_home, limit=limit)
 
 
 def test_an_empty_collection_is_not_a_missing_one(fs: IrodsFileSystem, irods_home: str) -> None:
@@ -191,16 +184,6 @@ def test_no_listing_loses_or_repeats_a_name(
     paged = [entry.name for page in pages(fs, where, 2) for entry in page]
     assert sorted(paged) == sorted(names)
     assert sorted(path.rpartition("/")[2] for path in fs.ls(where, detail=False)) == sorted(names)
-
-
-@given(
-    first=st.one_of(st.none(), st.text(st.characters(exclude_characters="/"))),
-    second=st.one_of(st.none(), st.text(st.characters(exclude_characters="/"))),
-)
-def test_a_cursor_is_read_as_it_was_written(first: str | None, second: str | None) -> None:
-    cursor = Cursor(collection=first, data_object=second)
-    text = cursor.text()
-    assert text is None if first is second is None else Cursor.read(str(text)) == cursor
 
 
 # With a zone of our own: another version, many objects, replicas, and what a listing costs.

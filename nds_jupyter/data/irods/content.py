@@ -15,6 +15,7 @@ from nds_jupyter.data.irods.lookup import Lookup
 from nds_jupyter.data.irods.placing import BLOCK, Placing
 from nds_jupyter.data.irods.sessions import Sessions
 from nds_jupyter.data.irods.transfer import Streams, download, upload
+from nds_jupyter.data.irods.trees import Kind, Pair, Plan, move
 
 
 class Content(Lookup):
@@ -25,6 +26,10 @@ class Content(Lookup):
     _streams: Streams
 
     blocksize = BLOCK
+
+    def streams(self, size: int) -> int:
+        """Return the connections over which an object of a size is moved."""
+        return self._streams.of(size)
 
     def _open(
         self,
@@ -82,6 +87,58 @@ class Content(Lookup):
         else:
             self._sessions.call(lambda session: session.data_objects.touch(path), path)
 
+    def put(
+        self,
+        lpath: Any,
+        rpath: Any,
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Store local files, several at a time; collections are made before what they hold."""
+        plan = Plan(self)
+        plan.put(lpath, rpath, recursive=recursive, maxdepth=maxdepth, **kwargs)
+
+        def kind(pair: Pair) -> Kind:
+            local = Path(pair[0])
+            if local.is_dir():
+                return Kind.FOLDER
+            large = local.exists() and self.streams(local.stat().st_size) > 1
+            return Kind.LARGE if large else Kind.SMALL
+
+        def store(source: Any, target: Any, *, callback: Any) -> None:
+            self.put_file(source, target, callback=callback, **kwargs)
+
+        move(plan.pairs, store, kind, callback, self._streams.files)
+
+    def get(
+        self,
+        rpath: Any,
+        lpath: Any,
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Fetch objects into local files, several at a time."""
+        plan = Plan(self)
+        plan.get(rpath, lpath, recursive=recursive, maxdepth=maxdepth, **kwargs)
+
+        def kind(pair: Pair) -> Kind:
+            found = plan.found(pair[0])
+            if found.get("type") == "directory":
+                return Kind.FOLDER
+            return Kind.LARGE if self.streams(found.get("size", 0)) > 1 else Kind.SMALL
+
+        def fetch(source: Any, target: Any, *, callback: Any) -> None:
+            if plan.found(source).get("type") == "directory":
+                Path(target).mkdir(parents=True, exist_ok=True)
+            else:
+                self.get_file(source, target, callback=callback, **kwargs)
+
+        move(plan.pairs, fetch, kind, callback, self._streams.files)
+
     def put_file(
         self,
         lpath: str,
@@ -98,8 +155,7 @@ class Content(Lookup):
         replace = mode != "create"
         if not replace and self.exists(path):
             raise FileExistsError(errno.EEXIST, f"{path} exists already")
-        large = local.stat().st_size >= self._streams.large and self._streams.most > 1
-        if large and self.server_version >= REPLICA_TOKENS_SINCE:
+        if self.streams(local.stat().st_size) > 1 and self.server_version >= REPLICA_TOKENS_SINCE:
             upload(self._placing, self._streams, local, path, callback, replace=replace)
             return
         callback.set_size(local.stat().st_size)

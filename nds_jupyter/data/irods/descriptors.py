@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -83,8 +84,12 @@ class Descriptor:
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes, fewer only at the end."""
-        buffer = bytearray(size)
-        return bytes(memoryview(buffer)[: self._fill(memoryview(buffer))])
+        # Of all buffers only this one is handed on without a copy.
+        held = io.BytesIO(bytes(size))
+        with held.getbuffer() as buffer:
+            done = self._fill(buffer)
+        held.truncate(done)
+        return held.getvalue()
 
     def _fill(self, buffer: memoryview) -> int:
         done = 0

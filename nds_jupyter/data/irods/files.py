@@ -13,10 +13,7 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from nds_jupyter.data.irods.descriptors import Descriptor
 from nds_jupyter.data.irods.errors import ZoneUnavailable, translated
 from nds_jupyter.data.irods.objects import Objects
-from nds_jupyter.data.irods.placing import BLOCK, Placing, temporary_beside
-
-FIRST = 128 * 1024
-"""Bytes of the first request where nobody knows how much there is."""
+from nds_jupyter.data.irods.placing import BLOCK, FIRST, Placing, temporary_beside
 
 
 class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
@@ -38,11 +35,12 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no typ
     ) -> None:
         self._descriptor: Descriptor | None = None
         self._owner = os.getpid()
+        self._at: int | None = None
         self._objects = objects
         self.path = path
         if size is None:
             with translated(path):
-                size = self._opened().seek(0, 2)
+                size = self._at = self._opened().seek(0, 2)
         super().__init__(fs, path, "rb", size=size, **rest)
 
     def _opened(self) -> Descriptor:
@@ -50,6 +48,7 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no typ
             self._descriptor, self._owner = None, os.getpid()
         if self._descriptor is None:
             self._descriptor = self._objects.open(self.path)
+            self._at = 0
         return self._descriptor
 
     def _fetch_range(self, start: int, end: int) -> bytes:
@@ -58,13 +57,20 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no typ
             left -= 1
             try:
                 with translated(self.path):
-                    opened = self._opened()
-                    opened.seek(start)
-                    return opened.read(end - start)
+                    return self._read_at(self._opened(), start, end - start)
             except ZoneUnavailable:
                 self._drop()
                 if left <= 0:
                     raise
+
+    def _read_at(self, opened: Descriptor, start: int, size: int) -> bytes:
+        # Who reads on needs no seek, which would cost a journey to the server for every block.
+        at, self._at = self._at, None
+        if at != start:
+            opened.seek(start)
+        data = opened.read(size)
+        self._at = start + len(data)
+        return data
 
     def _drop(self) -> None:
         descriptor, self._descriptor = self._descriptor, None

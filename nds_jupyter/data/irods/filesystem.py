@@ -47,6 +47,8 @@ class IrodsFileSystem(Content):
         Connections for one large file.
     parallel_from
         Bytes from which on a file is large.
+    files_at_once
+        Files that a recursive `put` or `get` moves at one time, as long as they are not large.
     trash
         Whether what is removed goes to the zone's trash, or is gone for good.
     auto_mkdir
@@ -75,6 +77,7 @@ class IrodsFileSystem(Content):
         patience: float = 15.0,
         streams: int = 4,
         parallel_from: int = 64 * 2**20,
+        files_at_once: int = 8,
         trash: bool = True,
         auto_mkdir: bool = True,
         verify_downloads: bool = False,
@@ -101,7 +104,10 @@ class IrodsFileSystem(Content):
         self._placing = Placing(self._objects)
         self._metadata = Metadata(self._sessions, self._listing)
         self._streams = Streams(
-            most=streams, large=parallel_from, verify_downloads=verify_downloads
+            most=streams,
+            large=parallel_from,
+            files=files_at_once,
+            verify_downloads=verify_downloads,
         )
 
     # Who and where

@@ -9,6 +9,7 @@ from itertools import groupby, islice
 import msgspec
 
 from nds_jupyter.data.entries import Page, Replica
+from nds_jupyter.data.irods.beside import Beside
 from nds_jupyter.data.irods.catalogue import Condition, Query, Row, ask, like
 from nds_jupyter.data.irods.found import (
     COLLECTION_COLUMNS,
@@ -105,8 +106,7 @@ class Listing:
         if limit < 1:
             raise ValueError(f"limit is {limit}; it must be at least 1.")
         cursor = Cursor.read(after)
-        collections = self._collections(path, cursor.collection, limit, q)
-        objects = self._objects(path, cursor.data_object, limit, q)
+        collections, objects = self._both(path, cursor, limit, q)
         if not after and not q and not collections.found and not objects.found:
             self._check_collection(path)
         merged = heapq.merge(collections.found, objects.found, key=lambda each: each.name)
@@ -116,6 +116,18 @@ class Listing:
             data_object=objects.read_up_to(shown, cursor.data_object),
         )
         return Page(entries=tuple(each.entry() for each in shown), next=following.text())
+
+    def _both(self, path: str, cursor: Cursor, limit: int, q: str) -> tuple[Stretch, Stretch]:
+        """Ask for both kinds at one time, as no query can ask for the two of them."""
+
+        def collections() -> Stretch:
+            return self._collections(path, cursor.collection, limit, q)
+
+        if cursor.collection is None or cursor.data_object is None:
+            return collections(), self._objects(path, cursor.data_object, limit, q)
+        with Beside(collections) as other:
+            objects = self._objects(path, cursor.data_object, limit, q)
+            return other.result(), objects
 
     def _check_collection(self, path: str) -> None:
         if not self.find(path).entry().is_collection:

@@ -169,7 +169,9 @@ class Objects:
                 raise FileNotFoundError(
                     errno.ENOENT, f"There is no collection {parent} for {named}. Make it first"
                 ) from exc
-            self._collections.make(parent, parents=True)
+            # Another thread may need the same one.
+            with contextlib.suppress(FileExistsError):
+                self._collections.make(parent, parents=True)
             return make()
 
 

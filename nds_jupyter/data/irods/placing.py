@@ -26,6 +26,9 @@ TEMPORARY = ".nds-"
 BLOCK = 4 * 2**20
 """Bytes of one request; measured fastest, larger ones are slower."""
 
+FIRST = 128 * 1024
+"""Bytes of the first request where nobody knows how much there is: a larger buffer costs more."""
+
 
 def temporary_beside(path: str) -> str:
     """Return a free name in the same collection, so that renaming it moves no data."""

@@ -15,11 +15,12 @@ import msgspec
 from irods import keywords as kw
 from irods.exception import NetworkException
 
+from nds_jupyter.data.irods.callbacks import Progress
 from nds_jupyter.data.irods.checksums import Digest, scheme_of
 from nds_jupyter.data.irods.descriptors import Descriptor
 from nds_jupyter.data.irods.errors import ChecksumMismatch, ZoneUnavailable, translated
 from nds_jupyter.data.irods.objects import Objects
-from nds_jupyter.data.irods.placing import BLOCK, TEMPORARY, Placing, temporary_beside
+from nds_jupyter.data.irods.placing import BLOCK, FIRST, TEMPORARY, Placing, temporary_beside
 
 T = TypeVar("T")
 
@@ -35,32 +36,20 @@ class Streams(msgspec.Struct, frozen=True, kw_only=True):
         Connections for one file.
     large
         Bytes from which on more than one is used.
+    files
+        Files that are moved at one time, as long as they are not large.
     verify_downloads
         Whether what arrives is compared with the registered checksum.
     """
 
     most: int = 4
     large: int = 64 * 2**20
+    files: int = 8
     verify_downloads: bool = False
 
-
-class Progress:
-    """Tells a callback of fsspec from many threads; it is not made for more than one."""
-
-    def __init__(self, callback: Any, size: int) -> None:
-        self._callback = callback
-        self.size = size
-        self._lock = threading.Lock()
-
-    def restart(self) -> None:
-        """Begin at nothing."""
-        self._callback.set_size(self.size)
-        self._callback.absolute_update(0)
-
-    def add(self, count: int) -> None:
-        """Count bytes."""
-        with self._lock:
-            self._callback.relative_update(count)
+    def of(self, size: int) -> int:
+        """Return the connections for a file of a size."""
+        return self.most if size >= self.large else 1
 
 
 def upload(
@@ -133,6 +122,14 @@ def download(objects: Objects, streams: Streams, path: str, local: Path, callbac
 
 def _download(objects: Objects, streams: Streams, path: str, part: Path, callback: Any) -> None:
     with translated(path), objects.open(path) as first, part.open("wb") as target:
+        block = first.read(FIRST)
+        if len(block) < FIRST:
+            # That was all of it: most files are small.
+            progress = Progress(callback, len(block))
+            progress.restart()
+            target.write(block)
+            progress.add(len(block))
+            return
         size = first.seek(0, 2)
         progress = Progress(callback, size)
         progress.restart()
@@ -146,8 +143,7 @@ def _download(objects: Objects, streams: Streams, path: str, part: Path, callbac
             os.pwrite(target.fileno(), block, offset)
             progress.add(count)
 
-        used = streams.most if size >= streams.large else 1
-        _in_parts(size, used, first, lambda: objects.open(path), fetch)
+        _in_parts(size, streams.of(size), first, lambda: objects.open(path), fetch)
 
 
 def _check(part: Path, path: str, checksum: str) -> None:
@@ -176,6 +172,9 @@ def _in_parts(
         with another() as descriptor:
             run(descriptor, start, end)
 
+    if streams == 1:
+        run(first, 0, size)
+        return
     bounds = list(_ranges(size, streams))
     with ThreadPoolExecutor(streams, thread_name_prefix="irods-transfer") as pool:
         try:
