@@ -7,6 +7,7 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,12 @@ class _File:
         self._watched.count("closed")
         self._file.close()
 
+    def __enter__(self) -> _File:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 @pytest.mark.parametrize("size", [0, 1, BLOCK, BLOCK + 1, 3 * BLOCK, 7 * BLOCK + 17])
 @pytest.mark.usefixtures("places")
@@ -140,19 +147,18 @@ async def test_dropped_connection_is_taken_up_where_it_broke(
     content = os.urandom(9 * BLOCK + 5)
     entry = await store.write("/x", pieces(content))
     watched = Watched(store.backend, monkeypatch)
-    read, broken = _File.read, [4, 9]
+    read, breaks, asked = _File.read, {4, 9}, count()
 
     def flaky(self: _File, size: int) -> bytes:
-        if watched.reads in broken:
-            broken.remove(watched.reads)
+        if next(asked) in breaks:
             raise ConnectionResetError
         return read(self, size)
 
     monkeypatch.setattr(_File, "read", flaky)
     assert b"".join([piece async for piece in store.read(entry)]) == content
-    assert not broken
+    assert next(asked) > 10
     assert watched.opened == watched.closed
-    broken.extend(range(watched.reads, watched.reads + 100))
+    breaks.update(range(next(asked), 1000))
     store.retries = 0
     with pytest.raises(DataUnavailable, match="/x"):
         assert [piece async for piece in store.read(entry)]

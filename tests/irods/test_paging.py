@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nds_jupyter.data.irods import IrodsFileSystem
-from nds_jupyter.data.irods.listing import Cursor
+from nds_jupyter.data.irods.paging import Cursor
 from tests.irods.conftest import connect_to
 from tests.irods_zone.codes import Api, Status
 from tests.irods_zone.zone import Zone

@@ -115,7 +115,7 @@ def test_a_file_that_is_there_is_refused_by_name(
     moving.makedirs(f"{irods_home}/there/1")
     moving.pipe_file(f"{irods_home}/there/1/007", b"before")
     with pytest.raises(FileExistsError, match=f"{irods_home}/there/1/007"):
-        moving.put(str(tmp_path / "here"), f"{irods_home}/there/", recursive=True, mode="create")
+        moving.put(f"{tmp_path}/here/", f"{irods_home}/there", recursive=True, mode="create")
 
 
 # With a zone of our own: what is under way at one time, and what breaks.

@@ -7,14 +7,16 @@ rows of texts.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 from irods import keywords as kw
+from irods.api_number import api_number
 from irods.column import Column, Criterion
-from irods.exception import SYS_UNMATCHED_API_NUM
-from irods.genquery2 import GenQuery2
+from irods.exception import SYS_UNMATCHED_API_NUM, iRODSException
+from irods.message import STR_PI, GenQuery2Request, iRODSMessage
 from irods.models import Collection, DataObject
 from irods.query import Query as GenQuery1
 
@@ -75,21 +77,60 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 def ask(session: Session, query: Query) -> list[Row]:
     """Return the rows."""
+    return ask_together(session, (query,))[0]
+
+
+def ask_together(session: Session, queries: Sequence[Query | None]) -> list[list[Row]]:
+    """Return the rows of each query; none where there is no query.
+
+    GenQuery2 is asked for all at one time, each over a connection of its own.
+    """
+    asked = [query for query in queries if query is not None]
+    answers = iter(_answers(session, asked))
+    return [[] if query is None else next(answers) for query in queries]
+
+
+def _answers(session: Session, queries: Sequence[Query]) -> list[list[Row]]:
     # GenQuery2 knows nothing of tickets, and a list without limit needs the continuation of 1.
     modern = session.server_version >= GENQUERY2_SINCE and not session.ticket__
-    if modern and session.speaks_genquery2 and query.limit is not None:
+    if modern and session.speaks_genquery2 and all(each.limit is not None for each in queries):
         try:
-            return _by_genquery2(session, query)
+            return _by_genquery2(session, queries)
         except SYS_UNMATCHED_API_NUM:
             # New enough, but built or set up without it.
             session.speaks_genquery2 = False
     with session.pool.get_connection() as conn:
-        return list(_by_genquery1(_Pinned(conn, session), query))
+        return [list(_by_genquery1(_Pinned(conn, session), each)) for each in queries]
 
 
-def _by_genquery2(session: Session, query: Query) -> list[Row]:
-    with session.pool.get_connection() as conn:
-        found = GenQuery2(_Pinned(conn, session)).execute(genquery2_text(query), zone=query.zone)
+def _by_genquery2(session: Session, queries: Sequence[Query]) -> list[list[Row]]:
+    """Send every question before the first answer is read: so a thread can ask several."""
+    with contextlib.ExitStack() as stack:
+        conns = [stack.enter_context(session.pool.get_connection()) for _ in queries]
+        for conn, query in zip(conns, queries, strict=True):
+            conn.send(_genquery2_message(query))
+        replies, refused = [], None
+        for conn in conns:
+            try:
+                replies.append(conn.recv())
+            except iRODSException as exc:
+                # The others are read all the same: only then they can be asked again.
+                refused = refused or exc
+        if refused is not None:
+            raise refused
+    return [_genquery2_rows(reply) for reply in replies]
+
+
+def _genquery2_message(query: Query) -> iRODSMessage:
+    body = GenQuery2Request()
+    body.query_string = genquery2_text(query)
+    body.zone = query.zone
+    body.sql_only = body.column_mappings = 0
+    return iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number["GENQUERY2_AN"])
+
+
+def _genquery2_rows(reply: iRODSMessage) -> list[Row]:
+    found = json.loads(reply.get_main_message(STR_PI).myStr)
     # Every cell is a text, or nothing.
     return [tuple(row) if None not in row else tuple(cell or "" for cell in row) for row in found]
 

@@ -17,12 +17,12 @@ OBJECT_COLUMNS = (
     "DATA_SIZE",
     "DATA_CHECKSUM",
     "DATA_MODIFY_TIME",
-    "DATA_CREATE_TIME",
     "DATA_ID",
-    "DATA_REPL_NUM",
     "DATA_REPL_STATUS",
+    "DATA_CREATE_TIME",
 )
-COLLECTION_COLUMNS = ("COLL_NAME", "COLL_MODIFY_TIME", "COLL_CREATE_TIME", "COLL_ID")
+COLLECTION_COLUMNS = ("COLL_NAME", "COLL_MODIFY_TIME", "COLL_ID", "COLL_CREATE_TIME")
+"""The name comes first; when it was made comes last, and can be left out."""
 
 STATUS = {"0": "stale", "1": "good", "2": "intermediate", "3": "locked", "4": "locked"}
 
@@ -34,6 +34,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     id
         The catalogue's own; it survives a rename.
+    created
+        None where it was not asked for.
     """
 
     path: str
@@ -42,7 +44,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0
     checksum: str = ""
     modified: datetime
-    created: datetime
+    created: datetime | None
 
     @property
     def name(self) -> str:
@@ -81,13 +83,13 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 def collection(row: Row) -> Found:
     """Read a row of `COLLECTION_COLUMNS`."""
-    path, modified, created, number = row
+    path, modified, number, *created = row
     return Found(
         path=path,
         kind=Kind.COLLECTION,
         id=number,
         modified=moment(modified),
-        created=moment(created),
+        created=moment(created[0]) if created else None,
     )
 
 
@@ -100,7 +102,7 @@ def data_objects(rows: Iterable[Row], parent: str) -> Iterator[Found]:
 def data_object(replicas: list[Row], path: str) -> Found:
     """Return the newest good replica, or the newest one where none is good."""
     best = replicas[0] if len(replicas) == 1 else max(replicas, key=_worth)
-    _, size, checksum, modified, created, number, *_ = best
+    _, size, checksum, modified, number, _, *created = best
     return Found(
         path=path,
         kind=Kind.DATA_OBJECT,
@@ -108,12 +110,12 @@ def data_object(replicas: list[Row], path: str) -> Found:
         size=int(size),
         checksum=checksum,
         modified=moment(modified),
-        created=moment(created),
+        created=moment(created[0]) if created else None,
     )
 
 
-def _worth(replica: Row) -> tuple[bool, int, int]:
-    return replica[7] == "1", int(replica[3]), -int(replica[6])
+def _worth(replica: Row) -> tuple[bool, int, str, int]:
+    return replica[5] == "1", int(replica[3]), replica[2], int(replica[1])
 
 
 def replica(row: Row) -> Replica:

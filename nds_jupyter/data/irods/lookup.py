@@ -31,8 +31,8 @@ class Lookup(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
         """List a part of a collection.
 
         Collections and data objects come in one order, that of names. The catalogue is asked
-        once for each of the two kinds, as long as more of it follows: a page of a large flat
-        collection costs one query wherever it is.
+        once for each of the two kinds, at one time, as long as more of it follows: a page of a
+        large flat collection costs one query wherever it is, and the first one two.
 
         Parameters
         ----------
@@ -107,7 +107,8 @@ class Lookup(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
 
     def created(self, path: str) -> datetime:
         """Return when it was made."""
-        return self._find(path).created
+        made: datetime = self.info(path)["created"]
+        return made
 
     def modified(self, path: str) -> datetime:
         """Return when it last changed."""

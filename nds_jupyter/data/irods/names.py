@@ -34,6 +34,11 @@ def logical_path(text: str) -> str:
     return path
 
 
+def zone_of(path: str) -> str:
+    """Return whose catalogue knows a path; empty for the root, which every zone has."""
+    return path.split("/")[1]
+
+
 def authority(url: str) -> dict[str, Any]:
     """Return user, host and port that a URL names; question marks and the like are of the path."""
     if not url.startswith(f"{PROTOCOL}://"):
