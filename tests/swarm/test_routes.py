@@ -31,12 +31,20 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def jp_server_config(clean_swarm: Swarm, tmp_path: Path, folder: Path) -> dict[str, Any]:
+def reached() -> int:
+    """Say how many nodes have an endpoint."""
+    return 3
+
+
+@pytest.fixture
+def jp_server_config(
+    clean_swarm: Swarm, tmp_path: Path, folder: Path, reached: int
+) -> dict[str, Any]:
     return {
         "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
         "NdsApp": {
             "engine": "swarm",
-            "endpoints": clean_swarm.endpoints,
+            "endpoints": clean_swarm.endpoints[:reached],
             "default_image": "nds/shell:test",
             "journal_dir": str(tmp_path / "journal"),
             "data_root": str(folder),
@@ -175,3 +183,26 @@ async def test_inputs_reach_the_node_and_results_come_back(ask: Ask, folder: Pat
 async def test_health_has_every_node(ask: Ask) -> None:
     health = await ask("GET", "/health")
     assert all(f"node{number}" in health.body.decode() for number in (1, 2, 3))
+
+
+@pytest.mark.parametrize("reached", [2])
+async def test_what_can_t_be_had_of_a_node_without_an_endpoint_is_said(ask: Ask) -> None:
+    job_id = await submitted(ask, "echo out; echo > /results/x")
+    job = await ended(ask, job_id)
+    assert (job["state"], job["worker"]) == ("COMPLETED", "node3"), job
+    log = said(await ask("GET", "/stdout", job_id=job_id, accept="application/json"))
+    assert log["stdout"] == "out\n"
+    info = said(await ask("GET", "/info", cont_id=job["container_id"]))
+    assert (info["job_id"], info["exit_code"]) == (job_id, 0)
+    for path in ("/diff", "/metric", "/results", "/list_results"):
+        answer = await ask("GET", path, job_id=job_id)
+        message = json.loads(answer.body)["message"]
+        assert (answer.code, json.loads(answer.body)["code"]) == (502, "no_endpoint"), path
+        assert "on node3" in message
+        assert "c.NdsApp.endpoints" in message
+        assert "node3" in info["note"]
+    health = json.loads((await ask("GET", "/health")).body)
+    (three,) = [node for node in health["nodes"] if node["name"] == "node3"]
+    assert "no endpoint" in three["message"]
+    assert (await ask("DELETE", f"/jobs/{job_id}")).code == 204
+    assert said(await ask("GET", "/list_container")) == []
