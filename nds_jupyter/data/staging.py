@@ -9,6 +9,9 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 
+import msgspec
+
+from nds_jupyter.data.backend import CHUNK
 from nds_jupyter.data.failures import TransferFailed, of_the_data
 from nds_jupyter.data.plan import Member, Plan, expect_space, make_plan
 from nds_jupyter.data.reading import changed
@@ -22,13 +25,16 @@ PIECE = 2**20
 """Bytes that are gathered before they are handed to the engine; larger pieces go as they are."""
 
 SMALL = 256 * 2**10
-"""Bytes of a batch of objects that is fetched ahead, with others at the same time."""
+"""Bytes of a batch of objects at most, unless it is one object."""
 
 BATCH = 8
 """Small objects fetched by one turn in a thread, which costs as much as reading one of them."""
 
 AHEAD = 16
-"""Batches fetched ahead; at `SMALL` bytes each they bound the memory."""
+"""Batches fetched ahead, several at the same time; an object of more than `CHUNK` never is."""
+
+HELD = 8 * 2**20
+"""Bytes of batches fetched ahead after which no other is begun: they bound the memory."""
 
 PROGRESS_EVERY = 0.2
 """Seconds between two reports of progress."""
@@ -155,29 +161,45 @@ async def _contents(
     store: DataStore, plan: Plan
 ) -> AsyncGenerator[tuple[Member, AsyncIterator[bytes]], None]:
     """Yield every member with its content, in order; small objects are fetched ahead."""
-    fetched: deque[tuple[list[Member], asyncio.Task[list[bytes]] | None]] = deque()
+    fetched: deque[_Fetched] = deque()
     rest = _batches(plan)
     try:
         while True:
-            while len(fetched) < AHEAD and (batch := next(rest, None)) is not None:
-                entries = [member.entry for member in batch]
-                ahead = sum(entry.size for entry in entries) <= SMALL
-                task = asyncio.create_task(store.read_small(entries)) if ahead else None
-                fetched.append((batch, task))
+            while len(fetched) < AHEAD and sum(each.held for each in fetched) < HELD:
+                if (batch := next(rest, None)) is None:
+                    break
+                fetched.append(_begun(store, batch))
             if not fetched:
                 return
-            batch, task = fetched.popleft()
-            if task is not None:
-                for member, data in zip(batch, await task, strict=True):
+            first = fetched[0]
+            if first.task is not None:
+                for member, data in zip(first.batch, await first.task, strict=True):
                     yield member, _once(data)
-                continue
-            async with contextlib.aclosing(store.read(batch[0].entry)) as pieces:
-                yield batch[0], pieces
+            else:
+                async with contextlib.aclosing(store.read(first.batch[0].entry)) as pieces:
+                    yield first.batch[0], pieces
+            fetched.popleft()
     finally:
-        tasks = [task for _, task in fetched if task is not None]
+        tasks = [each.task for each in fetched if each.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Fetched(msgspec.Struct, frozen=True):
+    """Members that are fetched ahead; without a task it is one that is too large for that."""
+
+    batch: list[Member]
+    held: int = 0
+    task: asyncio.Task[list[bytes]] | None = None
+
+
+def _begun(store: DataStore, batch: list[Member]) -> _Fetched:
+    size = sum(member.entry.size for member in batch)
+    if size > CHUNK:
+        return _Fetched(batch)
+    entries = [member.entry for member in batch]
+    return _Fetched(batch, size, asyncio.create_task(store.read_small(entries)))
 
 
 def _batches(plan: Plan) -> Iterator[list[Member]]:

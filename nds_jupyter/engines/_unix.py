@@ -17,12 +17,19 @@ from docker.transport.unixconn import (
 
 BASE = "http+docker://"
 
+SEND_BUFFER = 2**20
+"""Bytes that the kernel takes before the engine reads them, so that both sides work at one time.
+
+The kernel gives less where its own limit is lower.
+"""
+
 
 class _Connection(UnixHTTPConnection):  # type: ignore[misc, unused-ignore]
     def connect(self) -> None:
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             made.settimeout(self.timeout)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             made.connect(self.unix_socket)
         except BaseException:
             made.close()
