@@ -12,8 +12,8 @@ import pytest
 from nds_jupyter.engines.base import EngineEvent
 from nds_jupyter.engines.docker import DockerEngine
 from nds_jupyter.errors import EngineUnavailable
+from tests.engine.contract import DEADLINE, container, end_of
 from tests.engine.proxy import EngineProxy
-from tests.engine.test_contract import DEADLINE, container, end_of
 
 pytestmark = pytest.mark.engine
 

@@ -6,7 +6,7 @@ import pytest
 
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs import Limits, Network
-from tests.engine.test_contract import created, specification
+from tests.engine.contract import created, specification
 
 pytestmark = pytest.mark.swarm
 
