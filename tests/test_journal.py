@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nds_jupyter.errors import StorageFull
+from nds_jupyter.job_pages import JobFilter
 from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Reason
-from nds_jupyter.journal import JobFilter, Journal
+from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.transitions import (
     Broke,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.journal import JobFilter, Journal
+from nds_jupyter.job_pages import JobFilter
+from nds_jupyter.journal import Journal
 from nds_jupyter.queries import JobQuery, JobsQuery, NoQuery, StopQuery
 from nds_jupyter.views import job_view, spec_view
 
