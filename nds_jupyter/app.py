@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ class NdsApp(Configuration, ExtensionApp):
     _pages: Pages
     _journal: JournalThread
     _runner: JobRunner
+    _tidying: asyncio.Task[None] | None = None
 
     @property
     def _server(self) -> ServerApp:
@@ -70,10 +72,17 @@ class NdsApp(Configuration, ExtensionApp):
             lambda: SwarmEngine(url, self.swarm_settings(), **bounds),
         )
 
-    def make_data_store(self) -> DataStore:
-        """Return the data root that the configuration names; nothing talks to it yet."""
+    def make_data_store(self, journal: JournalThread) -> DataStore:
+        """Return the data root that the configuration names; nothing talks to it yet.
+
+        Parameters
+        ----------
+        journal
+            Remembers what is being written.
+        """
         from nds_jupyter.data.root import default_root, open_backend
         from nds_jupyter.data.store import DataStore
+        from nds_jupyter.draft_record import DraftRecord
 
         url = self.data_root or default_root(self._server.root_dir)
         return DataStore(
@@ -81,6 +90,7 @@ class NdsApp(Configuration, ExtensionApp):
             threads=self.data_threads,
             deadline=self.data_deadline,
             retries=self.data_retries,
+            record=DraftRecord(journal, url),
         )
 
     def initialize_settings(self) -> None:
@@ -100,8 +110,8 @@ class NdsApp(Configuration, ExtensionApp):
 
         policy = self.policy()
         engine = self._engine = self.make_engine()
-        data = self._data = self.make_data_store()
         journal = self._journal = JournalThread(Journal.open(Path(self.journal_dir)))
+        data = self._data = self.make_data_store(journal)
         runner = self._runner = JobRunner(journal, engine, self.runner_settings(), self.log, data)
         every = self.all_containers
         lookup = Lookup(runner, journal, engine, all_containers=every)
@@ -173,10 +183,13 @@ class NdsApp(Configuration, ExtensionApp):
             await self._data.prepare()
         except NdsError as exc:
             self.log.warning("The data root can't be made: %s", exc)
+        self._tidying = asyncio.create_task(self._data.drafts.keep_tidy())
         await self._runner.start()
 
     async def stop_extension(self) -> None:
         """Leave the jobs running, and free what this process holds."""
+        if self._tidying is not None:
+            self._tidying.cancel()
         await self._pages.close()
         await self._runner.close()
         await self._engine.close()

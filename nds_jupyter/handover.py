@@ -58,20 +58,26 @@ class Handover:
         twice = next((name for name, count in names.items() if count > 1), None)
         if twice is not None:
             raise InvalidRequest(f"paths: several are called {twice}. Deliver them one by one.")
-        await self._data.make(to)
         exists = Exists.REPLACE if overwrite else Exists.REFUSE
         written: list[Entry] = []
-        for path in wanted:
-            async with contextlib.aclosing(self._engine.archive(container_id, path)) as tar:
-                reader = TarReader(tar)
-                while (info := await reader.member()) is not None:
-                    goal = join(to, _name_of(info))
-                    if info.isdir():
-                        await self._data.make(goal)
-                    elif info.isreg():
-                        content = _content(reader, info.size)
-                        written.append(await self._data.write(goal, content, exists=exists))
-                        await reader.skip(content_size(info) - info.size)
+        async with self._data.made(to):
+            for path in wanted:
+                archive = self._engine.archive(container_id, path)
+                async with contextlib.aclosing(archive) as tar:
+                    written += await self._take(tar, to, exists)
+        return written
+
+    async def _take(self, tar: AsyncGenerator[bytes, None], to: str, exists: Exists) -> list[Entry]:
+        written: list[Entry] = []
+        reader = TarReader(tar)
+        while (info := await reader.member()) is not None:
+            goal = join(to, _name_of(info))
+            if info.isdir():
+                await self._data.make(goal)
+            elif info.isreg():
+                content = _content(reader, info.size)
+                written.append(await self._data.write(goal, content, exists=exists))
+                await reader.skip(content_size(info) - info.size)
         return written
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from nds_jupyter.data.backend import Backend
 from nds_jupyter.data.calls import Calls
+from nds_jupyter.data.drafts import Drafts, Memory, Record
 from nds_jupyter.data.entries import Entry
 from nds_jupyter.datapaths import name_of
 from nds_jupyter.errors import PathNotFound
@@ -32,15 +33,24 @@ class Access:
         Seconds for a call.
     retries
         How often a dropped connection is taken up again in one read.
+    record
+        Remembers what is being written; None: as long as this lives.
     """
 
     def __init__(
-        self, backend: Backend, *, threads: int = 8, deadline: float = 30.0, retries: int = 3
+        self,
+        backend: Backend,
+        *,
+        threads: int = 8,
+        deadline: float = 30.0,
+        retries: int = 3,
+        record: Record | None = None,
     ) -> None:
         self.backend = backend
         self.calls = Calls(threads, deadline, backend.foreign)
         self.deadline = deadline
         self.retries = retries
+        self.drafts = Drafts(self, record or Memory())
 
     async def do(self, path: str, call: Callable[[str], T], size: int = 0) -> T:
         """Call something with the filesystem's path of a path of the root.

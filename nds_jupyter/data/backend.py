@@ -112,8 +112,15 @@ class Backend:
         with self.open_read(path, start) as file:
             return bytes(file.read(stop - start))
 
-    def open_write(self, path: str) -> Any:
-        """Open a new object."""
+    def open_write(self, path: str, goal: str) -> Any:
+        """Open a new object under a name that nobody looks at.
+
+        Parameters
+        ----------
+        goal
+            The name that it will get, for the sentence of an error.
+        """
+        del goal
         return self.fs.open(path, "wb")
 
     def abandon(self, file: Any) -> None:
@@ -126,6 +133,15 @@ class Backend:
         with contextlib.suppress(FileNotFoundError):
             self.remove(path, recursive=True)
 
+    def undo(self, draft: str, goal: str) -> None:
+        """Remove what an interrupted write left; what it was to replace is there afterwards."""
+        del goal
+        self.discard(draft)
+
+    def remove_empty(self, path: str) -> None:
+        """Remove a collection that holds nothing, for good."""
+        self.remove(path, recursive=False)
+
     def has_digest(self, path: str, sha256: bytes) -> bool:
         """Tell whether what is stored has this digest, by reading it back."""
         digest = hashlib.sha256()
@@ -134,8 +150,17 @@ class Backend:
                 digest.update(chunk)
         return digest.digest() == sha256
 
-    def place(self, source: str, target: str, *, replace: bool) -> None:
-        """Move an object to its name, which only `replace` lets be taken."""
+    def place(
+        self, source: str, target: str, *, replace: bool, keep_metadata: bool = False
+    ) -> None:
+        """Move an object to its name, which only `replace` lets be taken.
+
+        Parameters
+        ----------
+        keep_metadata
+            Whether what was there leaves its metadata to it, where metadata is kept.
+        """
+        del keep_metadata
         if not replace and self.fs.exists(target):
             raise FileExistsError(target)
         self.fs.cp_file(source, target)

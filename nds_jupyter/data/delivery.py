@@ -9,11 +9,11 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import PurePosixPath
 
+from nds_jupyter.data.drafts import Draft, draft_in
 from nds_jupyter.data.entries import Avu
 from nds_jupyter.data.failures import of_the_data, of_the_engine
 from nds_jupyter.data.staging import PROGRESS_EVERY, SMALL, Report
 from nds_jupyter.data.store import DataStore
-from nds_jupyter.data.writing import DRAFT, Exists
 from nds_jupyter.datapaths import join, parent_of
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import Conflict, DataError, NotOffered
@@ -26,27 +26,38 @@ AT_ONCE = 8
 """Small results written at the same time."""
 
 
-async def expect_free(store: DataStore, output: str, *, overwrite: bool) -> None:
-    """Raise `Conflict` if results would come upon something that is there.
+async def expect_place(store: DataStore, output: str, *, overwrite: bool) -> None:
+    """Raise if results could not have their place: better now than after hours of work.
 
     Raises
     ------
     Conflict
         If `output` is an object, or holds something that may not be replaced.
+    Forbidden
+        If nothing can be made there.
     """
     there = await store.find(output)
-    if there is None:
-        return
-    if not there.is_collection:
+    if there is not None and not there.is_collection:
         raise Conflict(f"output: {output} is a data object; results need a collection.")
-    if not overwrite and (await store.page(output, limit=1)).entries:
+    if there is not None and not overwrite and not await store.is_empty(output):
         raise Conflict(f"output: {output} is not empty. Name another, or ask to overwrite.")
+    await store.drafts.rehearse(await _draft_for(store, output))
+
+
+async def _draft_for(store: DataStore, output: str, name: str = "") -> Draft:
+    """Return where results are collected: beside what is not there yet, else inside of it.
+
+    An account may write to a collection without the permission to write beside it.
+    """
+    if await store.find(output) is not None:
+        return Draft(path=draft_in(output, name), goal=output)
+    return Draft(path=draft_in(parent_of(output), name), goal=output)
 
 
 class Delivery:
     """The results of one job, on their way.
 
-    They are collected beside their goal, under a name of their own, and get their place when all
+    They are collected near their goal, under a name of their own, and get their place when all
     of them are there and verified. So they can be delivered again from the beginning at any time.
     """
 
@@ -56,7 +67,7 @@ class Delivery:
         self._job = job
         self._report = report
         self._output = job.spec.output or ""
-        self._draft = join(parent_of(self._output), DRAFT.format(job.job_id))
+        self._draft = ""
         self._avus: tuple[Avu, ...] = provenance(job)
         self._under_way: set[asyncio.Task[None]] = set()
         self._left_out = 0
@@ -72,21 +83,25 @@ class Delivery:
         EngineUnavailable
             If the engine went away meanwhile.
         """
-        try:
-            with of_the_data():
-                await self._store.make(self._draft)
-                await self._collect(container_id)
-                await self._settle()
-        except BaseException:
-            for task in self._under_way:
-                task.cancel()
-            await asyncio.gather(*self._under_way, return_exceptions=True)
-            with contextlib.suppress(Exception):
-                await asyncio.shield(self._store.discard(self._draft))
-            raise
+        drafts = self._store.drafts
+        with of_the_data():
+            draft = await _draft_for(self._store, self._output, self._job.job_id)
+            self._draft = draft.path
+            async with drafts.held(draft, resumed=True):
+                try:
+                    await self._store.make(self._draft)
+                    await self._collect(container_id)
+                    await self._settle()
+                finally:
+                    await self._cancel_writes()
         if not self._left_out:
             return ""
         return f"Links and devices have no place in the data root: {self._left_out} left out."
+
+    async def _cancel_writes(self) -> None:
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _collect(self, container_id: str) -> None:
         archive = of_the_engine(self._engine.archive(container_id, RESULTS))
@@ -97,31 +112,34 @@ class Delivery:
         await self._until_written(0)
 
     async def _take(self, reader: TarReader, info: tarfile.TarInfo) -> None:
-        path = self._place_of(info.name)
+        draft = self._draft_of(info.name)
         if info.isdir():
-            await self._store.make(path)
+            await self._store.make(draft.path)
         elif info.isreg() and info.size <= SMALL:
             content = await reader.exactly(info.size)
             await self._until_written(AT_ONCE - 1)
-            self._begin(self._write(path, _once(content)))
+            self._begin(self._write(draft, _once(content)))
         elif info.isreg():
-            await self._write(path, reader.content(info.size))
+            await self._write(draft, reader.content(info.size))
         elif info.islnk():
             await self._until_written(0)
-            await self._copy(self._place_of(info.linkname), path)
+            await self._copy(self._draft_of(info.linkname), draft)
         else:
             self._left_out += 1
         if info.isreg():
             await reader.skip(-info.size % tarfile.BLOCKSIZE)
 
-    def _place_of(self, name: str) -> str:
+    def _draft_of(self, name: str) -> Draft:
         try:
             name.encode()
         except UnicodeEncodeError:
             shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
             raise DataError(f"output: the name {shown} is not UTF-8. Rename it.") from None
         parts = [part for part in PurePosixPath(name).parts if part not in {"/", ".."}]
-        return self._store.logical(join(self._draft, "/".join(parts[1:])), "output")
+        below = "/".join(parts[1:])
+        path, goal = join(self._draft, below), join(self._output, below)
+        logical = self._store.logical
+        return Draft(path=logical(path, "output"), goal=logical(goal, "output"))
 
     def _begin(self, work: Coroutine[object, object, None]) -> None:
         self._under_way.add(asyncio.create_task(work))
@@ -135,12 +153,12 @@ class Delivery:
             for task in done:
                 task.result()
 
-    async def _write(self, path: str, content: AsyncIterator[bytes]) -> None:
-        await self._store.write(path, self._counted(content), exists=Exists.REPLACE)
+    async def _write(self, draft: Draft, content: AsyncIterator[bytes]) -> None:
+        await self._store.write_unseen(draft, self._counted(content))
         if not self._avus:
             return
         try:
-            await self._store.set_metadata(path, self._avus)
+            await self._store.set_metadata(draft.path, self._avus)
         except NotOffered:
             # The job's record has the same facts.
             self._avus = ()
@@ -153,9 +171,9 @@ class Delivery:
                 self._told = time.monotonic()
                 await self._report(Progress(done=self._done, total=None, unit="bytes"))
 
-    async def _copy(self, source: str, path: str) -> None:
-        entry = await self._store.entry(source)
-        await self._write(path, self._store.read(entry))
+    async def _copy(self, source: Draft, draft: Draft) -> None:
+        entry = await self._store.entry(source.path)
+        await self._write(draft, self._store.read(entry))
 
     async def _settle(self) -> None:
         """Give everything its place: by one step if that is free, else one object at a time."""
@@ -174,13 +192,21 @@ class Delivery:
         await self._store.discard(self._draft)
 
     async def _settle_object(self, source: str, target: str) -> None:
-        overwrite = self._job.spec.overwrite
         try:
-            await self._store.move(source, target, overwrite=overwrite)
+            await self._store.move(source, target)
         except Conflict:
             # It may be there from an attempt that was cut off at the very end.
-            if overwrite or not await self._store.same(source, target):
+            if await self._store.same(source, target):
+                return
+            if not self._job.spec.overwrite:
                 raise
+            await self._replace(source, target)
+
+    async def _replace(self, source: str, target: str) -> None:
+        draft = Draft(path=draft_in(parent_of(target)), goal=target)
+        async with self._store.drafts.held(draft):
+            await self._store.move(source, draft.path)
+            await self._store.move(draft.path, target, overwrite=True)
 
 
 def provenance(job: Job) -> tuple[Avu, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -64,9 +65,17 @@ class Folder(Backend):
             raise OSError(errno.EINVAL, "it is no plain file")
         return super().open_read(path, start)
 
-    def place(self, source: str, target: str, *, replace: bool) -> None:
+    def place(
+        self, source: str, target: str, *, replace: bool, keep_metadata: bool = False
+    ) -> None:
         """Move a file to its name in one step, which nobody can come between."""
         if replace:
+            if keep_metadata:
+                # Permissions and extended attributes; the times are the new file's own.
+                with contextlib.suppress(FileNotFoundError):
+                    times = Path(source).stat()
+                    shutil.copystat(target, source)
+                    os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
             Path(source).replace(target)
             return
         try:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 
 import msgspec
 
 from nds_jupyter.data.access import Access
+from nds_jupyter.data.drafts import Draft, is_draft
 from nds_jupyter.data.entries import Avu, Entry, Page, Replica
 from nds_jupyter.data.reading import read, read_small
-from nds_jupyter.data.writing import Exists, expect_collection, is_draft, write
+from nds_jupyter.data.writing import Exists, expect_collection, write, write_unseen
 from nds_jupyter.datapaths import is_inside, is_url, join, logical_path, parent_of
-from nds_jupyter.errors import Conflict, InvalidRequest
+from nds_jupyter.errors import Conflict, InvalidRequest, NdsError
 
 WALK_PAGE = 1000
 """Entries asked for at once by a walk."""
@@ -78,6 +81,16 @@ class DataStore(Access):
         )
         return Page(entries=entries, next=found.next)
 
+    async def is_empty(self, path: str) -> bool:
+        """Tell whether a collection holds nothing that a listing shows."""
+        after: str | None = ""
+        while after is not None:
+            page = await self.page(path, after=after, limit=10)
+            if page.entries:
+                return False
+            after = page.next
+        return True
+
     async def walk(self, path: str) -> AsyncGenerator[Entry, None]:
         """Yield everything below a collection, collections before what they hold."""
         left = [path]
@@ -111,10 +124,26 @@ class DataStore(Access):
         """Write an object, all of it or nothing; see `writing.write`."""
         return await write(self, path, chunks, exists=exists)
 
+    async def write_unseen(self, draft: Draft, chunks: AsyncIterator[bytes]) -> int:
+        """Write an object where nobody looks yet; see `writing.write_unseen`."""
+        return await write_unseen(self, draft, chunks)
+
     async def make(self, path: str) -> Entry:
         """Make a collection, and those above it; fine if it is there."""
         await self.do(path, self.backend.make)
         return await self.entry(path)
+
+    @contextlib.asynccontextmanager
+    async def made(self, path: str) -> AsyncIterator[None]:
+        """Make a collection for what comes; if that fails, remove what was made and is empty."""
+        top = await self.drafts.top_missing(path)
+        await self.make(path)
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(NdsError):
+                await asyncio.shield(self.drafts.remove_empty(path, top))
+            raise
 
     async def remove(self, path: str, *, recursive: bool = False) -> None:
         """Remove an object; a collection only if it is empty or `recursive`."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import enum
 import hashlib
-import secrets
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -14,17 +13,10 @@ from typing import Any
 import msgspec
 
 from nds_jupyter.data.access import Access
+from nds_jupyter.data.drafts import Draft, draft_in
 from nds_jupyter.data.entries import Entry
-from nds_jupyter.datapaths import join, parent_of
+from nds_jupyter.datapaths import parent_of
 from nds_jupyter.errors import Conflict, DataError
-
-DRAFT = ".nds-{}.part"
-"""The name of what is being written, in the collection where it is to be."""
-
-
-def is_draft(name: str) -> bool:
-    """Whether a name is that of an object that is still being written."""
-    return name.startswith(".nds-") and name.endswith(".part")
 
 
 class Exists(enum.Enum):
@@ -32,11 +24,9 @@ class Exists(enum.Enum):
 
     REFUSE = "refuse"
     REPLACE = "replace"
-    KEEP_IF_SAME = "keep if same"
 
 
 class _Written(msgspec.Struct, frozen=True, kw_only=True):
-    path: str
     size: int
     sha256: bytes
 
@@ -56,17 +46,25 @@ async def write(
         If its collection is not there.
     """
     await _expect_writable(access, path, exists)
-    draft = join(parent_of(path), DRAFT.format(secrets.token_hex(8)))
-    try:
-        written = await _write_draft(access, draft, chunks)
-        if not await _is_stored(access, draft, written):
-            raise DataError(f"{path}: what was stored differs from what was sent. Try again.")
-        await place(access, written, path, exists)
-    except BaseException:
-        with contextlib.suppress(Exception):
-            await asyncio.shield(access.do(draft, access.backend.discard))
-        raise
+    draft = Draft(path=draft_in(parent_of(path)), goal=path)
+    async with access.drafts.held(draft):
+        size = await write_unseen(access, draft, chunks)
+        await _place(access, draft, size, exists)
     return await access.entry(path)
+
+
+async def write_unseen(access: Access, draft: Draft, chunks: AsyncIterator[bytes]) -> int:
+    """Write an object where nobody looks yet, verify it, and return its size.
+
+    Raises
+    ------
+    NdsError
+        What went wrong; its sentence names the goal. What was written is for the caller to remove.
+    """
+    written = await _write(access, draft, chunks)
+    if not await _is_stored(access, draft, written):
+        raise DataError(f"{draft.goal}: what was stored differs from what was sent. Try again.")
+    return written.size
 
 
 async def _expect_writable(access: Access, path: str, exists: Exists) -> None:
@@ -85,23 +83,28 @@ async def expect_collection(access: Access, path: str) -> None:
         raise Conflict(f"{path} is a data object, and can hold nothing.")
 
 
-async def _write_draft(access: Access, draft: str, chunks: AsyncIterator[bytes]) -> _Written:
+async def _write(access: Access, draft: Draft, chunks: AsyncIterator[bytes]) -> _Written:
     # In a list, since a write that is given up while it opens has a file all the same.
     files: list[Any] = []
     digest = hashlib.sha256()
     size = 0
+    backend = access.backend
+
+    def begin(goal: str) -> None:
+        files.append(backend.open_write(backend.full(draft.path), goal))
+
     try:
-        await access.do(draft, lambda full: files.append(access.backend.open_write(full)))
+        await access.do(draft.goal, begin)
         async for chunk in chunks:
-            await access.calls.do(draft, partial(_put, files[0], digest, chunk))
+            await access.calls.do(draft.goal, partial(_put, files[0], digest, chunk))
             size += len(chunk)
-        await access.do(draft, lambda _: files[0].close(), size)
+        await access.do(draft.goal, lambda _: files[0].close(), size)
     except BaseException:
         for file in files:
             with contextlib.suppress(Exception):
-                await asyncio.shield(access.calls.do(draft, partial(access.backend.abandon, file)))
+                await asyncio.shield(access.calls.do(draft.goal, partial(backend.abandon, file)))
         raise
-    return _Written(path=draft, size=size, sha256=digest.digest())
+    return _Written(size=size, sha256=digest.digest())
 
 
 def _put(file: Any, digest: Any, chunk: bytes) -> None:
@@ -109,24 +112,22 @@ def _put(file: Any, digest: Any, chunk: bytes) -> None:
     file.write(chunk)
 
 
-async def _is_stored(access: Access, path: str, written: _Written) -> bool:
-    """Whether a path holds what was written, by size and then by checksum."""
-    if (await access.entry(path)).size != written.size:
+async def _is_stored(access: Access, draft: Draft, written: _Written) -> bool:
+    """Whether a draft holds what was written, by size and then by checksum."""
+    if (await access.entry(draft.path)).size != written.size:
         return False
     return await access.do(
-        path, lambda full: access.backend.has_digest(full, written.sha256), written.size
+        draft.path, lambda full: access.backend.has_digest(full, written.sha256), written.size
     )
 
 
-async def place(access: Access, written: _Written, path: str, exists: Exists) -> None:
-    """Move what was written to its name."""
-    source = await access.do(written.path, lambda full: full)
-    replace = exists is Exists.REPLACE
-    try:
-        await access.do(
-            path, lambda full: access.backend.place(source, full, replace=replace), written.size
-        )
-    except Conflict:
-        if exists is not Exists.KEEP_IF_SAME or not await _is_stored(access, path, written):
-            raise
-        await access.do(written.path, access.backend.discard)
+async def _place(access: Access, draft: Draft, size: int, exists: Exists) -> None:
+    """Move a draft to its name."""
+    backend, replace = access.backend, exists is Exists.REPLACE
+    await access.do(
+        draft.goal,
+        lambda goal: backend.place(
+            backend.full(draft.path), goal, replace=replace, keep_metadata=True
+        ),
+        size,
+    )

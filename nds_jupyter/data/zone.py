@@ -10,6 +10,7 @@ from nds_jupyter.data.backend import Backend, sha2_text
 from nds_jupyter.data.entries import Avu, Entry, Kind, Page, Replica
 from nds_jupyter.data.irods.errors import AuthenticationFailed, ChecksumMismatch, ZoneUnavailable
 from nds_jupyter.data.irods.filesystem import IrodsFileSystem
+from nds_jupyter.data.irods.placing import aside_of
 from nds_jupyter.datapaths import is_inside
 from nds_jupyter.errors import DataError, DataLoginRefused, DataUnavailable, NdsError
 
@@ -76,6 +77,10 @@ class ZoneRoot(Backend):
         """Read a part of an object."""
         return self.fs.cat_file(path, start, stop)
 
+    def open_write(self, path: str, goal: str) -> Any:
+        """Open a new object under its own name: what nobody looks at needs no other first."""
+        return self.fs.open(path, "wb", named=goal)
+
     def abandon(self, file: Any) -> None:
         """Throw away what an unfinished write stored."""
         file.discard()
@@ -91,6 +96,20 @@ class ZoneRoot(Backend):
         else:
             self.fs.rm_file(path, trash=False)
 
+    def undo(self, draft: str, goal: str) -> None:
+        """Remove what an interrupted write left, in the middle of its renaming too."""
+        aside = aside_of(draft, goal)
+        if self.fs.exists(aside):
+            if self.fs.exists(goal):
+                self.discard(aside)
+            else:
+                self.fs.mv(aside, goal)
+        self.discard(draft)
+
+    def remove_empty(self, path: str) -> None:
+        """Remove a collection that holds nothing: it is nothing for the trash."""
+        self.fs.rmdir(path, trash=False)
+
     def has_digest(self, path: str, sha256: bytes) -> bool:
         """Compare with the registered checksum, or read back where that is of another kind."""
         checksum = self.fs.checksum(path)
@@ -98,11 +117,13 @@ class ZoneRoot(Backend):
             return super().has_digest(path, sha256)
         return checksum == sha2_text(sha256)
 
-    def place(self, source: str, target: str, *, replace: bool) -> None:
+    def place(
+        self, source: str, target: str, *, replace: bool, keep_metadata: bool = False
+    ) -> None:
         """Rename an object."""
         if not replace and self.fs.exists(target):
             raise FileExistsError(errno.EEXIST, target)
-        self.fs.mv(source, target)
+        self.fs.mv(source, target, keep_metadata=keep_metadata)
 
     def move_collection(self, source: str, target: str) -> None:
         """Rename a collection."""

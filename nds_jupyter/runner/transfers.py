@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
-from nds_jupyter.data.delivery import Delivery, expect_free
+from nds_jupyter.data.delivery import Delivery, expect_place
 from nds_jupyter.data.failures import TransferFailed, of_the_data
 from nds_jupyter.data.staging import Staging
 from nds_jupyter.data.store import DataStore
@@ -56,7 +56,7 @@ class Transfers:
         spec = job.spec
         if spec.output is not None:
             with _as(OutputFailed):
-                await expect_free(self._store, spec.output, overwrite=spec.overwrite)
+                await expect_place(self._store, spec.output, overwrite=spec.overwrite)
         for each in spec.data:
             # What passes is left to the plan, which is tried again.
             with _as(InputsFailed), contextlib.suppress(*PASSING):

@@ -38,6 +38,7 @@ class Content(Lookup):
         block_size: int | None = None,
         autocommit: bool = True,
         cache_options: dict[str, Any] | None = None,
+        named: str | None = None,
         **kwargs: Any,
     ) -> ReadFile | WriteFile:
         if mode == "rb":
@@ -60,6 +61,7 @@ class Content(Lookup):
             placing=self._placing,
             block_size=block_size or BLOCK,
             autocommit=autocommit,
+            named=named,
         )
 
     def cat_file(

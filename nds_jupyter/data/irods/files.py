@@ -96,12 +96,22 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
     ----------
     mode
         ``wb`` replaces, ``xb`` refuses what is there, ``ab`` continues a copy of what is there.
+    named
+        Where `path` is one that nobody looks at: the name that its writer will give it. It is
+        then written under its own name, and errors name this one.
     """
 
     DEFAULT_BLOCK_SIZE = BLOCK
 
     def __init__(
-        self, fs: AbstractFileSystem, path: str, mode: str, *, placing: Placing, **rest: Any
+        self,
+        fs: AbstractFileSystem,
+        path: str,
+        mode: str,
+        *,
+        placing: Placing,
+        named: str | None = None,
+        **rest: Any,
     ) -> None:
         self._owner = os.getpid()
         self._placing = placing
@@ -109,7 +119,8 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         self._descriptor: Descriptor | None = None
         self._written = 0
         self._kept = 0
-        self._temporary = temporary_beside(path)
+        self._named = named or path
+        self._temporary = path if named else temporary_beside(path)
         self._digest = placing.schemes.digest()
         super().__init__(fs, path, mode, **rest)
         self._begin()
@@ -123,7 +134,7 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
                 with translated(self.path):
                     self._kept = self.loc = self._descriptor.seek(0, 2)
             else:
-                self._descriptor = objects.create(self._temporary, named=self.path)
+                self._descriptor = objects.create(self._temporary, named=self._named)
         except BaseException:
             self.closed = True
             raise
@@ -147,7 +158,7 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         while True:
             left -= 1
             try:
-                with translated(self.path):
+                with translated(self._named):
                     act(self._opened())
                 return
             except ZoneUnavailable:
@@ -157,7 +168,7 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
 
     def _opened(self) -> Descriptor:
         if self._descriptor is None:
-            self._descriptor = self._objects.reopen(self._temporary, named=self.path)
+            self._descriptor = self._objects.reopen(self._temporary, named=self._named)
             self._descriptor.seek(self._kept + self._written)
         return self._descriptor
 
@@ -171,9 +182,10 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         self._persistently(Descriptor.close)
         self._descriptor = None
         self._placing.verify(
-            self._temporary, self._digest, self._written, named=self.path, start=self._kept
+            self._temporary, self._digest, self._written, named=self._named, start=self._kept
         )
-        self._placing.place(self._temporary, self.path, replace=self.mode != "xb")
+        if self._temporary != self.path:
+            self._placing.place(self._temporary, self.path, replace=self.mode != "xb")
 
     def discard(self) -> None:
         """Throw it away."""

@@ -168,9 +168,10 @@ class IrodsFileSystem(Content):
         else:
             self.mkdir(path)
 
-    def rmdir(self, path: str) -> None:
-        """Remove an empty collection."""
-        self._collections.remove(self._strip_protocol(path), recursive=False, trash=self.trash)
+    def rmdir(self, path: str, trash: bool | None = None) -> None:
+        """Remove an empty collection; `trash` as in `rm`."""
+        trash = self.trash if trash is None else trash
+        self._collections.remove(self._strip_protocol(path), recursive=False, trash=trash)
 
     def rm_file(self, path: str, trash: bool | None = None) -> None:
         """Remove one object; `trash` as in `rm`."""
@@ -223,11 +224,17 @@ class IrodsFileSystem(Content):
         path2: Any,
         recursive: bool = False,
         maxdepth: int | None = None,
+        keep_metadata: bool = False,
         **kwargs: Any,
     ) -> None:
         """Rename an object or a whole collection; no data moves.
 
         A target that is a collection gets it inside. An object takes the place of another.
+
+        Parameters
+        ----------
+        keep_metadata
+            Whether an object whose place is taken leaves its metadata and access list to the other.
         """
         if not isinstance(path1, str) or not isinstance(path2, str) or self._is_pattern(path1):
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth)
@@ -244,7 +251,7 @@ class IrodsFileSystem(Content):
         elif found.entry().is_collection:
             self._objects.rename(source, target, collection=True)
         else:
-            self._placing.place(source, target, keep_metadata=False)
+            self._placing.place(source, target, keep_metadata=keep_metadata)
 
     def _is_pattern(self, path: str) -> bool:
         """Tell whether a path means others; one that is there means itself, whatever its name."""

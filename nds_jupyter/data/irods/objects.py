@@ -75,7 +75,7 @@ class Objects:
             flags = WRITE | CREATE | TRUNCATE
             return Descriptor(session, path, flags, size=size, options=options)
 
-        return self._in_collection(lambda: self.sessions.call(create, named), named)
+        return self._in_collection(lambda: self.sessions.call(create, named), path, named)
 
     def join(self, path: str, *, named: str, size: int, options: dict[str, str]) -> Descriptor:
         """Open an object that another descriptor writes, to write another part of it."""
@@ -143,7 +143,9 @@ class Objects:
             _request(session, body, "DATA_OBJ_COPY_AN")
 
         self._in_collection(
-            lambda: self.sessions.call(copy, f"{source} to {named}", repeatable=False), named
+            lambda: self.sessions.call(copy, f"{source} to {named}", repeatable=False),
+            target,
+            named,
         )
 
     def remove(self, path: str, *, trash: bool) -> None:
@@ -159,12 +161,12 @@ class Objects:
         with contextlib.suppress(OSError):
             _when_free(lambda: self.remove(path, trash=False))
 
-    def _in_collection(self, make: Callable[[], T], named: str) -> T:
+    def _in_collection(self, make: Callable[[], T], path: str, named: str) -> T:
         """Make something in a collection, which is made first if it is missing."""
         try:
             return make()
         except FileNotFoundError as exc:
-            parent = named.rpartition("/")[0]
+            parent = path.rpartition("/")[0]
             if not self._auto_mkdir:
                 raise FileNotFoundError(
                     errno.ENOENT, f"There is no collection {parent} for {named}. Make it first"

@@ -29,11 +29,26 @@ BLOCK = 4 * 2**20
 FIRST = 128 * 1024
 """Bytes of the first request where nobody knows how much there is: a larger buffer costs more."""
 
+RIVALS = 20
+"""How often somebody else may replace an object between two steps of replacing it."""
+
 
 def temporary_beside(path: str) -> str:
     """Return a free name in the same collection, so that renaming it moves no data."""
     parent = path.rpartition("/")[0]
     return f"{parent}/{TEMPORARY}{secrets.token_hex(8)}.part"
+
+
+def aside_of(temporary: str, path: str) -> str:
+    """Return where the object at `path` waits while what is called `temporary` takes its name.
+
+    Who finds it there knows by its name what was to come; listings show it, since it may be all
+    that there is of the object.
+    """
+    name = temporary.rpartition("/")[2]
+    if not (name.startswith(TEMPORARY) and name.endswith(".part")):
+        name = f"{TEMPORARY}{secrets.token_hex(8)}.part"
+    return f"{path.rpartition('/')[0]}/{name.removesuffix('.part')}.old"
 
 
 class Placing:
@@ -114,31 +129,44 @@ class Placing:
         name, unless `keep_metadata` is false because what comes has its own. What its owner lets
         be written, but not renamed, is written over by the server.
         """
-        try:
-            self.objects.rename(temporary, path)
-        except FileExistsError:
-            if not replace:
-                raise
-        else:
-            return
+        for _ in range(RIVALS):
+            try:
+                self.objects.rename(temporary, path)
+            except FileExistsError:
+                if not replace:
+                    raise
+            else:
+                return
+            # Who replaces it at the same moment may be a step ahead; then it is looked at again.
+            with contextlib.suppress(FileNotFoundError):
+                if self._take_place(temporary, path, keep_metadata=keep_metadata):
+                    return
+        raise OSError(errno.EBUSY, f"{path} is replaced by others all the time. Try again later")
+
+    def _take_place(self, temporary: str, path: str, *, keep_metadata: bool) -> bool:
+        """Move aside what has the name, and tell whether the name could be had then."""
         if self.objects.listing.find(path).entry().is_collection:
             raise IsADirectoryError(
                 errno.EISDIR, f"{path} is a collection; a data object can't replace it"
             )
         if keep_metadata:
             self._hand_over(path, temporary)
-        aside = temporary_beside(path)
+        aside = aside_of(temporary, path)
         try:
             self.objects.rename(path, aside)
         except PermissionError:
             self._write_over(temporary, path)
-            return
+            return True
         try:
             self.objects.rename(temporary, path)
+        except FileExistsError:
+            self.objects.remove_quietly(aside)
+            return False
         except OSError:
             self.objects.rename(aside, path)
             raise
         self.objects.remove_quietly(aside)
+        return True
 
     def _write_over(self, temporary: str, path: str) -> None:
         self.objects.copy(temporary, path, named=path, force=True)
