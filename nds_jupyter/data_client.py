@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 from nds_jupyter import routes
 from nds_jupyter.data.entries import Avu, Kind, Replica
@@ -45,6 +45,11 @@ class DataClient:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
+    def home(self) -> str:
+        """Return the collection in which relative paths begin."""
+        listed = self._transport.location(routes.LIST_DATA, {"limit": 1})
+        return parse_qs(urlsplit(listed).query).get("path", ["/"])[0]
+
     def list(self, path: str | None = None, *, q: str | None = None) -> Iterator[DataRow]:
         """Yield the entries of a collection; the user's home where none is named.
 
@@ -58,9 +63,9 @@ class DataClient:
         for page in self._transport.pages(routes.LIST_DATA, Rows, given):
             yield from page
 
-    def some(self, path: str, limit: int) -> Rows:
-        """Return the first entries of a collection."""
-        query = {"path": path, "limit": limit}
+    def some(self, path: str, limit: int, *, q: str = "") -> Rows:
+        """Return the first entries of a collection; `q` as in `list`."""
+        query = {"path": path, "limit": limit, **({"q": q} if q else {})}
         return self._transport.call("GET", routes.LIST_DATA, Rows, params=query)
 
     def get(
@@ -203,18 +208,18 @@ class DataClient:
         return self._transport.call("GET", _route(routes.REPLICAS, path), Replicas)
 
     def names(self, word: str, limit: int = 100) -> Words:
-        """Return the paths that begin with a word, for completion; none if that is no path."""
-        collection, slash, _ = word.rpartition("/")
+        """Return the paths, or URLs, that begin with a word; none if that is neither."""
+        collection, slash, begun = word.rpartition("/")
         if not slash:
             return []
         try:
-            rows = self.some(collection or "/", limit)
+            rows = self.some(collection or "/", limit, q=begun)
         except NdsError:
             return []
         return [
-            f"{row.path}/" if row.kind is Kind.COLLECTION else row.path
+            f"{collection}/{row.name}" + ("/" if row.kind is Kind.COLLECTION else "")
             for row in rows
-            if row.path.startswith(word)
+            if row.name.startswith(begun)
         ]
 
 

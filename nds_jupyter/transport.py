@@ -80,6 +80,11 @@ class Transport:
             url = urljoin(str(answer.url), following) if following else None
             asked = None
 
+    def location(self, path: str, query: Mapping[str, Any]) -> str:
+        """Return the ``Content-Location`` of an answer: the URL of what was given."""
+        answer = self._send("GET", self.address.route(path), params=query)
+        return str(answer.headers.get("Content-Location", ""))
+
     def relay(
         self, verb: str, path: str, query: str, *, most: int, **request: Any
     ) -> tuple[int, dict[str, str], bytes]:

@@ -244,13 +244,7 @@ class MountView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContainerView(msgspec.Struct, frozen=True, kw_only=True):
-    """One container, as `/info` gives it.
-
-    Parameters
-    ----------
-    note
-        Why its files, changes and metrics can't be had; empty where they can.
-    """
+    """One container, as `/info` gives it."""
 
     id: str
     name: str
@@ -269,7 +263,6 @@ class ContainerView(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     owner: str
     last_used: datetime | None = None
-    note: str = ""
 
 
 class ChangeView(msgspec.Struct, frozen=True, kw_only=True):

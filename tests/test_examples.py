@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE
 from dev.jupyter import Server, execute, jupyter_server
+from tests.irods_zone.fixtures import AnyZone
 
 EXAMPLES = sorted((Path(__file__).resolve().parent.parent / "examples").glob("*.ipynb"))
 
@@ -31,6 +33,28 @@ def test_example_runs_and_its_jobs_end_well(server: Server, path: Path) -> None:
     made = [job for job in server.ask("GET", "nds/jobs") if job["job_id"] not in before]
     assert made
     assert {job["state"] for job in made} == {"COMPLETED"}, made
+
+
+@pytest.mark.engine
+def test_example_of_data_runs_over_a_zone(
+    docker_engine: Endpoint, irods_zone: AnyZone, irods_home: str, tmp_path: Path
+) -> None:
+    """Nothing differs but the environment file."""
+    path = next(path for path in EXAMPLES if path.stem == "data")
+    file = tmp_path / "irods_environment.json"
+    file.write_text(json.dumps({**irods_zone.environment(), "irods_home": irods_home}))
+    environment = {
+        "IRODS_ENVIRONMENT_FILE": str(file),
+        "IRODS_PASSWORD": irods_zone.password(),
+    }
+    with jupyter_server(docker_engine, PYTHON_IMAGE, tmp_path, environment=environment) as server:
+        execute(server, path)
+        (job,) = server.ask("GET", "nds/jobs")
+    assert job["state"] == "COMPLETED", job
+    with irods_zone.session() as session:
+        made = session.data_objects.get(f"{irods_home}/nds-example/summary/summary.csv")
+        assert made.checksum.startswith("sha2:")
+        assert {avu.name for avu in made.metadata.items()} >= {"nds.job", "nds.input"}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -62,6 +62,8 @@ class ListDataHandler(DataRootHandler):
         data = self.services.data
         path = data.logical(query.path) if query.path else data.home
         page = await data.page(path, after=query.cursor or "", limit=query.limit, q=query.q or "")
+        # Who names no path learns what was listed, also where that holds nothing.
+        self.set_header("Content-Location", f"list_data?path={quote(path, safe='/')}")
         if page.next is not None:
             self.link_next(page.next)
         self.answer([self.row(entry) for entry in page.entries])

@@ -52,6 +52,16 @@ def irods_zone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnyZone]:
 @pytest.fixture
 def irods_home(irods_zone: AnyZone) -> Iterator[str]:
     """Give an empty collection that is gone after the test."""
+    yield from _collection(irods_zone)
+
+
+@pytest.fixture(scope="module")
+def irods_home_of_module(irods_zone: AnyZone) -> Iterator[str]:
+    """Give an empty collection that is gone after the tests of a module."""
+    yield from _collection(irods_zone)
+
+
+def _collection(irods_zone: AnyZone) -> Iterator[str]:
     path = f"{irods_zone.home()}/test-{uuid.uuid4().hex[:12]}"
     with irods_zone.session() as session:
         session.collections.create(path)
