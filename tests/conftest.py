@@ -23,7 +23,9 @@ hypothesis.settings.load_profile("steady")
 
 pytest_plugins = [
     "pytest_jupyter.jupyter_server",
+    "tests.handlers.asking",
     "tests.irods_zone.fixtures",
+    "tests.roots",
     "tests.swarm.cluster",
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -13,6 +13,7 @@ from nds_jupyter.data.backend import Backend
 from nds_jupyter.data.root import open_backend
 from nds_jupyter.data.store import DataStore
 from tests.irods_zone.fixtures import AnyZone
+from tests.roots import configure
 
 
 @pytest.fixture(params=["folder", "memory", "irods"])
@@ -33,17 +34,22 @@ def backend(
 def zone_root(
     zone: AnyZone, collection: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Backend:
-    """Configure a zone as its users do, by one environment file."""
-    file = folder / "irods_environment.json"
-    file.write_text(json.dumps(zone.environment()))
-    monkeypatch.setenv("IRODS_ENVIRONMENT_FILE", str(file))
-    monkeypatch.setenv("IRODS_PASSWORD", zone.password())
+    """Return the root of a collection of a zone that is configured as its users do."""
+    configure(zone, folder, monkeypatch)
     return open_backend(f"irods://{collection}")
 
 
 @pytest.fixture
 def store(backend: Backend, jp_asyncio_loop: object) -> DataStore:
     return DataStore(backend, threads=4)
+
+
+@pytest.fixture
+def root(store: DataStore, jp_asyncio_loop: asyncio.AbstractEventLoop) -> Iterator[DataStore]:
+    """Give an empty data root that is ready."""
+    jp_asyncio_loop.run_until_complete(store.prepare())
+    yield store
+    jp_asyncio_loop.run_until_complete(store.close())
 
 
 async def _pieces(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tornado.httpclient import HTTPResponse
 
 from tests.engine.fake import FakeEngine
-from tests.handlers.asking import Ask
 
 
 @pytest.fixture
@@ -57,31 +51,3 @@ def jp_server_config(engine_traits: dict[str, Any], owner: str, tmp_path: Path) 
             "max_script_bytes": 1000,
         },
     }
-
-
-@pytest.fixture
-def nds(jp_serverapp: Any, jp_asyncio_loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
-    # The hook that a server calls once its event loop runs; the fixture has no such moment.
-    app = next(iter(jp_serverapp.extension_manager.extension_apps["nds_jupyter"]))
-    jp_asyncio_loop.run_until_complete(app._start_jupyter_server_extension(jp_serverapp))
-    yield app
-    os.environ.pop("NDS_URL_OF_SERVER")
-    assert "token" not in os.environ.pop("NDS_URL")
-
-
-@pytest.fixture
-def ask(nds: Any, jp_fetch: Any) -> Ask:
-    async def ask(verb: str, path: str, body: object = None, /, **query: object) -> HTTPResponse:
-        given = {key: str(value) for key, value in query.items()}
-        content = None if body is None and verb == "GET" else json.dumps(body or {})
-        return await jp_fetch(
-            "nds",
-            *path.strip("/").split("/"),
-            method=verb,
-            params=given,
-            body=None if verb in {"GET", "HEAD", "DELETE"} else content,
-            headers={"Content-Type": "application/json"},
-            raise_error=False,
-        )
-
-    return ask

@@ -6,70 +6,30 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import pytest
-from tornado.httpclient import HTTPResponse
 
+from tests.handlers.asking import Ask, said
+from tests.roots import AWKWARD, Root
 from tests.waiting import until
 
-Ask = Callable[..., Awaitable[HTTPResponse]]
-
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "stored"
-
-
-@pytest.fixture
-def jp_server_config(folder: Path, tmp_path: Path) -> dict[str, Any]:
+def jp_server_config(data_root: Root, tmp_path: Path) -> dict[str, Any]:
     return {
         "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
         "NdsApp": {
             "engine_url": "tcp://127.0.0.1:9",
-            "data_root": str(folder),
+            "data_root": data_root.url,
             "journal_dir": str(tmp_path / "journal"),
         },
     }
 
 
-@pytest.fixture
-def fetch(jp_serverapp: Any, http_server_client: Any, jp_auth_header: Any) -> Ask:
-    """Ask for a URL as it is; Jupyter's own fixture would quote it once more."""
-
-    async def fetch(verb: str, url: str, body: bytes = b"", headers: Any = None) -> HTTPResponse:
-        return await http_server_client.fetch(
-            url,
-            method=verb,
-            headers={**jp_auth_header, **(headers or {})},
-            body=body if verb in {"PUT", "POST"} else None,
-            raise_error=False,
-        )
-
-    return fetch
-
-
-@pytest.fixture
-def ask(fetch: Ask, jp_base_url: str, folder: Path) -> Ask:
-    folder.mkdir(exist_ok=True)
-
-    async def ask(
-        verb: str, route: str, body: bytes = b"", headers: Any = None, **query: object
-    ) -> HTTPResponse:
-        return await fetch(verb, f"{jp_base_url}nds{route}?{urlencode(query)}", body, headers)
-
-    return ask
-
-
-def inside(folder: Path) -> list[str]:
-    return sorted(each.name for each in folder.iterdir())
-
-
-def said(answer: HTTPResponse) -> Any:
-    return json.loads(answer.body)
+in_a_folder = pytest.mark.parametrize("data_root", ["folder"], indirect=True)
 
 
 async def test_upload_list_read_move_remove(ask: Ask, fetch: Ask) -> None:
@@ -97,24 +57,27 @@ async def test_upload_list_read_move_remove(ask: Ask, fetch: Ask) -> None:
     assert (await ask("GET", "/data/c/d/x.csv")).code == 404
     assert (await ask("DELETE", "/data/c")).code == 409
     assert (await ask("DELETE", "/data/c", recursive=1)).code == 204
-    assert said(await ask("GET", "/list_data")) == []
+    assert said(await ask("GET", "/list_data", path="/")) == []
 
 
-@pytest.mark.parametrize(
-    "name", ["ü 名🙂", "a'b\"c;d", "50%", "a?b#c&d=e+f", "back\\slash", "new\nline"]
-)
-async def test_awkward_names_travel_in_urls_and_headers(ask: Ask, fetch: Ask, name: str) -> None:
-    assert (await ask("PUT", f"/data/{quote(name)}", b"1")).code == 201
-    (row,) = said(await ask("GET", "/list_data"))
-    assert row["name"] == name
-    answer = await fetch("GET", row["url"])
-    assert answer.body == b"1"
-    assert quote(name, safe="") in answer.headers["Content-Disposition"]
+async def test_awkward_names_travel_in_urls_and_headers(ask: Ask, fetch: Ask) -> None:
+    for name in AWKWARD:
+        assert (await ask("PUT", f"/data/{quote(name, safe='')}", name.encode())).code == 201
+    rows = {row["name"]: row for row in said(await ask("GET", "/list_data", path="/"))}
+    assert rows.keys() == set(AWKWARD)
+    for name in AWKWARD:
+        answer = await fetch("GET", rows[name]["url"])
+        assert answer.body == name.encode()
+        assert quote(name, safe="") in answer.headers["Content-Disposition"]
+        found = said(await ask("GET", "/list_data", path="/", q=name[1:]))
+        assert [row["name"] for row in found] == [name]
+        assert (await ask("DELETE", f"/data/{quote(name, safe='')}")).code == 204
+    assert said(await ask("GET", "/list_data", path="/")) == []
 
 
-async def test_pages_are_linked(ask: Ask, fetch: Ask, folder: Path, jp_base_url: str) -> None:
+async def test_pages_are_linked(ask: Ask, fetch: Ask, data_root: Root, jp_base_url: str) -> None:
     for number in range(5):
-        (folder / f"o {number}&").touch()
+        data_root.put(f"/o {number}&", b"")
     first = await ask("GET", "/list_data", limit=2)
     found = [row["name"] for row in said(first)]
     link = first.headers["Link"]
@@ -128,7 +91,7 @@ async def test_pages_are_linked(ask: Ask, fetch: Ask, folder: Path, jp_base_url:
     assert len(said(await ask("GET", "/list_data", q="3"))) == 1
 
 
-async def test_ranges_and_conditions(ask: Ask, folder: Path) -> None:
+async def test_ranges_and_conditions(ask: Ask, data_root: Root) -> None:
     tag = (await ask("PUT", "/data/x", b"0123456789")).headers["ETag"]
     part = await ask("GET", "/data/x", headers={"Range": "bytes=2-4"})
     assert (part.code, part.body, part.headers["Content-Range"]) == (206, b"234", "bytes 2-4/10")
@@ -145,7 +108,7 @@ async def test_ranges_and_conditions(ask: Ask, folder: Path) -> None:
         assert (refused.code, said(refused)["code"]) == (412, "precondition_failed")
     new = await ask("PUT", "/data/x", b"new", headers={"If-None-Match": "*"})
     assert new.code == 412
-    assert (folder / "x").read_bytes() == b"0123456789"
+    assert data_root.get("/x") == b"0123456789"
     assert (await ask("PUT", "/data/x", b"new", headers={"If-Match": tag})).code == 200
     assert (await ask("GET", "/data/x", headers={"If-None-Match": tag})).body == b"new"
 
@@ -160,52 +123,43 @@ async def test_metadata_and_replicas(ask: Ask) -> None:
     assert (replica["status"], replica["size"]) == ("good", 2)
 
 
-@pytest.mark.parametrize(
-    ("verb", "path", "query", "body", "code", "named"),
-    [
-        ("GET", "/data/none", {}, None, 404, "/none"),
-        ("GET", "/data/c", {}, None, 409, "/c"),
-        ("GET", "/data/x", {"colour": 1}, None, 400, "colour"),
-        ("GET", "/data/..%2Fx", {}, None, 400, ".."),
-        ("GET", "/data/%00", {}, None, 400, "NUL"),
-        ("GET", "/list_data", {"path": "/none"}, None, 404, "/none"),
-        ("GET", "/list_data", {"path": "/x"}, None, 409, "/x"),
-        ("GET", "/list_data", {"path": "s3://b/x"}, None, 400, "s3://b/x"),
-        ("GET", "/list_data", {"path": "/a" * 1000}, None, 400, "deep"),
-        ("GET", "/list_data", {"limit": 0}, None, 400, "limit"),
-        ("PUT", "/data/c", {}, b"1", 409, "/c"),
-        ("PUT", "/data/none/x", {}, b"1", 404, "/none"),
-        ("PUT", "/data/x", {"colour": 1}, b"1", 400, "colour"),
-        ("PUT", "/metadata/x", {}, b"[", 400, "JSON"),
-        ("PUT", "/metadata/x", {}, b'[{"name": "a"}]', 400, "value"),
-        ("PUT", "/metadata/x", {}, b'[{"name": "", "value": "1"}]', 400, "name"),
-        ("PUT", "/metadata/none", {}, b"[]", 404, "/none"),
-        ("POST", "/data/x", {}, None, 400, "mkdir"),
-        ("POST", "/data/x", {"mkdir": ""}, None, 409, "/x"),
-        ("POST", "/data/x", {"move_to": "/c/../../y"}, None, 400, "move_to"),
-        ("POST", "/data/x", {"move_to": "/c"}, None, 409, "/c"),
-        ("DELETE", "/data/none", {}, None, 404, "/none"),
-        ("GET", "/replicas/none", {}, None, 404, "/none"),
-    ],
-)
-async def test_bad_input_is_named(
-    ask: Ask,
-    folder: Path,
-    verb: str,
-    path: str,
-    query: dict[str, object],
-    body: bytes | None,
-    code: int,
-    named: str,
-) -> None:
-    (folder / "c").mkdir()
-    (folder / "x").write_text("x")
-    answer = await ask(verb, path, body or b"", **query)
-    assert answer.code == code, answer.body
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert named in said(answer)["message"]
-    assert str(folder) not in answer.body.decode()
-    assert inside(folder) == ["c", "x"]
+BAD = [
+    ("GET", "/data/none", {}, None, 404, "/none"),
+    ("GET", "/data/c", {}, None, 409, "/c"),
+    ("GET", "/data/x", {"colour": 1}, None, 400, "colour"),
+    ("GET", "/data/..%2Fx", {}, None, 400, ".."),
+    ("GET", "/data/%00", {}, None, 400, "NUL"),
+    ("GET", "/list_data", {"path": "/none"}, None, 404, "/none"),
+    ("GET", "/list_data", {"path": "/x"}, None, 409, "/x"),
+    ("GET", "/list_data", {"path": "s3://b/x"}, None, 400, "s3://b/x"),
+    ("GET", "/list_data", {"path": "/a" * 1000}, None, 400, "deep"),
+    ("GET", "/list_data", {"limit": 0}, None, 400, "limit"),
+    ("PUT", "/data/c", {}, b"1", 409, "/c"),
+    ("PUT", "/data/none/x", {}, b"1", 404, "/none"),
+    ("PUT", "/data/x", {"colour": 1}, b"1", 400, "colour"),
+    ("PUT", "/metadata/x", {}, b"[", 400, "JSON"),
+    ("PUT", "/metadata/x", {}, b'[{"name": "a"}]', 400, "value"),
+    ("PUT", "/metadata/x", {}, b'[{"name": "", "value": "1"}]', 400, "name"),
+    ("PUT", "/metadata/none", {}, b"[]", 404, "/none"),
+    ("POST", "/data/x", {}, None, 400, "mkdir"),
+    ("POST", "/data/x", {"mkdir": ""}, None, 409, "/x"),
+    ("POST", "/data/x", {"move_to": "/c/../../y"}, None, 400, "move_to"),
+    ("POST", "/data/x", {"move_to": "/c"}, None, 409, "/c"),
+    ("DELETE", "/data/none", {}, None, 404, "/none"),
+    ("GET", "/replicas/none", {}, None, 404, "/none"),
+]
+
+
+async def test_bad_input_is_named(ask: Ask, data_root: Root) -> None:
+    data_root.mkdir("/c")
+    data_root.put("/x", b"x")
+    for verb, path, query, body, code, named in BAD:
+        answer = await ask(verb, path, body or b"", **query)
+        assert answer.code == code, (verb, path, answer.body)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert named in said(answer)["message"], (verb, path, answer.body)
+        assert data_root.base not in answer.body.decode()
+    assert data_root.names() == {"c", "x"}
 
 
 def connected(port: int, head: str) -> socket.socket:
@@ -215,7 +169,7 @@ def connected(port: int, head: str) -> socket.socket:
 
 
 async def test_cut_upload_leaves_nothing(
-    ask: Ask, folder: Path, jp_base_url: str, http_server_port: Any, jp_auth_header: Any
+    ask: Ask, data_root: Root, jp_base_url: str, http_server_port: Any, jp_auth_header: Any
 ) -> None:
     head = (
         f"PUT {jp_base_url}nds/data/x HTTP/1.1\nHost: 127.0.0.1:{http_server_port[1]}\n"
@@ -224,28 +178,29 @@ async def test_cut_upload_leaves_nothing(
     link = connected(http_server_port[1], head)
     with link:
         link.sendall(b"x" * 3_000_000)
-        await until(lambda: inside(folder), "the upload begins")
-    await until(lambda: not inside(folder), "the upload is cleaned up")
+        await until(data_root.names, "the upload begins")
+    await until(lambda: not data_root.names(), "the upload is cleaned up")
 
 
 async def test_upload_past_jupyters_bound_is_streamed(
-    ask: Ask, folder: Path, http_server: Any
+    ask: Ask, data_root: Root, http_server: Any
 ) -> None:
     http_server.conn_params.max_body_size = 1000
     data = bytes(range(256)) * 40_000
     assert (await ask("PUT", "/data/x", data)).code == 201
-    assert (folder / "x").read_bytes() == data
+    assert data_root.get("/x") == data
     assert (await ask("PUT", "/metadata/x", b" " * 2000)).code in {400, 599}
 
 
-async def test_upload_that_fails_still_answers(ask: Ask, folder: Path) -> None:
+async def test_upload_that_fails_still_answers(ask: Ask, data_root: Root) -> None:
     answer = await ask("PUT", "/data/none/x", b"x" * 30_000_000)
     assert (answer.code, said(answer)["code"]) == (404, "path_not_found")
-    assert inside(folder) == []
+    assert data_root.names() == set()
 
 
+@in_a_folder
 async def test_upload_needs_permission_before_its_body(
-    ask: Ask, folder: Path, jp_serverapp: Any
+    ask: Ask, data_root: Root, jp_serverapp: Any
 ) -> None:
     jp_serverapp.authorizer.is_authorized = lambda handler, user, action, resource: action == "read"
     assert (await ask("PUT", "/data/x", b"x" * 100_000)).code == 403
@@ -253,19 +208,19 @@ async def test_upload_needs_permission_before_its_body(
     assert (await ask("DELETE", "/data/x")).code == 403
     assert (await ask("PUT", "/metadata/x", b"[]")).code == 403
     assert (await ask("GET", "/list_data")).code == 200
-    assert inside(folder) == []
+    assert data_root.names() == set()
 
 
-async def test_concurrent_uploads_of_one_name_end_as_one_of_them(ask: Ask, folder: Path) -> None:
+async def test_concurrent_uploads_of_one_name_end_as_one_of_them(ask: Ask, data_root: Root) -> None:
     bodies = [bytes([number]) * 3_000_000 for number in range(4)]
     answers = await asyncio.gather(*(ask("PUT", "/data/x", body) for body in bodies))
     assert {answer.code for answer in answers} <= {200, 201}
-    assert (folder / "x").read_bytes() in bodies
-    assert inside(folder) == ["x"]
+    assert data_root.get("/x") in bodies
+    assert data_root.names() == {"x"}
 
 
-async def test_health_tells_of_the_data_root(ask: Ask, folder: Path) -> None:
+async def test_health_tells_of_the_data_root(ask: Ask, data_root: Root) -> None:
     health = said(await ask("GET", "/health"))
     assert health["catalogue"]["reachable"]
-    await asyncio.to_thread(folder.rmdir)
+    await asyncio.to_thread(data_root.fs.rmdir, data_root.base)
     assert not said(await ask("GET", "/health"))["catalogue"]["reachable"]

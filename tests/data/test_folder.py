@@ -1,0 +1,88 @@
+"""A folder as the data root."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nds_jupyter.data.plan import make_plan
+from nds_jupyter.data.root import default_root, open_backend
+from nds_jupyter.data.store import DataStore
+from nds_jupyter.errors import (
+    DataError,
+    Forbidden,
+)
+from nds_jupyter.jobs import (
+    Input,
+)
+from tests.data.looking import Pieces, content, listed
+
+
+async def test_no_link_leads_out_of_a_folder(tmp_path: Path, pieces: Pieces) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("secret")
+    folder = tmp_path / "root"
+    folder.mkdir()
+    (folder / "out").symlink_to(outside)
+    (folder / "file").symlink_to(outside / "secret")
+    (folder / "gone").symlink_to("nowhere")
+    (folder / "real").write_text("mine")
+    (folder / "in").symlink_to("real")
+    store = DataStore(open_backend(str(folder)))
+    assert await listed(store, "/") == ["in", "real"]
+    assert await content(store, "/in") == b"mine"
+    for act in (
+        store.entry("/file"),
+        store.page("/out"),
+        store.entry("/out/secret"),
+        store.remove("/out/secret"),
+        store.write("/out/new", pieces(b"x")),
+        store.move("/real", "/out/real"),
+        store.make("/out/new"),
+        store.set_metadata("/file", ()),
+    ):
+        with pytest.raises(Forbidden):
+            await act
+    assert sorted(path.name for path in outside.iterdir()) == ["secret"]
+    await store.close()
+
+
+async def test_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    store = DataStore(open_backend(str(tmp_path)))
+    entry = (await store.entry("/pipe")).path
+    with pytest.raises(DataError, match="plain"):
+        await store.do(entry, lambda full: store.backend.open_read(full, 0))
+    await store.close()
+
+
+async def test_file_that_may_not_be_read_fails_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jp_asyncio_loop: object
+) -> None:
+    store = DataStore(open_backend(str(tmp_path / "root")), threads=1)
+    (tmp_path / "root" / "c").mkdir(parents=True)
+    (tmp_path / "root" / "c" / "open").write_text("1")
+    (tmp_path / "root" / "c" / "secret").touch(mode=0)
+    # Permissions do not bind root, whom tests may run as.
+    monkeypatch.setattr(os, "access", lambda path, mode: bool(Path(path).stat().st_mode & 0o444))
+    try:
+        with pytest.raises(Forbidden, match="/c/secret"):
+            await make_plan(store, (Input(path="/c", to="/data/c"),), 100)
+    finally:
+        await store.close()
+
+
+def test_default_root_is_irods_only_where_it_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("IRODS_ENVIRONMENT_FILE", raising=False)
+    assert default_root("/srv/work") == "/srv/work/nds-data"
+    (tmp_path / ".irods").mkdir()
+    (tmp_path / ".irods" / "irods_environment.json").write_text("{}")
+    assert default_root("/srv/work") == "irods://"
+    monkeypatch.setenv("IRODS_ENVIRONMENT_FILE", str(tmp_path / "none"))
+    assert default_root("/srv/work") == "/srv/work/nds-data"

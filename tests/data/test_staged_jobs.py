@@ -1,0 +1,168 @@
+"""Inputs into containers, on an engine in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nds_jupyter.data.entries import Avu
+from nds_jupyter.data.store import DataStore
+from nds_jupyter.data.writing import Exists
+from nds_jupyter.errors import (
+    DataUnavailable,
+    EngineError,
+    NotOffered,
+)
+from nds_jupyter.jobs import (
+    JobState,
+    Reason,
+    container_name,
+)
+from tests.data.bench import bench
+from tests.data.looking import Pieces
+from tests.engine.fake import FakeEngine
+
+
+async def test_inputs_go_in_and_results_come_out(
+    store: DataStore, tmp_path: Path, pieces: Pieces
+) -> None:
+    async with bench(store, tmp_path, FakeEngine()) as at:
+        await store.make("/c/deep")
+        await store.write("/x", pieces(b"one"))
+        await store.write("/c/deep/y", pieces(b"two"))
+        script = "cat /data/x; cat /in/deep/y; mkdir /results/d; echo three > /results/d/z"
+        job = await at.ended(script, "/x", "/c:/in", output="/out/run-1")
+        assert (job.state, job.message) == (JobState.COMPLETED, ""), job
+        assert await at.content("/out/run-1/d/z") == b"three\n"
+        container = at.engine.named(container_name(job.job_id))
+        assert container is not None
+        assert b"".join(data for _, _, data in container.log) == b"onetwo"
+        assert sorted(await at.everything()) == [
+            *("/c", "/c/deep", "/c/deep/y", "/out", "/out/run-1"),
+            *("/out/run-1/d", "/out/run-1/d/z", "/x"),
+        ]
+        try:
+            found = {avu.name: avu.value for avu in await store.metadata("/out/run-1/d/z")}
+        except NotOffered:
+            return
+        assert (found["nds.job"], found["nds.script_sha256"]) == (
+            job.job_id,
+            job.spec.script_sha256,
+        )
+        assert Avu(name="nds.input", value="/c") in await store.metadata("/out/run-1/d/z")
+        assert found["nds.image_digest"] == job.image_digest
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "named"),
+    [(["/none"], "/none"), (["/x/y"], "/x"), (["/x", "/c:/data/x/c"], "/x")],
+)
+async def test_what_can_not_go_in_fails_before_anything_moves(
+    store: DataStore, tmp_path: Path, pieces: Pieces, inputs: list[str], named: str
+) -> None:
+    async with bench(store, tmp_path, FakeEngine()) as at:
+        await store.make("/c")
+        await store.write("/x", pieces(b"one"))
+        job = await at.ended("true", *inputs)
+        assert (job.state, job.reason) == (JobState.FAILED, Reason.DATA)
+        assert named in job.message
+        assert not at.engine.runs
+        assert not at.engine.containers_by_id
+    await store.close()
+
+
+async def test_object_that_changes_meanwhile_fails_the_job(
+    store: DataStore, tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(store, tmp_path, FakeEngine()) as at:
+        await store.make("/c")
+        await store.write("/c/x", pieces(b"one"))
+        put = at.engine.put_archive
+
+        async def put_and_change(container_id: str, path: str, archive: Any) -> None:
+            await put(container_id, path, archive)
+            if not isinstance(archive, bytes):
+                await store.write("/c/x", pieces(b"two!"), exists=Exists.REPLACE)
+
+        monkeypatch.setattr(at.engine, "put_archive", put_and_change)
+        job = await at.ended("true", "/c")
+        assert (job.reason, "/c/x changed" in job.message) == (Reason.DATA, True), job.message
+        assert not at.engine.runs
+        assert not at.engine.containers_by_id
+    await store.close()
+
+
+async def test_full_disk_of_the_container_is_told(
+    store: DataStore, tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(store, tmp_path, FakeEngine()) as at:
+        await store.write("/x", pieces(b"one"))
+        put = at.engine.put_archive
+
+        async def full(container_id: str, path: str, archive: Any) -> None:
+            if not isinstance(archive, bytes):
+                raise EngineError("/: the engine's disk is full. Free space there.")
+            await put(container_id, path, archive)
+
+        monkeypatch.setattr(at.engine, "put_archive", full)
+        job = await at.ended("true", "/x")
+        assert job.reason is Reason.DATA
+        assert "/x" in job.message
+        assert "disk is full" in job.message
+        assert not at.engine.containers_by_id
+    await store.close()
+
+
+@pytest.mark.parametrize(("failures", "state"), [(2, "COMPLETED"), (99, "FAILED")])
+async def test_dropped_connection_is_retried_and_then_told(
+    store: DataStore,
+    tmp_path: Path,
+    pieces: Pieces,
+    monkeypatch: pytest.MonkeyPatch,
+    failures: int,
+    state: str,
+) -> None:
+    async with bench(store, tmp_path, FakeEngine()) as at:
+        await store.write("/x", pieces(b"one"))
+        read_range, left = store.backend.read_range, [failures]
+
+        def flaky(path: str, start: int, stop: int) -> bytes:
+            left[0] -= 1
+            if left[0] >= 0:
+                raise ConnectionResetError
+            return read_range(path, start, stop)
+
+        monkeypatch.setattr(store.backend, "read_range", flaky)
+        store.retries = 2
+        job = await at.ended("cat /data/x", "/x")
+        assert job.state == state, job.message
+        assert (job.reason is Reason.DATA and "/x" in job.message) == (state == "FAILED")
+    await store.close()
+
+
+async def test_engine_that_goes_away_while_staging_is_waited_for(
+    store: DataStore, tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(store, tmp_path, FakeEngine()) as at:
+        await store.write("/x", pieces(b"one"))
+        at.engine.faults.lose_answer("put_archive", 3)
+        job = await at.ended("cat /data/x", "/x")
+        assert (job.state, list(at.engine.runs.values())) == (JobState.COMPLETED, [1]), job
+    await store.close()
+
+
+async def test_root_that_is_away_is_told_and_not_waited_for_ever(
+    store: DataStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(path: str) -> Any:
+        raise DataUnavailable(f"{path}: the data root does not answer.")
+
+    async with bench(store, tmp_path, FakeEngine()) as at:
+        store.retries = 1
+        monkeypatch.setattr(store.backend, "entry", away)
+        job = await at.ended("true", "/x")
+        assert (job.reason, "/x" in job.message) == (Reason.DATA, True), job.message
+    await store.close()
