@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -37,6 +38,12 @@ class Server:
         self._traits = {"journal_dir": str(folder / "journal"), "owner": folder.name, **traits}
         self._child: subprocess.Popen[bytes] | None = None
         self._url = self._token = ""
+        self.links: list[socket.socket] = []
+        """Connections that are to be open as long as it lives."""
+
+    def share_journals_of(self, other: Server) -> None:
+        """Keep the journal in the same folder as another, as servers of one user do."""
+        self._traits["journal_dir"] = other._traits["journal_dir"]
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -79,6 +86,8 @@ class Server:
         self._child.send_signal(signal.SIGKILL)
         self._child.wait(timeout=DEADLINE)
         self._child = None
+        while self.links:
+            self.links.pop().close()
 
     def stop(self) -> None:
         """End it if it still runs."""
@@ -98,6 +107,17 @@ class Server:
         body = {"script": script, "scriptname": "job.sh", **fields}
         job: dict[str, str] = self._ask("POST", "/upload", body)
         return job["job_id"]
+
+    def begin_upload(self, path: str, size: int, first: bytes) -> socket.socket:
+        """Send the beginning of an upload of so many bytes; closing the socket cuts it off."""
+        where = urlsplit(f"{self._url}nds/data{path}")
+        link = socket.create_connection((str(where.hostname), where.port or 80), timeout=DEADLINE)
+        head = (
+            f"PUT {where.path} HTTP/1.1\r\nHost: {where.netloc}\r\n"
+            f"Authorization: token {self._token}\r\nContent-Length: {size}\r\n\r\n"
+        )
+        link.sendall(head.encode() + first)
+        return link
 
     def stop_without_waiting(self, job_id: str) -> None:
         """Ask for a job's end, and do not stay for the answer."""

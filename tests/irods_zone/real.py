@@ -40,7 +40,9 @@ class RealZone:
     def session(self, user: str = "", **options: Any) -> iRODSSession:
         """Give a session of a user, who is made if need be."""
         known = self.environment(user)
+        tls = ("irods_client_server_", "irods_encryption_", "irods_ssl_")
         return iRODSSession(
+            **{name: value for name, value in known.items() if name.startswith(tls)},
             host=known["irods_host"],
             port=known["irods_port"],
             user=known["irods_user_name"],
