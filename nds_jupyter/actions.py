@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
 
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, Container, ContainerStatus, Engine
-from nds_jupyter.errors import ContainerNotFound, DeadlineExceeded, InvalidRequest, JobNotFound
+from nds_jupyter.errors import (
+    ContainerNotFound,
+    DeadlineExceeded,
+    InvalidRequest,
+    JobNotFound,
+    RefusedByPolicy,
+)
 from nds_jupyter.inputs import Logical
-from nds_jupyter.jobs import Job
+from nds_jupyter.jobs import Job, JobSpec
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.lookup import Lookup
@@ -18,6 +26,15 @@ from nds_jupyter.views import StopView
 
 STOP_SLACK = 30.0
 """Seconds that a stop may take beyond its grace before the answer is 504."""
+
+ANSWER_BY = 3.0
+"""Seconds that a POST waits for an engine that says nothing; see `JobRunner.submit`."""
+
+NO_BUILDS = (
+    "requirements, dockerfile: a Swarm of several nodes builds no images, since no other node "
+    "would have them. Build it elsewhere, push it to a registry that every node reaches, and name "
+    "it as image_name."
+)
 
 LONGEST_KEY = 255
 """Characters of an idempotency key."""
@@ -49,11 +66,23 @@ class Actions:
         if key is not None and not 0 < len(key) <= LONGEST_KEY:
             raise InvalidRequest(f"Idempotency-Key: use 1 to {LONGEST_KEY} characters.")
         specs, script = admit_all(request, self._policy, self._logical)
+        await self._refuse_what_is_not_built(specs)
         return await self._runner.submit_all(owner, specs, script, key)
+
+    async def _refuse_what_is_not_built(self, specs: Sequence[JobSpec]) -> None:
+        if all(spec.build is None for spec in specs):
+            return
+        # A job of an engine that is slow to answer is accepted, and refused by the engine itself.
+        with contextlib.suppress(TimeoutError, DeadlineExceeded):
+            async with asyncio.timeout(ANSWER_BY):
+                if not (await self._engine.info()).builds:
+                    raise RefusedByPolicy(NO_BUILDS)
 
     async def rerun(self, owner: str, job_id: str) -> Job:
         """Accept the same job again."""
-        return await self._runner.rerun(await self._lookup.job(owner, job_id))
+        job = await self._lookup.job(owner, job_id)
+        await self._refuse_what_is_not_built([job.spec])
+        return await self._runner.rerun(job)
 
     async def send_to_background(self, owner: str, job_id: str) -> Job:
         """Let the cell that waits for a job go on without it."""

@@ -55,6 +55,7 @@ def container_view(container: Container) -> ContainerView:
         job_id=container.labels.get(LABEL_JOB, ""),
         owner=container.labels.get(LABEL_OWNER, ""),
         last_used=container.finished or container.started or container.created,
+        note=container.out_of_reach,
     )
 
 

@@ -135,7 +135,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="The same job again, as a new one",
         status=201,
         answer=views.JobView,
-        errors=(409, 502, 503),
+        errors=(409, 422, 502, 503),
     ),
     Operation(
         verb="post",

@@ -21,7 +21,7 @@ from nds_jupyter.engines.base import (
     LogStream,
     Sample,
 )
-from nds_jupyter.errors import ContainerNotFound, Removed
+from nds_jupyter.errors import ContainerNotFound, NoEndpoint, Removed
 from nds_jupyter.jobs import Job, Phase
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
@@ -162,7 +162,10 @@ class Reports:
         info = None
         if target.container_id is not None and not (target.job and target.job.removed):
             with contextlib.suppress(ContainerNotFound):
-                info = container_view(await self._engine.inspect(target.container_id))
+                container = await self._engine.inspect(target.container_id)
+                if container.out_of_reach and not history:
+                    raise NoEndpoint(container.out_of_reach)
+                info = container_view(container)
         return MetricView(
             now=None if now is None else msgspec.convert(now, SampleView, from_attributes=True),
             history=msgspec.convert(history, tuple[SampleView, ...], from_attributes=True),

@@ -244,7 +244,13 @@ class MountView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContainerView(msgspec.Struct, frozen=True, kw_only=True):
-    """One container, as `/info` gives it."""
+    """One container, as `/info` gives it.
+
+    Parameters
+    ----------
+    note
+        Why its files, changes and metrics can't be had; empty where they can.
+    """
 
     id: str
     name: str
@@ -263,6 +269,7 @@ class ContainerView(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     owner: str
     last_used: datetime | None = None
+    note: str = ""
 
 
 class ChangeView(msgspec.Struct, frozen=True, kw_only=True):

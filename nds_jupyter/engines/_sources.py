@@ -111,19 +111,20 @@ class Sources:
             reader = RawReader(client, response)
             return Items(reader, lambda data: builds.log_lines(messages(data)))
 
-    def log(self, path: str, name: str, request: LogRequest, *, ends: bool) -> Items[LogChunk]:
+    def log(
+        self, path: str, name: str, request: LogRequest, ended: Callable[[], bool] | None
+    ) -> Items[LogChunk]:
         """Open a log.
 
         Parameters
         ----------
         path
             The route, with a place for the name.
-        ends
-            Ask whether the container of that name has ended while the log is silent.
+        ended
+            Asked while the log is silent whether there will be no more; None for what ends anyhow.
         """
         with translated(titled(name)):
             client, response = self._get(path, name, params=_log_parameters(request))
-            ended = _has_ended(self._clients, name) if ends else None
             return Items(RawReader(client, response, ended), log_chunks)
 
     def stats(self, container_id: str) -> Items[Sample]:
@@ -167,7 +168,9 @@ def _log_parameters(request: LogRequest) -> dict[str, object]:
     return parameters
 
 
-def _has_ended(clients: Clients, container_id: str) -> Callable[[], bool]:
+def has_ended(clients: Clients, container_id: str) -> Callable[[], bool]:
+    """Return what asks whether a container has ended."""
+
     def ask() -> bool:
         try:
             with (

@@ -29,6 +29,7 @@ from nds_jupyter.engines.containers import (
     LABEL_JOB,
     LABEL_OWNER,
     LABEL_SERVER,
+    MOST_CARRIED,
     Change,
     ChangeKind,
     Container,
@@ -50,6 +51,7 @@ __all__ = [
     "LABEL_JOB",
     "LABEL_OWNER",
     "LABEL_SERVER",
+    "MOST_CARRIED",
     "Change",
     "ChangeKind",
     "Cluster",
@@ -89,6 +91,8 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
         nodes queues by itself.
     disk_free
         Bytes that containers can still write; None where that is not known.
+    builds
+        Whether it can build images.
     """
 
     name: str
@@ -98,6 +102,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     memory: int
     most_at_once: int | None = None
     disk_free: int | None = None
+    builds: bool = True
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,8 +255,21 @@ class Engine(Protocol):
     async def stat(self, container_id: str, path: str) -> PathStat | None:
         """Return what a path of a container is, started or not; None if there is nothing."""
 
-    async def start(self, container_id: str) -> None:
-        """Start a created container; `ImageNotFound` if what it runs is not in its image."""
+    async def start(self, container_id: str) -> str | None:
+        """Start a created container, by its id or name.
+
+        Returns
+        -------
+        str or None
+            The id of another container, where it was made anew to be started.
+
+        Raises
+        ------
+        ImageNotFound
+            If what it runs is not in its image.
+        NotPlaced
+            If it was made anew and waits for a node; calling this again goes on waiting.
+        """
 
     async def worker(self, container_id: str) -> str:
         """Return the name of the node that has a container; cheap enough for every job."""

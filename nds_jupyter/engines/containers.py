@@ -17,6 +17,10 @@ LABEL_ATTEMPT = "nds.attempt"
 """Which attempt of the job a container is for; the first one's has no such label."""
 
 
+MOST_CARRIED = 500_000
+"""Bytes that can be brought to a node that is out of reach, by way of a manager of a Swarm."""
+
+
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A container to be created. There is no way to ask for privileges or mounts of the host.
 
@@ -26,6 +30,9 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
         Which nodes may run it, in Swarm's words: ``node.labels.gpu==true``.
     gpus
         Whole GPUs, for it alone.
+    transfers
+        Whether more goes into it than `MOST_CARRIED` bytes, or anything out of it: then its node
+        must be within reach.
     """
 
     name: str
@@ -38,6 +45,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     working_dir: str = "/results"
     constraints: tuple[str, ...] = ()
     gpus: int = 0
+    transfers: bool = False
 
 
 class ContainerStatus(enum.StrEnum):
@@ -81,7 +89,13 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about one container."""
+    """Everything about one container.
+
+    Parameters
+    ----------
+    out_of_reach
+        Why its files, metrics and changes can't be had, as a sentence; empty where they can.
+    """
 
     id: str
     name: str
@@ -99,6 +113,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
     worker: str
     error: str = ""
+    out_of_reach: str = ""
 
 
 class LogStream(enum.StrEnum):

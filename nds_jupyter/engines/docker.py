@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from nds_jupyter.engines import _translate as translate
 from nds_jupyter.engines._client import Clients, translated
 from nds_jupyter.engines._relay import relay_in_thread
-from nds_jupyter.engines._sources import Sources
+from nds_jupyter.engines._sources import Sources, has_ended
 from nds_jupyter.engines._streams import StreamPlaces, read_in_thread
 from nds_jupyter.engines._translate import titled
 from nds_jupyter.engines._uploads import send_in_thread
@@ -235,12 +235,13 @@ class DockerEngine:
 
     def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
         """Read a log."""
-        return self._read_log("/containers/{0}/logs", container_id, request, ends=request.follow)
+        ended = has_ended(self._clients, container_id) if request.follow else None
+        return self._read_log("/containers/{0}/logs", container_id, request, ended)
 
     def _read_log(
-        self, path: str, name: str, request: LogRequest, *, ends: bool
+        self, path: str, name: str, request: LogRequest, ended: Callable[[], bool] | None
     ) -> AsyncGenerator[LogChunk, None]:
-        source = partial(self._sources.log, path, name, request, ends=ends)
+        source = partial(self._sources.log, path, name, request, ended)
         return read_in_thread(source, "log", self._streams)
 
     def stats(self, container_id: str) -> AsyncGenerator[Sample, None]:

@@ -16,6 +16,7 @@ from nds_jupyter.errors import (
     DeadlineExceeded,
     EngineUnavailable,
     NdsError,
+    NoEndpoint,
     PathNotFound,
 )
 from nds_jupyter.jobs import BUILT, Job, utc_now
@@ -121,8 +122,13 @@ class Retention:
 
     async def _keep_remains(self, job: Job, container_id: str) -> None:
         log = await end_of_log(self._engine, container_id, self._log_bytes)
-        changes = await self._engine.diff(container_id)
         await self._journal.do(Journal.keep, job.job_id, "log", msgspec.json.encode(log))
+        # A node without an endpoint has nothing but the log to give.
+        with contextlib.suppress(NoEndpoint):
+            await self._keep_files(job, container_id)
+
+    async def _keep_files(self, job: Job, container_id: str) -> None:
+        changes = await self._engine.diff(container_id)
         await self._journal.do(Journal.keep, job.job_id, "diff", msgspec.json.encode(changes))
         with contextlib.suppress(PathNotFound):
             async with contextlib.aclosing(

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from nds_jupyter.engines.base import Engine, Sample
-from nds_jupyter.errors import NdsError
+from nds_jupyter.errors import NdsError, NoEndpoint
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner.listener import Listener
@@ -113,6 +113,9 @@ class Sampler:
                             listener.job_sampled(job_id, sample)
                         if len(history.samples) % WRITE_EVERY == 0:
                             await self._keep(job_id)
+            except NoEndpoint as exc:
+                self._log.debug("Job %s is not sampled: %s", job_id, exc)
+                return
             except NdsError as exc:
                 self._log.debug("Job %s is not sampled for now: %s", job_id, exc)
             except Exception:  # noqa: BLE001 - the job is worth more than its metrics

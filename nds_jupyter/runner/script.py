@@ -9,9 +9,15 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from nds_jupyter.engines.base import Container, ContainerStatus, EngineEvent
-from nds_jupyter.errors import ContainerNotFound, NdsError, NodeLost
-from nds_jupyter.jobs import Job, Reason, utc_now
+from nds_jupyter.engines.base import (
+    LABEL_ATTEMPT,
+    LABEL_JOB,
+    Container,
+    ContainerStatus,
+    EngineEvent,
+)
+from nds_jupyter.errors import ContainerNotFound, NdsError, NodeLost, NotPlaced
+from nds_jupyter.jobs import Job, Reason, container_name, utc_now
 from nds_jupyter.runner.around import AWAY, RETRY_FIRST, Surroundings
 from nds_jupyter.runner.stopping import Stopping
 from nds_jupyter.transitions import Exited, NodeGone, Started, StopAsked, Vanished
@@ -55,6 +61,13 @@ class Script:
     def _job(self) -> Job:
         return self._around.board.under_way_job(self._job_id)
 
+    @property
+    def _container_id(self) -> str:
+        found = self._job.container_id
+        if found is None:
+            raise NdsError(f"Job {self._job_id} runs in no container.")
+        return found
+
     async def run(self, *, resumed: bool) -> None:
         """Return when the script's end is recorded, or that nobody will ever know it.
 
@@ -68,25 +81,38 @@ class Script:
         NeverStarted
             If it is to be stopped, and did not run yet.
         """
-        container_id = self._job.container_id
-        if container_id is None:
-            raise NdsError(f"Job {self._job_id} runs in no container.")
         try:
-            looking = resumed or not await self._started(container_id)
-            async with self._around.sampler.sampling(self._job_id, container_id):
-                while not (looking and await self._ended(container_id)):
-                    looking = await self._wait_for_news(container_id)
+            looking = resumed or not await self._started(self._container_id)
+            async with self._around.sampler.sampling(self._job_id, self._container_id):
+                while not (looking and await self._ended(self._container_id)):
+                    looking = await self._wait_for_news(self._container_id)
         finally:
             await self.stopping.close()
 
     async def _started(self, container_id: str) -> bool:
         """Start the container; False if the engine went away and nobody knows whether it did."""
+        engine = self._around.engine
         try:
-            await self._around.engine.start(container_id)
+            other = await engine.start(container_id)
+            worker = await engine.worker(other) if other else None
+        except NotPlaced as exc:
+            self._around.log.info("Job %s is let go: %s", self._job_id, exc)
+            await asyncio.sleep(RETRY_FIRST)
+            self._news.set()
+            return False
         except AWAY:
             return False
-        await self._around.board.apply(self._job_id, Started(at=utc_now()))
+        event = Started(at=utc_now(), container_id=other, worker=worker)
+        await self._around.board.apply(self._job_id, event)
         return True
+
+    async def _record_start(self, container: Container) -> None:
+        if container.started is None and container.id == self._job.container_id:
+            return
+        event = Started(
+            at=container.started or utc_now(), container_id=container.id, worker=container.worker
+        )
+        await self._around.board.apply(self._job_id, event)
 
     async def _ended(self, container_id: str) -> bool:
         """Look at the container; True if its end is now recorded."""
@@ -96,7 +122,7 @@ class Script:
             await board.apply(self._job_id, clean_exit)
             return True
         try:
-            container = await self._around.engine.inspect(container_id)
+            container = await self._inspect(container_id)
         except ContainerNotFound:
             await board.apply(self._job_id, Vanished(at=utc_now()))
             return True
@@ -111,16 +137,28 @@ class Script:
             return False
         return await self._took(container)
 
+    async def _inspect(self, container_id: str) -> Container:
+        """Return the container, also one that was made anew, on a Swarm, to let the script go."""
+        engine, job = self._around.engine, self._job
+        try:
+            return await engine.inspect(container_id)
+        except ContainerNotFound:
+            there = await engine.inspect(container_name(self._job_id))
+            attempt = int(there.labels.get(LABEL_ATTEMPT, "1"))
+            if there.labels.get(LABEL_JOB) != self._job_id or attempt != max(1, job.attempts):
+                raise
+            return there
+
     async def _took(self, container: Container) -> bool:
         """Record what a container has become; True if that is its end."""
         board = self._around.board
         if container.state is ContainerStatus.CREATED:
             if self.stopping.wanted.is_set():
                 raise NeverStarted
-            await self._started(container.id)
+            # By its name: it may have no container of its own, while it is made anew.
+            await self._started(container.name)
             return False
-        if container.started is not None:
-            await board.apply(self._job_id, Started(at=container.started))
+        await self._record_start(container)
         if container.state not in {ContainerStatus.EXITED, ContainerStatus.DEAD}:
             return False
         await board.apply(self._job_id, _exit_of(container))

@@ -12,6 +12,7 @@ from nds_jupyter.engines.base import (
     LABEL_JOB,
     LABEL_OWNER,
     LABEL_SERVER,
+    MOST_CARRIED,
     ContainerSpec,
     ContainerStatus,
     Engine,
@@ -25,6 +26,7 @@ from nds_jupyter.errors import (
     NameTaken,
     NdsError,
     NodeLost,
+    NoEndpoint,
     NotPlaced,
 )
 from nds_jupyter.jobs import Build, Job, command_line, container_name, interpreter_candidates
@@ -148,11 +150,11 @@ class Stage:
             return None
         try:
             container = await self._engine.inspect(container_name(job.job_id))
-        except (ContainerNotFound, NodeLost):
+        except (ContainerNotFound, NodeLost, NoEndpoint):
             return None
         if container.state is not ContainerStatus.CREATED:
             return container.id
-        await self._engine.remove(container.id)
+        await self._engine.remove(container.name)
         return None
 
     async def _remove_earlier_attempt(self, job: Job) -> None:
@@ -170,12 +172,16 @@ class Stage:
         candidates = interpreter_candidates(job.spec)
         known = self._interpreters.get((image.id, candidates))
         guess = known or (candidates[0] if candidates else None)
-        container_id = await self._create(job, guess)
         script = await self._journal.do(Journal.script, job.job_id)
+        container_id = await self._create(job, guess, transfers=_transfers(job, script))
         await self._engine.put_archive(container_id, "/", _layout(job.spec.scriptname, script))
         if not candidates or known:
             return container_id
-        found = await self._find_interpreter(container_id, image, candidates)
+        try:
+            found = await self._find_interpreter(container_id, image, candidates)
+        except NoEndpoint:
+            # It can't be looked for there; the script's log says so if there is none.
+            return container_id
         if found is None:
             names = " or ".join(candidates)
             raise ImageNotFound(
@@ -188,7 +194,7 @@ class Stage:
         await self._engine.remove(container_id)
         return await self._new_container(job, image)
 
-    async def _create(self, job: Job, interpreter: str | None) -> str:
+    async def _create(self, job: Job, interpreter: str | None, *, transfers: bool) -> str:
         spec = ContainerSpec(
             name=container_name(job.job_id),
             image=job.spec.run_image,
@@ -199,6 +205,7 @@ class Stage:
             network=job.spec.network,
             constraints=job.spec.constraints,
             gpus=job.spec.gpus,
+            transfers=transfers,
         )
         try:
             return await self._engine.create(spec)
@@ -208,7 +215,7 @@ class Stage:
             left = await self._engine.inspect(spec.name)
             if left.labels.get(LABEL_JOB) != job.job_id or left.state != ContainerStatus.CREATED:
                 raise NdsError(f"Another container has the name {spec.name}.") from None
-            await self._engine.remove(left.id)
+            await self._engine.remove(left.name)
             return await self._engine.create(spec)
 
     def _labels(self, job: Job) -> dict[str, str]:
@@ -235,9 +242,14 @@ class Stage:
             await self._engine.remove(container_name(job_id))
             return
         if container.state is ContainerStatus.CREATED:
-            await self._engine.remove(container.id)
+            await self._engine.remove(container.name)
         elif container.state is ContainerStatus.RUNNING:
             await self._engine.stop(container.id, 0)
+
+
+def _transfers(job: Job, script: bytes) -> bool:
+    """Whether more goes into the job's container, or out of it, than a script."""
+    return bool(job.spec.data) or job.spec.output is not None or len(script) > MOST_CARRIED
 
 
 def _layout(scriptname: str, script: bytes) -> bytes:

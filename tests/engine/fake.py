@@ -72,6 +72,7 @@ class FakeEngine:
         self.cpus = 2
         self.files = {name: dict.fromkeys(paths, b"\x7fELF") for name, paths in _PROGRAMS.items()}
         self.registry: dict[str, tuple[Progress, ...]] = {}
+        self.can_build = True
         self.builds: list[ImageSpec] = []
         self.labels: dict[str, dict[str, str]] = {}
         self.hold_pulls = asyncio.Event()
@@ -120,7 +121,12 @@ class FakeEngine:
         """Say who it is."""
         async with self.faults.call("info"):
             return EngineInfo(
-                name=NODE, version="0.fake", api_version="1.41", cpus=self.cpus, memory=2**33
+                name=NODE,
+                version="0.fake",
+                api_version="1.41",
+                cpus=self.cpus,
+                memory=2**33,
+                builds=self.can_build,
             )
 
     async def images(self) -> tuple[Image, ...]:

@@ -52,6 +52,20 @@ class TestInMemory:
             fake_engine.builds[0].reference
         }
 
+    async def test_engine_that_builds_nothing_refuses_such_jobs_at_once(
+        self, ask: Ask, fake_engine: FakeEngine
+    ) -> None:
+        built = await submitted(ask, dockerfile=RUN)
+        await ended(ask, built)
+        fake_engine.can_build = False
+        for answer in (
+            await ask("POST", "/upload", {**JOB, "requirements": ["numpy"]}),
+            await ask("POST", f"/jobs/{built}/rerun"),
+        ):
+            assert (answer.code, said(answer)["code"]) == (422, "refused_by_policy")
+            assert "registry" in said(answer)["message"]
+        assert len(said(await ask("GET", "/jobs"))) == 1
+
     async def test_job_that_is_stopped_leaves_the_build_to_others_and_the_last_one_ends_it(
         self, ask: Ask, nds: Any, fake_engine: FakeEngine
     ) -> None:

@@ -17,13 +17,13 @@ from tests.swarm.cluster import DEADLINE
 THERE = {"constraint": ["node.hostname==node3"], "cpus": 0.1, "memory": "32m"}
 
 
-def configured(swarm: Swarm, folder: Path, data_root: str) -> dict[str, Any]:
-    """Return the configuration of a server on a Swarm."""
+def configured(swarm: Swarm, folder: Path, data_root: str, reached: int = 3) -> dict[str, Any]:
+    """Return the configuration of a server on a Swarm that reaches so many nodes."""
     return {
         "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
         "NdsApp": {
             "engine": "swarm",
-            "endpoints": swarm.endpoints,
+            "endpoints": swarm.endpoints[:reached],
             "default_image": "nds/shell:test",
             "journal_dir": str(folder / "journal"),
             "data_root": data_root,

@@ -20,8 +20,14 @@ pytestmark = pytest.mark.swarm
 
 
 @pytest.fixture
-def jp_server_config(clean_swarm: Swarm, tmp_path: Path) -> dict[str, Any]:
-    return configured(clean_swarm, tmp_path, str(tmp_path / "stored"))
+def reached() -> int:
+    """Say how many nodes have an endpoint."""
+    return 3
+
+
+@pytest.fixture
+def jp_server_config(clean_swarm: Swarm, tmp_path: Path, reached: int) -> dict[str, Any]:
+    return configured(clean_swarm, tmp_path, str(tmp_path / "stored"), reached)
 
 
 async def test_ended_job_is_read_from_its_node(ask: Ask) -> None:
@@ -90,3 +96,26 @@ async def test_rerun_and_delete_leave_nothing(ask: Ask) -> None:
 async def test_health_has_every_node(ask: Ask) -> None:
     health = await ask("GET", "/health")
     assert all(f"node{number}" in health.body.decode() for number in (1, 2, 3))
+
+
+@pytest.mark.parametrize("reached", [2])
+async def test_what_can_t_be_had_of_a_node_without_an_endpoint_is_said(ask: Ask) -> None:
+    job_id = await submitted(ask, "echo out; echo > /results/x")
+    job = await ended(ask, job_id)
+    assert (job["state"], job["worker"]) == ("COMPLETED", "node3"), job
+    log = said(await ask("GET", "/stdout", job_id=job_id, accept="application/json"))
+    assert log["stdout"] == "out\n"
+    info = said(await ask("GET", "/info", cont_id=job["container_id"]))
+    assert (info["job_id"], info["exit_code"]) == (job_id, 0)
+    for path in ("/diff", "/metric", "/results", "/list_results"):
+        answer = await ask("GET", path, job_id=job_id)
+        message = json.loads(answer.body)["message"]
+        assert (answer.code, json.loads(answer.body)["code"]) == (502, "no_endpoint"), path
+        assert "on node3" in message
+        assert "c.NdsApp.endpoints" in message
+        assert "node3" in info["note"]
+    health = json.loads((await ask("GET", "/health")).body)
+    (three,) = [node for node in health["nodes"] if node["name"] == "node3"]
+    assert "no endpoint" in three["message"]
+    assert (await ask("DELETE", f"/jobs/{job_id}")).code == 204
+    assert said(await ask("GET", "/list_container")) == []

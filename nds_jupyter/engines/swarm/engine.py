@@ -10,13 +10,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 
-import msgspec
-
 from nds_jupyter.engines.base import (
     Change,
     Container,
     ContainerSpec,
-    ContainerStatus,
     ContainerSummary,
     EngineEvent,
     EngineInfo,
@@ -29,15 +26,15 @@ from nds_jupyter.engines.base import (
     PathStat,
     Sample,
 )
-from nds_jupyter.engines.swarm import tasks as values
+from nds_jupyter.engines.swarm.carried import Carried
 from nds_jupyter.engines.swarm.endpoints import open_endpoint
 from nds_jupyter.engines.swarm.events import merged_events
 from nds_jupyter.engines.swarm.images import Images
 from nds_jupyter.engines.swarm.inspection import Inspection
+from nds_jupyter.engines.swarm.letting import Letting
 from nds_jupyter.engines.swarm.listing import list_containers, list_images
 from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.placement import Placement
-from nds_jupyter.engines.swarm.starter import GO_FOLDER, go_archive
 from nds_jupyter.engines.swarm.tasks import NodeState
 from nds_jupyter.engines.swarm.watch import TaskWatch
 from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts, nowhere
@@ -52,9 +49,6 @@ from nds_jupyter.errors import (
     NoEndpoint,
 )
 from nds_jupyter.jobs import Progress
-
-START_SECONDS = 30.0
-"""Seconds in which a container that a node has made must have been started by it."""
 
 AT_ONCE_PER_CPU = 16
 """Jobs that are worth handing over for each CPU: the rest waits here as well as there."""
@@ -100,9 +94,13 @@ class SwarmEngine:
         self._where = Whereabouts(self._nodes)
         self._watch = TaskWatch(self._nodes)
         self._images = Images(self._nodes)
-        self._inspection = Inspection(self._nodes, self._where, settings.lost_after)
+        self._carried = Carried(self._nodes, self._where)
+        self._inspection = Inspection(self._nodes, self._where, self._carried, settings.lost_after)
         self._placement = Placement(
             self._nodes, self._where, self._watch, self._inspection, settings
+        )
+        self._letting = Letting(
+            self._nodes, self._where, self._watch, self._inspection, self._carried
         )
         self._later: set[asyncio.Task[None]] = set()
 
@@ -122,6 +120,7 @@ class SwarmEngine:
             cpus=cpus,
             memory=sum(node.memory for node in ready),
             most_at_once=max(1, AT_ONCE_PER_CPU * cpus),
+            builds=False,
         )
 
     async def nodes(self) -> tuple[NodeReport, ...]:
@@ -160,9 +159,13 @@ class SwarmEngine:
     async def put_archive(
         self, container_id: str, path: str, archive: bytes | AsyncIterable[bytes]
     ) -> None:
-        """Unpack a tar archive at a folder of a container."""
-        engine, there = await self._where.there(container_id)
-        await engine.put_archive(there, path, archive)
+        """Unpack a tar archive at a folder of a container, or keep it until it is let go."""
+        place = await self._where.find(container_id)
+        if isinstance(archive, bytes) and await self._nodes.engine_of(place.node_id) is None:
+            await self._carried.take(place, path, archive)
+            return
+        engine = await self._where.engine_of(place)
+        await engine.put_archive(place.container_id, path, archive)
 
     async def path_exists(self, container_id: str, path: str) -> bool:
         """Tell whether a path exists in a container."""
@@ -173,28 +176,9 @@ class SwarmEngine:
         engine, there = await self._where.there(container_id)
         return await engine.stat(there, path)
 
-    async def start(self, container_id: str) -> None:
-        """Let the script go."""
-        place = await self._where.find(container_id)
-        engine = await self._where.engine_of(place)
-        self._inspection.let_go(place.container_id)
-        await engine.put_archive(place.container_id, GO_FOLDER, go_archive())
-        await self._until_started(place)
-
-    async def _until_started(self, place: Place) -> None:
-        """Wait until the node has started what it made; an image without a shell ends here."""
-        engine = await self._where.engine_of(place)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(START_SECONDS):
-                while True:
-                    there = await engine.inspect(place.container_id)
-                    if there.state is not ContainerStatus.CREATED:
-                        return
-                    task = await self._where.task_of(place.service)
-                    if there.error or task is None or task.has_ended:
-                        raise _not_started(task, there)
-                    await asyncio.sleep(0.05)
-        raise EngineError(f"The node did not start the container {place.container_id[:12]}.")
+    async def start(self, container_id: str) -> str | None:
+        """Let the script go, which may be in another container."""
+        return await self._letting.start(container_id)
 
     async def worker(self, container_id: str) -> str:
         """Return the name of the node that has a container."""
@@ -270,6 +254,8 @@ class SwarmEngine:
             return
         service = place.service_id or place.service
         removed = await self._nodes.ask_manager(lambda manager: manager.remove_service(service))
+        if self._carried.took(place.container_id) or not await self._is_reached(place):
+            await self._carried.remove(place)
         gone = await self._remove_from_node(place)
         # Not by its name, where a service of that name is another one by now.
         self._where.forget(place, container=gone, service=gone and removed)
@@ -278,6 +264,9 @@ class SwarmEngine:
             task = asyncio.create_task(self._remove_network(network))
             self._later.add(task)
             task.add_done_callback(self._later.discard)
+
+    async def _is_reached(self, place: Place) -> bool:
+        return await self._nodes.engine_of(place.node_id) is not None
 
     async def _remove_from_node(self, place: Place) -> bool:
         """Remove the container too: a node keeps that of a task that had ended.
@@ -318,12 +307,6 @@ class SwarmEngine:
         await asyncio.gather(*self._later, return_exceptions=True)
         await self._watch.close()
         await asyncio.gather(*(engine.close() for engine in self._nodes.endpoints))
-
-
-def _not_started(task: values.Task | None, there: Container) -> NdsError:
-    if task is None:
-        return ContainerNotFound(f"The container {there.id[:12]} was removed.")
-    return values.failure(msgspec.structs.replace(task, error=task.error or there.error))
 
 
 async def _already(value: AsyncGenerator[LogChunk, None]) -> AsyncGenerator[LogChunk, None]:

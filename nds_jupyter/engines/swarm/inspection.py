@@ -6,17 +6,19 @@ import msgspec
 
 from nds_jupyter.engines.base import Container, ContainerStatus, ContainerSummary
 from nds_jupyter.engines.swarm import tasks as values
+from nds_jupyter.engines.swarm.carried import Carried
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.engines.swarm.nodes import Nodes
-from nds_jupyter.engines.swarm.starter import GO_PATH, without_starter
+from nds_jupyter.engines.swarm.starter import GO_PATH, is_let_go, without_starter
 from nds_jupyter.engines.swarm.tasks import Task
-from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts
+from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts, no_endpoint
 from nds_jupyter.errors import (
     ContainerNotFound,
     DeadlineExceeded,
     EngineUnavailable,
     NdsError,
     NodeLost,
+    NoEndpoint,
 )
 
 _AWAY = (EngineUnavailable, DeadlineExceeded)
@@ -31,9 +33,12 @@ class Inspection:
         Seconds for which a node may be down before what ran there is given up.
     """
 
-    def __init__(self, nodes: Nodes, where: Whereabouts, lost_after: float) -> None:
+    def __init__(
+        self, nodes: Nodes, where: Whereabouts, carried: Carried, lost_after: float
+    ) -> None:
         self._nodes = nodes
         self._where = where
+        self._carried = carried
         self._lost_after = lost_after
         self._held: set[str] = set()
         self._gone: set[str] = set()
@@ -71,7 +76,10 @@ class Inspection:
 
     async def inspect(self, container: str) -> Container:
         """Return one container by its id, unique prefix of the id, or name."""
-        place = await self._where.find(container)
+        try:
+            place = await self._where.find(container)
+        except ContainerNotFound:
+            return await self._let_go_and_placed_nowhere(container)
         engine = await self._nodes.engine_of(place.node_id)
         if not place.service and engine is not None:
             return await engine.inspect(place.container_id)
@@ -83,11 +91,20 @@ class Inspection:
                 trouble = exc
         return await self._by_manager(place, trouble)
 
+    async def _let_go_and_placed_nowhere(self, service: str) -> Container:
+        """Describe a container that is to be made anew, somewhere, to let its script go."""
+        place = await self._where.service_of(service)
+        task = await self._where.task_of(place.service)
+        if task is None or not task.is_let_go:
+            raise ContainerNotFound(f"The container {service} does not exist.")
+        return values.container(task, "", waits=not task.has_ended)
+
     async def _there(self, engine: NodeEngine, place: Place) -> Container:
         there = await engine.inspect(place.container_id)
         go = await engine.file_time(place.container_id, GO_PATH)
         state = there.state
-        if go is None and state is ContainerStatus.RUNNING:
+        let_go = is_let_go(there.command)
+        if go is None and state is ContainerStatus.RUNNING and not let_go:
             state = ContainerStatus.CREATED
         return msgspec.structs.replace(
             there,
@@ -97,7 +114,7 @@ class Inspection:
             labels=values.labels_of_spec(there.labels),
             state=state,
             # Until the file was there, only the starter ran.
-            started=None if go is None else max(go, there.started or go),
+            started=there.started if let_go else go and max(go, there.started or go),
         )
 
     async def _by_manager(self, place: Place, trouble: NdsError | None) -> Container:
@@ -113,14 +130,34 @@ class Inspection:
                 f"The Swarm took the job off {name} ({task.error or task.state}). Whether the "
                 "script ended nobody can tell."
             )
+        if trouble is None:
+            return await self._out_of_reach(place, name, task, held=held)
         if task.has_ended and "No such container" not in task.error:
             return values.container(task, name, waits=held)
         if isinstance(trouble, ContainerNotFound):
             raise trouble
         await self._refuse_if_lost(place, name, task, held=held)
-        if trouble is not None:
-            raise trouble
-        return values.container(task, name, waits=held)
+        raise trouble
+
+    async def _out_of_reach(self, place: Place, name: str, task: Task, *, held: bool) -> Container:
+        """Describe a container whose node has no endpoint.
+
+        Raises
+        ------
+        NoEndpoint, EngineUnavailable
+            If nobody can tell whether its script was let go by a file.
+        """
+        sentence = no_endpoint(name)
+        if task.has_ended or task.is_let_go:
+            if not task.has_ended:
+                await self._refuse_if_lost(place, name, task, held=False)
+            return values.container(task, name, waits=False, out_of_reach=sentence)
+        await self._refuse_if_lost(place, name, task, held=held)
+        if held or await self._carried.of(place.service):
+            return values.container(task, name, waits=True, out_of_reach=sentence)
+        if await self._nodes.is_out_of_reach(place.node_id):
+            raise NoEndpoint(sentence)
+        raise EngineUnavailable(f"The engine of {name} does not answer.")
 
     async def _refuse_if_lost(self, place: Place, name: str, task: Task, *, held: bool) -> None:
         down = await self._nodes.down_for(place.node_id)

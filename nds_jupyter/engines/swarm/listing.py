@@ -74,8 +74,10 @@ async def _row_of_task(nodes: Nodes, task: Task, answers: Answers) -> ContainerS
     if not task.node_id:
         return values.summary(task, "", f": {values.waiting_sentence(task)}")
     name = await nodes.name_of(task.node_id)
-    silence = answers.silent.get(task.node_id, "has no endpoint that answers")
-    return values.summary(task, name, f" ({name} {silence})")
+    if task.node_id in answers.silent:
+        return values.summary(task, name, f" ({name} {answers.silent[task.node_id]})")
+    note = f" ({name} has no endpoint that answers)"
+    return values.summary(task, name, note, waits=not task.is_let_go)
 
 
 def _removed(whereabouts: Whereabouts, row: ContainerSummary) -> bool:

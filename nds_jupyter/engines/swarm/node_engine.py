@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +13,11 @@ import msgspec
 from docker import errors as docker_errors
 
 from nds_jupyter.engines._client import registry_auth
+from nds_jupyter.engines._sources import ASK
 from nds_jupyter.engines._translate import DEFAULT_PATH, moment
 from nds_jupyter.engines.base import Image, LogChunk, LogRequest
-from nds_jupyter.engines.docker import DockerEngine
 from nds_jupyter.engines.swarm import tasks as values
+from nds_jupyter.engines.swarm.stores import Stores
 from nds_jupyter.engines.swarm.tasks import Node, Task
 from nds_jupyter.errors import (
     ContainerNotFound,
@@ -38,7 +40,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     security: tuple[str, ...]
 
 
-class NodeEngine(DockerEngine):
+class NodeEngine(Stores):
     """One node's engine; the calls from `swarm_nodes` on are answered by managers only."""
 
     async def membership(self) -> Membership:
@@ -171,7 +173,18 @@ class NodeEngine(DockerEngine):
 
     def task_logs(self, task_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
         """Read a log through the manager, from whatever node it is on."""
-        return self._read_log("/tasks/{0}/logs", task_id, request, ends=False)
+        ended = self._task_has_ended(task_id) if request.follow else None
+        return self._read_log("/tasks/{0}/logs", task_id, request, ended)
+
+    def _task_has_ended(self, task_id: str) -> Callable[[], bool]:
+        def ask() -> bool:
+            try:
+                with contextlib.closing(self._clients.new(ASK)) as client:
+                    return values.task(client.inspect_task(task_id)).has_ended
+            except (docker_errors.DockerException, OSError):
+                return True
+
+        return ask
 
 
 def _name_taken(name: str, call: Any) -> Any:

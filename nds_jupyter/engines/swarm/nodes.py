@@ -96,6 +96,20 @@ class Nodes:
             await asyncio.sleep(MEET_EVERY)
         return self._matched().get(node_id)
 
+    async def out_of_reach(self) -> dict[str, str]:
+        """Return the names of the nodes that are well and have no endpoint, by id."""
+        await self.meet()
+        matched = self._matched()
+        return {
+            node.id: node.name
+            for node in (await self.known()).values()
+            if node.state is NodeState.READY and node.id not in matched
+        }
+
+    async def is_out_of_reach(self, node_id: str) -> bool:
+        """Whether a node has no endpoint for certain; not one whose endpoint may be silent."""
+        return await self.engine_of(node_id) is None and len(self._met) == len(self.endpoints)
+
     async def _may_be_back(self, node_id: str) -> bool:
         """Whether an endpoint that has said nothing yet may be that of this node, which is well.
 

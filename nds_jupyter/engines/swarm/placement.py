@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 
 from nds_jupyter.engines.base import LABEL_JOB, ContainerSpec, ContainerStatus
@@ -14,7 +15,7 @@ from nds_jupyter.engines.swarm.tasks import Task
 from nds_jupyter.engines.swarm.watch import TaskWatch
 from nds_jupyter.engines.swarm.whereabouts import Whereabouts
 from nds_jupyter.engines.swarm_settings import SwarmSettings
-from nds_jupyter.errors import NameTaken, NotPlaced
+from nds_jupyter.errors import NameTaken, NoEndpoint, NotPlaced
 from nds_jupyter.jobs import Network, size_text
 
 PLACED_WITHIN = 3.0
@@ -49,24 +50,44 @@ class Placement:
 
     async def create(self, spec: ContainerSpec) -> str:
         """Make the service unless this job has made it before; then wait for its container."""
+        wanted = await self._constraints(spec)
         try:
-            await self._make_service(spec)
+            await self._make_service(spec, wanted)
         except NameTaken:
-            await self._refuse_unless_waiting(spec)
+            await self._refuse_unless_waiting(spec, wanted)
         task = await self._placed(spec)
         if await self._is_lost(task):
             # Swarm never moves a job's task off a node that went down.
-            await self._nodes.ask_manager(lambda manager: manager.remove_service(spec.name))
-            await self._make_service(spec)
+            await self._make_anew(spec, wanted)
             task = await self._placed(spec)
+        await self._refuse_out_of_reach(spec, task)
         place = self._where.note(task)
         self._inspection.hold(place.container_id)
         return place.container_id
 
-    async def _make_service(self, spec: ContainerSpec) -> None:
+    async def _constraints(self, spec: ContainerSpec) -> tuple[str, ...]:
+        """Return what the node must fulfil; where data go in or out, it must be within reach."""
+        given = (*self._settings.constraints, *spec.constraints)
+        if not spec.transfers:
+            return given
+        return (*given, *(f"node.id!={node_id}" for node_id in await self._nodes.out_of_reach()))
+
+    async def _refuse_out_of_reach(self, spec: ContainerSpec, task: Task) -> None:
+        """Give up a node that nothing can be put into: it had an endpoint when it was chosen."""
+        if spec.transfers and await self._nodes.engine_of(task.node_id) is None:
+            await self._nodes.ask_manager(lambda manager: manager.remove_service(spec.name))
+            name = await self._nodes.name_of(task.node_id)
+            raise NotPlaced(f"Waiting for a node: {name} has no endpoint that answers.")
+
+    async def _make_anew(self, spec: ContainerSpec, constraints: tuple[str, ...]) -> None:
+        await self._nodes.ask_manager(lambda manager: manager.remove_service(spec.name))
+        await self._make_service(spec, constraints)
+
+    async def _make_service(self, spec: ContainerSpec, constraints: tuple[str, ...]) -> None:
         is_new = spec.name not in self._networks
         network = await self._network(spec) if spec.network is Network.NONE else None
-        body = services.service(spec, await self._starter(), self._settings, network)
+        starter = await self._starter()
+        body = services.service(spec, starter, self._settings, network, constraints)
         try:
             await self._nodes.ask_manager(lambda manager: manager.create_service(body))
         except NameTaken:
@@ -93,7 +114,9 @@ class Placement:
             )
         return self._starter_id
 
-    async def _refuse_unless_waiting(self, spec: ContainerSpec) -> None:
+    async def _refuse_unless_waiting(
+        self, spec: ContainerSpec, constraints: tuple[str, ...]
+    ) -> None:
         """Go on with what this job waits for; `NameTaken` for any other, and for what it has."""
         taken = NameTaken(f"The service {spec.name} exists already.")
         task = await self._where.task_of(spec.name)
@@ -101,12 +124,19 @@ class Placement:
             return
         if task.job_id != spec.labels.get(LABEL_JOB) or task.command != spec.command:
             raise taken
+        if task.container_id is None and not task.is_let_go and task.constraints != constraints:
+            # Other nodes are within reach by now.
+            await self._make_anew(spec, constraints)
+            return
         if task.container_id is None or await self._is_lost(task):
             return
         if self._inspection.is_held(task.container_id):
             raise taken
-        if (await self._inspection.inspect(spec.name)).state is not ContainerStatus.CREATED:
-            raise taken
+        # Of one that is out of reach nobody can tell, but this job was not let go, or it would not
+        # be created again.
+        with contextlib.suppress(NoEndpoint):
+            if (await self._inspection.inspect(spec.name)).state is not ContainerStatus.CREATED:
+                raise taken
 
     async def _placed(self, spec: ContainerSpec) -> Task:
         _, task = await self._watch.until(
@@ -118,8 +148,20 @@ class Placement:
                 raise NotPlaced("Waiting for a node: the one that was found has no room any more.")
             raise values.failure(task)
         if task is None or task.container_id is None:
-            raise NotPlaced(values.waiting_sentence(task) + _wish(spec, task))
+            wish = _wish(spec, task) + await self._hint(spec, task)
+            raise NotPlaced(values.waiting_sentence(task) + wish)
         return task
+
+    async def _hint(self, spec: ContainerSpec, task: Task | None) -> str:
+        """Say which nodes are left out for want of an endpoint."""
+        names = sorted((await self._nodes.out_of_reach()).values()) if spec.transfers else []
+        if task is None or not task.error or not names:
+            return ""
+        left_out = f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+        return (
+            " Its inputs, output or long script need the engine of its node; without an endpoint "
+            f"in c.NdsApp.endpoints: {left_out}."
+        )
 
     async def _is_lost(self, task: Task) -> bool:
         if task.has_ended or not task.node_id:

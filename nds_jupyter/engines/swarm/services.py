@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, LABEL_SERVER, ContainerSpec
+from nds_jupyter.engines.swarm import starter
 from nds_jupyter.engines.swarm.starter import STARTER_NAME, STARTER_PATH, with_starter
 from nds_jupyter.engines.swarm_settings import SwarmSettings
 
@@ -15,8 +18,20 @@ STOP_GRACE = 2.0
 OURS = (LABEL_JOB, LABEL_OWNER, LABEL_SERVER)
 
 
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A Swarm config, and the file that it is in a container."""
+
+    id: str
+    name: str
+    path: str
+
+
 def service(
-    spec: ContainerSpec, starter_id: str, settings: SwarmSettings, network: str | None
+    spec: ContainerSpec,
+    starter_id: str,
+    settings: SwarmSettings,
+    network: str | None,
+    constraints: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Return the body of ``POST /services/create``; a job's confinement on a Swarm is here.
 
@@ -26,6 +41,8 @@ def service(
         Id of the Swarm config with the starter.
     network
         The only network that it is on; None for what a container has by itself.
+    constraints
+        What its node must fulfil.
     """
     networks = [] if network is None else [{"Target": network}]
     return {
@@ -36,7 +53,7 @@ def service(
             "Resources": _resources(spec, settings),
             # The default, any, would run a script that failed again and again.
             "RestartPolicy": {"Condition": "none", "MaxAttempts": 0},
-            "Placement": {"Constraints": [*settings.constraints, *spec.constraints]},
+            "Placement": {"Constraints": list(constraints)},
             "Networks": networks,
         },
         "Mode": {"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 1}},
@@ -55,14 +72,37 @@ def _container(spec: ContainerSpec, starter_id: str) -> dict[str, Any]:
         # Heeded from API 1.46 on; before, each node's daemon.json must say it.
         "Privileges": {"NoNewPrivileges": True},
         "StopGracePeriod": int(STOP_GRACE * 1e9),
-        "Configs": [
-            {
-                "ConfigID": starter_id,
-                "ConfigName": STARTER_NAME,
-                "File": {"Name": STARTER_PATH, "UID": "0", "GID": "0", "Mode": 0o555},
-            }
-        ],
+        "Configs": [_file(Config(id=starter_id, name=STARTER_NAME, path=STARTER_PATH))],
     }
+
+
+def _file(config: Config) -> dict[str, Any]:
+    """Return how a config becomes a file that whoever runs there can read and run."""
+    file = {"Name": config.path, "UID": "0", "GID": "0", "Mode": 0o555}
+    return {"ConfigID": config.id, "ConfigName": config.name, "File": file}
+
+
+def is_let_go(body: Mapping[str, Any]) -> bool:
+    """Whether a service's container waits for nothing."""
+    return starter.is_let_go(tuple(body["TaskTemplate"]["ContainerSpec"].get("Command") or ()))
+
+
+def let_go(body: Mapping[str, Any], configs: Iterable[Config]) -> dict[str, Any]:
+    """Return the body that makes a service anew whose container waits for nothing.
+
+    Parameters
+    ----------
+    body
+        The ``Spec`` of the service that waits.
+    configs
+        All the files that it needs.
+    """
+    task = dict(body["TaskTemplate"])
+    inside = dict(task["ContainerSpec"])
+    inside["Command"] = list(starter.let_go(tuple(inside["Command"])))
+    inside["Configs"] = [_file(config) for config in configs]
+    task |= {"ContainerSpec": inside, "ForceUpdate": task.get("ForceUpdate", 0) + 1}
+    return {**body, "TaskTemplate": task}
 
 
 def _resources(spec: ContainerSpec, settings: SwarmSettings) -> dict[str, Any]:

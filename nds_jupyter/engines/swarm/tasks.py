@@ -21,7 +21,7 @@ from nds_jupyter.engines.base import (
     ContainerStatus,
     ContainerSummary,
 )
-from nds_jupyter.engines.swarm.starter import without_starter
+from nds_jupyter.engines.swarm.starter import is_let_go, without_starter
 from nds_jupyter.errors import EngineError, ImageNotFound, NdsError
 from nds_jupyter.jobs import Limits, container_name
 
@@ -65,6 +65,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         What the scheduler or the node says; empty if nothing.
     container_id
         None until the node has made a container.
+    is_let_go
+        Whether its container waits for nothing: no file lets it go.
+    constraints
+        What its node must fulfil.
     """
 
     id: str
@@ -81,6 +85,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...]
     labels: dict[str, str]
     limits: Limits
+    is_let_go: bool = False
+    constraints: tuple[str, ...] = ()
 
     @property
     def has_ended(self) -> bool:
@@ -118,6 +124,7 @@ def task(data: Mapping[str, Any]) -> Task:
     container = status.get("ContainerStatus") or {}
     inside = spec.get("ContainerSpec") or {}
     limits = (spec.get("Resources") or {}).get("Limits") or {}
+    command = tuple(inside.get("Command") or ())
     return Task(
         id=data["ID"],
         service_id=data["ServiceID"],
@@ -130,7 +137,9 @@ def task(data: Mapping[str, Any]) -> Task:
         container_id=container.get("ContainerID") or None,
         exit_code=container.get("ExitCode", 0),
         image=inside.get("Image", "").partition("@")[0],
-        command=without_starter(tuple(inside.get("Command") or ())),
+        command=without_starter(command),
+        is_let_go=is_let_go(command),
+        constraints=tuple((spec.get("Placement") or {}).get("Constraints") or ()),
         labels=inside.get("Labels") or {},
         limits=Limits(
             cpus=limits.get("NanoCPUs", 0) / 1e9,
@@ -182,13 +191,15 @@ _STATES = {
 }
 
 
-def container(task: Task, worker: str, *, waits: bool) -> Container:
+def container(task: Task, worker: str, *, waits: bool, out_of_reach: str = "") -> Container:
     """Return what the manager alone knows of a container.
 
     Parameters
     ----------
     waits
         Whether its script has not been let go.
+    out_of_reach
+        Why nobody else can be asked.
     """
     status = _STATES.get(task.state, ContainerStatus.DEAD if task.has_ended else None)
     if status is None or (waits and status is ContainerStatus.RUNNING):
@@ -200,22 +211,31 @@ def container(task: Task, worker: str, *, waits: bool) -> Container:
         image_id="",
         command=task.command,
         state=status,
-        exit_code=task.exit_code if task.has_ended else None,
+        # A task that never came to a container has no exit code, and the manager says 0.
+        exit_code=task.exit_code if task.has_ended and task.container_id else None,
         oom=False,
         created=task.created,
-        started=None,
+        started=_started(task),
         finished=task.updated if task.has_ended else None,
         limits=task.limits,
         mounts=(),
         labels=task.labels,
         worker=worker,
         error=task.error,
+        out_of_reach=out_of_reach,
     )
 
 
-def summary(task: Task, worker: str, note: str) -> ContainerSummary:
+def _started(task: Task) -> datetime | None:
+    """Return when a script was let go, where that was with its container."""
+    if not task.is_let_go or task.container_id is None:
+        return None
+    return task.updated if task.state == "running" else task.created
+
+
+def summary(task: Task, worker: str, note: str, *, waits: bool = False) -> ContainerSummary:
     """Return a row of the list of containers from what the manager alone knows."""
-    known = container(task, worker, waits=False)
+    known = container(task, worker, waits=waits)
     return ContainerSummary(
         id=known.id,
         name=known.name,

@@ -33,6 +33,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     node_id: str
 
 
+def no_endpoint(node: str) -> str:
+    """Say what can't be had of a container on a node without an endpoint."""
+    return (
+        f"The container is on {node}, whose engine this server was not told how to reach: its "
+        "state and its log can be had, its files, changes and metrics can't. An administrator can "
+        f"add the engine of {node} to c.NdsApp.endpoints."
+    )
+
+
 def nowhere(service: str) -> Place:
     """Return the place of a service that has no container yet."""
     return Place(service=service, service_id="", container_id="", task_id="", node_id="")
@@ -58,6 +67,10 @@ class Whereabouts:
         if task.container_id is not None:
             self._known[task.container_id] = place
         return place
+
+    def moved(self, container_id: str, task: Task) -> None:
+        """Take note that a container was made anew, to be let go."""
+        self._known[container_id] = self.note(task)
 
     def forget(self, place: Place, *, container: bool, service: bool) -> None:
         """Forget where a container is.
@@ -99,6 +112,15 @@ class Whereabouts:
         if task is None or task.container_id is None or self.is_removed(task.container_id):
             return await self._find_on_nodes(container)
         return self.note(task)
+
+    async def service_of(self, container: str) -> Place:
+        """Return where a container is, or what is known of a service that has none now."""
+        try:
+            return await self.find(container)
+        except ContainerNotFound:
+            if not _SERVICE.fullmatch(container):
+                raise
+            return nowhere(container)
 
     async def task_of(self, service: str) -> Task | None:
         """Return a service's newest task."""
@@ -143,11 +165,7 @@ class Whereabouts:
         """
         engine = await self._nodes.engine_of(place.node_id)
         if engine is None:
-            name = await self._nodes.name_of(place.node_id)
-            raise NoEndpoint(
-                f"The container {place.container_id[:12]} is on {name}, whose engine this server "
-                "can't reach. Its administrator can add it to c.NdsApp.endpoints."
-            )
+            raise NoEndpoint(no_endpoint(await self._nodes.name_of(place.node_id)))
         return engine
 
     async def there(self, container: str) -> tuple[NodeEngine, str]:
