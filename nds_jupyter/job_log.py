@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import re
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Mapping
@@ -12,7 +11,7 @@ from typing import Any
 import msgspec
 
 from nds_jupyter import routes
-from nds_jupyter.errors import NdsError, ServerNotFound, TooBusy
+from nds_jupyter.errors import ServerNotFound, TooBusy
 from nds_jupyter.patience import Patience
 from nds_jupyter.transport import Transport
 from nds_jupyter.views import LogLine
@@ -45,9 +44,6 @@ def followed_lines(
             ended = True
         except (ServerNotFound, TooBusy) as exc:
             patience.wait(exc)
-    # An engine may close a followed log before it has given a last line that has no line end.
-    with contextlib.suppress(NdsError):
-        yield from _lines_after(transport, query, recent)
 
 
 def _lines_after(

@@ -25,6 +25,7 @@ from nds_jupyter.errors import ContainerNotFound, NoEndpoint, Removed
 from nds_jupyter.jobs import Job, Phase
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.log_end import whole_log
 from nds_jupyter.logs import KeptLog, end_of_text, lines_of
 from nds_jupyter.lookup import Lookup, Target
 from nds_jupyter.policy import Policy
@@ -210,7 +211,8 @@ class Reports:
                 yield "".join(_as_text(line, request) for line in kept).encode()
             elif target.container_id is not None:
                 container_id = target.present_container()
-                async with contextlib.aclosing(self._engine.logs(container_id, request)) as chunks:
+                log = whole_log(self._engine, container_id, request)
+                async with contextlib.aclosing(log) as chunks:
                     async for chunk in chunks:
                         yield chunk.data
             following = await self._next_attempt(target, request)
@@ -252,7 +254,7 @@ class Reports:
                 container_id = target.present_container()
                 timed = msgspec.structs.replace(request, timestamps=True)
                 async with (
-                    contextlib.aclosing(self._engine.logs(container_id, timed)) as chunks,
+                    contextlib.aclosing(whole_log(self._engine, container_id, timed)) as chunks,
                     contextlib.aclosing(lines_of(chunks)) as batches,
                 ):
                     async for lines in batches:
