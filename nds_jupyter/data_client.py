@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from nds_jupyter import routes
 from nds_jupyter.data.entries import Avu, Kind, Replica
 from nds_jupyter.datapaths import is_url, join, name_of
-from nds_jupyter.errors import Conflict, InvalidRequest, NdsError, PathNotFound
+from nds_jupyter.errors import Conflict, NdsError, PathNotFound
 from nds_jupyter.transport import Transport
 from nds_jupyter.views import DataRow
 
@@ -39,7 +39,7 @@ def _silent(name: str, done: int, total: int) -> None:
 class DataClient:
     """What is stored where the server's jobs find their data.
 
-    Paths are absolute in the data root, or URLs of it.
+    Paths are absolute in the data root, relative to the user's home in it, or URLs of it.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -63,9 +63,25 @@ class DataClient:
         for page in self._transport.pages(routes.LIST_DATA, Rows, given):
             yield from page
 
-    def some(self, path: str, limit: int, *, q: str = "") -> Rows:
-        """Return the first entries of a collection; `q` as in `list`."""
-        query = {"path": path, "limit": limit, **({"q": q} if q else {})}
+    def _absolute(self, path: str) -> str:
+        return path if path.startswith("/") or is_url(path) else join(self.home(), path)
+
+    def _route(self, template: str, path: str) -> str:
+        whole = self._absolute(path)
+        return template.format(
+            path=quote(whole, safe="") if is_url(whole) else quote(whole.lstrip("/"), safe="/")
+        )
+
+    def some(self, path: str | None, limit: int, *, q: str = "") -> Rows:
+        """Return the first entries of a collection; the user's home where none is named.
+
+        Parameters
+        ----------
+        q
+            What names must contain.
+        """
+        query: dict[str, Any] = {"limit": limit}
+        query |= {name: value for name, value in {"path": path, "q": q}.items() if value}
         return self._transport.call("GET", routes.LIST_DATA, Rows, params=query)
 
     def get(
@@ -108,7 +124,7 @@ class DataClient:
             raise Conflict(f"{target} exists. Ask to overwrite, or choose another folder.")
         draft = target.with_name(f".nds-{secrets.token_hex(8)}.part")
         try:
-            with self._transport.stream(_route(routes.DATA, path), {}) as answer:
+            with self._transport.stream(self._route(routes.DATA, path), {}) as answer:
                 total, done = int(answer.headers.get("Content-Length", 0)), 0
                 with draft.open("xb") as file:
                     for data in answer.iter_raw(PIECE):
@@ -141,6 +157,7 @@ class DataClient:
             If an object is there and `overwrite` is not given.
         """
         local = Path(source)
+        path = self._absolute(path)
         target = join(path, local.resolve().name) if path.endswith("/") else path
         if not local.exists():
             raise PathNotFound(f"There is no file {local} here.")
@@ -174,7 +191,7 @@ class DataClient:
                     done += len(data)
                     progress(local.name, done, size)
 
-        route = _route(routes.DATA, path)
+        route = self._route(routes.DATA, path)
         request: dict[str, Any] = {"content": pieces(), "headers": headers, "timeout": PATIENCE}
         with contextlib.closing(request["content"]):
             return self._transport.call("PUT", route, DataRow, **request)
@@ -182,50 +199,41 @@ class DataClient:
     def mkdir(self, path: str) -> DataRow:
         """Make a collection, and those above it; fine if it is there."""
         query = {"mkdir": "1"}
-        return self._transport.call("POST", _route(routes.DATA, path), DataRow, params=query)
+        return self._transport.call("POST", self._route(routes.DATA, path), DataRow, params=query)
 
     def move(self, path: str, to: str, *, overwrite: bool = False) -> DataRow:
         """Give an object or collection another path."""
         query = {"move_to": to, "overwrite": int(overwrite)}
-        return self._transport.call("POST", _route(routes.DATA, path), DataRow, params=query)
+        return self._transport.call("POST", self._route(routes.DATA, path), DataRow, params=query)
 
     def rm(self, path: str, *, recursive: bool = False) -> None:
         """Remove an object; a collection that holds something only if `recursive`."""
         query = "?recursive=1" if recursive else ""
-        self._transport.discard(f"{_route(routes.DATA, path)}{query}")
+        self._transport.discard(f"{self._route(routes.DATA, path)}{query}")
 
     def metadata(self, path: str) -> Avus:
         """Return the metadata of an object or collection."""
-        return self._transport.call("GET", _route(routes.METADATA, path), Avus)
+        return self._transport.call("GET", self._route(routes.METADATA, path), Avus)
 
     def set_metadata(self, path: str, avus: Iterable[Avu]) -> Avus:
         """Replace the metadata of an object or collection, and return it."""
         body = [{"name": each.name, "value": each.value, "unit": each.unit} for each in avus]
-        return self._transport.call("PUT", _route(routes.METADATA, path), Avus, json=body)
+        return self._transport.call("PUT", self._route(routes.METADATA, path), Avus, json=body)
 
     def replicas(self, path: str) -> Replicas:
         """Return the copies of an object."""
-        return self._transport.call("GET", _route(routes.REPLICAS, path), Replicas)
+        return self._transport.call("GET", self._route(routes.REPLICAS, path), Replicas)
 
     def names(self, word: str, limit: int = 100) -> Words:
-        """Return the paths, or URLs, that begin with a word; none if that is neither."""
-        collection, slash, begun = word.rpartition("/")
-        if not slash:
-            return []
+        """Return the paths that begin with a word, for completion, written as the word is."""
+        collection, slash, begin = word.rpartition("/")
+        head = word[: len(word) - len(begin)]
         try:
-            rows = self.some(collection or "/", limit, q=begun)
+            rows = self.some(head if slash and not collection else collection, limit, q=begin)
         except NdsError:
             return []
         return [
-            f"{collection}/{row.name}" + ("/" if row.kind is Kind.COLLECTION else "")
+            f"{head}{row.name}/" if row.kind is Kind.COLLECTION else f"{head}{row.name}"
             for row in rows
-            if row.name.startswith(begun)
+            if row.name.startswith(begin)
         ]
-
-
-def _route(template: str, path: str) -> str:
-    if is_url(path):
-        return template.format(path=quote(path, safe=""))
-    if not path.startswith("/"):
-        raise InvalidRequest(f"path: {path!r} is not absolute. Begin it with / or a URL's name.")
-    return template.format(path=quote(path.lstrip("/"), safe="/"))

@@ -17,7 +17,11 @@ from nds_jupyter.magics.progress import ProgressLine
 from nds_jupyter.magics.session import Session
 from nds_jupyter.reprs import Table
 
-PATH = option("path", completes="data", help="A path of the data root, or a URL of it.")
+PATH = option(
+    "path",
+    completes="data",
+    help="A path of the data root, from your home if it has no slash at its beginning; or a URL.",
+)
 
 
 def names_data(word: str | None) -> bool:
@@ -49,6 +53,7 @@ class DataLines(Magics):
         option("path", nargs="?", completes="data", help="A collection; default: your home."),
         option("--q", metavar="TEXT", help="Only names that contain this."),
         option("--limit", type=int, default=100, help="How many at most."),
+        examples="%ndsls\n%ndsls /home/ada/study --q .csv",
     )
     def ndsls(self, options: argparse.Namespace) -> Table:
         """List a collection of the data root."""
@@ -64,6 +69,7 @@ class DataLines(Magics):
         option("source", completes="file", help="A file or folder here."),
         PATH,
         option("--overwrite", action="store_true", help="Replace objects that exist."),
+        examples="%ndsput heights.csv /home/ada/study/",
     )
     def ndsput(self, options: argparse.Namespace) -> list[str]:
         """Upload a file or a folder to the data root, and list the objects.
@@ -87,6 +93,7 @@ class DataLines(Magics):
         ),
         option("--unit", default="", help="The unit of what is set."),
         option("--remove", action="append", default=[], metavar="NAME", help="A name; repeatable."),
+        examples="%ndsmeta /home/ada/heights.csv --set quality=checked --remove draft",
     )
     def ndsmeta(self, options: argparse.Namespace) -> Table:
         """Show the metadata of an object or collection, after changing it if asked."""
