@@ -16,7 +16,7 @@ from nds_jupyter.client import Client
 from nds_jupyter.errors import Forbidden, JobNotFound, NdsError
 from nds_jupyter.jobs import size_text
 from nds_jupyter.reprs import Table
-from nds_jupyter.views import HealthView, PartHealth
+from nds_jupyter.views import HealthView, NodeHealth, PartHealth
 
 LEAST_FREE = 2**30
 """Bytes that a disk should have free."""
@@ -93,9 +93,11 @@ def _findings(client: Client) -> Iterator[Finding]:
     yield _version(health.version)
     yield _part("engine", health.engine, "Start Docker, or set c.NdsApp.engine_url.")
     yield _part("journal", health.journal, "Look at the disk of the server's data folder.")
+    yield from (_node(each) for each in health.nodes)
     if health.catalogue is not None:
         yield _part("data root", health.catalogue, "Look at c.NdsApp.data_root and its account.")
-    yield from (_images(client, health), _permission(client), _clock(date), _disk())
+    yield from (_images(client, health), _permission(client), _clock(date))
+    yield from (_disk_here(), _disk_there(health.disk_free))
 
 
 def _version(server: str) -> Finding:
@@ -112,6 +114,13 @@ def _part(name: str, health: PartHealth, fix: str) -> Finding:
     if health.reachable:
         return _good(name, f"{health.version}, answers in {health.latency * 1000:.0f} ms")
     return _bad(name, health.message, fix)
+
+
+def _node(node: NodeHealth) -> Finding:
+    if node.reachable:
+        return _good(f"node {node.name}", node.message or "answers")
+    fix = "Start it, or look at c.NdsApp.endpoints; jobs go to other nodes meanwhile."
+    return _bad(f"node {node.name}", node.message, fix)
 
 
 def _images(client: Client, health: HealthView) -> Finding:
@@ -149,9 +158,22 @@ def _clock(date: str | None) -> Finding:
     return _bad("clock", f"{apart:.0f} s apart from the server's", "Let NTP set both clocks.")
 
 
-def _disk() -> Finding:
-    free = shutil.disk_usage(Path.cwd()).free
-    said = f"{size_text(free)} free in {Path.cwd()}"
+def _disk_here() -> Finding:
+    try:
+        folder = Path.cwd()
+        free = shutil.disk_usage(folder).free
+    except OSError as exc:
+        return _bad("disk", f"the current folder can't be read: {exc.strerror}", "Change it.")
+    said = f"{size_text(free)} free in {folder}"
     if free >= LEAST_FREE:
         return _good("disk", said)
     return _bad("disk", said, "Make room before you download results.")
+
+
+def _disk_there(free: int | None) -> Finding:
+    if free is None:
+        return _bad("server's disk", "the server can't tell what is free", "Look at it there.")
+    said = f"{size_text(free)} free where the server keeps the record of jobs"
+    if free >= LEAST_FREE:
+        return _good("server's disk", said)
+    return _bad("server's disk", said, "Make room there, or no job can be accepted.")

@@ -32,15 +32,27 @@ class Health:
 
     async def check(self) -> HealthView:
         """Return what each part says of itself."""
-        engine, journal, data, nodes = await asyncio.gather(
+        engine, journal, data, nodes, disk_free = await asyncio.gather(
             _timed(self._engine_version),
             _timed(self._journal_version),
             _timed(self._data.version),
             self._nodes(),
+            self._disk_free(),
         )
         return HealthView(
-            version=__version__, engine=engine, journal=journal, catalogue=data, nodes=nodes
+            version=__version__,
+            engine=engine,
+            journal=journal,
+            catalogue=data,
+            nodes=nodes,
+            disk_free=disk_free,
         )
+
+    async def _disk_free(self) -> int | None:
+        with contextlib.suppress(OSError, NdsError, TimeoutError):
+            async with asyncio.timeout(DEADLINE):
+                return await self._journal.do(Journal.disk_free)
+        return None
 
     async def _nodes(self) -> tuple[NodeHealth, ...]:
         """Look at every node, where there are several and the manager says which."""

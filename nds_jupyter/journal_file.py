@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,7 @@ class JournalFile:
 
     def __init__(self, path: Path, lock: IO[bytes] | None = None) -> None:
         self._lock = lock
+        self._folder = path.parent
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -103,6 +105,10 @@ class JournalFile:
                 lock.close()
                 raise
         raise StorageFull(f"Every one of the 1000 journals in {folder.name} is in use.")
+
+    def disk_free(self) -> int:
+        """Return the bytes that are free on its disk."""
+        return shutil.disk_usage(self._folder).free
 
     def close(self) -> None:
         """Close the file and give up the lock."""

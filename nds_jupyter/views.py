@@ -373,7 +373,8 @@ class NodeHealth(msgspec.Struct, frozen=True, kw_only=True):
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     """`/health`; `version` is this package's, `catalogue` None while none is configured.
 
-    `nodes` is empty where one engine runs the jobs.
+    `nodes` is empty where one engine runs the jobs. `disk_free` is in bytes, on the disk that holds
+    the jobs' record.
     """
 
     version: str
@@ -381,6 +382,7 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     journal: PartHealth
     catalogue: PartHealth | None = None
     nodes: tuple[NodeHealth, ...] = ()
+    disk_free: int | None = None
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -193,19 +190,6 @@ async def test_container_removed_behind_the_servers_back_is_unknown(
     ended = said(await ask("GET", "/upload", job_id=job["job_id"], wait=60))
     assert (ended["state"], ended["phase"]) == ("UNKNOWN", "finished")
     assert_problem(await ask("GET", "/results", job_id=job["job_id"]), 410, "removed")
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Give a file system of a megabyte, to be filled."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    assert mount is not None
-    assert umount is not None
-    subprocess.run([mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run([umount, "-l", str(folder)], check=True)
 
 
 class TestFullDisk:
