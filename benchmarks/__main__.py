@@ -8,7 +8,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import data, events, jobs, latency, lists, loading, streams, zone
+from benchmarks import data, events, jobs, latency, lists, loading, magic, streams, zone
 from benchmarks.bench import Bench
 from benchmarks.report import Figure, table
 from dev.console import SetupError, say
@@ -28,6 +28,7 @@ MEASUREMENTS: dict[str, tuple[Callable[[Bench], Iterator[Figure]], int]] = {
     "events": (events.page, 4),
     "latency": (latency.while_streaming, latency.TALKERS + 1),
     "loading": (loading.extensions, 4),
+    "magic": (magic.cells, 4),
     "listing": (zone.listing, 4),
     "staging": (data.large_object, 4),
     "small": (data.many_objects, 4),
