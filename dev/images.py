@@ -28,6 +28,7 @@ from dev.engine_api import Endpoint, EngineAnswerError, ask
 
 PYTHON_IMAGE = "nds/python:3.11"
 SHELL_IMAGE = "nds/shell:test"
+PIP_IMAGE = "nds/pip:3.11"
 
 PULLED = {PYTHON_IMAGE: "python:3.11-slim", SHELL_IMAGE: "busybox:stable"}
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -53,12 +54,13 @@ def ensure_image(endpoint: Endpoint, name: str) -> None:
     """
     if has_image(endpoint, name):
         return
-    if not is_debian_root():
+    if not is_debian_root() and name in PULLED:
         _pull(endpoint, name)
         return
     makers: dict[str, Callable[[Endpoint], None]] = {
         PYTHON_IMAGE: _make_python,
         SHELL_IMAGE: _make_shell,
+        PIP_IMAGE: _make_pip,
     }
     try:
         makers[name](endpoint)
@@ -175,6 +177,32 @@ def _add_file(archive: tarfile.TarFile, name: str, content: bytes, mode: int) ->
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode, entry.mtime = len(content), mode, int(time.time())
     archive.addfile(entry, io.BytesIO(content))
+
+
+def _make_pip(endpoint: Endpoint) -> None:
+    """Build an image whose Python has the pip that this Python has; its source needs no network."""
+    import pip
+
+    ensure_image(endpoint, PYTHON_IMAGE)
+    say(f"Building {PIP_IMAGE} …")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        recipe = f"FROM {PYTHON_IMAGE}\nCOPY pip /opt/pip/pip\nENV PYTHONPATH=/opt/pip\n"
+        _add_file(archive, "Dockerfile", recipe.encode(), 0o644)
+        archive.add(Path(pip.__file__).parent, "pip", filter=_plain)
+    query = {"t": PIP_IMAGE, "rm": "1"}
+    answer = ask(endpoint, "POST", "/build", query=query, body=buffer.getvalue(), timeout=SLOW)
+    if not has_image(endpoint, PIP_IMAGE):
+        said = answer.decode(errors="replace")
+        raise SetupError(f"The engine at {endpoint.url} did not build {PIP_IMAGE}:\n{said}")
+
+
+def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    if entry.name.endswith("__pycache__"):
+        return None
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    return entry
 
 
 def _import(endpoint: Endpoint, name: str, content: object, changes: tuple[str, ...]) -> None:

@@ -26,6 +26,7 @@ pytest_plugins = [
     "tests.handlers.asking",
     "tests.irods_zone.fixtures",
     "tests.roots",
+    "tests.package_index",
     "tests.swarm.cluster",
 ]
 

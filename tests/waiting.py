@@ -15,3 +15,11 @@ async def until(reached: Callable[[], object], what: str) -> None:
     while not reached():
         assert time.monotonic() < end, f"{what}: not within {DEADLINE:g} s"
         await asyncio.sleep(0.01)
+
+
+def wait_until(reached: Callable[[], object], seen: Callable[[], object]) -> None:
+    """Wait until a condition holds, in this thread; says what was seen last if it does not."""
+    end = time.monotonic() + DEADLINE
+    while not reached():
+        assert time.monotonic() < end, f"not within {DEADLINE:g} s; there is {seen()}"
+        time.sleep(0.05)

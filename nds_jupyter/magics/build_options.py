@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from IPython.core.error import UsageError
 
 from nds_jupyter.magics.option_groups import CellContext, JobOptions
 from nds_jupyter.magics.parser import option
+
+_MARKED = re.compile(r"[;@]|^-")
+"""What makes one requirement of words with blanks between them: a marker, a URL, pip's options."""
 
 
 def _fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
@@ -32,7 +36,7 @@ def _requirements(given: Sequence[str]) -> list[str]:
         elif path.suffix == ".txt":
             raise UsageError(f"--requirements: there is no file {each}.")
         else:
-            lines += each.split()
+            lines += [each] if _MARKED.search(each) else each.split()
     return lines
 
 
@@ -58,15 +62,18 @@ BUILD = JobOptions(
     options=(
         option(
             "--requirements",
-            action="append",
+            action="extend",
+            nargs="+",
             default=[],
-            metavar="FILE|PACKAGES",
-            help="A file of requirements, or packages like 'numpy pandas>=2', that pip installs on "
+            metavar="FILE|PACKAGE",
+            completes="file",
+            help="A file of requirements, or packages like numpy 'pandas>=2', that pip installs on "
             "top of the image, once; repeatable.",
         ),
         option(
             "--dockerfile",
             metavar="FILE|NAME",
+            completes="file",
             help="A Dockerfile, or a variable with its text, that the image is built by, once; "
             "without a FROM it begins from the image.",
         ),
