@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import msgspec
+from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 from IPython.core.interactiveshell import InteractiveShell
 
 from nds_jupyter.client import Client
 from nds_jupyter.errors import NdsError
 from nds_jupyter.job import Job
+from nds_jupyter.jobs import JobState
 from nds_jupyter.magics.parser import LineParser, Option
 from nds_jupyter.magics.session import Session
 
@@ -22,6 +26,22 @@ FRESH = 10.0
 
 MOST = 50
 """Jobs that are offered."""
+
+MATCHER = "nds_jupyter"
+"""What the completer of a shell knows ours by."""
+
+TAKE_A_VALUE = frozenset({"store", "append", "extend"})
+"""Actions of options behind which comes a value."""
+
+_WORD = re.compile(r"(?:\\.|[^\s\\])*$")
+_AWKWARD = re.compile(r"([\s'\"\\])")
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """What may stand in a place, and what it is, which JupyterLab shows beside it."""
+
+    text: str
+    what: str = ""
 
 
 class Completion:
@@ -35,23 +55,14 @@ class Completion:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._known: dict[str, tuple[float, list[str]]] = {}
-        self._values: dict[str, Callable[[str], Iterable[str]]] = {
+        self._parsers: dict[str, LineParser] = {}
+        self._known: dict[str, tuple[float, list[Candidate]]] = {}
+        self._values: dict[str, Callable[[str], Iterable[Candidate]]] = {
             "image": lambda _word: self._cached("image", _images),
-            "job": self._jobs,
+            "job": lambda _word: self._jobs(),
             "variable": lambda _word: self._variables(),
             "data": self._data,
         }
-
-    def add(self, kind: str, candidates: Callable[[str], Iterable[str]]) -> None:
-        """Offer values of another kind.
-
-        Parameters
-        ----------
-        candidates
-            From the word so far to whole words.
-        """
-        self._values[kind] = candidates
 
     def attach(self, shell: InteractiveShell, magics: Iterable[Any]) -> None:
         """Complete the lines of these magics, objects or classes."""
@@ -62,69 +73,100 @@ class Completion:
                     method = getattr(owner, function) if isinstance(function, str) else function
                     parser = getattr(method, "parser", None)
                     if parser is not None:
-                        hook = self._hook(parser)
-                        shell.set_hook("complete_command", hook, str_key=f"{sign}{name}")
+                        self._parsers[f"{sign}{name}"] = parser
+        # Loaded again, the extension takes the place of what was there.
+        others = [each for each in shell.Completer.custom_matchers if _identifier(each) != MATCHER]
+        shell.Completer.custom_matchers = [*others, self._matcher()]
 
-    def _hook(self, parser: LineParser) -> Callable[[object, Any], list[str]]:
-        def complete(_shell: object, event: Any) -> list[str]:
-            return self.candidates(parser, event.text_until_cursor, event.symbol)
+    def _matcher(self) -> Any:
+        @context_matcher(identifier=MATCHER, priority=1000)
+        def match(context: CompletionContext) -> dict[str, Any]:
+            found, fragment = self.matches(
+                context.full_text, context.cursor_line, context.cursor_position
+            )
+            offered = [SimpleCompletion(each.text, type=each.what or None) for each in found]
+            return {"completions": offered, "matched_fragment": fragment, "suppress": bool(offered)}
 
-        return complete
+        return match
 
-    def candidates(self, parser: LineParser, line: str, symbol: str) -> list[str]:
-        """Return what may stand in the place of a symbol.
+    def matches(self, text: str, line: int, column: int) -> tuple[list[Candidate], str]:
+        """Return what may stand at the cursor, and the text before it that it stands for.
 
         Parameters
         ----------
-        line
-            The text up to the cursor.
-        symbol
-            The part of its last word that IPython replaces: it takes ``:`` and ``/`` for the end of
-            one.
+        text
+            The whole cell.
+        line, column
+            Where the cursor is, both from 0.
         """
-        words = line.split(" ")
-        word = words[-1]
-        head = word[: len(word) - len(symbol)]
-        option = _option_before(parser, words[1:-1])
+        until = text.split("\n")[line][:column].lstrip()
+        name, space, _ = until.partition(" ")
+        parser = self._parsers.get(name)
+        # A cell magic begins its cell; below it is the script.
+        begins_cell = not "".join(text.split("\n")[:line]).strip()
+        if not space or parser is None or (name.startswith("%%") and not begins_cell):
+            return [], ""
+        return self._on_line(parser, until[len(name) :])
+
+    def _on_line(self, parser: LineParser, line: str) -> tuple[list[Candidate], str]:
+        found = _WORD.search(line)
+        fragment = found[0] if found else ""
+        before = line[: len(line) - len(fragment)].split()
+        option = _option(parser, before[-1] if before else "")
+        flag, equals, value = fragment.partition("=")
+        if option is None and equals and flag.startswith("--"):
+            option, fragment = _option(parser, flag), value
+        word = re.sub(r"\\(.)", r"\1", fragment)
         try:
-            found = self._found(parser, option, word)
+            candidates = list(self._candidates(parser, option, word))
         except NdsError:
-            return []
-        fitting = dict.fromkeys(each for each in found if each.startswith(word))
-        return [each[len(head) :] for each in fitting]
+            return [], fragment
+        fitting = {each.text: each for each in candidates if each.text.startswith(word)}
+        return [_escaped(each) for each in fitting.values()], fragment
 
-    def _found(self, parser: LineParser, option: Option | None, word: str) -> Iterable[str]:
+    def _candidates(
+        self, parser: LineParser, option: Option | None, word: str
+    ) -> Iterator[Candidate]:
         if option is not None:
-            return option.settings.get("choices") or self._of_kind(option.completes, word)
-        flags = [flag for each in parser.options for flag in each.flags if flag.startswith("--")]
-        kinds = [each.completes for each in parser.options if not each.flags[0].startswith("-")]
-        if word.startswith("-"):
-            return flags
-        values = [value for kind in kinds for value in self._of_kind(kind, word)]
-        return [*values, *(flags if not word else ())]
+            yield from map(Candidate, option.settings.get("choices") or ())
+            yield from self._of_kind(option.completes, word)
+            return
+        if not word.startswith("-"):
+            for each in parser.options:
+                if not each.flags[0].startswith("-"):
+                    yield from self._of_kind(each.completes, word)
+        if not word or word.startswith("-"):
+            for each in parser.options:
+                yield from (Candidate(flag, _kind(each)) for flag in each.flags if flag[:2] == "--")
 
-    def _of_kind(self, kind: str, word: str) -> Iterable[str]:
+    def _of_kind(self, kind: str, word: str) -> Iterable[Candidate]:
         candidates = self._values.get(kind)
         return candidates(word) if candidates else ()
 
-    def _variables(self) -> list[str]:
-        return [name for name in self._session.namespace if not name.startswith("_")]
+    def _variables(self) -> list[Candidate]:
+        return [
+            Candidate(name, type(value).__name__)
+            for name, value in self._session.namespace.items()
+            if not name.startswith("_")
+        ]
 
-    def _jobs(self, _word: str) -> list[str]:
-        names = self._session.namespace
+    def _jobs(self) -> list[Candidate]:
         variables = [
-            name
-            for name, value in names.items()
+            Candidate(name, _of_job(value))
+            for name, value in self._session.namespace.items()
             if isinstance(value, Job) and not name.startswith("_")
         ]
         return [*variables, *self._cached("job", _job_words)]
 
-    def _data(self, word: str) -> list[str]:
+    def _data(self, word: str) -> list[Candidate]:
         settings = self._session.settings
         with Client(settings.url, settings.token, timeout=DEADLINE) as client:
-            return client.data.names(word)
+            return [
+                Candidate(path, "collection" if path.endswith("/") else "data object")
+                for path in client.data.names(word)
+            ]
 
-    def _cached(self, kind: str, ask: Callable[[Client], list[str]]) -> list[str]:
+    def _cached(self, kind: str, ask: Callable[[Client], list[Candidate]]) -> list[Candidate]:
         asked, words = self._known.get(kind, (-FRESH, []))
         if time.monotonic() - asked > FRESH:
             settings = self._session.settings
@@ -134,22 +176,45 @@ class Completion:
         return words
 
 
-def _option_before(parser: LineParser, words: list[str]) -> Option | None:
-    """Return the option whose value the word at the cursor is."""
-    last = words[-1] if words else ""
-    for option in parser.options:
-        if last.startswith("-") and last in option.flags:
-            takes_value = option.settings.get("action", "store") in {"store", "append"}
-            return option if takes_value else None
+def _identifier(matcher: object) -> str:
+    return str(getattr(matcher, "matcher_identifier", ""))
+
+
+def _escaped(candidate: Candidate) -> Candidate:
+    """Return it as a line takes it for one word."""
+    return Candidate(_AWKWARD.sub(r"\\\1", candidate.text), candidate.what)
+
+
+def _option(parser: LineParser, flag: str) -> Option | None:
+    """Return the option of a flag whose value comes next."""
+    for option in parser.options if flag.startswith("-") else ():
+        if flag in option.flags and option.settings.get("action", "store") in TAKE_A_VALUE:
+            return option
     return None
 
 
-def _images(client: Client) -> list[str]:
-    return [f"{each.name}:{each.tag}" for each in client.images()]
+def _kind(option: Option) -> str:
+    return option.group or "option"
 
 
-def _job_words(client: Client) -> list[str]:
-    """Return names first: they say more than ids do."""
+def _images(client: Client) -> list[Candidate]:
+    return [
+        Candidate(f"{each.name}:{each.tag}", "image" if each.present else "image, to be pulled")
+        for each in client.images()
+    ]
+
+
+def _job_words(client: Client) -> list[Candidate]:
+    """Return names first, since they say more than ids do, then ids with their names."""
     jobs = client.jobs(limit=MOST)
-    names = [job.view.name for job in jobs if job.view.name and " " not in job.view.name]
-    return [*names, *(job.id for job in jobs)]
+    newest = {job.view.name: job for job in reversed(jobs) if job.view.name}
+    names = [Candidate(name, f"{_state(job)} {job.id}") for name, job in newest.items()]
+    return [*names[::-1], *(Candidate(job.id, _of_job(job)) for job in jobs)]
+
+
+def _of_job(job: Job) -> str:
+    return f"{_state(job)} {job.view.name or job.view.scriptname}"
+
+
+def _state(job: Job) -> str:
+    return str(job.view.phase.value if job.state is JobState.RUNNING else job.state.value)
