@@ -1,9 +1,12 @@
-"""The reference of magics, made from their parsers."""
+"""The reference of magics and of the command line, made from their parsers."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
+from nds_jupyter.cli.commands import COMMANDS, PROGRAM, SERVER, shown_examples
 from nds_jupyter.magics import LINES, NdsMagics
 from nds_jupyter.magics.parser import LineParser, Option
 
@@ -21,17 +24,29 @@ def _parsers() -> Iterator[LineParser]:
 
 
 def _section(parser: LineParser) -> str:
-    summary, _, rest = (parser.description or "").replace("%%", "%").partition("\n")
-    text = (
-        rest.replace("            %ndsjob", "            %%ndsjob")
-        .replace("::\n", ":\n")
-        .strip("\n")
-    )
-    parts = [f"### `{parser.prog}`", summary, *([text] if text.strip() else [])]
-    rows = list(_rows(parser.options))
-    if rows:
-        parts.append("\n".join(["| option | what |", "| --- | --- |", *rows]))
+    parts = [f"### `{parser.prog}`", parser.description or ""]
+    # Examples that come with sentences are indented already.
+    told = "\n    " in parser.examples
+    parts.append(parser.examples if told else textwrap.indent(parser.examples, "    "))
+    return "\n\n".join([*parts, *_tables(parser.options)])
+
+
+def commands() -> str:
+    """Return every command of the command line with its options."""
+    parts = [
+        f"Before the command: {', '.join(f'`{each.flags[0]}` ({_what(each)})' for each in SERVER)}"
+    ]
+    for each in COMMANDS:
+        parts += [f"### `{PROGRAM} {each.name}`", each.summary, shown_examples(each, "    ")]
+        parts += _tables(each.options)
     return "\n\n".join(parts)
+
+
+def _tables(options: Iterable[Option]) -> Iterator[str]:
+    """Return a table for the options of each heading."""
+    for group, those in groupby(options, lambda each: each.group):
+        title = group.capitalize() or "option"
+        yield "\n".join([f"| {title} | |", "| --- | --- |", *_rows(those)])
 
 
 def _rows(options: Iterable[Option]) -> Iterator[str]:
@@ -39,9 +54,14 @@ def _rows(options: Iterable[Option]) -> Iterator[str]:
         choices = option.settings.get("choices")
         value = "" if option.settings.get("action") == "store_true" else _value(option)
         name = ", ".join(option.flags) + (f" {value}" if value else "")
-        what = str(option.settings.get("help", "")).replace("|", "\\|")
+        what = _what(option)
         known = f" One of {', '.join(map(str, choices))}." if choices else ""
-        yield f"| `{name}` | {what}{known} |"
+        shown = name.replace("|", "\\|")
+        yield f"| `{shown}` | {what}{known} |"
+
+
+def _what(option: Option) -> str:
+    return str(option.settings.get("help", "")).replace("|", "\\|")
 
 
 def _value(option: Option) -> str:

@@ -16,7 +16,7 @@ if not __package__:
 
 from traitlets.traitlets import TraitType
 
-from dev.magic_reference import magic_settings, magics
+from dev.magic_reference import commands, magic_settings, magics
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -51,6 +51,7 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "settings": ("configuration.md", settings),
     "magics": ("magics.md", magics),
     "magic settings": ("magics.md", magic_settings),
+    "commands": ("magics.md", commands),
 }
 """By name: the page, and what makes the part."""
 

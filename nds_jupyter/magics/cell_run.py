@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Generic, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from nds_jupyter import reprs
 from nds_jupyter.errors import NdsError
 from nds_jupyter.job import Job
 from nds_jupyter.magics.failure import interrupted
 from nds_jupyter.magics.live import LOOK, StatusLine
-from nds_jupyter.views import StopView
 
 T = TypeVar("T")
 
@@ -59,8 +58,18 @@ class Pending(Generic[T]):
         return self._value  # type: ignore[return-value]
 
 
-def run_to_end(submit: Callable[[], Job], show: Callable[[Job], None]) -> Job:
-    """Submit a job, show it until its end, and return it.
+class Stoppable(Protocol):
+    """A job, or several."""
+
+    def stop(self, timeout: float = ...) -> object:
+        """Stop what runs; after `timeout` seconds it is killed."""
+
+
+S = TypeVar("S", bound=Stoppable)
+
+
+def run_to_end(submit: Callable[[], S], show: Callable[[S], object], tell: Callable[[S], str]) -> S:
+    """Submit a job, or several, show it until its end, and return it.
 
     Parameters
     ----------
@@ -68,6 +77,8 @@ def run_to_end(submit: Callable[[], Job], show: Callable[[Job], None]) -> Job:
         Makes the request.
     show
         Shows the job; returns when it has ended, or is left alone.
+    tell
+        Says in a line what became of it.
 
     Raises
     ------
@@ -83,18 +94,23 @@ def run_to_end(submit: Callable[[], Job], show: Callable[[Job], None]) -> Job:
             raise
         status = StatusLine()
         status.show("Stopping the job …")
-        status.show(_stopped_surely(pending))
+        status.show(stopped_surely(pending, tell))
         raise interrupted() from None
     return job
 
 
-def _stopped_surely(pending: Pending[Job]) -> str:
+def job_line(job: Job) -> str:
+    """Say in a line what became of a job."""
+    return reprs.headline(job.view)
+
+
+def stopped_surely(pending: Pending[S], tell: Callable[[S], str]) -> str:
     """Stop the job, whose request may still be under way, and say what became of it.
 
     A further interrupt kills the container at once instead of leaving it running.
     """
     graces = [GRACE, 0.0]
-    stopping: Pending[StopView] | None = None
+    stopping: Pending[object] | None = None
     while True:
         try:
             job = pending.wait()
@@ -107,4 +123,4 @@ def _stopped_surely(pending: Pending[Job]) -> str:
         except NdsError as exc:
             return f"The job could not be stopped: {exc}"
         else:
-            return reprs.headline(job.view)
+            return tell(job)

@@ -13,13 +13,13 @@ from nds_jupyter.job import Job
 from nds_jupyter.job_array import JobArray
 from nds_jupyter.jobs import JobState
 from nds_jupyter.magics.background import announce
-from nds_jupyter.magics.cell_run import GRACE, run_to_end
-from nds_jupyter.magics.failure import interrupted
-from nds_jupyter.magics.job_options import job_fields, job_finished, job_options
+from nds_jupyter.magics.cell_run import job_line, run_to_end
+from nds_jupyter.magics.examples import CELLS
+from nds_jupyter.magics.job_options import cell_options, job_fields, job_finished
 from nds_jupyter.magics.live import LiveLog, StatusLine
 from nds_jupyter.magics.option_groups import CellContext
 from nds_jupyter.magics.origin import origin_labels
-from nds_jupyter.magics.parser import option, takes
+from nds_jupyter.magics.parser import takes
 from nds_jupyter.magics.preview import Preview
 from nds_jupyter.magics.render import rendered
 from nds_jupyter.magics.session import Session
@@ -37,28 +37,12 @@ class NdsMagics(NdsSettings):
 
     @no_var_expand
     @cell_magic
-    @takes(
-        *job_options(),
-        option("--detach", action="store_true", help="Return at once, and let it run."),
-        option("--quiet", action="store_true", help="Show no log."),
-        option("--no-raise", action="store_true", help="Raise no error when the job fails."),
-        option("--job", metavar="NAME", help="Bind the job to this variable."),
-        option(
-            "--render",
-            action="store_true",
-            help="Take the cell for a Jinja2 template over the notebook's variables: {{ name }}.",
-        ),
-        option("--dry-run", action="store_true", help="Show what would be sent, and send nothing."),
-    )
+    @takes(*cell_options(), examples=CELLS)
     def ndsjob(self, options: argparse.Namespace, cell: str) -> Job | JobArray | Preview:
         """Run this cell in a container, its log live below; the cell's value is the job.
 
-        The text reaches the container as it is. What it writes under /results can be downloaded::
-
-            %%ndsjob --image python:3.11-slim --memory 1g
-            print("hello from a container")
-
-        Interrupting the cell stops the job.
+        The text reaches the container as it is. Interrupting the cell stops the job. What it writes
+        under /results can be downloaded afterwards.
         """
         cell = self.session.source.body(cell)
         text = rendered(cell, self.session.namespace) if options.render else cell
@@ -71,10 +55,15 @@ class NdsMagics(NdsSettings):
         if options.dry_run:
             return Preview(request_fields(**fields, sweep=sweep, max_concurrent=most))
         if sweep is not None:
-            jobs = self.session.client.submit_sweep(sweep, max_concurrent=most, **fields)
-            return self._array(jobs, options)
+            jobs = run_to_end(
+                lambda: self.session.client.submit_sweep(sweep, max_concurrent=most, **fields),
+                lambda jobs: self._show_array(jobs, options),
+                JobArray.progress,
+            )
+            raises = self.raises and not (options.no_raise or options.detach)
+            return jobs.raise_if_failed() if raises else jobs
         job = run_to_end(
-            lambda: self._submit(fields, options), lambda job: self._show(job, options)
+            lambda: self._submit(fields, options), lambda job: self._show(job, options), job_line
         )
         if not options.no_raise and self.raises:
             job.raise_if_failed()
@@ -95,21 +84,13 @@ class NdsMagics(NdsSettings):
                 f"c.NdsApp.max_script_bytes. The server said: {exc}"
             ) from exc
 
-    def _array(self, jobs: JobArray, options: argparse.Namespace) -> JobArray:
-        """Wait for the jobs of a sweep with a bar of progress; an interrupt stops them."""
+    def _show_array(self, jobs: JobArray, options: argparse.Namespace) -> None:
+        """Show the jobs of a sweep by a bar of progress until their end."""
         if options.job:
             self.session.namespace[options.job] = jobs
-        if options.detach:
-            return jobs
-        status = StatusLine()
-        try:
-            jobs.wait((lambda _: None) if options.quiet or self.quiet else status.show)
-        except KeyboardInterrupt:
-            status.show(f"Stopping {len(jobs)} jobs …")
-            status.show(jobs.stop(GRACE).progress())
-            raise interrupted() from None
-        raises = not options.no_raise and self.raises
-        return jobs.raise_if_failed() if raises else jobs
+        if not options.detach:
+            quiet = options.quiet or self.quiet
+            jobs.wait((lambda _: None) if quiet else StatusLine().show)
 
     def _tell(self, context: CellContext, options: argparse.Namespace) -> None:
         """Show what the options noted, once."""

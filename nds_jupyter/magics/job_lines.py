@@ -10,6 +10,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
+from nds_jupyter.client import Client
 from nds_jupyter.job import Job
 from nds_jupyter.job_list import JobList
 from nds_jupyter.jobs import JobState
@@ -20,7 +21,10 @@ from nds_jupyter.magics.session import Session
 from nds_jupyter.reprs import Table
 
 JOB = option(
-    "job", nargs="?", completes="job", help="Id, prefix, name or variable; default: the last job."
+    "job",
+    nargs="?",
+    completes="job",
+    help="Id, prefix, name or variable; default, or -1: the last job.",
 )
 
 
@@ -42,6 +46,17 @@ def instant(text: str) -> datetime:
         raise UsageError(f"--since: {text!r} is no time. Write it like 2h or 2026-01-31.") from exc
 
 
+def listed(client: Client, options: argparse.Namespace) -> JobList:
+    """Return the jobs that the options of a list ask for."""
+    return client.jobs(
+        state=options.state,
+        name=options.name,
+        image=options.image,
+        since=instant(options.since) if options.since else None,
+        limit=EVERY if options.all else options.limit,
+    )
+
+
 @magics_class
 class JobLines(Magics):
     """Line magics about jobs."""
@@ -58,22 +73,18 @@ class JobLines(Magics):
         option("--since", help="Only jobs made since: 90m, 2h, 3d, 2026-01-31, or a full time."),
         option("--limit", type=int, default=20, help="How many at most; default 20."),
         option("--all", action="store_true", help="All of them."),
+        examples="%ndsjobs --state FAILED --since 2h\n%ndsjobs --name night --all",
     )
     def ndsjobs(self, options: argparse.Namespace) -> JobList:
         """List jobs, newest first; the value's to_frame() gives a pandas data frame."""
-        return self._session.client.jobs(
-            state=options.state,
-            name=options.name,
-            image=options.image,
-            since=instant(options.since) if options.since else None,
-            limit=EVERY if options.all else options.limit,
-        )
+        return listed(self._session.client, options)
 
     @line_magic
     @takes(
         JOB,
         option("--tail", type=int, help="Lines from the end."),
         option("-f", "--follow", action="store_true", help="Go on until the job has ended."),
+        examples="%ndslogs\n%ndslogs night --follow\n%ndslogs 9f2c --tail 20",
     )
     def ndslogs(self, options: argparse.Namespace) -> None:
         """Show the log of a job."""
@@ -84,7 +95,7 @@ class JobLines(Magics):
         print(job.logs(tail=options.tail), end="")  # noqa: T201
 
     @line_magic
-    @takes(JOB)
+    @takes(JOB, examples="%ndsstop\n%ndsstop night")
     def ndsstop(self, options: argparse.Namespace) -> Job:
         """Stop a job."""
         job = self._session.job(options.job)
@@ -92,7 +103,7 @@ class JobLines(Magics):
         return job
 
     @line_magic
-    @takes(JOB)
+    @takes(JOB, examples="%ndsinfo night")
     def ndsinfo(self, options: argparse.Namespace) -> Table:
         """Describe the container of a job."""
         view = self._session.job(options.job).info()
@@ -100,13 +111,13 @@ class JobLines(Magics):
         return Table(("what", "value"), rows)
 
     @line_magic
-    @takes(JOB)
+    @takes(JOB, examples="%ndsdiff night")
     def ndsdiff(self, options: argparse.Namespace) -> Table:
         """List what a job changed on its container's filesystem."""
         return self._session.job(options.job).diff()
 
     @line_magic
-    @takes(JOB)
+    @takes(JOB, examples="%ndsmetric night")
     def ndsmetric(self, options: argparse.Namespace) -> Table:
         """List what a job used: CPU in percent of one, the rest in bytes."""
         history = self._session.job(options.job).metrics().history
@@ -120,6 +131,7 @@ class JobLines(Magics):
         option("path", nargs="?", default="/results", help="File or folder in the container."),
         option("--to", default=".", completes="file", help="Folder to download into."),
         option("--overwrite", action="store_true", help="Replace files that exist."),
+        examples="%ndsget night --to results\n%ndsget night summary.csv\n%ndsget /home/ada/study",
     )
     def ndsget(self, options: argparse.Namespace) -> list[str]:
         """Download the results of a job, or data by its path or URL, and list the files."""

@@ -1,15 +1,17 @@
 """The options of `%%ndsjob`, in groups; each group says what it adds to the request.
 
 A new group is a `JobOptions` (see `option_groups`) in a module of its own, and a line in `GROUPS`.
+The command line takes the same ones, but for what only a notebook has: variables.
 """
 
 from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import msgspec
 from IPython.core.error import UsageError
 
 from nds_jupyter.job import Job
@@ -61,9 +63,12 @@ CONTAINER = JobOptions(
         option("--name", help="A name to find the job by."),
         option(
             "--scriptname",
-            help="File name of the cell; its suffix chooses the interpreter.",
+            help="File name of the script; its suffix chooses the interpreter.",
         ),
-        option("--cmd", help="Command to run instead, like --cmd 'bash -x /nds/cell'."),
+        option(
+            "--cmd",
+            help="Command to run instead of the script, which lies in /nds: 'bash -x /nds/cell'.",
+        ),
         option(
             "--env",
             action="append",
@@ -94,22 +99,72 @@ CONTAINER = JobOptions(
 )
 """What the container is."""
 
-GROUPS: tuple[JobOptions, ...] = (CONTAINER, BUILD, DATA, VALUES, SWEEP)
-"""Every group that `%%ndsjob` takes."""
+GROUPS: dict[str, JobOptions] = {
+    "the container": CONTAINER,
+    "an image built first": BUILD,
+    "data": DATA,
+    "variables of the notebook": VALUES,
+    "many jobs": SWEEP,
+}
+"""Every group that `%%ndsjob` takes, under the heading that it has in help."""
+
+OF_NOTEBOOKS = frozenset({"variables of the notebook"})
+"""Groups that make no sense in a terminal."""
+
+RUN = (
+    option("--detach", action="store_true", help="Return at once, and let it run."),
+    option("--quiet", action="store_true", help="Show no log."),
+    option("--dry-run", action="store_true", help="Show what would be sent, and send nothing."),
+)
+"""How a job is waited for, in a notebook as in a terminal."""
+
+CELL = (
+    option("--no-raise", action="store_true", help="Raise no error when the job fails."),
+    option("--job", metavar="NAME", help="Bind the job to this variable."),
+    option(
+        "--render",
+        action="store_true",
+        help="Take the cell for a Jinja2 template over the notebook's variables: {{ name }}.",
+    ),
+)
+"""What only a cell has."""
 
 
-def job_options() -> tuple[Option, ...]:
-    """Return the options of every group."""
-    return tuple(each for group in GROUPS for each in group.options)
+def _headed(options: Iterable[Option], group: str) -> tuple[Option, ...]:
+    return tuple(msgspec.structs.replace(each, group=group) for each in options)
 
 
-def job_fields(options: argparse.Namespace, context: CellContext) -> dict[str, Any]:
+def cell_options() -> tuple[Option, ...]:
+    """Return the options of a cell."""
+    return (
+        *(each for name in GROUPS for each in _headed(GROUPS[name].options, name)),
+        *_headed((*RUN, *CELL), "the cell"),
+    )
+
+
+def terminal_options() -> tuple[Option, ...]:
+    """Return the options of a script in a terminal."""
+    names = [name for name in GROUPS if name not in OF_NOTEBOOKS]
+    return (
+        *(each for name in names for each in _headed(GROUPS[name].options, name)),
+        *_headed(RUN, "the command"),
+    )
+
+
+def job_fields(
+    options: argparse.Namespace, context: CellContext, without: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the arguments of `Client.submit` that a line asks for.
 
     What a later group says of a field counts; variables of the environment and labels add up.
+
+    Parameters
+    ----------
+    without
+        Groups whose options were not there to be given.
     """
     fields: dict[str, Any] = {"script": context.text}
-    for group in GROUPS:
+    for group in (GROUPS[name] for name in GROUPS if name not in without):
         for name, value in group.fields(options, context).items():
             known = fields.get(name)
             if isinstance(known, dict) and isinstance(value, dict):
@@ -120,5 +175,5 @@ def job_fields(options: argparse.Namespace, context: CellContext) -> dict[str, A
 
 def job_finished(options: argparse.Namespace, job: Job, context: CellContext) -> None:
     """Do what the groups do when a job has COMPLETED."""
-    for group in GROUPS:
+    for group in GROUPS.values():
         group.finished(options, job, context)

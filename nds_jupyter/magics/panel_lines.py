@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
@@ -33,6 +34,7 @@ class PanelLines(Magics):
     @takes(
         option("job", nargs="?", completes="job", help="Id, prefix, name or variable."),
         DOCK,
+        examples="%ndspanel\n%ndspanel night --dock",
     )
     def ndspanel(self, options: argparse.Namespace) -> Any:
         """Show the panel of all jobs, or of one."""
@@ -44,7 +46,11 @@ class PanelLines(Magics):
         return _shown(panel, "NDS jobs", docked=options.dock)
 
     @line_magic
-    @takes(option("path", nargs="?", default="", help="Collection to open; default: home."), DOCK)
+    @takes(
+        option("path", nargs="?", default="", completes="data", help="Collection; default: home."),
+        DOCK,
+        examples="%ndsdata /home/ada/study",
+    )
     def ndsdata(self, options: argparse.Namespace) -> Any:
         """Browse the data root."""
         from nds_jupyter.widgets import DataBrowser
@@ -56,5 +62,8 @@ class PanelLines(Magics):
 def _shown(panel: Panel, title: str, *, docked: bool) -> Panel | None:
     if not docked:
         return panel
-    panel.dock(title)
+    try:
+        panel.dock(title)
+    except ImportError as exc:
+        raise UsageError("--dock needs a package: pip install sidecar.") from exc
     return None

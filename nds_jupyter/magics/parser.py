@@ -17,6 +17,9 @@ from nds_jupyter.magics.failure import in_a_sentence
 
 T = TypeVar("T")
 
+MANY = 10
+"""Options, above which the line of usage does not list them."""
+
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
     """One option or argument of a magic.
@@ -29,16 +32,41 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
         What `argparse.ArgumentParser.add_argument` takes.
     completes
         What its value names, for completion: ``image``, ``job``, ``variable``, ``data``, ``file``.
+    group
+        The heading that it stands under in help.
     """
 
     flags: tuple[str, ...]
     settings: dict[str, Any]
     completes: str = ""
+    group: str = ""
 
 
 def option(*flags: str, completes: str = "", **settings: Any) -> Option:
     """Return an option; the settings are those of `argparse`."""
     return Option(flags=flags, settings=settings, completes=completes)
+
+
+def add_options(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
+    """Let a parser take options, each under its heading."""
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for each in options:
+        into: argparse._ActionsContainer = parser
+        if each.group:
+            if each.group not in groups:
+                groups[each.group] = parser.add_argument_group(each.group)
+            into = groups[each.group]
+        into.add_argument(*each.flags, **each.settings)
+
+
+def unknown_word(words: Sequence[str], options: Iterable[Option]) -> str:
+    """Say what is wrong with words that no option takes, and what they may have meant."""
+    word = next((each for each in words if each.startswith("-")), words[0])
+    if not word.startswith("-"):
+        return f"there is one word too many, {word!r}"
+    flags = [flag for each in options for flag in each.flags if flag.startswith("-")]
+    meant = difflib.get_close_matches(word.partition("=")[0], flags, n=1, cutoff=0.5)
+    return f"there is no option {word}" + (f"; did you mean {meant[0]}?" if meant else "")
 
 
 class LineParser(argparse.ArgumentParser):
@@ -50,19 +78,38 @@ class LineParser(argparse.ArgumentParser):
         Its name, with its percent signs.
     options
         What it takes.
+    examples
+        Cells or lines that show how it is used.
     """
 
-    def __init__(self, magic: str, description: str, options: Iterable[Option]) -> None:
+    def __init__(
+        self, magic: str, description: str, options: Iterable[Option], examples: str = ""
+    ) -> None:
+        self.options = tuple(options)
+        short = f"{magic} [options]".replace("%", "%%")
         super().__init__(
             prog=magic,
+            usage=short if len(self.options) > MANY else None,
             description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             add_help=False,
             allow_abbrev=False,
         )
-        self.options = tuple(options)
-        for each in self.options:
-            self.add_argument(*each.flags, **each.settings)
+        self.examples = examples.strip("\n")
+        add_options(self, self.options)
+
+    def format_help(self) -> str:
+        """Return what it is for, then how it is used, then every option."""
+        formatter = self._get_formatter()
+        formatter.add_usage(self.usage, self._actions, self._mutually_exclusive_groups)
+        for group in self._action_groups:
+            formatter.start_section(group.title)
+            formatter.add_text(group.description)
+            formatter.add_arguments(group._group_actions)
+            formatter.end_section()
+        examples = f"Examples\n--------\n{self.examples}" if self.examples else ""
+        parts = (self.description or "", examples, formatter.format_help())
+        return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the line."""
@@ -76,27 +123,25 @@ class LineParser(argparse.ArgumentParser):
             self.error(f"{str(exc).rstrip('.').lower()} in {line!r}")
         options, unknown = self.parse_known_args(words)
         if unknown:
-            self.error(self._unknown(unknown))
+            self.error(unknown_word(unknown, self.options))
         return options
 
-    def _unknown(self, words: Sequence[str]) -> str:
-        word = next((each for each in words if each.startswith("-")), words[0])
-        flags = [flag for each in self.options for flag in each.flags if flag.startswith("-")]
-        meant = difflib.get_close_matches(word.partition("=")[0], flags, n=1, cutoff=0.5)
-        if not word.startswith("-"):
-            return f"there is one word too many, {word!r}"
-        return f"there is no option {word}" + (f"; did you mean {meant[0]}?" if meant else "")
 
-
-def takes(*options: Option) -> Callable[[Callable[..., T]], Callable[..., T]]:
+def takes(*options: Option, examples: str = "") -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Let a magic take the values of its options instead of a line.
 
     The options become part of its help, and our own errors are shown as sentences.
+
+    Parameters
+    ----------
+    examples
+        Part of its help, too.
     """
 
     def decorate(magic: Callable[..., T]) -> Callable[..., T]:
         sign = "%%" if "cell" in inspect.signature(magic).parameters else "%"
-        parser = LineParser(sign + magic.__name__, _dedented(magic.__doc__), options)
+        doc = inspect.cleandoc(magic.__doc__ or "")
+        parser = LineParser(sign + magic.__name__, doc, options, examples)
 
         @functools.wraps(magic)
         def call(self: object, line: str, *cell: str) -> T:
@@ -108,9 +153,3 @@ def takes(*options: Option) -> Callable[[Callable[..., T]], Callable[..., T]]:
         return told
 
     return decorate
-
-
-def _dedented(doc: str | None) -> str:
-    first, _, rest = (doc or "").partition("\n")
-    lines = [line.removeprefix("        ") for line in rest.splitlines()]
-    return "\n".join([first, *lines]).strip().replace("%", "%%")

@@ -21,7 +21,7 @@ class ServerLines(Magics):
         self._session = session
 
     @line_magic
-    @takes()
+    @takes(examples="%ndsimages")
     def ndsimages(self, options: argparse.Namespace) -> Table:
         """List the images that a job may use."""
         del options
@@ -32,7 +32,7 @@ class ServerLines(Magics):
         return Table(("image", "size", "present"), rows)
 
     @line_magic
-    @takes()
+    @takes(examples="%ndsdoctor")
     def ndsdoctor(self, options: argparse.Namespace) -> Table:
         """Look at everything between this notebook and a container, and say what to do."""
         del options

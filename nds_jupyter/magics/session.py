@@ -55,10 +55,21 @@ class Session:
         known = self.namespace.get(word)
         if isinstance(known, Job):
             return known.refresh()
-        try:
-            return self.client.job(word)
-        except JobNotFound:
-            for job in self.client.jobs(name=word):
-                if job.view.name == word:
-                    return job
-            raise
+        return named_job(self.client, word)
+
+
+def named_job(client: Client, word: str) -> Job:
+    """Return the job of an id, a unique prefix of one, or a name; the newest job of that name.
+
+    Raises
+    ------
+    JobNotFound
+        If there is none.
+    """
+    try:
+        return client.job(word)
+    except JobNotFound:
+        for job in client.jobs(name=word):
+            if job.view.name == word:
+                return job
+        raise

@@ -54,10 +54,15 @@ SWEEP = JobOptions(
             action="append",
             default=[],
             metavar="NAME=VALUES",
-            help="Run the cell for each of lr=0.1,0.01 or seed=range(5), a job a combination; the "
-            "script finds its values as NDS_SWEEP_LR, NDS_SWEEP_SEED and, as JSON, NDS_SWEEP.",
+            help="Run the script for each of lr=0.1,0.01 or seed=range(5), a job a combination; it "
+            "finds its values as NDS_SWEEP_LR, NDS_SWEEP_SEED and, as JSON, NDS_SWEEP.",
         ),
-        option("--max-concurrent", type=int, help="Jobs of the sweep that run at one time."),
+        option(
+            "--max-concurrent",
+            type=int,
+            metavar="N",
+            help="Jobs of the sweep that run at one time.",
+        ),
     ),
     fields=_fields,
 )

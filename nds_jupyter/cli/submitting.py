@@ -1,0 +1,165 @@
+"""`submit`: a script becomes a job, or the jobs of a sweep, and its end the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nds_jupyter import reprs
+from nds_jupyter.cli.looking import client_for, show_log
+from nds_jupyter.client import Client
+from nds_jupyter.errors import InvalidRequest, JobFailed
+from nds_jupyter.job import Job
+from nds_jupyter.job_array import JobArray
+from nds_jupyter.jobs import JobState
+from nds_jupyter.magics.cell_run import Pending, S, job_line, stopped_surely
+from nds_jupyter.magics.job_options import OF_NOTEBOOKS, job_fields
+from nds_jupyter.magics.option_groups import CellContext
+from nds_jupyter.magics.preview import Preview
+from nds_jupyter.magics.project import project_settings
+from nds_jupyter.magics.settings import Defaults, NdsSettings
+from nds_jupyter.submission import request_fields
+
+FAILED = 1
+"""The exit code of a job that failed without one of its own."""
+
+
+def submit(options: argparse.Namespace) -> int:
+    """Run a script and return its exit code."""
+    fields = _fields(options)
+    sweep, most = fields.pop("sweep", None), fields.pop("max_concurrent", None)
+    if options.dry_run:
+        print(Preview(request_fields(**fields, sweep=sweep, max_concurrent=most)))  # noqa: T201
+        return 0
+    with client_for(options) as client:
+        if sweep is None:
+            return _run(client, fields, detach=options.detach, quiet=options.quiet)
+        fields |= {"sweep": sweep, "max_concurrent": most}
+        return _sweep(client, fields, detach=options.detach, quiet=options.quiet)
+
+
+def _fields(options: argparse.Namespace) -> dict[str, Any]:
+    given = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
+    if options.scriptname is None and options.file != "-":
+        options.scriptname = Path(options.file).name
+    text = given.decode("utf-8", "replace")
+    context = CellContext(text=text, defaults=_defaults(), namespace={})
+    fields = job_fields(options, context, without=OF_NOTEBOOKS)
+    # A script that is no UTF-8 travels as bytes.
+    return {**fields, "script": text if text.encode() == given else given}
+
+
+def _defaults() -> Defaults:
+    """Return what ``[tool.nds]`` of the folder says, as for a notebook that lies there."""
+    names = set(NdsSettings.class_trait_names(config=True)) - {"url", "token"}
+    table = project_settings(Path.cwd(), names)
+    given = {name: table[name] for name in Defaults.__struct_fields__ if name in table}
+    try:
+        return msgspec.convert(given, Defaults)
+    except msgspec.ValidationError as exc:
+        raise InvalidRequest(f"[tool.nds]: {exc}") from exc
+
+
+def _run(client: Client, fields: dict[str, Any], *, detach: bool, quiet: bool) -> int:
+    """Run one job to its end."""
+
+    def show(job: Job) -> None:
+        _tell(job, quiet=quiet)
+        if not quiet:
+            show_log(job)
+        job.wait()
+
+    job = _started(lambda: client.submit(**fields), (lambda _: None) if detach else show, job_line)
+    if detach:
+        print(job.id)  # noqa: T201
+        return 0
+    return _end(job, quiet=quiet)
+
+
+def _started(submit: Callable[[], S], show: Callable[[S], None], tell: Callable[[S], str]) -> S:
+    """Submit and show; an interrupt stops it, also one that comes before the server's answer."""
+    pending = Pending(submit)
+    try:
+        made = pending.start_once().wait()
+        show(made)
+    except KeyboardInterrupt:
+        if pending.is_begun:
+            print(stopped_surely(pending, tell), file=sys.stderr, flush=True)  # noqa: T201
+        raise
+    return made
+
+
+def _end(job: Job, *, quiet: bool) -> int:
+    if job.state is JobState.COMPLETED:
+        _tell(job, quiet=quiet)
+        return 0
+    # The log was there to be seen, unless it was not wanted.
+    try:
+        job.raise_if_failed()
+    except JobFailed as exc:
+        said = str(exc) if quiet else reprs.headline(job.view)
+        print(said, file=sys.stderr, flush=True)  # noqa: T201
+    return job.exit_code or FAILED
+
+
+def _tell(job: Job, *, quiet: bool) -> None:
+    if not quiet:
+        print(reprs.headline(job.view), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _sweep(client: Client, fields: dict[str, Any], *, detach: bool, quiet: bool) -> int:
+    """Run the jobs of a sweep; the exit code is that of the first one that failed."""
+    progress = _Progress(quiet=quiet)
+
+    def show(jobs: JobArray) -> None:
+        try:
+            jobs.wait(progress.show)
+        finally:
+            progress.end()
+
+    submit = partial(client.submit_sweep, **fields)
+    jobs = _started(submit, (lambda _: None) if detach else show, JobArray.progress)
+    if detach:
+        print("\n".join(job.id for job in jobs))  # noqa: T201
+        return 0
+    print(jobs)  # noqa: T201
+    failed = jobs.failed
+    return 0 if not failed else failed[0].exit_code or FAILED
+
+
+class _Progress:
+    """A line on stderr that changes in place where that is a terminal, a line a change elsewhere.
+
+    Parameters
+    ----------
+    quiet
+        Show nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._in_place = sys.stderr.isatty()
+        self._shown = ""
+
+    def show(self, text: str) -> None:
+        """Show a text instead of the one before."""
+        if self._quiet or text == self._shown:
+            return
+        self._shown = text
+        print(  # noqa: T201
+            f"\r{text}" if self._in_place else text,
+            end="" if self._in_place else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def end(self) -> None:
+        """Begin a new line after it."""
+        if self._shown and self._in_place:
+            print(file=sys.stderr, flush=True)  # noqa: T201
