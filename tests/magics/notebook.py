@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty
 from typing import Any
+from urllib.parse import quote
 
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from dev.jupyter import Server
+from nds_jupyter.client import Client
 
 DEADLINE = 120.0
 """Seconds for a cell; the machine may be busy with other tests."""
@@ -152,12 +154,23 @@ class Notebook:
 
     def complete(self, code: str) -> list[str]:
         """Return what pressing tab at the end of a text offers."""
-        sent = self._client.complete(code, len(code))
+        return list(self.offered(code))
+
+    def offered(self, code: str, cursor: int | None = None) -> dict[str, str]:
+        """Return what pressing tab offers, and what JupyterLab shows beside each.
+
+        Parameters
+        ----------
+        cursor
+            Where; at the end of the text if left out.
+        """
+        sent = self._client.complete(code, len(code) if cursor is None else cursor)
         while True:
             reply = self._client.get_shell_msg(timeout=DEADLINE)
             if reply["parent_header"].get("msg_id") == sent:
-                matches: list[str] = reply["content"]["matches"]
-                return matches
+                told = reply["content"]["metadata"].get("_jupyter_types_experimental", ())
+                what = {each["text"]: each["type"] for each in told}
+                return {match: what.get(match, "") for match in reply["content"]["matches"]}
 
     def jobs(self) -> list[dict[str, Any]]:
         """Return the jobs that the server knows, newest first."""
@@ -175,11 +188,28 @@ class Notebook:
         raise AssertionError(f"The job {name} did not begin; there are {self.jobs()}")
 
 
+def store(server: Server, path: str, text: str = "text") -> None:
+    """Put an object into the data root, with the collections above it."""
+    above, _, _ = path.rpartition("/")
+    with Client(server.url, server.token) as client:
+        client.data.mkdir(above)
+    server.ask("PUT", f"nds/data{quote(path)}", text)
+
+
 @contextmanager
-def open_notebook(server: Server, *, loaded: bool = True) -> Iterator[Notebook]:
-    """Start a kernel through the server, as JupyterLab does, and end it."""
-    started = server.ask("POST", "api/kernels", {"name": "python3"})
-    kernel_id = started["id"]
+def open_notebook(
+    server: Server, *, loaded: bool = True, kernel_id: str = ""
+) -> Iterator[Notebook]:
+    """Start a kernel through the server, as JupyterLab does, and end it.
+
+    Parameters
+    ----------
+    loaded
+        Whether the extension is loaded.
+    kernel_id
+        One that the server has started already.
+    """
+    kernel_id = kernel_id or server.ask("POST", "api/kernels", {"name": "python3"})["id"]
     try:
         notebook = Notebook(server, kernel_id, connect(server, kernel_id))
         try:

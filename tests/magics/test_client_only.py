@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 import sysconfig
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jupyter_client.connect import write_connection_file
 
-from tests.magics.notebook import Notebook
+from tests.magics.notebook import Notebook, connect
 
 SERVER_SIDE = ("docker", "jupyter_server", "irods", "python_irodsclient", "fsspec", "anywidget")
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -27,12 +30,20 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(packages: Path, code: str, **env: str) -> str:
-    # No site: the environment of the tests is not there.
-    command = [sys.executable, "-S", "-c", code]
+# No site: the environment of the tests is not there.
+PYTHON = [sys.executable, "-S"]
+
+
+def run(packages: Path, *words: str, **env: str) -> str:
     given = {**os.environ, **env, "PYTHONPATH": str(packages)}
     done = subprocess.run(
-        command, env=given, capture_output=True, text=True, check=False, cwd=packages, timeout=120
+        [*PYTHON, *words],
+        env=given,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=packages,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -44,26 +55,65 @@ def test_every_module_of_the_kernel_side_can_be_imported(packages: Path) -> None
         "for package in (nds_jupyter.magics, nds_jupyter.values):\n"
         "    for module in pkgutil.iter_modules(package.__path__):\n"
         "        importlib.import_module(f'{package.__name__}.{module.name}')\n"
-        "import nds_jupyter.cli\n"
+        "import nds_jupyter.cli.program\n"
         "try:\n"
         "    import docker\n"
         "except ImportError:\n"
         "    print('no docker here')\n"
     )
-    assert run(packages, code) == "no docker here\n"
+    assert run(packages, "-c", code) == "no docker here\n"
+
+
+@pytest.fixture
+def far_notebook(packages: Path, notebook: Notebook) -> Iterator[Notebook]:
+    """Give a kernel of that environment, which no server has started."""
+    server = notebook.server
+    kernel_id = f"far-{uuid.uuid4()}"
+    path = server.runtime_folder / f"kernel-{kernel_id}.json"
+    write_connection_file(str(path), ip="127.0.0.1", key=os.urandom(16).hex().encode())
+    known = {"NDS_URL": server.url, "NDS_TOKEN": server.token, "PYTHONPATH": str(packages)}
+    child = subprocess.Popen(
+        [*PYTHON, "-m", "ipykernel_launcher", "-f", str(path)],
+        env={**os.environ, **known},
+        cwd=packages,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        opened = Notebook(server, kernel_id, connect(server, kernel_id))
+        yield opened
+        opened.close()
+    finally:
+        child.kill()
+        child.wait()
 
 
 @pytest.mark.engine
 @pytest.mark.kernel
-def test_cell_runs_from_there(packages: Path, notebook: Notebook) -> None:
-    code = (
-        "from IPython.core.interactiveshell import InteractiveShell\n"
-        "shell = InteractiveShell.instance()\n"
-        "shell.run_line_magic('load_ext', 'nds_jupyter')\n"
-        "done = shell.run_cell('%%ndsjob --quiet --job far\\nprint(6 * 7)')\n"
-        "done.raise_error()\n"
-        "print(shell.user_ns['far'].logs())\n"
-    )
+def test_kernel_from_there_has_the_whole_vocabulary(far_notebook: Notebook) -> None:
+    far_notebook.run("%load_ext nds_jupyter").must_succeed()
+    absent = "[importlib.util.find_spec(name) for name in ('docker', 'jupyter_server', 'irods')]"
+    assert far_notebook.value(f"import importlib; {absent}") == "[None, None, None]"
+    far_notebook.run("numbers = [3, 1]").must_succeed()
+    cell = far_notebook.run(
+        "%%ndsjob --in numbers --out ordered --job far\nordered = sorted(numbers); print('here')"
+    ).must_succeed()
+    assert "here" in cell.stdout
+    assert far_notebook.value("ordered") == "[1, 3]"
+    assert "here" in far_notebook.run("%ndslogs far").must_succeed().stdout
+    assert "COMPLETED" in far_notebook.run("%ndsjobs").must_succeed().text
+    assert far_notebook.value("await far") != ""
+    assert "found by NDS_URL" in far_notebook.run("%ndsdoctor").must_succeed().text
+    assert "--image" in far_notebook.complete("%%ndsjob --im")
+
+
+@pytest.mark.engine
+@pytest.mark.kernel
+def test_command_line_works_from_there(packages: Path, notebook: Notebook, tmp_path: Path) -> None:
+    script = tmp_path / "far.py"
+    script.write_text("print(6 * 7)")
     server = notebook.server
-    said = run(packages, code, NDS_URL=server.url, NDS_TOKEN=server.token)
-    assert "42" in said.split()
+    known = {"NDS_URL": server.url, "NDS_TOKEN": server.token}
+    assert run(packages, "-m", "nds_jupyter", "submit", str(script), **known) == "42\n"
+    assert run(packages, "-m", "nds_jupyter", "logs", "-1", **known) == "42\n"
+    assert "found by NDS_URL" in run(packages, "-m", "nds_jupyter", "doctor", **known)

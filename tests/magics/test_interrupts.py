@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,10 @@ from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE
 from dev.jupyter import Server, jupyter_server
 from nds_jupyter.magics.cell_run import run_to_end
-from tests.magics.notebook import Cell, Notebook
+from tests.irods_zone.codes import Api
+from tests.irods_zone.zone import Zone
+from tests.magics.notebook import Cell, Notebook, open_notebook, store
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,10 @@ def silent_registry() -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def interrupt_when(notebook: Notebook, phase: str, line: str) -> Cell:
+SLEEP = "import time; time.sleep(600)"
+
+
+def interrupt_when(notebook: Notebook, phase: str, line: str, script: str = SLEEP) -> Cell:
     """Interrupt a cell in a phase; the cell behind it must not run."""
     told: list[bool] = []
 
@@ -45,7 +52,7 @@ def interrupt_when(notebook: Notebook, phase: str, line: str) -> Cell:
             notebook.interrupt()
 
     notebook.run("ran = False").must_succeed()
-    first = notebook.start(f"%%ndsjob {line}\nimport time; time.sleep(600)")
+    first = notebook.start(f"%%ndsjob {line}\n{script}")
     second = notebook.start("ran = True")
     cell = notebook.finish(first, look)
     notebook.finish(second)
@@ -72,6 +79,51 @@ def test_interrupt_while_its_image_is_pulled(notebook: Notebook, silent_registry
     assert notebook.value("pulled.refresh().view.reason.value") == "'stopped'"
 
 
+@pytest.fixture
+def zone_notebook(docker_engine: Endpoint, faulty_zone: Zone, tmp_path: Path) -> Iterator[Notebook]:
+    """Give a notebook whose data root is a zone that can be made to stall."""
+    account = {"IRODS_ENVIRONMENT_FILE": str(faulty_zone.environment_file())}
+    with (
+        jupyter_server(docker_engine, PYTHON_IMAGE, tmp_path, environment=account) as server,
+        open_notebook(server) as opened,
+    ):
+        yield opened
+
+
+@pytest.mark.engine
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("phase", "call", "line", "script"),
+    [
+        ("staging", Api.READ, "--data {home}/in.bin", SLEEP),
+        ("collecting", Api.WRITE, "--output {home}/out", "open('/results/a', 'w').write('a')"),
+    ],
+)
+def test_interrupt_while_data_is_moved(
+    zone_notebook: Notebook, faulty_zone: Zone, phase: str, call: int, line: str, script: str
+) -> None:
+    home = faulty_zone.home()
+    store(zone_notebook.server, f"{home}/in.bin", "x" * 100_000)
+    faulty_zone.faults.stall(call, times=10**6)
+    try:
+        where = line.format(home=home)
+        interrupt_when(zone_notebook, phase, f"--job moved {where}", script)
+        assert zone_notebook.value("moved.refresh().view.reason.value") == "'stopped'"
+    finally:
+        faulty_zone.faults.clear()
+
+    def running() -> Any:
+        return zone_notebook.server.ask("GET", "nds/list_container?all=0")
+
+    def delivered() -> list[str]:
+        return [
+            row["name"] for row in zone_notebook.server.ask("GET", f"nds/list_data?path={home}")
+        ]
+
+    wait_until(lambda: not running(), running)
+    wait_until(lambda: delivered() == ["in.bin"], delivered)
+
+
 class _Job:
     """Stands for the job that a request made, and remembers how it was stopped."""
 
@@ -92,8 +144,7 @@ class _Job:
         self.hold.set()
 
 
-def test_interrupt_during_the_request_still_stops_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nds_jupyter.reprs.headline", lambda _view: "stopped")
+def test_interrupt_during_the_request_still_stops_the_job() -> None:
     job: Any = _Job()
     job.hold.set()
     asked = threading.Event()
@@ -113,13 +164,12 @@ def test_interrupt_during_the_request_still_stops_the_job(monkeypatch: pytest.Mo
     presser = threading.Thread(target=press)
     presser.start()
     with pytest.raises(KeyboardInterrupt):
-        run_to_end(submit, lambda _job: pytest.fail("it was shown"))
+        run_to_end(submit, lambda _job: pytest.fail("it was shown"), lambda _job: "stopped")
     presser.join()
     assert len(job.grace) == 1
 
 
-def test_second_interrupt_kills_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nds_jupyter.reprs.headline", lambda _view: "stopped")
+def test_second_interrupt_kills_at_once() -> None:
     job: Any = _Job()
 
     def press() -> None:
@@ -132,7 +182,7 @@ def test_second_interrupt_kills_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 
     presser = threading.Thread(target=press)
     with pytest.raises(KeyboardInterrupt):
-        run_to_end(lambda: job, show)
+        run_to_end(lambda: job, show, lambda _job: "stopped")
     presser.join()
     assert job.grace[0] > 0
     assert job.grace[1] == 0

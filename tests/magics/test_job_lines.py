@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -103,11 +104,22 @@ def test_kernel_finds_its_server_and_holds_no_secret(notebook: Notebook) -> None
 
 def test_help_teaches(notebook: Notebook) -> None:
     shown = notebook.run("%%ndsjob?").reply["payload"][0]["data"]["text/plain"]
-    assert "--image" in shown
-    assert "Interrupting the cell stops the job" in shown
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert text.index("Run this cell in a container") < text.index("    %%ndsjob --image")
+    assert text.index("    %%ndsjob --image") < text.index("usage: %%ndsjob [options]")
+    assert "--requirements FILE|PACKAGE" in text
+    assert "%%%" not in text
+    assert "%ndslogs night --follow" in str(notebook.run("%ndslogs?").reply["payload"])
 
 
-def test_ndsdoctor_finds_all_well(notebook: Notebook) -> None:
+def test_ndsdoctor_finds_all_well_or_what_is_wrong(notebook: Notebook) -> None:
     cell = notebook.run("%ndsdoctor").must_succeed()
     assert "NDS_URL" in cell.text
     assert notebook.value("_.well") == "True"
+    try:
+        notebook.run("%config NdsMagics.url = 'http://127.0.0.1:9/'").must_succeed()
+        ill = notebook.run("%ndsdoctor").must_succeed()
+        assert "does not answer" in ill.text
+        assert "Look at the URL" in ill.value["text/html"]
+    finally:
+        notebook.run("%config NdsMagics.url = ''").must_succeed()

@@ -6,10 +6,10 @@ import pytest
 from IPython.core.error import UsageError
 
 from nds_jupyter.magics import LINES, NdsMagics
-from nds_jupyter.magics.job_options import job_options
+from nds_jupyter.magics.job_options import cell_options
 from nds_jupyter.magics.parser import LineParser, option
 
-PARSER = LineParser("%%ndsjob", "Run a cell.", job_options())
+PARSER = LineParser("%%ndsjob", "Run a cell.", cell_options())
 
 
 def test_quotes_group_words_as_in_a_shell() -> None:
@@ -24,6 +24,8 @@ def test_quotes_group_words_as_in_a_shell() -> None:
         ("--imge x", "did you mean --image"),
         ("--timout=5", "did you mean --timeout"),
         ("--colour red", "no option --colour"),
+        ("--requirement numpy", "did you mean --requirements"),
+        ("--dockerfle=x", "did you mean --dockerfile"),
         ("--cpus many", "cpus: invalid float value: 'many'"),
         ("--network host", "'none', 'bridge'"),
         ("--name 'a", "no closing quotation"),
@@ -48,6 +50,35 @@ def test_every_magic_has_help_with_its_options() -> None:
         for name in names:
             text = getattr(owner, name).__doc__
             assert f"usage: %{name}" in text.replace("%%", "%")
-    assert "--image" in (NdsMagics.ndsjob.__doc__ or "")
     names = {name for each in documented.values() for name in each}
     assert {"ndsjobs", "ndsget", "ndslogs", "ndsimages", "ndsdoctor"} <= names
+
+
+def test_help_begins_with_what_it_is_for_and_names_every_option_under_a_heading() -> None:
+    text = NdsMagics.ndsjob.__doc__ or ""
+    assert text.startswith("Run this cell in a container")
+    assert "%%%" not in text
+    for each in cell_options():
+        assert f"\n{each.group}:\n" in text
+        assert all(f"\n  {flag}" in text for flag in each.flags)
+
+
+@pytest.mark.parametrize("owner", [NdsMagics, *LINES])
+def test_examples_of_the_help_are_lines_that_the_magics_take(owner: type) -> None:
+    parsers = {each.parser.prog: each.parser for each in vars(owner).values() if has_parser(each)}
+    for parser in parsers.values():
+        lines = [line.strip() for line in parser.examples.splitlines()]
+        shown = [line for line in lines if line.partition(" ")[0] in parsers]
+        assert any(line.partition(" ")[0] == parser.prog for line in shown), parser.prog
+        for line in shown:
+            name, _, words = line.partition(" ")
+            parsers[name].parse_line(words)
+
+
+def has_parser(value: object) -> bool:
+    return isinstance(getattr(value, "parser", None), LineParser)
+
+
+def test_packages_may_stand_one_after_the_other() -> None:
+    line = "--requirements numpy pandas>=2 --memory 1g --requirements pip.txt"
+    assert PARSER.parse_line(line).requirements == ["numpy", "pandas>=2", "pip.txt"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nds_jupyter.magics.live import STATUS_TYPE
-from tests.magics.notebook import Cell, Notebook
+from tests.magics.notebook import Cell, Notebook, store
 
 pytestmark = [pytest.mark.engine, pytest.mark.kernel]
 
@@ -52,8 +52,50 @@ def test_tab_completes_options_images_jobs_and_variables(notebook: Notebook) -> 
     assert "none" in notebook.complete("%%ndsjob --network n")
     assert "shelf" in notebook.complete("%%ndsjob --in she")
     assert "tabbed" in notebook.complete("%ndslogs tab")
-    assert any("to-complete" in each for each in notebook.complete("%ndsstop to-com"))
     assert "--follow" in notebook.complete("%ndslogs tabbed --fo")
+    assert notebook.complete("%%ndsjob --network=br") == ["bridge"]
+    assert notebook.complete("%%ndsjob\n--im") == []
+    assert "--state" in notebook.complete("x = 1\n%ndsjobs --st")
+    below = "%%ndsjob --im\nprint(1)"
+    assert "--image" in notebook.offered(below, below.index("\n"))
+
+
+def test_tab_says_what_each_job_and_variable_is(second_notebook: Notebook) -> None:
+    # What the server said is used again for a while; this kernel has not asked it yet.
+    notebook = second_notebook
+    notebook.run(
+        "from nds_jupyter import Client\n"
+        "import collections\n"
+        "shelf = collections.Counter()\n"
+        "tabbed = Client().submit('print(1)', scriptname='a.py', name='to-complete').wait()\n"
+    ).must_succeed()
+    job = notebook.jobs()[0]["job_id"]
+    assert notebook.offered(f"%ndslogs {job[:6]}") == {job: "COMPLETED to-complete"}
+    assert notebook.offered("%ndsstop to-com") == {"to-complete": f"COMPLETED {job}"}
+    assert notebook.offered("%ndsget tabb") == {"tabbed": "COMPLETED to-complete"}
+    assert notebook.offered("%%ndsjob --in shel") == {"shelf": "Counter"}
+    assert notebook.offered("%%ndsjob --image nds/py") == {"nds/python:3.11": "image"}
+    assert notebook.offered("%%ndsjob --swe") == {"--sweep": "many jobs"}
+
+
+def test_tab_completes_data_paths_also_with_blanks(notebook: Notebook) -> None:
+    for path in ("/tab/one.txt", "/tab/two words.txt", "/tab/deep/x.txt"):
+        store(notebook.server, path, "content")
+    offered = {
+        "/tab/one.txt": "data object",
+        "/tab/two\\ words.txt": "data object",
+        "/tab/deep/": "collection",
+    }
+    assert notebook.offered("%%ndsjob --data /tab/") == offered
+    assert notebook.offered("%ndsls /tab/d") == {"/tab/deep/": "collection"}
+    assert notebook.offered("%%ndsjob --output /ta") == {"/tab/": "collection"}
+    assert notebook.offered("%%ndsjob --data /tab/two\\ w") == {
+        "/tab/two\\ words.txt": "data object"
+    }
+    cell = notebook.run(
+        "%%ndsjob --data /tab/two\\ words.txt\nprint(open('/data/two words.txt').read())"
+    )
+    assert "content" in cell.must_succeed().stdout
 
 
 def test_detached_job_announces_its_end_where_it_was_started(notebook: Notebook) -> None:
