@@ -135,3 +135,23 @@ d.Javascript("document.getElementById('jupyter-config-data').remove()")"""
     expect(output.get_by_role("alert")).to_contain_text("comes through the kernel")
     expect(output.get_by_role("heading", name="relayed")).to_be_visible()
     expect(output.get_by_role("log")).to_contain_text("through the kernel")
+
+
+def test_tab_shows_jobs_with_their_names(lab: Lab, run_notebook: Callable[..., Page]) -> None:
+    job_id = lab.submit("print('done')", name="heights-of-alps")
+    page = run_notebook(
+        "tab", "%load_ext nds_jupyter\nprint('load', 'ed')", f"%ndslogs {job_id[:4]}"
+    )
+    expect(page.locator(".jp-OutputArea-output").get_by_text("load ed")).to_be_visible()
+    page.locator(".jp-CodeCell .cm-content").last.click()
+    page.keyboard.press("End")
+    page.keyboard.press("Tab")
+    # One match is put in at once; none is needed to know what a job is called.
+    expect(page.locator(".jp-CodeCell .cm-content").last).to_contain_text(job_id)
+    page.keyboard.type(" --tail 1")
+    page.keyboard.press("Enter")
+    page.keyboard.type("%ndsstop ")
+    page.keyboard.press("Tab")
+    named = page.locator(".jp-Completer-match", has_text=job_id)
+    offered = page.locator(".jp-Completer-item", has=named)
+    expect(offered.locator(".jp-Completer-typeExtended")).to_contain_text("heights-of-alps")
