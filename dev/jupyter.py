@@ -68,6 +68,7 @@ def jupyter_server(
     application: str = "jupyter_server",
     port: int = 0,
     environment: Mapping[str, str] = MappingProxyType({}),
+    ready: str = "nds/health",
 ) -> Iterator[Server]:
     """Run a Jupyter server on a free port, with settings and data of its own.
 
@@ -85,6 +86,8 @@ def jupyter_server(
         0 for a free one.
     environment
         Further variables.
+    ready
+        The route that answers once the server can be used.
     """
     places = {
         f"JUPYTER_{name.upper()}_DIR": str(folder / name) for name in ("config", "data", "runtime")
@@ -111,7 +114,7 @@ def jupyter_server(
             start_new_session=True,
         )
     try:
-        yield _wait_until_healthy(child, folder / "runtime", log)
+        yield _wait_until_ready(child, folder / "runtime", log, ready)
     finally:
         _end(child)
 
@@ -123,7 +126,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait_until_healthy(child: subprocess.Popen[bytes], runtime: Path, log: Path) -> Server:
+def _wait_until_ready(
+    child: subprocess.Popen[bytes], runtime: Path, log: Path, route: str
+) -> Server:
     described = runtime / f"jpserver-{child.pid}.json"
     deadline = time.monotonic() + START_SECONDS
     seen = "the server has not written its runtime file"
@@ -132,9 +137,9 @@ def _wait_until_healthy(child: subprocess.Popen[bytes], runtime: Path, log: Path
             facts = json.loads(described.read_text())
             server = Server(facts["url"], facts["token"], runtime, log)
             try:
-                server.ask("GET", "nds/health", timeout=5)
+                server.ask("GET", route, timeout=5)
             except urllib.error.HTTPError as exc:
-                seen = f"/nds/health answered {exc.code}: {exc.read().decode(errors='replace')}"
+                seen = f"/{route} answered {exc.code}: {exc.read().decode(errors='replace')}"
             else:
                 return server
         time.sleep(0.1)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from nds_jupyter.data.store import DataStore
     from nds_jupyter.engines.base import Engine
+    from nds_jupyter.gateway import Gateway
     from nds_jupyter.journal_thread import JournalThread
     from nds_jupyter.pages import Pages
     from nds_jupyter.runner import JobRunner
@@ -33,6 +34,7 @@ class NdsApp(Configuration, ExtensionApp):
     description = __doc__
     load_other_extensions = True
 
+    _gateway: Gateway | None = None
     _data: DataStore
     _engine: Engine
     _pages: Pages
@@ -94,6 +96,24 @@ class NdsApp(Configuration, ExtensionApp):
         )
 
     def initialize_settings(self) -> None:
+        """Put the parts together, or open the way to the server that has them."""
+        if self.gateway_url:
+            self._pass_on()
+        else:
+            self._run_here()
+        self._tell_pages()
+
+    def _pass_on(self) -> None:
+        """Let another server run the jobs."""
+        from nds_jupyter.gateway import Gateway
+        from nds_jupyter.handlers.passing import GATEWAY_KEY, PREFIX_KEY
+
+        self._gateway = Gateway.to(self.gateway_url, self.gateway_token)
+        self.settings[GATEWAY_KEY] = self._gateway
+        self.settings[PREFIX_KEY] = self.route_prefix
+        self.log.info("Jobs are passed on to %s.", self.gateway_url)
+
+    def _run_here(self) -> None:
         """Open the journal and put the parts together."""
         from nds_jupyter.actions import Actions
         from nds_jupyter.handlers.base import SETTINGS_KEY, Services
@@ -136,7 +156,6 @@ class NdsApp(Configuration, ExtensionApp):
             openapi=self.openapi,
             prefix=self.route_prefix,
         )
-        self._tell_pages()
 
     def _tell_pages(self) -> None:
         """Tell JupyterLab's pages where the routes are."""
@@ -148,9 +167,10 @@ class NdsApp(Configuration, ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
-        from nds_jupyter.handlers import url_rules
+        from nds_jupyter.handlers import passing_rules, url_rules
 
-        self.handlers.extend(url_rules(self.route_prefix))
+        rules = passing_rules if self.gateway_url else url_rules
+        self.handlers.extend(rules(self.route_prefix))
 
     def openapi(self) -> dict[str, object]:
         """Return the description of all routes."""
@@ -179,6 +199,8 @@ class NdsApp(Configuration, ExtensionApp):
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Resume jobs, and tell kernels where the server is: only now is its port known."""
         tell_kernels(os.environ, serverapp, self.route_prefix)
+        if self._gateway is not None:
+            return
         try:
             await self._data.prepare()
         except NdsError as exc:
@@ -188,6 +210,9 @@ class NdsApp(Configuration, ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Leave the jobs running, and free what this process holds."""
+        if self._gateway is not None:
+            await self._gateway.close()
+            return
         if self._tidying is not None:
             self._tidying.cancel()
         await self._pages.close()

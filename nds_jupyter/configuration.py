@@ -24,6 +24,7 @@ from traitlets import (
 from nds_jupyter import routes
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.jobs import Limits, Network
+from nds_jupyter.kernel_environment import administrators_url
 from nds_jupyter.policy import Policy, image_reference, parse_size
 from nds_jupyter.runner.settings import RunnerSettings
 from nds_jupyter.swarm_configuration import SwarmConfiguration
@@ -83,6 +84,14 @@ class Configuration(SwarmConfiguration):
     route_prefix = Unicode(
         routes.PREFIX,
         help="Where the routes live under the server's base URL; empty serves them at its root.",
+    ).tag(config=True)
+    gateway_url = Unicode(
+        help="Base URL of another Jupyter server that runs the jobs: this one then has no engine, "
+        "and passes requests on. Default: NDS_URL, if it was set before this server was started.",
+    ).tag(config=True)
+    gateway_token = Unicode(
+        help="This server's token there; whoever may use this server acts with it. Default: "
+        "NDS_TOKEN, else JUPYTERHUB_API_TOKEN, else from a runtime file of this account.",
     ).tag(config=True)
     owner = Unicode(
         help="Whose jobs these are where the server does not know its users (token or password "
@@ -148,6 +157,14 @@ class Configuration(SwarmConfiguration):
     stop_grace = Float(
         10.0, min=0, help="Seconds between asking a script to end and killing it."
     ).tag(config=True)
+
+    @default("gateway_url")
+    def _default_gateway_url(self) -> str:
+        return administrators_url(os.environ)
+
+    @default("gateway_token")
+    def _default_gateway_token(self) -> str:
+        return os.environ.get("NDS_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN", "")
 
     @default("owner")
     def _default_owner(self) -> str:

@@ -26,6 +26,7 @@
     │   ├── DataLoginRefused    it does not accept the server's credentials
     │   ├── DataChanged         an object changed while it was read
     │   └── DataRootFull        it has no space left
+    ├── GatewayUnavailable      the server that runs the jobs of this one does not answer
     ├── NotReady                try again later
     │   ├── NotPlaced           no node has room for the container yet
     │   ├── TooBusy             every place for a stream or a request is taken
@@ -236,6 +237,13 @@ class DataRootFull(DataError):
 
     code = "data_root_full"
     reason = "data root full"
+
+
+class GatewayUnavailable(NdsError):
+    """This server passes requests on to another, and that one does not answer."""
+
+    code = "gateway_unavailable"
+    reason = "jobs' server unreachable"
 
 
 class NotReady(NdsError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -32,8 +32,7 @@ def tell_kernels(
     environ
         The environment that kernels inherit.
     """
-    named = environ.get(URL_VARIABLE)
-    if named and named != environ.get(TOLD_VARIABLE):
+    if administrators_url(environ):
         return
     url = local_base_url(serverapp)
     if url is None:
@@ -43,6 +42,12 @@ def tell_kernels(
         environ[PREFIX_VARIABLE] = route_prefix
     else:
         environ.pop(PREFIX_VARIABLE, None)
+
+
+def administrators_url(environ: Mapping[str, str]) -> str:
+    """Return the URL of the server that is to run the jobs; empty where nobody named one."""
+    named = environ.get(URL_VARIABLE, "")
+    return "" if named == environ.get(TOLD_VARIABLE) else named
 
 
 def local_base_url(serverapp: ServerApp) -> str | None:

@@ -32,6 +32,7 @@ from nds_jupyter.handlers.jobs import (
     StopHandler,
 )
 from nds_jupyter.handlers.logs import StdoutHandler
+from nds_jupyter.handlers.passing import PASSING, PassingHandler
 from nds_jupyter.handlers.results import ArchiveHandler, ListResultsHandler, ResultsHandler
 from nds_jupyter.handlers.server import HealthHandler, LoadHandler, OpenapiHandler
 from nds_jupyter.handlers.uploads import UploadHandler
@@ -73,9 +74,19 @@ def url_rules(prefix: str) -> list[tuple[str, type[NdsHandler]]]:
     prefix
         Where the routes live under the base URL; empty for the root.
     """
+    return [(_pattern(prefix, template), handler) for template, handler in ROUTES]
+
+
+def passing_rules(prefix: str) -> list[tuple[str, type[NdsHandler]]]:
+    """Return the same for a server that passes all of them on to another."""
     rules = []
-    for template, handler in ROUTES:
-        path = re.escape(template).replace(r"\{job_id\}", r"(?P<job_id>[^/]+)")
-        path = path.replace(r"\{path\}", r"(?P<path>.*)")
-        rules.append((url_path_join("/", re.escape(prefix), path), handler))
+    for template, _ in ROUTES:
+        pattern = re.sub(r"\?P<\w+>", "?:", _pattern(prefix, template))
+        rules.append((pattern, PASSING.get(template, PassingHandler)))
     return rules
+
+
+def _pattern(prefix: str, template: str) -> str:
+    path = re.escape(template).replace(r"\{job_id\}", r"(?P<job_id>[^/]+)")
+    path = path.replace(r"\{path\}", r"(?P<path>.*)")
+    return url_path_join("/", re.escape(prefix), path)

@@ -18,6 +18,7 @@ from nds_jupyter.data.entries import Avu, Entry
 from nds_jupyter.data.writing import Exists
 from nds_jupyter.datapaths import is_url
 from nds_jupyter.errors import Conflict, InvalidRequest, NdsError, TooLarge
+from nds_jupyter.gateway import PASSED_ON
 from nds_jupyter.handlers.base import NdsHandler, allowed
 from nds_jupyter.handlers.bodies import DRAIN, Body
 from nds_jupyter.handlers.decode import json_body
@@ -34,7 +35,9 @@ class DataRootHandler(NdsHandler):
 
     def row(self, entry: Entry) -> DataRow:
         """Return what the API shows of an entry; its URL opens it."""
-        head = url_path_join("/", self.base_url, self.services.prefix)
+        # Who comes through a gateway opens it there.
+        head = self.request.headers.get(PASSED_ON) if self.token_authenticated else None
+        head = head or url_path_join("/", self.base_url, self.services.prefix)
         path = quote(entry.path, safe="/")
         where = f"list_data?path={path}" if entry.is_collection else f"data{path}"
         return DataRow(
@@ -135,7 +138,7 @@ class DataHandler(DataRootHandler):
         """Begin an upload: with a streamed body, `put` is called only at its end."""
         await super().prepare(**options)
         if self.request.method == "PUT" and not self._finished:
-            _lift_bound(self.request)
+            lift_bound(self.request)
             await self._begin_upload()
 
     @allowed("write")
@@ -260,6 +263,7 @@ class ReplicasHandler(DataRootHandler):
         self.answer(await self.services.data.replicas(self.logical(path)))
 
 
-def _lift_bound(request: HTTPServerRequest) -> None:
+def lift_bound(request: HTTPServerRequest) -> None:
+    """Let a body that is streamed be of any size."""
     connection: Any = request.connection
     connection.set_max_body_size(UNBOUNDED)

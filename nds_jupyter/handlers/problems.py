@@ -24,6 +24,7 @@ STATUS: dict[type[NdsError], HTTPStatus] = {
     errors.EngineError: HTTPStatus.BAD_GATEWAY,
     errors.DataError: HTTPStatus.BAD_GATEWAY,
     errors.DataRootFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.GatewayUnavailable: HTTPStatus.BAD_GATEWAY,
     errors.NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
 }
