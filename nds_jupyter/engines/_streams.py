@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TypeVar
 
-from nds_jupyter.errors import NdsError, TooBusy
+from nds_jupyter.errors import TooBusy
 
 T = TypeVar("T")
 
@@ -133,6 +133,7 @@ async def read_in_thread(
             yield item  # type: ignore[misc]
     finally:
         pump.stop()
-        with contextlib.suppress(asyncio.CancelledError, TimeoutError, NdsError):
+        # A cancellation that comes meanwhile is not to be swallowed: its reader would never end.
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await pump.ended.wait()
