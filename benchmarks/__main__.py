@@ -8,7 +8,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import data, events, jobs, latency, lists, loading, magic, streams, zone
+from benchmarks import data, events, jobs, latency, lists, loading, magic, streams, sweeps, zone
 from benchmarks.bench import Bench
 from benchmarks.report import Figure, table
 from dev.console import SetupError, say
@@ -22,6 +22,7 @@ MEASUREMENTS: dict[str, tuple[Callable[[Bench], Iterator[Figure]], int]] = {
     "jobs": (jobs.one_after_another, 4),
     "many": (jobs.many_at_once, 4),
     "submit": (jobs.submission, 4),
+    "sweep": (sweeps.thousand_points, 4),
     "log": (streams.log_rate, 4),
     "results": (streams.result_rate, 4),
     "containers": (lists.thousand_containers, 4),

@@ -15,6 +15,9 @@ import pytest
 from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE
 from dev.jupyter import Server, jupyter_server
+from nds_jupyter.client import Client
+from nds_jupyter.job_array import JobArray
+from nds_jupyter.jobs import Reason
 from nds_jupyter.magics.cell_run import run_to_end
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
@@ -167,6 +170,33 @@ def test_interrupt_during_the_request_still_stops_the_job() -> None:
         run_to_end(submit, lambda _job: pytest.fail("it was shown"), lambda _job: "stopped")
     presser.join()
     assert len(job.grace) == 1
+
+
+@pytest.mark.engine
+def test_interrupt_during_the_request_of_a_sweep_stops_all_its_jobs(server: Server) -> None:
+    client = Client(server.url, server.token)
+    accepted: list[JobArray] = []
+    asked, interrupted = threading.Event(), threading.Event()
+
+    def submit() -> JobArray:
+        point = {"script": "import time; time.sleep(600)", "scriptname": "x.py"}
+        accepted.append(client.submit_sweep({"n": [1, 2, 3]}, **point))
+        # They are accepted; the answer has not reached the cell.
+        asked.set()
+        assert interrupted.wait(60)
+        return accepted[0]
+
+    def press() -> None:
+        assert asked.wait(60)
+        os.kill(os.getpid(), signal.SIGINT)
+        interrupted.set()
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with client, pytest.raises(KeyboardInterrupt):
+        run_to_end(submit, lambda _jobs: pytest.fail("it was shown"), JobArray.progress)
+    presser.join()
+    assert [job.view.reason for job in accepted[0]] == [Reason.STOPPED] * 3
 
 
 def test_second_interrupt_kills_at_once() -> None:

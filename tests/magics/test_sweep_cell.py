@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.magics.notebook import Notebook
+from tests.magics.notebook import Cell, Notebook
 
 pytestmark = [pytest.mark.engine, pytest.mark.kernel]
 
@@ -61,3 +61,29 @@ def test_cell_of_a_sweep_raises_when_a_point_failed(notebook: Notebook) -> None:
         "%%ndsjob --sweep n=0,1\nimport os, sys\nsys.exit(int(os.environ['NDS_SWEEP_N']))"
     )
     assert "1 of 2 jobs failed" in cell.error["evalue"]
+
+
+def test_bound_of_a_sweep_is_sent_with_its_points(notebook: Notebook) -> None:
+    line = "%%ndsjob --sweep n=range(4) --max-concurrent 2 --dry-run\npass"
+    shown = notebook.run(line).must_succeed().text
+    assert '"max_concurrent": 2' in shown
+    assert '"sweep"' in shown
+
+
+def test_interrupted_sweep_is_stopped_whole(notebook: Notebook) -> None:
+    told: list[bool] = []
+
+    def look(cell: Cell) -> None:
+        if not told and any("0 of 3 ended" in status for status in cell.status):
+            told.append(True)
+            notebook.interrupt()
+
+    sent = notebook.start(
+        "%%ndsjob --sweep n=range(3) --job swept\nimport time; time.sleep(600)",
+    )
+    cell = notebook.finish(sent, look)
+    assert cell.error["ename"] == "KeyboardInterrupt"
+    assert "3 of 3 ended" in cell.status[-1]
+    assert notebook.value("[job.view.reason.value for job in swept.refresh()]") == str(
+        ["stopped"] * 3
+    )
