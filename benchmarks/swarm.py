@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 
 from dev.swarm import Swarm, swarm
@@ -26,7 +26,10 @@ from nds_jupyter.runner import JobRunner, RunnerSettings
 SCRIPT = b"exit 0\n"
 LIMITS = Limits(cpus=0.1, memory=32 << 20, pids=100)
 AT_ONCE = 8
-MANY, FEW, LISTS, ROUNDS = 45, 8, 10, 2
+MANY, FEW, LISTS, ROUNDS = 45, 8, 30, 3
+
+OFTEN, SELDOM = 0.02, 0.1
+"""Seconds between two looks at bare services: each costs the manager time, too."""
 
 
 def bare_service(name: str) -> dict[str, object]:
@@ -43,13 +46,15 @@ def bare_service(name: str) -> dict[str, object]:
     }
 
 
-async def seen(manager: NodeEngine, names: list[str], states: set[str]) -> float:
+async def seen(
+    manager: NodeEngine, names: list[str], states: set[str], every: float = OFTEN
+) -> float:
     """Wait until every service's task is in one of the states, and return the time."""
     while True:
         tasks = await manager.tasks({"service": names})
         if len([task for task in tasks if task.state in states]) == len(names):
             return time.monotonic()
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(every)
 
 
 async def bare_throughput(manager: NodeEngine) -> float:
@@ -63,7 +68,7 @@ async def bare_throughput(manager: NodeEngine) -> float:
 
     began = time.monotonic()
     await asyncio.gather(*map(make, names))
-    ended = await seen(manager, names, {"complete", "failed"})
+    ended = await seen(manager, names, {"complete", "failed"}, SELDOM)
     for name in names:
         await manager.remove_service(name)
     return MANY / (ended - began)
@@ -123,28 +128,26 @@ async def our_start(runner: JobRunner) -> float:
     return statistics.median(took)
 
 
-async def timed(call: Callable[[], Awaitable[object]]) -> float:
-    """Return the median seconds of a call."""
-    took = []
-    for _ in range(LISTS):
-        began = time.monotonic()
-        await call()
-        took.append(time.monotonic() - began)
-    return statistics.median(took)
+async def seconds(call: Awaitable[object]) -> float:
+    """Return the seconds that a call takes."""
+    began = time.perf_counter()
+    await call
+    return time.perf_counter() - began
 
 
 async def listing(engine: SwarmEngine, nodes: list[NodeEngine]) -> tuple[float, float]:
-    """Return the seconds of our list over all nodes, and of the slowest node's own."""
-    ours = await timed(lambda: engine.containers({}, include_ended=True))
-    each = [
-        await timed(lambda node=node: node.containers({}, include_ended=True))  # type: ignore[misc]
-        for node in nodes
-    ]
-    return ours, max(each)
+    """Return the seconds of our list over all nodes, and of the slowest node's own, in turns."""
+    ours: list[float] = []
+    each: list[list[float]] = [[] for _ in nodes]
+    for _ in range(LISTS):
+        ours.append(await seconds(engine.containers({}, include_ended=True)))
+        for node, took in zip(nodes, each, strict=True):
+            took.append(await seconds(node.containers({}, include_ended=True)))
+    return statistics.median(ours), max(map(statistics.median, each))
 
 
 async def measure(made: Swarm) -> dict[str, float]:
-    """Return what was measured; every comparison in turns, the best of each side."""
+    """Return what was measured; every comparison in turns, the median of the pairs' ratios."""
     engine = SwarmEngine(None, SwarmSettings(endpoints=tuple(made.endpoints)))
     nodes = [NodeEngine(url) for url in made.endpoints]
     with tempfile.TemporaryDirectory() as folder:
@@ -163,19 +166,25 @@ async def measure(made: Swarm) -> dict[str, float]:
         list_ours, list_slowest = await listing(engine, nodes)
         await runner.close()
         journal.close()
-    for each in (engine, *nodes):
+    await engine.close()
+    for each in nodes:
         await each.close()
     return {
-        "jobs_per_second": max(ours),
-        "services_per_second": max(bare),
-        "jobs_ratio": max(ours) / max(bare),
-        "start_seconds": min(our_starts),
-        "bare_start_seconds": min(bare_starts),
-        "start_ratio": min(our_starts) / min(bare_starts),
+        "jobs_per_second": statistics.median(ours),
+        "services_per_second": statistics.median(bare),
+        "jobs_ratio": median_ratio(ours, bare),
+        "start_seconds": statistics.median(our_starts),
+        "bare_start_seconds": statistics.median(bare_starts),
+        "start_ratio": median_ratio(our_starts, bare_starts),
         "list_seconds": list_ours,
         "list_slowest_node_seconds": list_slowest,
         "list_ratio": list_ours / list_slowest,
     }
+
+
+def median_ratio(ours: list[float], theirs: list[float]) -> float:
+    """Return the median of the ratios of what was measured in the same turn."""
+    return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 
 def main() -> int:

@@ -47,7 +47,7 @@ HEARTBEAT = 2
 
 @dataclass(frozen=True)
 class Swarm:
-    """The nodes; the first one is the manager."""
+    """The nodes; the first one made the Swarm, and leads until it is away."""
 
     nodes: tuple[SwarmNode, ...]
 
@@ -100,8 +100,15 @@ class Place:
 
 
 @contextmanager
-def swarm(nodes: int = 3, images: Sequence[str] = (SHELL_IMAGE,)) -> Iterator[Swarm]:
+def swarm(
+    nodes: int = 3, images: Sequence[str] = (SHELL_IMAGE,), *, managers: int = 1
+) -> Iterator[Swarm]:
     """Give a Swarm of so many nodes that all have the images.
+
+    Parameters
+    ----------
+    managers
+        How many of the nodes, from the first one on, are managers.
 
     Raises
     ------
@@ -121,7 +128,7 @@ def swarm(nodes: int = 3, images: Sequence[str] = (SHELL_IMAGE,)) -> Iterator[Sw
     made: list[SwarmNode] = []
     try:
         with _kept(place):
-            yield _make(place, nodes, images, made)
+            yield _make(place, nodes, images, made, managers)
     finally:
         for node in made:
             node.reap()
@@ -165,7 +172,9 @@ def keep(folder: Path, until_closed: IO[bytes]) -> None:
         Place(folder).remove()
 
 
-def _make(place: Place, count: int, images: Sequence[str], made: list[SwarmNode]) -> Swarm:
+def _make(
+    place: Place, count: int, images: Sequence[str], made: list[SwarmNode], managers: int
+) -> Swarm:
     say(f"Making a Swarm of {count} nodes …")
     lan = place.lan()
     lan.make(count)
@@ -174,7 +183,7 @@ def _make(place: Place, count: int, images: Sequence[str], made: list[SwarmNode]
     made += nodes
     with ThreadPoolExecutor(count) as pool:
         list(pool.map(lambda node: _start(node, images), nodes))
-    _join(nodes)
+    _join(nodes, managers)
     return Swarm(nodes)
 
 
@@ -183,15 +192,16 @@ def _start(node: SwarmNode, images: Sequence[str]) -> None:
     ensure_images(node.endpoint, *images)
 
 
-def _join(nodes: Sequence[SwarmNode]) -> None:
+def _join(nodes: Sequence[SwarmNode], managers: int) -> None:
     import docker
 
     first = nodes[0]
     manager = docker.APIClient(first.endpoint.url, timeout=60)
     spec = manager.create_swarm_spec(dispatcher_heartbeat_period=HEARTBEAT * 10**9)
     manager.init_swarm(advertise_addr=first.address, listen_addr=first.address, swarm_spec=spec)
-    token = manager.inspect_swarm()["JoinTokens"]["Worker"]
+    tokens = manager.inspect_swarm()["JoinTokens"]
     for node in nodes[1:]:
+        token = tokens["Manager" if node.number <= managers else "Worker"]
         client = docker.APIClient(node.endpoint.url, timeout=60)
         client.join_swarm([f"{first.address}:2377"], token, node.address, node.address)
         client.close()

@@ -15,8 +15,10 @@ import requests
 import urllib3
 from docker import errors as docker_errors
 from docker.constants import DEFAULT_DOCKER_API_VERSION
-from docker.utils import kwargs_from_env
 
+from nds_jupyter.engines._addresses import Address, find_address
+from nds_jupyter.engines._reasons import NO_REASON, reason
+from nds_jupyter.engines._ssh import SCHEME, lead_by_ssh
 from nds_jupyter.engines._unix import close_failed_sockets
 from nds_jupyter.errors import (
     AmbiguousId,
@@ -29,6 +31,9 @@ from nds_jupyter.errors import (
     NdsError,
 )
 
+NOWHERE = "http://127.0.0.1:9"
+"""What the SDK is told where the connections are made for it."""
+
 _MISSING_PROGRAM = re.compile(r'exec: "?([^":]+)"?: (?:executable file not found|stat .*no such)')
 
 
@@ -37,17 +42,18 @@ class Clients:
 
     Parameters
     ----------
-    base_url
-        None for DOCKER_HOST, else the current Docker context, else the default socket.
+    text
+        A URL or the name of a Docker context; None for DOCKER_HOST, else the current context, else
+        the default socket. It is looked up for each client: a context may change.
     deadline
         Seconds for a call.
-    tls
-        The SDK's TLS configuration of `base_url`.
+    certificates
+        Folder for ``tcp://``; see `find_address`.
     """
 
-    def __init__(self, base_url: str | None, deadline: float, tls: Any = None) -> None:
-        self._base_url = base_url
-        self._tls = tls
+    def __init__(self, text: str | None, deadline: float, certificates: str = "") -> None:
+        self._text = text
+        self._certificates = certificates
         self._deadline = deadline
         self._local = threading.local()
         self._version: str | None = None
@@ -63,16 +69,24 @@ class Clients:
 
     def new(self, timeout: float | None) -> Any:
         """Return a new client; the API's version is asked for once."""
-        where = self._where()
+        where = find_address(self._text, self._certificates)
         if self._version is None:
             probe = self._made_for(where, DEFAULT_DOCKER_API_VERSION, self._deadline)
             with contextlib.closing(probe):
                 self._version = str(probe.version(api_version=False)["ApiVersion"])
         return self._made_for(where, self._version, timeout)
 
-    def _made_for(self, where: dict[str, Any], version: str, timeout: float | None) -> Any:
-        client: Any = docker.APIClient(version=version, timeout=cast("int", timeout), **where)
-        if where.get("tls"):
+    def _made_for(self, where: Address, version: str, timeout: float | None) -> Any:
+        by_ssh = where.url is not None and where.url.startswith(SCHEME)
+        client: Any = docker.APIClient(
+            base_url=NOWHERE if by_ssh else where.url,
+            version=version,
+            timeout=cast("int", timeout),
+            tls=False if by_ssh else where.tls or False,
+        )
+        if by_ssh:
+            lead_by_ssh(client, str(where.url), timeout)
+        if where.tls:
             # REQUESTS_CA_BUNDLE would go before the engine's own authority (requests #3829).
             client.trust_env = False
         close_failed_sockets(client)
@@ -97,22 +111,9 @@ class Clients:
             raise
         return client, response
 
-    def _where(self) -> dict[str, Any]:
-        if self._base_url is not None:
-            # The `ssh` program knows the user's keys, agents and hosts.
-            by_ssh = {"use_ssh_client": True} if self._base_url.startswith("ssh://") else {}
-            return {"base_url": self._base_url, "tls": self._tls or False, **by_ssh}
-        named = kwargs_from_env()
-        if "base_url" in named:
-            return dict(named)
-        context = docker.ContextAPI.get_current_context()
-        if context is None or context.name == "default":
-            return {}
-        return {"base_url": context.Host, "tls": context.TLSConfig or False}
-
     def disk_free(self, folder: str) -> int | None:
         """Return the free bytes of the engine's disk, if it is a disk of this machine."""
-        url = str(self._where().get("base_url", "unix://"))
+        url = find_address(self._text, self._certificates).url or "unix://"
         if not url.startswith(("unix://", "http+unix://")):
             return None
         try:
@@ -149,11 +150,10 @@ def translated(what: str, missing: type[NdsError] = ContainerNotFound) -> Iterat
         urllib3.exceptions.HTTPError,
         OSError,
     ) as exc:
-        if "timed out" in str(exc):
+        why = reason(exc)
+        if "timed out" in str(exc) and not why:
             raise DeadlineExceeded(f"{what}: the engine has not answered in time.") from exc
-        raise EngineUnavailable(
-            "The Docker Engine does not answer. Start it, or set c.NdsApp.engine_url."
-        ) from exc
+        raise EngineUnavailable(f"The Docker Engine does not answer{why or NO_REASON}") from exc
 
 
 def _of_answer(exc: docker_errors.APIError, what: str, missing: type[NdsError]) -> NdsError:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from nds_jupyter.engines import _translate as translate
 from nds_jupyter.engines._frames import FrameReader
-from nds_jupyter.engines.base import LABEL_JOB, EngineEvent, LogChunk, Sample
+from nds_jupyter.engines.base import LABEL_JOB, EngineEvent, LogChunk, Sample, TaskOfService
 from nds_jupyter.errors import EngineError, ImageNotFound, NdsError
 from nds_jupyter.jobs import Progress
 
@@ -54,7 +54,20 @@ def events_of(data: Iterator[bytes]) -> Iterator[EngineEvent]:
             job_id=facts.get(LABEL_JOB, ""),
             at=datetime.fromtimestamp(message["timeNano"] / 1e9, UTC),
             exit_code=int(exit_code) if exit_code.isdigit() else None,
+            task=_task(facts),
         )
+
+
+def _task(facts: Mapping[str, str]) -> TaskOfService | None:
+    """Return whose container it is from the labels that a node of a Swarm gives it."""
+    swarm = "com.docker.swarm"
+    if f"{swarm}.task.id" not in facts:
+        return None
+    return TaskOfService(
+        service_id=facts.get(f"{swarm}.service.id", ""),
+        task_id=facts[f"{swarm}.task.id"],
+        node_id=facts.get(f"{swarm}.node.id", ""),
+    )
 
 
 def layers(data: Iterator[bytes], reference: str) -> Iterator[Progress]:

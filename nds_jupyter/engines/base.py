@@ -166,6 +166,14 @@ class ImageSpec(msgspec.Struct, frozen=True, kw_only=True):
     network: Network
 
 
+class TaskOfService(msgspec.Struct, frozen=True, kw_only=True):
+    """Which attempt of which service a container is, on which node of a Swarm."""
+
+    service_id: str
+    task_id: str
+    node_id: str
+
+
 class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something happened to a container that carries a job's label.
 
@@ -176,6 +184,8 @@ class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
         (re)connected, with an empty `container_id`: look at every container again.
     exit_code
         What the script exited with, where the engine says so together with ``die``.
+    task
+        Whose container it is, if it is a service's.
     """
 
     action: str
@@ -183,6 +193,7 @@ class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     at: datetime
     exit_code: int | None = None
+    task: TaskOfService | None = None
 
 
 Part = bytes | memoryview

@@ -65,16 +65,16 @@ class DockerEngine:
     Parameters
     ----------
     base_url
-        ``unix://``, ``tcp://`` or ``ssh://``; None for DOCKER_HOST, else the current Docker
-        context, else the default socket.
+        ``unix://``, ``tcp://`` or ``ssh://``, or the name of a Docker context; None for
+        DOCKER_HOST, else the current context, else the default socket.
     threads
         Calls at one time.
     max_streams
         Logs and archives at one time, and as many samplers beside them.
     deadline
         Seconds for a call.
-    tls
-        The SDK's TLS configuration of `base_url`.
+    certificates
+        Folder with ``ca.pem``, ``cert.pem`` and ``key.pem`` for ``tcp://``; empty for none.
     """
 
     def __init__(
@@ -84,9 +84,9 @@ class DockerEngine:
         threads: int = 8,
         max_streams: int = 64,
         deadline: float = 30.0,
-        tls: Any = None,
+        certificates: str = "",
     ) -> None:
-        self._clients = Clients(base_url, deadline, tls)
+        self._clients = Clients(base_url, deadline, certificates)
         self._sources = Sources(self._clients, deadline)
         self._deadline = deadline
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="nds-engine")

@@ -16,7 +16,7 @@ from dev.processes import wait_until
 from dev.swarm import Swarm, swarm
 from dev.swarm_node import SwarmNode
 
-DEADLINE = 90.0
+DEADLINE = 180.0
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +35,7 @@ def clean_swarm(swarm_cluster: Swarm) -> Iterator[Swarm]:
     for node in swarm_cluster.nodes:
         assert wait_until(partial(_remove_containers, node), DEADLINE), _job_containers(node)
     assert wait_until(lambda: _remove_networks(manager), DEADLINE)
+    assert wait_until(lambda: _remove_configs(manager), DEADLINE)
     manager.close()
 
 
@@ -61,6 +62,14 @@ def _remove_networks(manager: docker.APIClient) -> bool:
     for network in left:
         with suppress(docker.errors.APIError):
             manager.remove_network(network["Id"])
+    return not left
+
+
+def _remove_configs(manager: docker.APIClient) -> bool:
+    left = manager.configs(filters={"label": "nds.job"})
+    for config in left:
+        with suppress(docker.errors.APIError):
+            manager.remove_config(config["ID"])
     return not left
 
 

@@ -23,7 +23,8 @@ from tests.swarm.cluster import DEADLINE
 
 @pytest.fixture
 def settings(clean_swarm: Swarm) -> SwarmSettings:
-    return SwarmSettings(endpoints=tuple(clean_swarm.endpoints), node_deadline=3.0, lost_after=1.0)
+    # On a loaded machine a node may be late with its signs of life, and is not lost then.
+    return SwarmSettings(endpoints=tuple(clean_swarm.endpoints), node_deadline=3.0, lost_after=60.0)
 
 
 class Lab:
@@ -73,24 +74,25 @@ def spec(script: str, memory: int = 32 << 20, **fields: Any) -> JobSpec:
 OpenLab = Callable[..., AbstractAsyncContextManager[Lab]]
 
 
+@asynccontextmanager
+async def lab_on(settings: SwarmSettings, folder: Path) -> AsyncIterator[Lab]:
+    """Give a runner with the journal in a folder, while the block runs."""
+    engine = SwarmEngine(None, settings)
+    journal = JournalThread(Journal.open(folder))
+    runner = JobRunner(journal, engine, RunnerSettings(), logging.getLogger("nds"))
+    await runner.start()
+    try:
+        yield Lab(runner, engine)
+    finally:
+        await runner.close()
+        await engine.close()
+        journal.close()
+
+
 @pytest.fixture
 def open_lab(settings: SwarmSettings, tmp_path: Path) -> OpenLab:
     """Give what starts a runner with the journal of this test."""
-
-    @asynccontextmanager
-    async def lab(engine_settings: SwarmSettings = settings) -> AsyncIterator[Lab]:
-        engine = SwarmEngine(None, engine_settings)
-        journal = JournalThread(Journal.open(tmp_path / "journal"))
-        runner = JobRunner(journal, engine, RunnerSettings(), logging.getLogger("nds"))
-        await runner.start()
-        try:
-            yield Lab(runner, engine)
-        finally:
-            await runner.close()
-            await engine.close()
-            journal.close()
-
-    return lab
+    return lambda given=settings: lab_on(given, tmp_path / "journal")
 
 
 async def wait_for(condition: Callable[[], Awaitable[object]], what: str) -> Any:

@@ -26,13 +26,16 @@ from nds_jupyter.engines.base import (
     PathStat,
     Sample,
 )
+from nds_jupyter.engines.swarm.arrivals import Arrivals
 from nds_jupyter.engines.swarm.carried import Carried
-from nds_jupyter.engines.swarm.endpoints import open_endpoint
 from nds_jupyter.engines.swarm.events import merged_events
 from nds_jupyter.engines.swarm.images import Images
 from nds_jupyter.engines.swarm.inspection import Inspection
+from nds_jupyter.engines.swarm.known_tasks import KnownTasks
 from nds_jupyter.engines.swarm.letting import Letting
 from nds_jupyter.engines.swarm.listing import list_containers, list_images
+from nds_jupyter.engines.swarm.node_engine import NodeEngine
+from nds_jupyter.engines.swarm.node_reports import node_reports
 from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.placement import Placement
 from nds_jupyter.engines.swarm.tasks import NodeState
@@ -81,26 +84,28 @@ class SwarmEngine:
         self._settings = settings = settings or SwarmSettings()
         first = () if base_url is None and settings.endpoints else (base_url,)
         engines = tuple(
-            open_endpoint(
+            NodeEngine(
                 text,
-                settings.certificates,
                 threads=threads,
                 max_streams=max_streams,
                 deadline=deadline,
+                certificates=settings.certificates,
             )
             for text in (*first, *settings.endpoints)
         )
         self._nodes = Nodes(engines, settings.node_deadline)
         self._where = Whereabouts(self._nodes)
-        self._watch = TaskWatch(self._nodes)
+        self._tasks = KnownTasks(self._nodes)
+        self._arrivals = Arrivals(self._tasks.changed)
+        self._watch = TaskWatch(self._nodes, self._arrivals)
         self._images = Images(self._nodes)
         self._carried = Carried(self._nodes, self._where)
         self._inspection = Inspection(self._nodes, self._where, self._carried, settings.lost_after)
         self._placement = Placement(
-            self._nodes, self._where, self._watch, self._inspection, settings
+            self._nodes, self._where, self._watch, self._inspection, self._tasks, settings
         )
         self._letting = Letting(
-            self._nodes, self._where, self._watch, self._inspection, self._carried
+            self._nodes, self._where, self._watch, self._arrivals, self._inspection, self._carried
         )
         self._later: set[asyncio.Task[None]] = set()
 
@@ -125,7 +130,7 @@ class SwarmEngine:
 
     async def nodes(self) -> tuple[NodeReport, ...]:
         """Look at every node, none longer than its deadline."""
-        return await self._nodes.reports()
+        return node_reports(await self._nodes.look())
 
     async def images(self) -> tuple[Image, ...]:
         """List the images that any node has."""
@@ -192,7 +197,9 @@ class SwarmEngine:
         self, labels: Mapping[str, str], *, include_ended: bool
     ) -> tuple[ContainerSummary, ...]:
         """List the containers of all nodes that carry all these labels."""
-        rows = await list_containers(self._nodes, self._where, labels, include_ended=include_ended)
+        rows = await list_containers(
+            self._nodes, self._tasks, self._where, labels, include_ended=include_ended
+        )
         return self._inspection.as_let_go(rows, include_ended=include_ended)
 
     async def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
@@ -254,6 +261,7 @@ class SwarmEngine:
             return
         service = place.service_id or place.service
         removed = await self._nodes.ask_manager(lambda manager: manager.remove_service(service))
+        self._tasks.changed()
         if self._carried.took(place.container_id) or not await self._is_reached(place):
             await self._carried.remove(place)
         gone = await self._remove_from_node(place)
@@ -298,7 +306,7 @@ class SwarmEngine:
 
     def events(self) -> AsyncGenerator[EngineEvent, None]:
         """Watch containers of jobs on all nodes, and the nodes themselves."""
-        return merged_events(self._nodes)
+        return merged_events(self._nodes, self._arrivals)
 
     async def close(self) -> None:
         """End every stream and free threads and connections."""

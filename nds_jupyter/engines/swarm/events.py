@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from nds_jupyter.engines.base import LABEL_JOB, EngineEvent
+from nds_jupyter.engines.swarm.arrivals import Arrivals
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.tasks import Task
@@ -19,23 +20,33 @@ EVERY = 2.0
 Queue = asyncio.Queue[EngineEvent]
 
 
-async def merged_events(nodes: Nodes) -> AsyncGenerator[EngineEvent, None]:
-    """Watch containers of jobs on all nodes for ever."""
+async def merged_events(nodes: Nodes, arrivals: Arrivals) -> AsyncGenerator[EngineEvent, None]:
+    """Watch containers of jobs on all nodes for ever.
+
+    Parameters
+    ----------
+    arrivals
+        Told of what the nodes start before anybody else is.
+    """
     queue: Queue = asyncio.Queue()
-    watchers = [asyncio.create_task(_watch_node(engine, queue)) for engine in nodes.endpoints]
+    watchers = [
+        asyncio.create_task(_watch_node(engine, queue, arrivals)) for engine in nodes.endpoints
+    ]
     watchers.append(asyncio.create_task(_watch_manager(nodes, queue)))
     try:
         while True:
             yield await queue.get()
     finally:
+        arrivals.hears_no_more()
         for watcher in watchers:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
 
 
-async def _watch_node(engine: NodeEngine, queue: Queue) -> None:
+async def _watch_node(engine: NodeEngine, queue: Queue, arrivals: Arrivals) -> None:
     async with contextlib.aclosing(engine.events()) as events:
         async for event in events:
+            arrivals.hear(engine, event)
             await queue.put(event)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from nds_jupyter.engines.base import Container, ContainerStatus
 from nds_jupyter.engines.swarm import services
 from nds_jupyter.engines.swarm import tasks as values
+from nds_jupyter.engines.swarm.arrivals import Arrivals
 from nds_jupyter.engines.swarm.carried import Carried
 from nds_jupyter.engines.swarm.inspection import Inspection
 from nds_jupyter.engines.swarm.nodes import Nodes
@@ -33,12 +34,14 @@ class Letting:
         nodes: Nodes,
         where: Whereabouts,
         watch: TaskWatch,
+        arrivals: Arrivals,
         inspection: Inspection,
         carried: Carried,
     ) -> None:
         self._nodes = nodes
         self._where = where
         self._watch = watch
+        self._arrivals = arrivals
         self._inspection = inspection
         self._carried = carried
 
@@ -57,7 +60,8 @@ class Letting:
         engine = await self._where.engine_of(place)
         self._inspection.let_go(place.container_id)
         await engine.put_archive(place.container_id, GO_FOLDER, go_archive())
-        await self._until_started(place)
+        if not self._arrivals.has_started(place.container_id):
+            await self._until_started(place)
         return None
 
     async def _configs(self, place: Place) -> tuple[Config, ...] | None:

@@ -10,7 +10,7 @@ import msgspec
 
 from nds_jupyter.engines.base import LABEL_JOB, ContainerSummary, Image
 from nds_jupyter.engines.swarm import tasks as values
-from nds_jupyter.engines.swarm.node_engine import NodeEngine
+from nds_jupyter.engines.swarm.known_tasks import KnownTasks
 from nds_jupyter.engines.swarm.nodes import Answers, Nodes
 from nds_jupyter.engines.swarm.tasks import Task
 from nds_jupyter.engines.swarm.whereabouts import Whereabouts
@@ -20,13 +20,18 @@ SERVICE_LABEL = "com.docker.swarm.service.name"
 
 
 async def list_containers(
-    nodes: Nodes, whereabouts: Whereabouts, labels: Mapping[str, str], *, include_ended: bool
+    nodes: Nodes,
+    known: KnownTasks,
+    whereabouts: Whereabouts,
+    labels: Mapping[str, str],
+    *,
+    include_ended: bool,
 ) -> tuple[ContainerSummary, ...]:
     """List containers by what their nodes say, and where a node says nothing, by the manager."""
     wanted = [f"{name}={value}" if value else name for name, value in labels.items()] or [LABEL_JOB]
     answers, tasks = await asyncio.gather(
         nodes.ask_each(lambda engine: engine.containers(labels, include_ended=include_ended)),
-        nodes.ask_manager(lambda manager: _tasks_of_services(manager, wanted)),
+        known.with_labels(tuple(wanted)),
         return_exceptions=True,
     )
     if isinstance(answers, BaseException):
@@ -43,24 +48,26 @@ async def list_containers(
         for row in cast("tuple[ContainerSummary, ...]", each)
     ]
     shown = {row.id for row in rows}
-    for task in tasks:
-        fits = _fits(task, labels) and (include_ended or not task.has_ended)
-        if (
-            fits
-            and (task.container_id or task.id) not in shown
-            and task.node_id not in answers.found
-        ):
-            rows.append(await _row_of_task(nodes, task, answers))
+    untold = [
+        task
+        for task in tasks
+        if _fits(task, labels)
+        and (include_ended or not task.has_ended)
+        and (task.container_id or task.id) not in shown
+        and task.node_id not in answers.found
+    ]
+    for task in await _of_services(nodes, untold):
+        rows.append(await _row_of_task(nodes, task, answers))
     return tuple(row for row in rows if not _removed(whereabouts, row))
 
 
-async def _tasks_of_services(manager: NodeEngine, labels: list[str]) -> tuple[Task, ...]:
-    """List tasks whose service is there: a node that is lost keeps those of removed ones."""
-    tasks, services = await asyncio.gather(
-        manager.tasks({"label": labels}), manager.services([LABEL_JOB])
-    )
+async def _of_services(nodes: Nodes, tasks: list[Task]) -> list[Task]:
+    """Return the tasks whose service is there: a node that is lost keeps those of removed ones."""
+    if not tasks:
+        return []
+    services = await nodes.ask_manager(lambda manager: manager.services([LABEL_JOB]))
     there = {service["ID"] for service in services}
-    return tuple(task for task in tasks if task.service_id in there)
+    return [task for task in tasks if task.service_id in there]
 
 
 def _fits(task: Task, labels: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -29,6 +30,8 @@ from nds_jupyter.errors import (
 
 LABEL_STARTER = "nds.starter"
 
+_PASSWORD = re.compile(r"(?<=[^/]):[^/@]*@")
+
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine says of its part in a Swarm; `node_id` is empty if it is in none."""
@@ -41,7 +44,20 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeEngine(Stores):
-    """One node's engine; the calls from `swarm_nodes` on are answered by managers only."""
+    """One node's engine; the calls from `swarm_nodes` on are answered by managers only.
+
+    Parameters
+    ----------
+    base_url
+        As for `DockerEngine`.
+    **bounds
+        As for `DockerEngine`.
+    """
+
+    def __init__(self, base_url: str | None = None, **bounds: Any) -> None:
+        super().__init__(base_url, **bounds)
+        # A password has no place in a URL, and is not shown if there is one.
+        self.address = _PASSWORD.sub("@", base_url or "the local engine")
 
     async def membership(self) -> Membership:
         """Ask the engine which node it is."""
@@ -103,17 +119,18 @@ class NodeEngine(Stores):
         found = map(values.task, rows)
         return tuple(task for task in found if not task.removed)
 
-    async def create_service(self, body: Mapping[str, Any]) -> None:
-        """Create a service, with the registry's credentials for the nodes."""
+    async def create_service(self, body: Mapping[str, Any]) -> str:
+        """Create a service, with the registry's credentials for the nodes; return its id."""
         name, image = body["Name"], body["TaskTemplate"]["ContainerSpec"]["Image"]
 
-        def create(client: Any) -> None:
+        def create(client: Any) -> str:
             headers = registry_auth(client, image)
             url = client._url("/services/create")
             response = client._post_json(url, data=body, headers=headers)
             client._raise_for_status(response)
+            return str(response.json()["ID"])
 
-        await self._call(f"The service {name}", _name_taken(name, create))
+        return str(await self._call(f"The service {name}", _name_taken(name, create)))
 
     async def remove_service(self, name: str) -> bool:
         """Remove a service, and with it its containers; False if there is none."""

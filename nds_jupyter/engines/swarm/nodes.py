@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
+from msgspec.structs import replace
 
-from nds_jupyter.engines.base import NodeReport
 from nds_jupyter.engines.swarm.node_engine import Membership, NodeEngine
 from nds_jupyter.engines.swarm.tasks import Node, NodeState
 from nds_jupyter.errors import DeadlineExceeded, EngineError, EngineUnavailable, NdsError
@@ -28,21 +28,63 @@ BELIEVED = 1.0
 MANAGER_DEADLINE = 10.0
 """Seconds for an answer of one manager where another could be asked."""
 
+LOOK_DEADLINE = 1.5
+"""Seconds for the manager's view of the nodes where it is asked how all are."""
+
+_NO_MANAGER = "not a swarm manager"
+
 _NOT_NOW = (
-    "not a swarm manager",
+    _NO_MANAGER,
     "does not have a leader",
     "no leader",
+    "no elected cluster leader",
+    "lost leader",
     "deadline exceeded",
-    # The engine is ending or beginning, and its own manager does not listen.
+    "needs to be unlocked",
+    # The engine is ending or beginning, and its own manager does not listen; or the leader is gone,
+    # and this one has not noticed.
     "code = Unavailable",
+    "Error while dialing",
 )
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
-    """What the nodes said, by node id, and who said nothing."""
+    """What the nodes said, by node id, and who said nothing.
+
+    Parameters
+    ----------
+    silent
+        How the sentence goes on that begins with the node's name.
+    troubles
+        What is known of why, as a sentence.
+    """
 
     found: dict[str, object]
     silent: dict[str, str]
+    troubles: dict[str, str]
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """How nodes and endpoints are.
+
+    Parameters
+    ----------
+    nodes
+        As a manager has seen them last.
+    members
+        Which node each endpoint has said that it is, now or before.
+    silent, troubles
+        Of nodes that say nothing now; see `Answers`.
+    strangers
+        Why each endpoint is no node's, as a sentence.
+    """
+
+    nodes: tuple[Node, ...]
+    members: dict[NodeEngine, Membership]
+    silent: dict[str, str]
+    troubles: dict[str, str]
+    strangers: dict[NodeEngine, str]
+    manager_answers: bool
 
 
 class Nodes:
@@ -60,6 +102,8 @@ class Nodes:
         self.endpoints = endpoints
         self._deadline = deadline
         self._met: dict[NodeEngine, Membership] = {}
+        self._trouble: dict[NodeEngine, str] = {}
+        self._look_at_all = False
         self._meeting = asyncio.Lock()
         self._met_at = float("-inf")
         self._manager: NodeEngine | None = None
@@ -68,22 +112,37 @@ class Nodes:
         self._down_since: dict[str, float] = {}
 
     async def meet(self) -> None:
-        """Ask the endpoints that have not said which node they are."""
+        """Ask the endpoints that have not said which node they are; all of them after a change."""
         async with self._meeting:
             if time.monotonic() - self._met_at < MEET_EVERY:
                 return
-            unknown = [each for each in self.endpoints if each not in self._met]
+            unknown = [each for each in self.endpoints if self._look_at_all or self._is_new(each)]
+            self._look_at_all = False
             await asyncio.gather(*map(self._meet, unknown))
             self._met_at = time.monotonic()
+
+    def _is_new(self, engine: NodeEngine) -> bool:
+        """Whether an endpoint has said nothing yet, or is a node that has left since."""
+        member = self._met.get(engine)
+        return member is None or bool(self._seen and member.node_id not in self._seen)
 
     async def _meet(self, engine: NodeEngine) -> None:
         try:
             async with asyncio.timeout(self._deadline):
                 membership = await engine.membership()
-        except (NdsError, TimeoutError):
-            return
+        except NdsError as exc:
+            self._trouble[engine] = sentence(exc)
+        except TimeoutError:
+            self._trouble[engine] = f"It has not answered in {self._deadline:g} s."
+        else:
+            self._take_note(engine, membership)
+
+    def _take_note(self, engine: NodeEngine, membership: Membership) -> None:
         if membership.node_id:
             self._met[engine] = membership
+            self._trouble.pop(engine, None)
+        else:
+            self._trouble[engine] = f"{membership.name} is in no Swarm: let it join (docker swarm)."
 
     async def engine_of(self, node_id: str) -> NodeEngine | None:
         """Return the engine of a node; None if no endpoint is known to be its."""
@@ -145,13 +204,13 @@ class Nodes:
                 if not any(words in exc.message for words in _NOT_NOW):
                     raise
                 trouble = exc
-                self._met.pop(manager, None)
+                if _NO_MANAGER in exc.message:
+                    self._met[manager] = replace(self._met[manager], is_manager=False)
             else:
                 self._manager = manager
                 return answer
-        if self._manager is not None:
-            # Another may lead by now, or be one since an endpoint came back.
-            self._manager = None
+        # Another may be a manager by now.
+        self._manager, self._look_at_all = None, True
         raise EngineUnavailable(
             "The Swarm does not answer, none of its managers. Start the engine of one, or add "
             "its endpoint to c.NdsApp.endpoints."
@@ -195,8 +254,12 @@ class Nodes:
     async def ask_each(self, call: Callable[[NodeEngine], Awaitable[T]]) -> Answers:
         """Ask every node that has an endpoint, in parallel, none longer than the deadline."""
         await self.meet()
+        return await self._ask_met(call)
+
+    async def _ask_met(self, call: Callable[[NodeEngine], Awaitable[T]]) -> Answers:
         found: dict[str, object] = {}
         silent: dict[str, str] = {}
+        troubles: dict[str, str] = {}
 
         async def ask(node_id: str, engine: NodeEngine) -> None:
             try:
@@ -204,56 +267,38 @@ class Nodes:
                     found[node_id] = await call(engine)
             except TimeoutError:
                 silent[node_id] = f"has not answered in {self._deadline:g} s"
-            except NdsError:
+            except NdsError as exc:
                 silent[node_id] = "does not answer"
+                troubles[node_id] = sentence(exc)
 
         await asyncio.gather(*(ask(*each) for each in self._matched().items()))
         # The order of the answers must not decide which node's is the first.
-        return Answers(found=dict(sorted(found.items())), silent=silent)
+        return Answers(found=dict(sorted(found.items())), silent=silent, troubles=troubles)
 
-    async def reports(self) -> tuple[NodeReport, ...]:
-        """Say of every node, and of every endpoint that is no node's, how it is."""
-        answers = await self.ask_each(lambda engine: engine.membership())
-        known = await self.known()
+    async def look(self) -> View:
+        """Look at every endpoint and ask a manager, and return what is known then."""
+        answers, _ = await asyncio.gather(
+            self._ask_met(lambda each: each.membership()), self.meet()
+        )
         matched = self._matched()
-        reports = [_report(node, node.id in matched, answers) for node in known.values()]
-        for number, engine in enumerate(self.endpoints, start=1):
-            member = self._met.get(engine)
-            if member is None or member.node_id not in known:
-                reports.append(_stranger(number, member))
-        return tuple(sorted(reports, key=lambda report: report.name))
-
-
-def _report(node: Node, has_endpoint: bool, answers: Answers) -> NodeReport:
-    message = ""
-    if node.state is NodeState.DOWN:
-        message = f"{node.name} is down, says the manager. Start its engine or mend its network."
-    elif not has_endpoint:
-        message = (
-            f"{node.name} has no endpoint that answers: its files, metrics and results can't be "
-            "had. Add its engine's URL or Docker context to c.NdsApp.endpoints."
+        for node_id, member in answers.found.items():
+            self._take_note(matched[node_id], cast("Membership", member))
+        manager_answers = True
+        try:
+            async with asyncio.timeout(min(LOOK_DEADLINE, self._deadline)):
+                await self.known()
+        except (NdsError, TimeoutError):
+            manager_answers = False
+        return View(
+            nodes=tuple(self._seen.values()),
+            members=dict(self._met),
+            silent=answers.silent,
+            troubles=answers.troubles,
+            strangers={each: said for each, said in self._trouble.items() if each not in self._met},
+            manager_answers=manager_answers,
         )
-    elif node.id in answers.silent:
-        message = f"The engine of {node.name} {answers.silent[node.id]}."
-    reachable = not message
-    if reachable and not node.active:
-        message = f"{node.name} is drained or paused: it gets no new jobs."
-    member = answers.found.get(node.id)
-    if not message and isinstance(member, Membership) and not _keeps_privileges_down(member):
-        message = (
-            f"The engine of {node.name} does not say that it sets no-new-privileges, which a "
-            'service can\'t ask for: put "no-new-privileges": true into its daemon.json.'
-        )
-    return NodeReport(name=node.name, reachable=reachable, message=message)
 
 
-def _keeps_privileges_down(member: Membership) -> bool:
-    return any("no-new-privileges" in option for option in member.security)
-
-
-def _stranger(number: int, member: Membership | None) -> NodeReport:
-    if member is None:
-        message = f"Endpoint {number} of c.NdsApp.endpoints does not answer, or is in no Swarm."
-        return NodeReport(name=f"endpoint {number}", reachable=False, message=message)
-    message = f"{member.name} belongs to another Swarm. Take it out of c.NdsApp.endpoints."
-    return NodeReport(name=member.name, reachable=False, message=message)
+def sentence(error: NdsError) -> str:
+    """Return what an engine's silence means, in the words of this configuration."""
+    return error.message.replace("c.NdsApp.engine_url", "c.NdsApp.endpoints")

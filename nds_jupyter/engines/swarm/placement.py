@@ -9,11 +9,12 @@ from nds_jupyter.engines.base import LABEL_JOB, ContainerSpec, ContainerStatus
 from nds_jupyter.engines.swarm import services
 from nds_jupyter.engines.swarm import tasks as values
 from nds_jupyter.engines.swarm.inspection import Inspection
+from nds_jupyter.engines.swarm.known_tasks import KnownTasks
 from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.starter import STARTER, STARTER_NAME
 from nds_jupyter.engines.swarm.tasks import Task
 from nds_jupyter.engines.swarm.watch import TaskWatch
-from nds_jupyter.engines.swarm.whereabouts import Whereabouts
+from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts
 from nds_jupyter.engines.swarm_settings import SwarmSettings
 from nds_jupyter.errors import NameTaken, NoEndpoint, NotPlaced
 from nds_jupyter.jobs import Network, size_text
@@ -34,9 +35,11 @@ class Placement:
         where: Whereabouts,
         watch: TaskWatch,
         inspection: Inspection,
+        tasks: KnownTasks,
         settings: SwarmSettings,
     ) -> None:
         self._nodes = nodes
+        self._tasks = tasks
         self._where = where
         self._watch = watch
         self._inspection = inspection
@@ -52,16 +55,11 @@ class Placement:
         """Make the service unless this job has made it before; then wait for its container."""
         wanted = await self._constraints(spec)
         try:
-            await self._make_service(spec, wanted)
+            service_id = await self._make_service(spec, wanted)
         except NameTaken:
-            await self._refuse_unless_waiting(spec, wanted)
-        task = await self._placed(spec)
-        if await self._is_lost(task):
-            # Swarm never moves a job's task off a node that went down.
-            await self._make_anew(spec, wanted)
-            task = await self._placed(spec)
-        await self._refuse_out_of_reach(spec, task)
-        place = self._where.note(task)
+            service_id = await self._refuse_unless_waiting(spec, wanted)
+        place = await self._placed(spec, wanted, service_id)
+        await self._refuse_out_of_reach(spec, place)
         self._inspection.hold(place.container_id)
         return place.container_id
 
@@ -72,30 +70,32 @@ class Placement:
             return given
         return (*given, *(f"node.id!={node_id}" for node_id in await self._nodes.out_of_reach()))
 
-    async def _refuse_out_of_reach(self, spec: ContainerSpec, task: Task) -> None:
+    async def _refuse_out_of_reach(self, spec: ContainerSpec, place: Place) -> None:
         """Give up a node that nothing can be put into: it had an endpoint when it was chosen."""
-        if spec.transfers and await self._nodes.engine_of(task.node_id) is None:
+        if spec.transfers and await self._nodes.engine_of(place.node_id) is None:
             await self._nodes.ask_manager(lambda manager: manager.remove_service(spec.name))
-            name = await self._nodes.name_of(task.node_id)
+            name = await self._nodes.name_of(place.node_id)
             raise NotPlaced(f"Waiting for a node: {name} has no endpoint that answers.")
 
-    async def _make_anew(self, spec: ContainerSpec, constraints: tuple[str, ...]) -> None:
+    async def _make_anew(self, spec: ContainerSpec, constraints: tuple[str, ...]) -> str:
         await self._nodes.ask_manager(lambda manager: manager.remove_service(spec.name))
-        await self._make_service(spec, constraints)
+        return await self._make_service(spec, constraints)
 
-    async def _make_service(self, spec: ContainerSpec, constraints: tuple[str, ...]) -> None:
+    async def _make_service(self, spec: ContainerSpec, constraints: tuple[str, ...]) -> str:
         is_new = spec.name not in self._networks
         network = await self._network(spec) if spec.network is Network.NONE else None
         starter = await self._starter()
         body = services.service(spec, starter, self._settings, network, constraints)
         try:
-            await self._nodes.ask_manager(lambda manager: manager.create_service(body))
+            service_id = await self._nodes.ask_manager(lambda manager: manager.create_service(body))
         except NameTaken:
             if network is not None and is_new:
                 del self._networks[spec.name]
                 await self._nodes.ask_manager(lambda manager: manager.remove_network(network))
             raise
         self._where.is_made_anew(spec.name)
+        self._tasks.changed()
+        return service_id
 
     async def _network(self, spec: ContainerSpec) -> str:
         """Make the network of a service that may reach nothing.
@@ -116,20 +116,27 @@ class Placement:
 
     async def _refuse_unless_waiting(
         self, spec: ContainerSpec, constraints: tuple[str, ...]
-    ) -> None:
-        """Go on with what this job waits for; `NameTaken` for any other, and for what it has."""
+    ) -> str:
+        """Go on with what this job waits for; `NameTaken` for any other, and for what it has.
+
+        Returns
+        -------
+        str
+            The service's id where it is to be started yet, else empty: the manager is to say.
+        """
         taken = NameTaken(f"The service {spec.name} exists already.")
         task = await self._where.task_of(spec.name)
         if task is None:
-            return
+            return ""
         if task.job_id != spec.labels.get(LABEL_JOB) or task.command != spec.command:
             raise taken
         if task.container_id is None and not task.is_let_go and task.constraints != constraints:
             # Other nodes are within reach by now.
-            await self._make_anew(spec, constraints)
-            return
-        if task.container_id is None or await self._is_lost(task):
-            return
+            return await self._make_anew(spec, constraints)
+        if await self._is_lost(task):
+            return ""
+        if task.container_id is None:
+            return task.service_id
         if self._inspection.is_held(task.container_id):
             raise taken
         # Of one that is out of reach nobody can tell, but this job was not let go, or it would not
@@ -137,20 +144,35 @@ class Placement:
         with contextlib.suppress(NoEndpoint):
             if (await self._inspection.inspect(spec.name)).state is not ContainerStatus.CREATED:
                 raise taken
+        return ""
 
-    async def _placed(self, spec: ContainerSpec) -> Task:
-        _, task = await self._watch.until(
-            spec.name, lambda task: task.container_id is not None or task.has_ended, PLACED_WITHIN
-        )
-        if task is not None and task.has_ended and task.container_id is None:
+    async def _placed(
+        self, spec: ContainerSpec, constraints: tuple[str, ...], service_id: str
+    ) -> Place:
+        """Return where the container is; a service whose node went down is made anew once."""
+        for _ in range(2):
+            there = await self._watch.until_there(spec.name, service_id, PLACED_WITHIN)
+            if isinstance(there, Place):
+                # Its node has just told that it has started it, so it is up.
+                self._where.note_place(there)
+                return there
+            if there is None or not await self._is_lost(there):
+                return self._where.note(await self._refuse_unless_there(spec, there))
+            # Swarm never moves a job's task off a node that went down.
+            service_id = await self._make_anew(spec, constraints)
+        raise NotPlaced("Waiting for a node: those that were found went down.")
+
+    async def _refuse_unless_there(self, spec: ContainerSpec, task: Task | None) -> Task:
+        """Return the task if it has a container; `NotPlaced` if it may still get one."""
+        if task is not None and task.container_id is not None:
+            return task
+        if task is not None and task.has_ended:
             if _TAKEN_BACK in task.error:
                 await self._nodes.ask_manager(lambda manager: manager.remove_service(spec.name))
                 raise NotPlaced("Waiting for a node: the one that was found has no room any more.")
             raise values.failure(task)
-        if task is None or task.container_id is None:
-            wish = _wish(spec, task) + await self._hint(spec, task)
-            raise NotPlaced(values.waiting_sentence(task) + wish)
-        return task
+        wish = _wish(spec, task) + await self._hint(spec, task)
+        raise NotPlaced(values.waiting_sentence(task) + wish)
 
     async def _hint(self, spec: ContainerSpec, task: Task | None) -> str:
         """Say which nodes are left out for want of an endpoint."""

@@ -9,28 +9,33 @@ from collections.abc import Callable
 
 import msgspec
 
+from nds_jupyter.engines.swarm.arrivals import Arrivals
 from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.tasks import Task, newest
+from nds_jupyter.engines.swarm.whereabouts import Place
 from nds_jupyter.errors import ContainerNotFound, NdsError
 from nds_jupyter.jobs import container_name
 
-EVERY = 0.05
-"""Seconds between two questions; a Swarm tells of no task by itself."""
+EVERY, EVERY_IF_HEARD = 0.05, 0.25
+"""Seconds between two questions; a manager tells of no task by itself, but nodes tell of starts."""
 
 
 class _Waiter(msgspec.Struct, eq=False):
     accept: Callable[[Task], bool]
-    future: asyncio.Future[Task]
+    service_id: str
+    future: asyncio.Future[Task | Place]
     seen: Task | None = None
 
 
 class TaskWatch:
     """Asks while somebody waits, and not otherwise."""
 
-    def __init__(self, nodes: Nodes) -> None:
+    def __init__(self, nodes: Nodes, arrivals: Arrivals) -> None:
         self._nodes = nodes
+        self._arrivals = arrivals
         self._waiters: defaultdict[str, set[_Waiter]] = defaultdict(set)
         self._asking: asyncio.Task[None] | None = None
+        arrivals.listen(self._has_started)
 
     async def until(
         self, service: str, accept: Callable[[Task], bool], seconds: float
@@ -42,23 +47,60 @@ class TaskWatch:
         tuple
             Whether it was in time, and the task as it was seen last.
         """
-        waiter = _Waiter(accept, asyncio.get_running_loop().create_future())
+        found = await self._until(service, "", accept, seconds)
+        task = found if isinstance(found, Task) else None
+        return task is not None and accept(task), task
+
+    async def until_there(
+        self, service: str, service_id: str, seconds: float
+    ) -> Task | Place | None:
+        """Wait until a service's newest task has a container or has ended.
+
+        Parameters
+        ----------
+        service_id
+            Empty where it is not known; then nodes that start it are not listened to.
+
+        Returns
+        -------
+        Task, Place or None
+            The task, or where it was heard to start; the task as it was seen last if it did not
+            come to that in time.
+        """
+        if (heard := self._arrivals.of_service(service_id)) is not None:
+            return heard
+        return await self._until(service, service_id, _is_there, seconds)
+
+    async def _until(
+        self, service: str, service_id: str, accept: Callable[[Task], bool], seconds: float
+    ) -> Task | Place | None:
+        waiter = _Waiter(accept, service_id, asyncio.get_running_loop().create_future())
         self._waiters[service].add(waiter)
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
         try:
             async with asyncio.timeout(seconds):
-                return True, await waiter.future
+                return await waiter.future
         except TimeoutError:
-            return False, waiter.seen
+            return waiter.seen
         finally:
             self._waiters[service].discard(waiter)
             if not self._waiters[service]:
                 del self._waiters[service]
 
+    def _has_started(self, place: Place) -> None:
+        for waiter in self._waiters.get(place.service, ()):
+            is_its = waiter.service_id and waiter.service_id == place.service_id
+            if is_its and not waiter.future.done():
+                waiter.future.set_result(place)
+
     async def _ask(self) -> None:
         while self._waiters:
+            heard = self._arrivals.hears(self._nodes.endpoints)
+            await asyncio.sleep(EVERY_IF_HEARD if heard else EVERY)
             services = list(self._waiters)
+            if not services:
+                return
             try:
                 self._tell(services, await self._tasks(services))
             except ContainerNotFound:
@@ -66,7 +108,6 @@ class TaskWatch:
                 await asyncio.gather(*map(self._ask_for_one, services))
             except NdsError as exc:
                 self._fail(services, exc)
-            await asyncio.sleep(EVERY)
 
     async def _ask_for_one(self, service: str) -> None:
         try:
@@ -100,3 +141,7 @@ class TaskWatch:
             self._asking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._asking
+
+
+def _is_there(task: Task) -> bool:
+    return task.container_id is not None or task.has_ended

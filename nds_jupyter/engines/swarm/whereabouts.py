@@ -65,8 +65,12 @@ class Whereabouts:
             node_id=task.node_id,
         )
         if task.container_id is not None:
-            self._known[task.container_id] = place
+            self.note_place(place)
         return place
+
+    def note_place(self, place: Place) -> None:
+        """Remember where a container is."""
+        self._known[place.container_id] = place
 
     def moved(self, container_id: str, task: Task) -> None:
         """Take note that a container was made anew, to be let go."""

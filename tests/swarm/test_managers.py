@@ -1,0 +1,93 @@
+"""Several managers: the leader dies in the middle of jobs, and another one is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev.engine_api import ask
+from dev.swarm import Swarm, swarm
+from nds_jupyter.engines.base import EngineEvent
+from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.jobs import JobState, Reason
+from tests.swarm.conftest import lab_on, wait_for
+
+pytestmark = pytest.mark.swarm
+
+JOBS = 24
+ELSEWHERE = ("node.hostname!=node1",)
+
+
+@pytest.fixture(scope="module")
+def managers() -> Iterator[Swarm]:
+    """Give three nodes that are all managers; the first one leads, until the last test kills it."""
+    with swarm(managers=3) as made:
+        yield made
+
+
+@pytest.fixture
+def patient(managers: Swarm) -> SwarmSettings:
+    """Give settings for nodes that a new leader does not know at once."""
+    return SwarmSettings(endpoints=tuple(managers.endpoints), node_deadline=3.0, lost_after=120.0)
+
+
+def leader(managers: Swarm) -> str:
+    """Return who leads, as the last node sees it."""
+    nodes = json.loads(ask(managers.nodes[2].endpoint, "GET", "/nodes"))
+    (found,) = [node for node in nodes if (node.get("ManagerStatus") or {}).get("Leader")]
+    return str(found["Description"]["Hostname"])
+
+
+async def test_manager_that_hangs_is_passed_over(
+    managers: Swarm, patient: SwarmSettings, tmp_path: Path
+) -> None:
+    async with lab_on(patient, tmp_path / "journal") as lab:
+        await lab.ended(await lab.submit("exit 0", constraints=ELSEWHERE))
+        with managers.manager.frozen():
+            ended = await lab.ended(await lab.submit("exit 0", constraints=ELSEWHERE))
+            assert (ended.state, ended.worker != "node1") == (JobState.COMPLETED, True)
+
+
+async def test_leader_s_death_in_the_middle_of_jobs_loses_none(
+    managers: Swarm, patient: SwarmSettings, tmp_path: Path
+) -> None:
+    assert leader(managers) == "node1"
+    async with lab_on(patient, tmp_path / "journal") as lab:
+        heard: list[EngineEvent] = []
+        listening = asyncio.create_task(_listen(lab.engine, heard))
+        jobs = [
+            await lab.submit("echo ran; sleep 0.5; exit 5", constraints=ELSEWHERE)
+            for _ in range(JOBS)
+        ]
+        await lab.ended(jobs[2])
+        await asyncio.to_thread(managers.manager.kill)
+        heard.clear()
+        ended = await asyncio.gather(*map(lab.ended, jobs))
+        assert {(job.state, job.reason, job.exit_code) for job in ended} == {
+            (JobState.FAILED, Reason.EXIT, 5)
+        }
+        assert {await lab.log(job) for job in ended} == {"ran\n"}
+
+        async def is_seen_down() -> bool:
+            found = {each.name: each.message for each in await lab.engine.nodes()}
+            return "node1 is down, says the manager" in found.get("node1", "")
+
+        await wait_for(is_seen_down, "the new leader's word that node 1 is down")
+
+        async def is_told() -> bool:
+            return any(event.action == "connected" for event in heard)
+
+        await wait_for(is_told, "an event of another manager")
+        after = await lab.ended(await lab.submit("exit 0"))
+        assert (after.state, after.worker != "node1") == (JobState.COMPLETED, True)
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _listen(engine: SwarmEngine, heard: list[EngineEvent]) -> None:
+    async for event in engine.events():
+        heard.append(event)
