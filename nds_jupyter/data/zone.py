@@ -14,6 +14,12 @@ from nds_jupyter.data.irods.placing import aside_of
 from nds_jupyter.datapaths import is_inside
 from nds_jupyter.errors import DataError, DataLoginRefused, DataUnavailable, NdsError
 
+PLACES = 2
+"""Places at which a large object is read: while one piece comes the next is asked for.
+
+More of them hold more memory, and fill no engine faster.
+"""
+
 
 class ZoneRoot(Backend):
     """A collection of a zone; the catalogue pages, verifies and keeps metadata.
@@ -64,7 +70,7 @@ class ZoneRoot(Backend):
 
     def streams(self, size: int) -> int:
         """Return the connections for an object of a size."""
-        return self.fs.streams(size)
+        return min(self.fs.streams(size), PLACES)
 
     def open_read(self, path: str, start: int) -> Any:
         """Open an object, at a position; what is read is not read ahead."""

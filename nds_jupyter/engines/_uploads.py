@@ -8,8 +8,8 @@ import queue
 import threading
 from collections.abc import AsyncIterable, Callable, Iterator
 
-AHEAD = 2
-"""Pieces made ahead of the engine that takes them."""
+AHEAD = 1
+"""Pieces made ahead of the engine that takes them; they may have several MiB."""
 
 SLICE = 2**20
 """Bytes sent at once: they are framed by a copy, which shall stay in the processor's cache."""
