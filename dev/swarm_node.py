@@ -102,6 +102,8 @@ class SwarmNode:
         return {
             # What a service can't ask for (API 1.41 drops it in silence).
             "no-new-privileges": True,
+            # A registry of a test, on the machine that all nodes are on, has no certificate.
+            "insecure-registries": [f"{self.lan.gateway}/32"],
             "tlsverify": True,
             "tlscacert": str(server / "ca.pem"),
             "tlscert": str(server / "cert.pem"),

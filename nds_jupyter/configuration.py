@@ -212,4 +212,5 @@ class Configuration(SwarmConfiguration):
             keep_log_bytes=self.keep_log_bytes,
             grace=self.stop_grace,
             most_inputs=self.max_inputs,
+            stager_image=self.stager_image,
         )

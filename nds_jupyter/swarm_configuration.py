@@ -52,6 +52,14 @@ class SwarmConfiguration(HasTraits):
         help="Seconds for which a node may be down before a job that ran there is FAILED.",
     ).tag(config=True)
 
+    stager_image = Unicode(
+        "",
+        help="Image of a helper container that fetches inputs from iRODS on the job's own node of "
+        "a Swarm, so that they do not pass through this server; docs/swarm.md says how to build "
+        "it. It is given the account of the data root, as a Swarm secret that is removed "
+        "afterwards. Empty: inputs pass through this server.",
+    ).tag(config=True)
+
     def swarm_settings(self) -> SwarmSettings:
         """Return how a Swarm is used."""
         return SwarmSettings(

@@ -49,6 +49,16 @@ class Backend:
         named = self.fs.protocol
         return (named,) if isinstance(named, str) else tuple(named)
 
+    def settings_elsewhere(self) -> Mapping[str, Any] | None:
+        """Return the arguments that make the same filesystem on another machine.
+
+        Returns
+        -------
+        mapping or None
+            They may hold a password; None where it can be had on this machine only.
+        """
+        return None
+
     def prepare(self) -> None:
         """Make the root if it is not there."""
         if self.base:

@@ -13,6 +13,7 @@ import msgspec
 
 from nds_jupyter.data.backend import CHUNK
 from nds_jupyter.data.failures import TransferFailed, of_the_data
+from nds_jupyter.data.fetching import Fetching
 from nds_jupyter.data.plan import Member, Plan, expect_space, make_plan
 from nds_jupyter.data.reading import changed
 from nds_jupyter.data.store import DataStore
@@ -60,8 +61,19 @@ class Staging:
         self._engine = engine
         self._most = most
 
-    async def bring(self, inputs: tuple[Input, ...], container_id: str, report: Report) -> None:
+    async def bring(
+        self,
+        inputs: tuple[Input, ...],
+        container_id: str,
+        report: Report,
+        fetching: Fetching | None = None,
+    ) -> None:
         """Plan, stream, and look again: what changed meanwhile is not what was asked for.
+
+        Parameters
+        ----------
+        fetching
+            Has them fetched on the container's node; None to send them through this server.
 
         Raises
         ------
@@ -72,10 +84,14 @@ class Staging:
         """
         with of_the_data():
             plan = await make_plan(self._store, inputs, self._most)
-        free = (await self._engine.info()).disk_free
-        with of_the_data():
-            expect_space(plan, free)
-        await self._send(plan, container_id, report)
+        if fetching is not None:
+            # The helper knows how much room its own disk has.
+            await fetching.bring(inputs, container_id, report)
+        else:
+            free = (await self._engine.info()).disk_free
+            with of_the_data():
+                expect_space(plan, free)
+            await self._send(plan, container_id, report)
         with of_the_data():
             _expect_same(plan, await make_plan(self._store, inputs, self._most))
 
@@ -114,8 +130,8 @@ async def tar_of(store: DataStore, plan: Plan, report: Report) -> AsyncGenerator
     """Yield the archive of a plan in pieces of a mebibyte and more, whatever its objects' sizes."""
     done, told = 0, 0.0
     waiting = bytearray()
-    async with contextlib.aclosing(_contents(store, plan)) as contents:
-        async for member, content in contents:
+    async with contextlib.aclosing(contents(store, plan)) as members:
+        async for member, content in members:
             waiting += _header(member)
             sent = 0
             async for data in content:
@@ -157,7 +173,7 @@ def _header(member: Member) -> bytes:
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
 
 
-async def _contents(
+async def contents(
     store: DataStore, plan: Plan
 ) -> AsyncGenerator[tuple[Member, AsyncIterator[bytes]], None]:
     """Yield every member with its content, in order; small objects are fetched ahead."""

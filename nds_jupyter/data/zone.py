@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from glob import has_magic
 from typing import Any
 
@@ -36,6 +37,11 @@ class ZoneRoot(Backend):
     def home(self) -> str:
         """The account's home collection, unless the root is a collection of its own."""
         return "/" if self.base else self.fs.home
+
+    def settings_elsewhere(self) -> Mapping[str, Any] | None:
+        """Return the account; not with authorities in a folder, which can't be handed over."""
+        settings = self.fs.account.settings()
+        return None if "irods_ssl_ca_certificate_path" in settings else settings
 
     def prepare(self) -> None:
         """Leave the zone as it is: a collection that is not there is a mistake."""

@@ -7,13 +7,14 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, cast
 
-from nds_jupyter.engines.base import Engine, NodeReport
+from nds_jupyter.engines.base import Engine
+from nds_jupyter.engines.cluster import Fates, NodeReport
 from nds_jupyter.engines.docker import DockerEngine
 from nds_jupyter.engines.swarm import SwarmEngine
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.errors import NdsError
 
-STREAMS = frozenset({"archive", "build", "events", "logs", "pull", "stats"})
+STREAMS = frozenset({"archive", "build", "events", "help", "logs", "pull", "stats"})
 RETRY = 2.0
 """Seconds between two questions while nobody answers and only events are waited for."""
 
@@ -84,6 +85,11 @@ class _Undecided:
         """Return what a Swarm says of its nodes; nothing for one engine."""
         engine = await self._engine()
         return await engine.nodes() if isinstance(engine, SwarmEngine) else ()
+
+    async def tidy(self, server: str, fates: Fates) -> int:
+        """Remove what no job needs beside containers; one engine has nothing of that."""
+        engine = await self._engine()
+        return await engine.tidy(server, fates) if isinstance(engine, SwarmEngine) else 0
 
     async def close(self) -> None:
         """Close whatever was opened."""

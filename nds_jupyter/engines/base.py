@@ -19,7 +19,7 @@ from collections.abc import (
     Sequence,
 )
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import msgspec
 
@@ -54,7 +54,6 @@ __all__ = [
     "MOST_CARRIED",
     "Change",
     "ChangeKind",
-    "Cluster",
     "Container",
     "ContainerSpec",
     "ContainerStatus",
@@ -68,7 +67,6 @@ __all__ = [
     "LogRequest",
     "LogStream",
     "Mount",
-    "NodeReport",
     "OpenSink",
     "Part",
     "PathStat",
@@ -93,6 +91,8 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
         Bytes that containers can still write; None where that is not known.
     builds
         Whether it can build images.
+    helps
+        Whether it runs helper containers; see `Helping`.
     """
 
     name: str
@@ -103,20 +103,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     most_at_once: int | None = None
     disk_free: int | None = None
     builds: bool = True
-
-
-class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One node of an engine of many.
-
-    Parameters
-    ----------
-    message
-        A sentence: what is wrong with it, or what could be better; empty if all is well.
-    """
-
-    name: str
-    reachable: bool
-    message: str
+    helps: bool = False
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -330,11 +317,3 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """End every stream and free threads and connections."""
-
-
-@runtime_checkable
-class Cluster(Protocol):
-    """What an engine of many nodes tells beside the rest."""
-
-    async def nodes(self) -> tuple[NodeReport, ...]:
-        """Look at every node, none longer than its deadline."""

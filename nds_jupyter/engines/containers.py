@@ -33,6 +33,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     transfers
         Whether more goes into it than `MOST_CARRIED` bytes, or anything out of it: then its node
         must be within reach.
+    volume
+        A folder of it that is a volume, of its own name, which a helper can share; empty for none.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     constraints: tuple[str, ...] = ()
     gpus: int = 0
     transfers: bool = False
+    volume: str = ""
 
 
 class ContainerStatus(enum.StrEnum):

@@ -10,12 +10,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequ
 from nds_jupyter.data.root import Unusable
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import (
-    LABEL_ATTEMPT,
-    LABEL_JOB,
-    LABEL_OWNER,
-    LABEL_SERVER,
-    ContainerStatus,
-    ContainerSummary,
     Engine,
     EngineInfo,
     Sample,
@@ -28,6 +22,7 @@ from nds_jupyter.runner.around import Surroundings
 from nds_jupyter.runner.board import Board
 from nds_jupyter.runner.builds import Builds
 from nds_jupyter.runner.listener import Listener
+from nds_jupyter.runner.orphans import Orphans
 from nds_jupyter.runner.places import Places
 from nds_jupyter.runner.retention import Retention
 from nds_jupyter.runner.sampler import Sampler
@@ -90,7 +85,13 @@ class JobRunner:
             sweep_places=SweepPlaces(),
             sampler=self._sampler,
             stage=Stage(self._board, engine, journal, self._builds),
-            transfers=Transfers(self._board, engine, data or _no_data(), settings.most_inputs),
+            transfers=Transfers(
+                self._board,
+                engine,
+                data or _no_data(),
+                settings.most_inputs,
+                settings.stager_image,
+            ),
             log=log,
             default_grace=settings.grace,
         )
@@ -104,6 +105,7 @@ class JobRunner:
             tell=self._board.tell,
             under_way=self._board.under_way,
         )
+        self._orphans = Orphans(engine, journal, log)
         self._walks: dict[str, Walk] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen_up = float("-inf")
@@ -177,40 +179,13 @@ class JobRunner:
             if self._places.limit is None:
                 info = await self._engine_up()
                 self._places.set_limit(info.most_at_once or max(1, info.cpus))
-            await self._remove_orphans()
+            await self._orphans.remove()
         except NdsError as exc:
             self._log.warning("The engine went away again: %s", exc)
 
-    async def _remove_orphans(self) -> None:
-        """Remove containers of ours that no job needs: deleted ones, and never started ones."""
-        rows = await self._engine.containers(
-            {LABEL_SERVER: self._journal.server_id}, include_ended=True
-        )
-        job_ids = [row.labels.get(LABEL_JOB, "") for row in rows]
-        jobs = await self._journal.do(Journal.jobs, job_ids)
-        for row in rows:
-            job_id = row.labels.get(LABEL_JOB, "")
-            job = jobs.get(job_id)
-            if await self._is_orphan(row, job_id, job):
-                self._log.info("The container %s of no job is removed.", row.name)
-                await self._engine.remove(row.id)
-            elif job is not None and job.is_finished and row.state is ContainerStatus.RUNNING:
-                # Its node was given up, and is back.
-                self._log.info("The container %s of a job that has ended is stopped.", row.name)
-                await self._engine.stop(row.id, 0)
-
-    async def _is_orphan(self, row: ContainerSummary, job_id: str, job: Job | None) -> bool:
-        if job is None:
-            owner = row.labels.get(LABEL_OWNER, "")
-            deleted = await self._journal.do(Journal.was_deleted, owner, job_id)
-            return deleted or row.state is ContainerStatus.CREATED
-        # A node may have been away when its container was to be removed.
-        is_late = int(row.labels.get(LABEL_ATTEMPT, "1")) < job.attempts
-        return is_late or job.removed is not None or (job.is_finished and job.started is None)
-
     async def _sweep(self) -> None:
         try:
-            removed = await self._retention.sweep()
+            removed = await self.sweep()
         except NdsError as exc:
             self._log.warning("Old containers are not looked for: %s", exc)
         else:
@@ -220,7 +195,9 @@ class JobRunner:
 
     async def sweep(self) -> int:
         """Remove the containers that are due now, and return how many those were."""
-        return await self._retention.sweep()
+        removed = await self._retention.sweep()
+        await self._orphans.tidy()
+        return removed
 
     async def _engine_up(self) -> EngineInfo:
         info = await self._engine.info()

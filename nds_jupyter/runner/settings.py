@@ -22,6 +22,8 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds between asking a script to end and killing it, where a stop does not say.
     most_inputs
         Collections and objects that one job may have as inputs.
+    stager_image
+        Of the helper that fetches inputs on a job's node, on a Swarm; empty for none.
     """
 
     max_running: int = 0
@@ -31,3 +33,4 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     sweep_every: float = 600.0
     grace: float = 10.0
     most_inputs: int = 100_000
+    stager_image: str = ""

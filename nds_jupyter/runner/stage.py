@@ -112,8 +112,13 @@ class Stage:
                     await self._board.apply(job.job_id, Told(message=lines[-1].text))
             await building.result()
 
-    async def make_container(self, job: Job, image: Image) -> tuple[str, bool]:
+    async def make_container(self, job: Job, image: Image, volume: str = "") -> tuple[str, bool]:
         """Create the job's container, or take over one that was started before a crash.
+
+        Parameters
+        ----------
+        volume
+            A folder of it that a helper is to fill; empty for none.
 
         Returns
         -------
@@ -132,7 +137,7 @@ class Stage:
             await self._remove_earlier_attempt(job)
         running = await self._container_left_by_a_crash(job)
         try:
-            container_id = running or await self._new_container(job, image)
+            container_id = running or await self._new_container(job, image, volume)
         except NotPlaced:
             self._waiting.add(job.job_id)
             raise
@@ -168,12 +173,13 @@ class Stage:
                 return
         await self._engine.remove(name)
 
-    async def _new_container(self, job: Job, image: Image) -> str:
+    async def _new_container(self, job: Job, image: Image, volume: str) -> str:
         candidates = interpreter_candidates(job.spec)
         known = self._interpreters.get((image.id, candidates))
         guess = known or (candidates[0] if candidates else None)
         script = await self._journal.do(Journal.script, job.job_id)
-        container_id = await self._create(job, guess, transfers=_transfers(job, script))
+        spec = self._spec(job, guess, script, volume)
+        container_id = await self._create(job, spec)
         await self._engine.put_archive(container_id, "/", _layout(job.spec.scriptname, script))
         if not candidates or known:
             return container_id
@@ -192,10 +198,10 @@ class Stage:
         if found == guess:
             return container_id
         await self._engine.remove(container_id)
-        return await self._new_container(job, image)
+        return await self._new_container(job, image, volume)
 
-    async def _create(self, job: Job, interpreter: str | None, *, transfers: bool) -> str:
-        spec = ContainerSpec(
+    def _spec(self, job: Job, interpreter: str | None, script: bytes, volume: str) -> ContainerSpec:
+        return ContainerSpec(
             name=container_name(job.job_id),
             image=job.spec.run_image,
             command=command_line(job.spec, interpreter),
@@ -205,8 +211,11 @@ class Stage:
             network=job.spec.network,
             constraints=job.spec.constraints,
             gpus=job.spec.gpus,
-            transfers=transfers,
+            transfers=_transfers(job, script),
+            volume=volume,
         )
+
+    async def _create(self, job: Job, spec: ContainerSpec) -> str:
         try:
             return await self._engine.create(spec)
         except NameTaken:

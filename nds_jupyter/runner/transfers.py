@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from nds_jupyter.data.delivery import Delivery, expect_place
 from nds_jupyter.data.failures import TransferFailed, of_the_data
+from nds_jupyter.data.fetching import Fetching
 from nds_jupyter.data.staging import Staging
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import Engine
@@ -37,13 +38,23 @@ class Transfers:
         The data root.
     most
         Collections and objects that one job may have as inputs.
+    helper_image
+        Of containers that fetch inputs on their job's node; empty for none.
     """
 
-    def __init__(self, board: Board, engine: Engine, store: DataStore, most: int) -> None:
+    def __init__(
+        self, board: Board, engine: Engine, store: DataStore, most: int, helper_image: str = ""
+    ) -> None:
         self._board = board
         self._engine = engine
         self._store = store
         self._staging = Staging(store, engine, most)
+        self._fetching = Fetching(store, engine, helper_image, most)
+
+    async def folder_to_share(self, job: Job) -> str:
+        """Return the folder of a job's container that a helper is to fill; empty for none."""
+        with _as(InputsFailed):
+            return await self._fetching.folder(job.spec.data)
 
     async def check(self, job: Job) -> None:
         """Look whether inputs are there and the place of the results is free, cheaply.
@@ -71,8 +82,11 @@ class Transfers:
             If they can't be brought; the container is then half filled.
         """
         if job.spec.data:
+            fetching = self._fetching if await self.folder_to_share(job) else None
             with _as(InputsFailed):
-                await self._staging.bring(job.spec.data, container_id, self._reporting(job))
+                await self._staging.bring(
+                    job.spec.data, container_id, self._reporting(job), fetching
+                )
 
     async def deliver(self, job: Job, container_id: str) -> str:
         """Deliver the results, and return what else there is to know.

@@ -160,7 +160,8 @@ class Walk:
             try:
                 await self._unless_stopped(transfers.check(self._job))
                 image = await self._unless_stopped(stage.fetch_image(self._job))
-                container_id, new = await stage.make_container(self._job, image)
+                volume = await self._unless_stopped(transfers.folder_to_share(self._job))
+                container_id, new = await stage.make_container(self._job, image, volume)
                 if new:
                     await self._unless_stopped(transfers.bring(self._job, container_id))
                 await stage.announce(self._job, container_id)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import hashlib
@@ -56,6 +57,10 @@ class Registry:
     ----------
     tar
         The image's filesystem.
+    host
+        Where it listens.
+    login
+        ``user:password``, without which it tells nothing; empty for everybody.
 
     Attributes
     ----------
@@ -65,21 +70,28 @@ class Registry:
         Set once somebody fetches the layer.
     """
 
-    def __init__(self, tar: bytes) -> None:
+    def __init__(self, tar: bytes, host: str = "127.0.0.1", login: str = "") -> None:
+        self.host = host
+        self.authorization = f"Basic {base64.b64encode(login.encode()).decode()}" if login else ""
         self.blobs, self.manifest = _blobs(tar)
         self.layer = max(self.blobs, key=lambda digest: len(self.blobs[digest]))
         self.hold = threading.Event()
         self.hold.set()
         self.asked = threading.Event()
         handler = type("Handler", (_Handler,), {"registry": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = ThreadingHTTPServer((host, 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="registry")
 
     @property
     def image(self) -> str:
         """The image's reference."""
-        return f"127.0.0.1:{self._server.server_address[1]}/slow:latest"
+        return f"{self.address}/slow:latest"
+
+    @property
+    def address(self) -> str:
+        """Its name in references, and in what `docker login` writes."""
+        return f"{self.host}:{self._server.server_address[1]}"
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[Registry]:
@@ -108,8 +120,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def _answer(self, *, body: bool) -> None:
-        found = self._find()
-        if found is None:
+        wanted = self.registry.authorization
+        refused = bool(wanted) and self.headers["Authorization"] != wanted
+        found = None if refused else self._find()
+        if refused:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="registry"')
+            content = b'{"errors":[{"code":"UNAUTHORIZED","message":"no basic auth credentials"}]}'
+            kind = "application/json"
+        elif found is None:
             self.send_response(404)
             content = b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}'
             kind = "application/json"

@@ -1,4 +1,4 @@
-"""A zone to test against: a server on 127.0.0.1, its users, and what clients need to reach it."""
+"""A zone to test against: a server of this machine, its users, and how clients reach it."""
 
 from __future__ import annotations
 
@@ -36,16 +36,18 @@ class Zone:
         *,
         port: int = 0,
         tls: bool = False,
+        host: str = HOST,
     ) -> None:
         self.folder = folder
+        self.host = host
         self.store = Store(folder)
         self.faults = Faults(drop_all=self._drop_all)
-        self._tls = Certificates(folder, HOST) if tls else None
+        self._tls = Certificates(folder, host) if tls else None
         self._passwords: dict[str, str] = {}
         self._wires: set[Wire] = set()
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
-        self._listener = socket.create_server((HOST, port), backlog=BACKLOG)
+        self._listener = socket.create_server((host, port), backlog=BACKLOG)
         self.port = int(self._listener.getsockname()[1])
         self._acceptor = threading.Thread(target=self._accept, name="irods-zone", daemon=True)
         self._acceptor.start()
@@ -81,7 +83,7 @@ class Zone:
         """Give what `irods_environment.json` says for a user, who is made if need be."""
         self._know(user)
         return {
-            "irods_host": HOST,
+            "irods_host": self.host,
             "irods_port": self.port,
             "irods_user_name": user,
             "irods_zone_name": self.name,
@@ -106,7 +108,7 @@ class Zone:
     def session(self, user: str = ADMIN, **options: Any) -> iRODSSession:
         """Give a session of a user, who is made if need be."""
         known = {
-            "host": HOST,
+            "host": self.host,
             "port": self.port,
             "user": user,
             "zone": self.name,

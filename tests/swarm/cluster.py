@@ -36,6 +36,8 @@ def clean_swarm(swarm_cluster: Swarm) -> Iterator[Swarm]:
         assert wait_until(partial(_remove_containers, node), DEADLINE), _job_containers(node)
     assert wait_until(lambda: _remove_networks(manager), DEADLINE)
     assert wait_until(lambda: _remove_configs(manager), DEADLINE)
+    for node in swarm_cluster.nodes:
+        assert wait_until(partial(_remove_volumes, node), DEADLINE), node.name
     manager.close()
 
 
@@ -73,8 +75,19 @@ def _remove_configs(manager: docker.APIClient) -> bool:
     return not left
 
 
+def _remove_volumes(node: SwarmNode) -> bool:
+    query = {"filters": json.dumps({"label": ["nds.job"]})}
+    left = json.loads(ask(node.endpoint, "GET", "/volumes", query=query))["Volumes"] or []
+    for volume in left:
+        with suppress(EngineAnswerError):
+            ask(node.endpoint, "DELETE", f"/volumes/{volume['Name']}")
+    return not left
+
+
 def _job_containers(node: SwarmNode) -> list[Any]:
-    filters = json.dumps({"label": ["nds.job"]})
-    query = {"all": "1", "filters": filters}
-    found: list[Any] = json.loads(ask(node.endpoint, "GET", "/containers/json", query=query))
+    """Return the containers of jobs and of their helpers."""
+    found: list[Any] = []
+    for label in ("nds.job", "nds.helper"):
+        query = {"all": "1", "filters": json.dumps({"label": [label]})}
+        found += json.loads(ask(node.endpoint, "GET", "/containers/json", query=query))
     return found

@@ -16,7 +16,8 @@ import pytest
 from dev.certificates import make_certificates
 from dev.debian import find_program
 from dev.swarm import Swarm
-from nds_jupyter.engines.base import LogRequest, NodeReport
+from nds_jupyter.engines.base import LogRequest
+from nds_jupyter.engines.cluster import NodeReport
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs import JobState, Reason
 from tests.swarm.conftest import OpenLab, wait_for

@@ -93,6 +93,29 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True
             named["ssl_context"] = self.context()
         return named
 
+    def settings(self) -> dict[str, str | int]:
+        """Return the arguments of `IrodsFileSystem` that lead to this account from anywhere."""
+        named: dict[str, str | int] = {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "zone": self.zone,
+            "password": self.password,
+            "irods_authentication_scheme": self.scheme,
+            "irods_home": self.home,
+        }
+        if self.default_resource:
+            named["irods_default_resource"] = self.default_resource
+        if self.ticket:
+            named["ticket"] = self.ticket
+        if self.policies:
+            named["irods_client_server_negotiation"] = NEGOTIATE
+            named["irods_client_server_policy"] = (
+                DONT_CARE if len(self.policies) > 1 else self.policies[0]
+            )
+            named.update(self.tls)
+        return named
+
     def context(self) -> ssl.SSLContext:
         """Return how the server's certificate is checked; the client checks none without a CA."""
         settings = dict(self.tls)

@@ -12,6 +12,7 @@ from fsspec.utils import stringify_path
 
 from nds_jupyter.data.entries import Avu
 from nds_jupyter.data.irods.collections import Collections
+from nds_jupyter.data.irods.config import Account
 from nds_jupyter.data.irods.content import Content
 from nds_jupyter.data.irods.listing import Listing
 from nds_jupyter.data.irods.metadata import Metadata
@@ -111,6 +112,11 @@ class IrodsFileSystem(Content):
         )
 
     # Who and where
+
+    @property
+    def account(self) -> Account:
+        """The account, with its password."""
+        return self._sessions.account
 
     @property
     def zone(self) -> str:

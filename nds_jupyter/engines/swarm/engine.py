@@ -21,14 +21,15 @@ from nds_jupyter.engines.base import (
     ImageSpec,
     LogChunk,
     LogRequest,
-    NodeReport,
     OpenSink,
     PathStat,
     Sample,
 )
+from nds_jupyter.engines.cluster import Fates, HelperSpec, NodeReport
 from nds_jupyter.engines.swarm.arrivals import Arrivals
 from nds_jupyter.engines.swarm.carried import Carried
 from nds_jupyter.engines.swarm.events import merged_events
+from nds_jupyter.engines.swarm.helpers import Helpers
 from nds_jupyter.engines.swarm.images import Images
 from nds_jupyter.engines.swarm.inspection import Inspection
 from nds_jupyter.engines.swarm.known_tasks import KnownTasks
@@ -39,6 +40,7 @@ from nds_jupyter.engines.swarm.node_reports import node_reports
 from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.placement import Placement
 from nds_jupyter.engines.swarm.tasks import NodeState
+from nds_jupyter.engines.swarm.tidying import Tidying
 from nds_jupyter.engines.swarm.watch import TaskWatch
 from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts, nowhere
 from nds_jupyter.engines.swarm_settings import SwarmSettings
@@ -104,6 +106,8 @@ class SwarmEngine:
         self._placement = Placement(
             self._nodes, self._where, self._watch, self._inspection, self._tasks, settings
         )
+        self._helpers = Helpers(self._nodes, self._where)
+        self._tidying = Tidying(self._nodes, self._helpers, self.remove)
         self._letting = Letting(
             self._nodes, self._where, self._watch, self._arrivals, self._inspection, self._carried
         )
@@ -126,6 +130,7 @@ class SwarmEngine:
             memory=sum(node.memory for node in ready),
             most_at_once=max(1, AT_ONCE_PER_CPU * cpus),
             builds=False,
+            helps=True,
         )
 
     async def nodes(self) -> tuple[NodeReport, ...]:
@@ -184,6 +189,14 @@ class SwarmEngine:
     async def start(self, container_id: str) -> str | None:
         """Let the script go, which may be in another container."""
         return await self._letting.start(container_id)
+
+    def help(self, container_id: str, spec: HelperSpec) -> AsyncGenerator[str, None]:
+        """Run a helper beside a container, on its node."""
+        return self._helpers.run(container_id, spec)
+
+    async def tidy(self, server: str, fates: Fates) -> int:
+        """Remove services, configs, secrets, networks and volumes that no job needs."""
+        return await self._tidying.run(server, fates)
 
     async def worker(self, container_id: str) -> str:
         """Return the name of the node that has a container."""
@@ -291,8 +304,14 @@ class SwarmEngine:
             return True
         try:
             await engine.remove(place.container_id)
+            if place.volume:
+                await engine.remove_volume(place.volume)
         except (EngineUnavailable, DeadlineExceeded):
             return False
+        except EngineError as exc:
+            # Swarm is about to remove the container too, which has the volume until then.
+            if "in use" not in exc.message:
+                raise
         return True
 
     async def _remove_network(self, name: str) -> None:

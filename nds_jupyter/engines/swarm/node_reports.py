@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nds_jupyter.engines.base import NodeReport
+from nds_jupyter.engines.cluster import NodeReport
 from nds_jupyter.engines.swarm.node_engine import Membership, NodeEngine
 from nds_jupyter.engines.swarm.nodes import View
 from nds_jupyter.engines.swarm.tasks import Node, NodeState

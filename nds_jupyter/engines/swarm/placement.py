@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import secrets
 
+import msgspec
+
 from nds_jupyter.engines.base import LABEL_JOB, ContainerSpec, ContainerStatus
 from nds_jupyter.engines.swarm import services
 from nds_jupyter.engines.swarm import tasks as values
@@ -60,6 +62,9 @@ class Placement:
             service_id = await self._refuse_unless_waiting(spec, wanted)
         place = await self._placed(spec, wanted, service_id)
         await self._refuse_out_of_reach(spec, place)
+        if spec.volume:
+            # A node that tells of a start does not tell of that.
+            self._where.note_place(msgspec.structs.replace(place, volume=spec.name))
         self._inspection.hold(place.container_id)
         return place.container_id
 

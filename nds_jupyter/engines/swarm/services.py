@@ -72,7 +72,19 @@ def _container(spec: ContainerSpec, starter_id: str) -> dict[str, Any]:
         # Heeded from API 1.46 on; before, each node's daemon.json must say it.
         "Privileges": {"NoNewPrivileges": True},
         "StopGracePeriod": int(STOP_GRACE * 1e9),
+        "Mounts": [_volume(spec)] if spec.volume else [],
         "Configs": [_file(Config(id=starter_id, name=STARTER_NAME, path=STARTER_PATH))],
+    }
+
+
+def _volume(spec: ContainerSpec) -> dict[str, Any]:
+    labels = {name: spec.labels[name] for name in OURS if name in spec.labels}
+    options = {"Labels": labels}
+    return {
+        "Type": "volume",
+        "Source": spec.name,
+        "Target": spec.volume,
+        "VolumeOptions": options,
     }
 
 

@@ -69,6 +69,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         Whether its container waits for nothing: no file lets it go.
     constraints
         What its node must fulfil.
+    volume
+        The name of its volume; empty if it has none.
     """
 
     id: str
@@ -87,6 +89,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     is_let_go: bool = False
     constraints: tuple[str, ...] = ()
+    volume: str = ""
 
     @property
     def has_ended(self) -> bool:
@@ -139,6 +142,7 @@ def task(data: Mapping[str, Any]) -> Task:
         image=inside.get("Image", "").partition("@")[0],
         command=without_starter(command),
         is_let_go=is_let_go(command),
+        volume=next((each.get("Source", "") for each in inside.get("Mounts") or ()), ""),
         constraints=tuple((spec.get("Placement") or {}).get("Constraints") or ()),
         labels=inside.get("Labels") or {},
         limits=Limits(

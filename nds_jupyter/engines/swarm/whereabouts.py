@@ -31,6 +31,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     container_id: str
     task_id: str
     node_id: str
+    volume: str = ""
 
 
 def no_endpoint(node: str) -> str:
@@ -63,6 +64,7 @@ class Whereabouts:
             container_id=task.container_id or "",
             task_id=task.id,
             node_id=task.node_id,
+            volume=task.volume,
         )
         if task.container_id is not None:
             self.note_place(place)
