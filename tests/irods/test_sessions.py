@@ -18,7 +18,7 @@ import pytest
 
 from nds_jupyter.data.irods import AuthenticationFailed, IrodsFileSystem
 from nds_jupyter.data.irods.connections import MOST_IDLE, Wire
-from tests.irods.conftest import connect_to
+from tests.irods.conftest import Connect, connect_to
 from tests.irods_zone.codes import Api
 from tests.irods_zone.fixtures import AnyZone
 from tests.irods_zone.zone import Zone
@@ -44,6 +44,29 @@ def test_an_instance_of_another_thread_uses_the_same_session(irods_zone: AnyZone
         there = pool.submit(fsspec.filesystem, "irods", **options).result()
     assert here is not there
     assert here._sessions is there._sessions
+
+
+def test_accounts_never_share_a_connection(
+    fs: IrodsFileSystem, connect: Connect, irods_home: str
+) -> None:
+    other = connect("alice")
+    fs.pipe_file(f"{irods_home}/secret", b"1")
+    other.pipe_file(f"{other.home}/hers", b"2")
+
+    def look(number: int) -> tuple[bool, ...]:
+        who, mine, theirs = (
+            (fs, f"{irods_home}/secret", f"{irods_home}/none"),
+            (other, f"{other.home}/hers", f"{irods_home}/secret"),
+        )[number % 2]
+        return who.exists(mine), who.exists(theirs)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(look, range(40))) == {(True, False)}
+    assert fs._sessions is not other._sessions
+    for each in (fs, other):
+        users = {conn.account.client_user for conn in each._sessions.current().pool.idle}
+        assert users == {each.user}
+    other.rm(f"{other.home}/hers", trash=False)
 
 
 def test_a_filesystem_can_be_pickled(fs: IrodsFileSystem, irods_home: str) -> None:
@@ -170,6 +193,32 @@ def test_a_restarted_server_is_waited_for(faulty_zone: Zone) -> None:
             reading.result(timeout=1.0)
         faulty_zone.faults.accept()
         assert reading.result(timeout=60) == b"1"
+
+
+def test_what_takes_the_server_long_is_waited_for(faulty_zone: Zone, tmp_path: Path) -> None:
+    fs = connect_to(faulty_zone, timeout=3.0)
+    path = f"{fs.home}/x"
+    fs.pipe_file(path, b"1")
+    # Another client's object has no checksum yet.
+    faulty_zone.overwrite(path, b"22")
+    faulty_zone.faults.slow(4.0, Api.CHECKSUM)
+    faulty_zone.faults.slow(4.0, Api.COPY)
+    assert fs.checksum(path).startswith("sha2:")
+    fs.cp_file(path, f"{path}2")
+    assert fs.cat_file(f"{path}2") == b"22"
+
+
+def test_a_transfer_as_a_whole_has_no_deadline(faulty_zone: Zone, tmp_path: Path) -> None:
+    fs = connect_to(faulty_zone, timeout=4.0)
+    faulty_zone.faults.slow(1.0, Api.WRITE)
+    faulty_zone.faults.slow(1.0, Api.READ)
+    began = time.monotonic()
+    with fs.open(f"{fs.home}/x", "wb", block_size=10) as file:
+        for number in range(5):
+            file.write(b"%d" % number * 11)
+    with fs.open(f"{fs.home}/x", "rb", block_size=11, cache_type="none") as file:
+        assert [file.read(11)[:1] for _ in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
+    assert time.monotonic() - began > 2 * 4.0
 
 
 def test_running_iinit_again_is_enough(faulty_zone: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
