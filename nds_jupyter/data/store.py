@@ -124,7 +124,7 @@ class DataStore(Access):
         """Write an object, all of it or nothing; see `writing.write`."""
         return await write(self, path, chunks, exists=exists)
 
-    async def write_unseen(self, draft: Draft, chunks: AsyncIterator[bytes]) -> int:
+    async def write_unseen(self, draft: Draft, chunks: AsyncIterator[bytes]) -> Entry:
         """Write an object where nobody looks yet; see `writing.write_unseen`."""
         return await write_unseen(self, draft, chunks)
 

@@ -15,7 +15,7 @@ import msgspec
 from nds_jupyter.data.access import Access
 from nds_jupyter.data.drafts import Draft, draft_in
 from nds_jupyter.data.entries import Entry
-from nds_jupyter.datapaths import parent_of
+from nds_jupyter.datapaths import name_of, parent_of
 from nds_jupyter.errors import Conflict, DataError
 
 
@@ -48,13 +48,15 @@ async def write(
     await _expect_writable(access, path, exists)
     draft = Draft(path=draft_in(parent_of(path)), goal=path)
     async with access.drafts.held(draft):
-        size = await write_unseen(access, draft, chunks)
-        await _place(access, draft, size, exists)
-    return await access.entry(path)
+        written = await write_unseen(access, draft, chunks)
+        await _place(access, draft, written.size, exists)
+    # Somebody else may replace it in this moment, which takes nothing from what was done.
+    here = msgspec.structs.replace(written, path=path, name=name_of(path))
+    return await access.find(path) or here
 
 
-async def write_unseen(access: Access, draft: Draft, chunks: AsyncIterator[bytes]) -> int:
-    """Write an object where nobody looks yet, verify it, and return its size.
+async def write_unseen(access: Access, draft: Draft, chunks: AsyncIterator[bytes]) -> Entry:
+    """Write an object where nobody looks yet, and verify it.
 
     Raises
     ------
@@ -62,9 +64,10 @@ async def write_unseen(access: Access, draft: Draft, chunks: AsyncIterator[bytes
         What went wrong; its sentence names the goal. What was written is for the caller to remove.
     """
     written = await _write(access, draft, chunks)
-    if not await _is_stored(access, draft, written):
+    stored = await access.entry(draft.path)
+    if stored.size != written.size or not await _has_digest(access, draft, written):
         raise DataError(f"{draft.goal}: what was stored differs from what was sent. Try again.")
-    return written.size
+    return stored
 
 
 async def _expect_writable(access: Access, path: str, exists: Exists) -> None:
@@ -112,10 +115,7 @@ def _put(file: Any, digest: Any, chunk: bytes) -> None:
     file.write(chunk)
 
 
-async def _is_stored(access: Access, draft: Draft, written: _Written) -> bool:
-    """Whether a draft holds what was written, by size and then by checksum."""
-    if (await access.entry(draft.path)).size != written.size:
-        return False
+async def _has_digest(access: Access, draft: Draft, written: _Written) -> bool:
     return await access.do(
         draft.path, lambda full: access.backend.has_digest(full, written.sha256), written.size
     )
