@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -18,14 +19,21 @@ from nds_jupyter.jobs import JobState
 from nds_jupyter.magics.parser import LineParser, Option
 from nds_jupyter.magics.session import Session
 
-DEADLINE = 2.0
-"""Seconds that the server has for an answer: who presses tab does not wait longer."""
+PATIENCE = 0.6
+"""Seconds after which what is known is offered without the server's answer: JupyterLab shows only
+what comes within one. A later answer is there when tab is pressed again."""
+
+DEADLINE = 10.0
+"""Seconds that the server has for an answer."""
 
 FRESH = 10.0
 """Seconds for which an answer is used again."""
 
 MOST = 50
 """Jobs that are offered."""
+
+REMEMBERED = 100
+"""Answers of the server that are kept."""
 
 MATCHER = "nds_jupyter"
 """What the completer of a shell knows ours by."""
@@ -57,8 +65,9 @@ class Completion:
         self._session = session
         self._parsers: dict[str, LineParser] = {}
         self._known: dict[str, tuple[float, list[Candidate]]] = {}
+        self._asking: dict[str, threading.Thread] = {}
         self._values: dict[str, Callable[[str], Iterable[Candidate]]] = {
-            "image": lambda _word: self._cached("image", _images),
+            "image": lambda _word: self._answer("image", _images),
             "job": lambda _word: self._jobs(),
             "variable": lambda _word: self._variables(),
             "data": self._data,
@@ -84,7 +93,7 @@ class Completion:
             found, fragment = self.matches(
                 context.full_text, context.cursor_line, context.cursor_position
             )
-            offered = [SimpleCompletion(each.text, type=each.what or None) for each in found]
+            offered = [SimpleCompletion(each.text, type=_in_a_line(each.what)) for each in found]
             return {"completions": offered, "matched_fragment": fragment, "suppress": bool(offered)}
 
         return match
@@ -117,10 +126,7 @@ class Completion:
         if option is None and equals and flag.startswith("--"):
             option, fragment = _option(parser, flag), value
         word = re.sub(r"\\(.)", r"\1", fragment)
-        try:
-            candidates = list(self._candidates(parser, option, word))
-        except NdsError:
-            return [], fragment
+        candidates = self._candidates(parser, option, word)
         fitting = {each.text: each for each in candidates if each.text.startswith(word)}
         return [_escaped(each) for each in fitting.values()], fragment
 
@@ -156,24 +162,50 @@ class Completion:
             for name, value in self._session.namespace.items()
             if isinstance(value, Job) and not name.startswith("_")
         ]
-        return [*variables, *self._cached("job", _job_words)]
+        return [*variables, *self._answer("job", _job_words)]
 
     def _data(self, word: str) -> list[Candidate]:
-        settings = self._session.settings
-        with Client(settings.url, settings.token, timeout=DEADLINE) as client:
-            return [
-                Candidate(path, "collection" if path.endswith("/") else "data object")
-                for path in client.data.names(word)
-            ]
+        return self._answer(f"data {word}", lambda client: _paths(client, word))
 
-    def _cached(self, kind: str, ask: Callable[[Client], list[Candidate]]) -> list[Candidate]:
-        asked, words = self._known.get(kind, (-FRESH, []))
-        if time.monotonic() - asked > FRESH:
-            settings = self._session.settings
+    def _answer(self, what: str, ask: Callable[[Client], list[Candidate]]) -> list[Candidate]:
+        """Return what the server says, or said last if it takes its time."""
+        asked, words = self._known.get(what, (-FRESH, []))
+        if time.monotonic() - asked <= FRESH:
+            return words
+        thread = self._asking.get(what)
+        if thread is None:
+            thread = threading.Thread(target=self._ask, args=(what, ask), daemon=True)
+            self._asking[what] = thread
+            thread.start()
+        thread.join(PATIENCE)
+        return self._known.get(what, (asked, words))[1]
+
+    def _ask(self, what: str, ask: Callable[[Client], list[Candidate]]) -> None:
+        settings = self._session.settings
+        words: list[Candidate] = []
+        try:
             with Client(settings.url, settings.token, timeout=DEADLINE) as client:
                 words = ask(client)
-            self._known[kind] = (time.monotonic(), words)
-        return words
+        except NdsError:
+            # Whoever runs the line is told what is wrong.
+            words = self._known.get(what, (0.0, words))[1]
+        finally:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[what] = (time.monotonic(), words)
+            del self._asking[what]
+
+
+def _paths(client: Client, word: str) -> list[Candidate]:
+    return [
+        Candidate(path, "collection" if path.endswith("/") else "data object")
+        for path in client.data.names(word)
+    ]
+
+
+def _in_a_line(what: str) -> str | None:
+    """Return a text that JupyterLab can't break: it would lay the second line over the next row."""
+    return what.replace(" ", "\u00a0").replace("-", "\u2011") or None
 
 
 def _identifier(matcher: object) -> str:

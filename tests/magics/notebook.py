@@ -14,6 +14,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 from dev.jupyter import Server
 from nds_jupyter.client import Client
+from tests.waiting import wait_until
 
 DEADLINE = 120.0
 """Seconds for a cell; the machine may be busy with other tests."""
@@ -169,8 +170,18 @@ class Notebook:
             reply = self._client.get_shell_msg(timeout=DEADLINE)
             if reply["parent_header"].get("msg_id") == sent:
                 told = reply["content"]["metadata"].get("_jupyter_types_experimental", ())
-                what = {each["text"]: each["type"] for each in told}
+                what = {each["text"]: _breakable(each["type"]) for each in told}
                 return {match: what.get(match, "") for match in reply["content"]["matches"]}
+
+    def must_offer(self, code: str, wanted: dict[str, str]) -> None:
+        """Press tab until this is offered: it does not wait long for the server's answer."""
+        shown: list[dict[str, str]] = []
+
+        def reached() -> bool:
+            shown.append(self.offered(code))
+            return shown[-1] == wanted
+
+        wait_until(reached, lambda: shown[-1])
 
     def jobs(self) -> list[dict[str, Any]]:
         """Return the jobs that the server knows, newest first."""
@@ -186,6 +197,10 @@ class Notebook:
                     return job
             time.sleep(0.1)
         raise AssertionError(f"The job {name} did not begin; there are {self.jobs()}")
+
+
+def _breakable(text: str) -> str:
+    return text.replace("\u00a0", " ").replace("\u2011", "-")
 
 
 def store(server: Server, path: str, text: str = "text") -> None:

@@ -48,7 +48,7 @@ def test_tab_completes_options_images_jobs_and_variables(notebook: Notebook) -> 
     ).must_succeed()
     assert "--image" in notebook.complete("%%ndsjob --im")
     assert "--timeout" in notebook.complete("%%ndsjob --image x --ti")
-    assert "python:3.11" in "".join(notebook.complete("%%ndsjob --image nds/py"))
+    notebook.must_offer("%%ndsjob --image nds/py", {"nds/python:3.11": "image"})
     assert "none" in notebook.complete("%%ndsjob --network n")
     assert "shelf" in notebook.complete("%%ndsjob --in she")
     assert "tabbed" in notebook.complete("%ndslogs tab")
@@ -70,12 +70,12 @@ def test_tab_says_what_each_job_and_variable_is(second_notebook: Notebook) -> No
         "tabbed = Client().submit('print(1)', scriptname='a.py', name='to-complete').wait()\n"
     ).must_succeed()
     job = notebook.jobs()[0]["job_id"]
-    assert notebook.offered(f"%ndslogs {job[:6]}") == {job: "COMPLETED to-complete"}
-    assert notebook.offered("%ndsstop to-com") == {"to-complete": f"COMPLETED {job}"}
-    assert notebook.offered("%ndsget tabb") == {"tabbed": "COMPLETED to-complete"}
-    assert notebook.offered("%%ndsjob --in shel") == {"shelf": "Counter"}
-    assert notebook.offered("%%ndsjob --image nds/py") == {"nds/python:3.11": "image"}
-    assert notebook.offered("%%ndsjob --swe") == {"--sweep": "many jobs"}
+    notebook.must_offer(f"%ndslogs {job[:6]}", {job: "COMPLETED to-complete"})
+    notebook.must_offer("%ndsstop to-com", {"to-complete": f"COMPLETED {job}"})
+    notebook.must_offer("%ndsget tabb", {"tabbed": "COMPLETED to-complete"})
+    notebook.must_offer("%%ndsjob --in shel", {"shelf": "Counter"})
+    notebook.must_offer("%%ndsjob --image nds/py", {"nds/python:3.11": "image"})
+    notebook.must_offer("%%ndsjob --swe", {"--sweep": "many jobs"})
 
 
 def test_tab_completes_data_paths_also_with_blanks(notebook: Notebook) -> None:
@@ -86,12 +86,10 @@ def test_tab_completes_data_paths_also_with_blanks(notebook: Notebook) -> None:
         "/tab/two\\ words.txt": "data object",
         "/tab/deep/": "collection",
     }
-    assert notebook.offered("%%ndsjob --data /tab/") == offered
-    assert notebook.offered("%ndsls /tab/d") == {"/tab/deep/": "collection"}
-    assert notebook.offered("%%ndsjob --output /ta") == {"/tab/": "collection"}
-    assert notebook.offered("%%ndsjob --data /tab/two\\ w") == {
-        "/tab/two\\ words.txt": "data object"
-    }
+    notebook.must_offer("%%ndsjob --data /tab/", offered)
+    notebook.must_offer("%ndsls /tab/d", {"/tab/deep/": "collection"})
+    notebook.must_offer("%%ndsjob --output /ta", {"/tab/": "collection"})
+    notebook.must_offer("%%ndsjob --data /tab/two\\ w", {"/tab/two\\ words.txt": "data object"})
     cell = notebook.run(
         "%%ndsjob --data /tab/two\\ words.txt\nprint(open('/data/two words.txt').read())"
     )

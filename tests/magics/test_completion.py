@@ -1,0 +1,86 @@
+"""What tab offers while the server is slow or away; with a server it is tested in a kernel."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from nds_jupyter.magics import LINES, NdsMagics
+from nds_jupyter.magics import completion as module
+from nds_jupyter.magics.completion import Completion
+
+
+@pytest.fixture
+def magics() -> NdsMagics:
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    shell.user_ns["shelf"] = 1
+    return NdsMagics(shell)
+
+
+@pytest.fixture
+def completion(magics: NdsMagics) -> Completion:
+    completion = Completion(magics.session)
+    completion.attach(magics.shell, (magics, *LINES))
+    return completion
+
+
+@pytest.fixture
+def silent_server(magics: NdsMagics) -> Iterator[None]:
+    """Let the server be one that takes requests and never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        magics.url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        yield
+
+
+def texts(completion: Completion, line: str) -> list[str]:
+    return [each.text for each in completion.matches(line, 0, len(line))[0]]
+
+
+@pytest.mark.usefixtures("silent_server")
+def test_slow_server_is_not_waited_for(
+    completion: Completion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Were it waited for, the test would not end.
+    monkeypatch.setattr(module, "DEADLINE", 3600.0)
+    assert texts(completion, "%ndslogs ") == ["--tail", "--follow"]
+    assert texts(completion, "%%ndsjob --image ") == []
+    assert texts(completion, "%%ndsjob --in she") == ["shelf"]
+
+
+def test_server_that_is_away_leaves_what_the_kernel_knows(
+    completion: Completion, magics: NdsMagics
+) -> None:
+    magics.url = "http://127.0.0.1:9/"
+    assert texts(completion, "%ndslogs --") == ["--tail", "--follow"]
+    assert texts(completion, "%ndslogs x") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "fragment", "offered"),
+    [
+        ("%%ndsjob --netw", "--netw", ["--network"]),
+        ("%%ndsjob --network b", "b", ["bridge"]),
+        ("%%ndsjob --network=b", "b", ["bridge"]),
+        ("%%ndsjob --detach --quie", "--quie", ["--quiet"]),
+        ("  %ndsjobs --state COMP", "COMP", ["COMPLETED"]),
+        ("%nds", "", []),
+        ("x = 1", "", []),
+    ],
+)
+def test_word_at_the_cursor_is_completed(
+    completion: Completion, line: str, fragment: str, offered: list[str]
+) -> None:
+    found, replaced = completion.matches(line, 0, len(line))
+    assert ([each.text for each in found], replaced) == (offered, fragment)
+
+
+def test_loading_again_leaves_one_of_us(completion: Completion, magics: NdsMagics) -> None:
+    Completion(magics.session).attach(magics.shell, (magics, *LINES))
+    known = [module._identifier(each) for each in magics.shell.Completer.custom_matchers]
+    assert known.count(module.MATCHER) == 1
