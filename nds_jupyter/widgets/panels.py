@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,13 @@ from nds_jupyter.job import Job
 from nds_jupyter.widgets.relay import Relay
 
 STATIC = Path(__file__).parent / "static"
+_IMPORT = re.compile(r'^@import "\./([\w.]+)";$', re.MULTILINE)
+
+
+def _flat(sheet: Path) -> str:
+    """Return a style sheet with those that it imports in it: a notebook has no address for them."""
+    text = sheet.read_text("utf-8")
+    return _IMPORT.sub(lambda found: _flat(sheet.parent / found[1]), text)
 
 
 class Panel(anywidget.AnyWidget):
@@ -30,7 +38,7 @@ class Panel(anywidget.AnyWidget):
     """
 
     _esm = STATIC / "widget.js"
-    _css = STATIC / "nds.css"
+    _css = _flat(STATIC / "nds.css")
     _version = traitlets.Unicode(__version__).tag(sync=True)
     _panel = traitlets.Unicode("jobs").tag(sync=True)
     _options = traitlets.Dict().tag(sync=True)

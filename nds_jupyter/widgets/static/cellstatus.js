@@ -21,8 +21,8 @@ export class CellStatus {
     const leave = button("Send to background", () => this._act("leave"), {
       title: "Let the job run, and go on with the next cell",
     });
-    this._buttons = h("span", { class: "nds-cell-buttons", role: "group", "aria-label": "Job", hidden: true }, stop, leave);
-    this.element = h("div", { class: "nds nds-cell" }, this._text, this._buttons);
+    this._buttons = h("span", { class: "nds-cellStatus-buttons", role: "group", "aria-label": "Job", hidden: true }, stop, leave);
+    this.element = h("div", { class: "nds nds-cellStatus" }, this._text, this._buttons);
     this._end = store.onChange(() => this._update());
   }
 

@@ -6,103 +6,107 @@ import { h, iconButton, setAttribute, setText } from "./dom.js";
 import { ageText, jobDuration, jobTitle, progressOf, progressText, reasonText, stateIcon, stateText, timeText } from "./format.js";
 import { changeIcon, icon } from "./icons.js";
 
-/** The columns: what sorts by them, and how they are called. */
-export const COLUMNS = /** @type {const} */ ([
-  { id: "state", label: "State" },
-  { id: "name", label: "Name" },
-  { id: "image", label: "Image" },
-  { id: "worker", label: "Worker" },
-  { id: "age", label: "Age" },
-  { id: "duration", label: "Took" },
-]);
-
-/** @typedef {(typeof COLUMNS)[number]["id"]} ColumnId */
-
-/** @type {Record<ColumnId, (job: Job) => string | number>} */
-export const SORT_VALUES = {
-  state: (job) => stateText(job),
-  name: (job) => jobTitle(job).toLowerCase(),
-  image: (job) => job.image,
-  worker: (job) => job.worker ?? "",
-  age: (job) => -Date.parse(job.created),
-  duration: (job) =>
-    job.started ? (job.finished ? Date.parse(job.finished) : Date.now()) - Date.parse(job.started) : -1,
-};
-
 /**
  * @param {object} options
  * @param {(index: number) => Job} options.jobAt
- * @param {(index: number) => boolean} options.isActive
+ * @param {(job: Job) => boolean} options.isActive
  * @param {Actions} options.actions
- * @param {(index: number) => void} options.open
- * @param {string} options.id prefix of the rows' ids
+ * @param {(job: Job) => void} options.open
  */
-export function makeJobRow({ jobAt, isActive, actions, open, id }) {
+export function makeJobRow({ jobAt, isActive, actions, open }) {
   /** @type {Job} */
   let job;
-  let at = -1;
   const symbol = icon("queued");
   const state = h("span", { class: "nds-state-text" });
   const name = h("span", { class: "nds-job-name" });
   const note = h("span", { class: "nds-job-note" });
-  const bar = h("progress", { class: "nds-progress", max: 1, "aria-label": "progress" });
+  const bar = h("progress", { class: "nds-progress", max: 1, "aria-label": "progress", hidden: true });
   const [image, worker, age, duration] = ["image", "worker", "age", "duration"].map((column) => cell(column));
-  const stop = iconButton(icon("stop"), "Stop", on(() => actions.stop(job)), { tabIndex: -1 });
-  const buttons = [
-    stop,
-    iconButton(icon("rerun"), "Run again", on(() => actions.rerun(job)), { tabIndex: -1 }),
-    iconButton(icon("copy"), "Copy id", on(() => actions.copyId(job)), { tabIndex: -1 }),
-    iconButton(icon("trash"), "Delete", on(() => actions.remove(job, element)), { tabIndex: -1 }),
-  ];
+  const toolbox = rowActions(actions, () => job);
   const element = h(
     "div",
-    { class: "nds-row nds-jobRow", role: "row", onclick: () => open(at) },
+    // Hundreds of rows pass by for each that somebody points at.
+    { class: "nds-row nds-jobRow", role: "row", onclick: () => open(job), onpointerenter: () => toolbox.update(job, isActive(job)) },
     cell("state", symbol, state),
     cell("name", name, note, bar),
     image,
     worker,
     age,
     duration,
-    h("div", { class: "nds-cell nds-row-actions", role: "gridcell" }, ...buttons),
+    toolbox.element,
   );
-
-  /** @param {() => void} act */
-  function on(act) {
-    return (/** @type {Event} */ event) => {
-      event.stopPropagation();
-      act();
-    };
-  }
 
   /** @param {number} index */
   function update(index) {
-    at = index;
     job = jobAt(index);
     const word = stateText(job);
+    const active = isActive(job);
     setAttribute(element, "data-state", word);
     setAttribute(element, "data-job", job.job_id);
-    setAttribute(element, "id", `${id}-${job.job_id}`);
     setAttribute(element, "aria-rowindex", String(index + 2));
-    const active = isActive(index);
     setAttribute(element, "aria-selected", String(active));
-    for (const each of buttons) each.tabIndex = active ? 0 : -1;
+    setAttribute(element, "title", `${jobTitle(job)} (${job.job_id})\n${job.image}\n${reasonText(job)}`);
     changeIcon(symbol, stateIcon(job));
     setText(state, word);
     setText(name, jobTitle(job));
-    setAttribute(element, "title", `${jobTitle(job)} (${job.job_id})\n${job.image}\n${reasonText(job)}`);
     setText(image, job.image);
     setText(worker, job.worker ?? "");
     setText(age, ageText(job.created));
     setAttribute(age, "title", timeText(job.created));
     setText(duration, jobDuration(job));
+    setText(note, noteText(job));
     const done = progressOf(job);
     bar.hidden = done === null;
     if (done !== null) bar.value = done;
-    const moving = job.phase !== "finished" && job.phase !== "running" && job.phase !== "accepted";
-    setText(note, moving ? progressText(job) : word === "failed" ? reasonText(job) : job.name ? job.job_id.slice(0, 8) : "");
-    stop.disabled = job.phase === "finished";
+    if (active || toolbox.made) toolbox.update(job, active);
   }
   return { element, update };
+}
+
+/** @param {Job} job */
+function noteText(job) {
+  if (job.phase !== "finished" && job.phase !== "running" && job.phase !== "accepted") return progressText(job);
+  if (stateText(job) === "failed") return reasonText(job);
+  return job.name ? job.job_id.slice(0, 8) : "";
+}
+
+/**
+ * The buttons of a row, made when there is first somebody to press them.
+ *
+ * @param {Actions} actions
+ * @param {() => Job} current
+ */
+function rowActions(actions, current) {
+  const element = h("div", { class: "nds-cell nds-row-actions", role: "gridcell" });
+  /** @type {HTMLButtonElement[]} */
+  let buttons = [];
+
+  /** @param {(job: Job) => void} act */
+  const on = (act) => (/** @type {Event} */ event) => {
+    event.stopPropagation();
+    act(current());
+  };
+  const make = () => {
+    buttons = [
+      iconButton(icon("stop"), "Stop", on((job) => actions.stop(job))),
+      iconButton(icon("rerun"), "Run again", on((job) => actions.rerun(job))),
+      iconButton(icon("copy"), "Copy id", on((job) => actions.copyId(job))),
+      iconButton(icon("trash"), "Delete", on((job) => actions.remove(job, element))),
+    ];
+    element.append(...buttons);
+  };
+  return {
+    element,
+    get made() {
+      return buttons.length > 0;
+    },
+    /** @param {Job} job @param {boolean} active */
+    update(job, active) {
+      if (!buttons.length) make();
+      for (const each of buttons) each.tabIndex = active ? 0 : -1;
+      buttons[0].disabled = job.phase === "finished";
+    },
+  };
 }
 
 /** @param {string} name @param {...Node} children */

@@ -2,17 +2,16 @@
 
 /** @import { Host, Job } from "./types.js" */
 /** @import { Store } from "./store.js" */
-/** @import { ColumnId } from "./jobrow.js" */
+/** @import { ColumnId } from "./joborder.js" */
 import { Actions } from "./actions.js";
 import { button, h, setAttribute, setText } from "./dom.js";
-import { stateText } from "./format.js";
-import { COLUMNS, SORT_VALUES, makeJobRow } from "./jobrow.js";
+import { COLUMNS, JobOrder } from "./joborder.js";
+import { makeJobRow } from "./jobrow.js";
 import { movedBy, Rows } from "./rows.js";
 import { connectionNote, loadStrip } from "./strip.js";
 
 const ROW = 36;
 const FILTERS = ["", "running", "queued", "completed", "failed", "stopped"];
-let panels = 0;
 
 export class JobsPanel {
   /**
@@ -23,14 +22,8 @@ export class JobsPanel {
     this._store = store;
     this._host = host;
     this._actions = new Actions(store, host);
-    this._id = `nds-jobs-${(panels += 1)}`;
-    /** @type {Job[]} */
-    this._shown = [];
-    /** What `_shown` was made of. */
-    this._shownOf = "";
+    this._order = new JobOrder();
     this._activeId = "";
-    /** @type {{ column: ColumnId, down: boolean }} */
-    this._sort = { column: "age", down: false };
     this._strip = loadStrip();
     this._note = connectionNote();
     this._count = h("span", { class: "nds-count", role: "status", "aria-live": "polite" });
@@ -39,32 +32,27 @@ export class JobsPanel {
       class: "nds-input",
       placeholder: "Filter jobs",
       "aria-label": "Filter jobs by name, image or id",
-      oninput: () => this._update(),
+      oninput: () => this._filter(),
     });
     this._state = h(
       "select",
-      { class: "nds-input nds-select", "aria-label": "Filter jobs by state", onchange: () => this._update() },
+      { class: "nds-input nds-select", "aria-label": "Filter jobs by state", onchange: () => this._filter() },
       ...FILTERS.map((value) => h("option", { value }, value || "all states")),
     );
     this._rows = this._makeRows();
     this._empty = this._makeEmpty();
     this._head = this._makeHead();
+    this._table = this._makeTable();
     this.element = h(
       "section",
       { class: "nds nds-jobs", "aria-label": "NDS jobs" },
       this._makeToolbar(),
       this._strip.element,
       this._note.element,
-      h(
-        "div",
-        { class: "nds-table", role: "grid", "aria-label": "Jobs", "aria-multiselectable": "false" },
-        this._head,
-        this._rows.element,
-        this._empty,
-      ),
+      this._table,
     );
-    this._ends = [store.onChange(() => this._update()), every(1000, () => this._rows.refresh())];
-    this._update();
+    this._ends = [store.onChange((changed) => this._update(changed)), every(1000, () => this._tick())];
+    this._update(null);
   }
 
   dispose() {
@@ -93,24 +81,30 @@ export class JobsPanel {
   }
 
   _makeRows() {
-    const rows = new Rows({
+    return new Rows({
       height: ROW,
-      key: (index) => this._shown[index].job_id,
-      props: { class: "nds-table-rows", role: "rowgroup", tabIndex: 0, "aria-label": "Jobs" },
+      key: (index) => this._order.at(index).job_id,
+      isActive: (index) => this._order.at(index).job_id === this._activeId,
+      props: { class: "nds-table-rows", role: "rowgroup", tabIndex: -1, "aria-label": "Jobs" },
       make: () =>
         makeJobRow({
-          jobAt: (index) => this._shown[index],
-          isActive: (index) => this._shown[index].job_id === this._activeId,
+          jobAt: (index) => this._order.at(index),
+          isActive: (job) => job.job_id === this._activeId,
           actions: this._actions,
-          open: (index) => this._open(index),
-          id: this._id,
+          open: (job) => this._open(job),
         }),
     });
-    rows.element.addEventListener("keydown", (event) => this._key(event));
-    rows.element.addEventListener("focus", () => {
-      if (!this._activeId && this._shown.length) this._activate(0);
-    });
-    return rows;
+  }
+
+  _makeTable() {
+    const props = { class: "nds-table", role: "grid", tabIndex: 0, "aria-label": "Jobs", "aria-multiselectable": "false" };
+    const table = h("div", props, this._head, this._rows.element, this._empty);
+    // The focus is the grid's, which says what row is meant; a click in the rows gives it to them.
+    this._rows.keyboard = table;
+    this._rows.element.addEventListener("focus", () => table.focus({ preventScroll: true }));
+    table.addEventListener("keydown", (event) => this._key(event));
+    table.addEventListener("focus", () => this._activeId || this._activate(this._rows.top));
+    return table;
   }
 
   _makeEmpty() {
@@ -121,107 +115,87 @@ export class JobsPanel {
 
   /** @param {ColumnId} column */
   _sortBy(column) {
-    const down = this._sort.column === column && !this._sort.down;
-    this._sort = { column, down };
-    this._update();
+    const { rule } = this._order;
+    this._order.rule = { ...rule, column, down: rule.column === column && !rule.down };
+    this._update(null);
   }
 
-  _update() {
-    this._select();
-    const all = this._store.jobs.size;
-    setText(this._count, this._shown.length === all ? `${all}` : `${this._shown.length} of ${all}`);
-    setAttribute(this._count, "title", `${this._shown.length} of ${all} jobs shown`);
+  _filter() {
+    this._order.rule = { ...this._order.rule, text: this._text.value.trim().toLowerCase(), state: this._state.value };
+    this._update(null);
+  }
+
+  /** What takes longer while nothing else changes. */
+  _tick() {
+    if (this._order.rule.column === "duration") this._order.change(this._store.jobs, this._order.underWay());
+    this._rows.refresh();
+  }
+
+  /** @param {ReadonlySet<string> | null} changed ids of jobs; null: whatever */
+  _update(changed) {
     this._strip.update(this._store);
     this._note.update(this._store);
+    if (changed) this._order.change(this._store.jobs, changed);
+    else this._order.sort(this._store.jobs);
+    const { count, rule } = this._order;
+    const all = this._store.jobs.size;
+    setText(this._count, count === all ? `${all}` : `${count} of ${all}`);
+    setAttribute(this._count, "title", `${count} of ${all} jobs shown`);
     for (const head of this._head.children) {
-      const sorted = head.getAttribute("data-column") === this._sort.column;
-      setAttribute(head, "aria-sort", sorted ? (this._sort.down ? "descending" : "ascending") : "none");
+      const sorted = head.getAttribute("data-column") === rule.column;
+      setAttribute(head, "aria-sort", sorted ? (rule.down ? "descending" : "ascending") : "none");
     }
-    this._rows.element.parentElement?.setAttribute("aria-rowcount", String(this._shown.length + 1));
-    this._rows.setCount(this._shown.length);
+    setAttribute(this._table, "aria-rowcount", String(count + 1));
+    if (changed?.size !== 0) this._rows.setCount(count);
     this._showEmpty(all);
-  }
-
-  /** Filter and sort anew where there is a reason to: thousands of jobs take a frame's time. */
-  _select() {
-    const { column, down } = this._sort;
-    const of = JSON.stringify([this._store.version, this._text.value, this._state.value, column, down]);
-    if (of === this._shownOf && column !== "duration") return;
-    this._shownOf = of;
-    this._shown = this._sorted(this._filtered());
   }
 
   /** @param {number} all */
   _showEmpty(all) {
     const [text, first] = this._empty.children;
-    this._empty.hidden = this._shown.length > 0 || !this._store.loaded;
+    this._empty.hidden = this._order.count > 0 || !this._store.loaded;
     /** @type {HTMLElement} */ (first).hidden = all > 0;
     setText(/** @type {HTMLElement} */ (text), all ? "No job matches the filter." : "No jobs yet.");
   }
 
-  _filtered() {
-    const text = this._text.value.trim().toLowerCase();
-    const state = this._state.value;
-    const jobs = [...this._store.jobs.values()];
-    if (!text && !state) return jobs;
-    return jobs.filter((job) => {
-      if (state && !matchesState(job, state)) return false;
-      return !text || `${job.name}\n${job.scriptname}\n${job.image}\n${job.job_id}`.toLowerCase().includes(text);
-    });
-  }
-
-  /** @param {Job[]} jobs */
-  _sorted(jobs) {
-    const { column, down } = this._sort;
-    const value = SORT_VALUES[column];
-    const keyed = jobs.map((job) => ({ job, by: value(job), created: job.created }));
-    keyed.sort((a, b) => {
-      const order = a.by < b.by ? -1 : a.by > b.by ? 1 : a.created < b.created ? 1 : -1;
-      return down ? -order : order;
-    });
-    return keyed.map(({ job }) => job);
-  }
-
   /** @param {number} index */
   _activate(index) {
-    const job = this._shown[index];
+    const job = this._order.at(index);
     if (!job) return;
     this._activeId = job.job_id;
-    setAttribute(this._rows.element, "aria-activedescendant", `${this._id}-${job.job_id}`);
     this._rows.show(index);
   }
 
-  /** @param {number} index */
-  _open(index) {
-    this._activate(index);
-    const job = this._shown[index];
-    if (job) this._host.openJob(job);
+  /** @param {Job} job */
+  _open(job) {
+    this._activate(this._order.indexOf(job.job_id));
+    this._host.openJob(job);
   }
 
   /** @param {KeyboardEvent} event */
   _key(event) {
-    if (event.target !== this._rows.element || event.ctrlKey || event.metaKey || event.altKey) return;
-    const at = this._shown.findIndex((job) => job.job_id === this._activeId);
+    const inRow = this._rows.element.contains(/** @type {Node} */ (event.target));
+    if ((event.target !== this._table && !inRow) || event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = this._order.indexOf(this._activeId);
     const to = movedBy(event, at, this._rows);
-    const job = this._shown[at];
-    if (to !== null) this._activate(to);
-    else if (!job) return;
-    else if (event.key === "Enter") this._open(at);
-    else if (event.key === "Delete") this._actions.remove(job, this.element);
-    else if (event.key === "s" && job.phase !== "finished") this._actions.stop(job);
-    else if (event.key === "r") this._actions.rerun(job);
-    else if (event.key === "c") this._actions.copyId(job);
-    else return;
+    if (to !== null) {
+      this._table.focus({ preventScroll: true });
+      this._activate(to);
+    } else if (inRow || at < 0 || !this._act(event.key, this._order.at(at))) return;
     event.preventDefault();
     event.stopPropagation();
   }
-}
 
-/** @param {Job} job @param {string} state */
-function matchesState(job, state) {
-  const word = stateText(job);
-  if (state === "running") return job.phase !== "finished" && word !== "queued";
-  return word === state;
+  /** @param {string} key @param {Job} job @returns {boolean} whether the key means something */
+  _act(key, job) {
+    if (key === "Enter") this._open(job);
+    else if (key === "Delete") this._actions.remove(job, this.element);
+    else if (key === "s" && job.phase !== "finished") this._actions.stop(job);
+    else if (key === "r") this._actions.rerun(job);
+    else if (key === "c") this._actions.copyId(job);
+    else return false;
+    return true;
+  }
 }
 
 /** @param {number} milliseconds @param {() => void} act @returns {() => void} ends it */

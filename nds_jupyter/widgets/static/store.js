@@ -28,15 +28,13 @@ export class Store {
     this.api = new Api(server);
     /** @type {Map<string, Job>} */
     this.jobs = new Map();
-    /** Another number after each change of the jobs. */
-    this.version = 0;
     /** @type {Load | null} */
     this.load = null;
     /** @type {Connection} */
     this.connection = "connecting";
     this.loaded = false;
     this.problem = "";
-    /** @type {Set<() => void>} */
+    /** @type {Set<(changed: ReadonlySet<string> | null) => void>} */
     this._listeners = new Set();
     /** @type {Set<(job: Job) => void>} */
     this._endListeners = new Set();
@@ -46,7 +44,9 @@ export class Store {
     this._followed = new Map();
     /** @type {Map<string, Job | null> | null} What was told while the list is being fetched. */
     this._meanwhile = null;
-    this._changed = false;
+    /** @type {Set<string> | null} Jobs that changed since listeners were told; null: any of them. */
+    this._changed = new Set();
+    this._telling = false;
     this._failures = 0;
     this._closed = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -55,7 +55,11 @@ export class Store {
     this._feed = server.events ? this._stream() : this._polling();
   }
 
-  /** @param {() => void} listener called after changes @returns {() => void} ends it */
+  /**
+   * @param {(changed: ReadonlySet<string> | null) => void} listener called after changes, of other things than jobs too,
+   * with the ids of the jobs that came, changed or went; null: whatever
+   * @returns {() => void} ends it
+   */
   onChange(listener) {
     this._listeners.add(listener);
     return () => this._listeners.delete(listener);
@@ -188,7 +192,7 @@ export class Store {
   _show(fresh, meanwhile) {
     const before = this.jobs;
     this.jobs = new Map(fresh);
-    this.version += 1;
+    this._changed = null;
     for (const [jobId, job] of meanwhile) {
       if (job) this.jobs.set(jobId, job);
       else this.jobs.delete(jobId);
@@ -201,7 +205,7 @@ export class Store {
   _apply(jobId, job) {
     this._meanwhile?.set(jobId, job);
     const before = this.jobs.get(jobId);
-    this.version += 1;
+    this._changed?.add(jobId);
     if (job) this.jobs.set(jobId, job);
     else this.jobs.delete(jobId);
     if (job) this._noticeEnd(before, job);
@@ -215,11 +219,13 @@ export class Store {
   }
 
   _change() {
-    if (this._changed) return;
-    this._changed = true;
+    if (this._telling) return;
+    this._telling = true;
     setTimeout(() => {
-      this._changed = false;
-      for (const listener of this._listeners) listener();
+      const changed = this._changed;
+      this._changed = new Set();
+      this._telling = false;
+      for (const listener of this._listeners) listener(changed);
     }, SETTLE);
   }
 
