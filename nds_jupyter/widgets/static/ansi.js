@@ -19,21 +19,54 @@ export const PLAIN = { fg: "", bg: "", marks: "" };
 
 // CSI sequences, OSC sequences up to their end, and any other escape of two characters.
 const ESCAPE = /\x1b(?:\[([0-9;:?]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])/g;
+const RESTYLE = /\x1b\[([0-9;:]*)m/g;
 const CONTROL = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g;
+const SPECIAL = /[\x00-\x08\x0b-\x1f\x7f]/;
+
+/** Whether a terminal would show something else than the text itself. @param {string} raw */
+export function isSpecial(raw) {
+  return SPECIAL.test(raw);
+}
+
+/** The text of a line without what a terminal does not show. @param {string} raw */
+export function plainText(raw) {
+  const line = raw.slice(visibleFrom(raw)).replace(/\r+$/, "");
+  return clean(line.includes("\x1b") ? line.replace(ESCAPE, "") : line);
+}
+
+/** How the text after a line looks. @param {string} raw @param {Style} style at its beginning @returns {Style} */
+export function styleAfter(raw, style) {
+  // Most lines with colours end as they began, and what stands before the last reset does not matter.
+  const reset = Math.max(raw.lastIndexOf("\x1b[0m"), raw.lastIndexOf("\x1b[m"));
+  let after = reset < 0 ? style : PLAIN;
+  const rest = reset < 0 ? raw : raw.slice(reset);
+  for (const [, codes] of rest.matchAll(RESTYLE)) after = restyled(after, codes);
+  return after;
+}
+
+/**
+ * A progress bar writes over its line: what stands there at the end counts.
+ *
+ * @param {string} raw
+ * @returns {number} where that begins
+ */
+export function visibleFrom(raw) {
+  let end = raw.length;
+  while (end > 0 && raw[end - 1] === "\r") end -= 1;
+  return end ? raw.lastIndexOf("\r", end - 1) + 1 : 0;
+}
 
 /**
  * @param {string} raw
  * @param {Style} style at the beginning of the line
- * @returns {{ text: string, spans: Span[] | null, style: Style }}
+ * @returns {{ text: string, spans: Span[] | null }}
  */
 export function parseLine(raw, style) {
-  const line = raw.includes("\r") ? afterReturns(raw) : raw;
-  if (!line.includes("\x1b")) {
-    const text = clean(line);
-    return { text, spans: style === PLAIN ? null : [span(0, text.length, style)], style };
-  }
+  const from = visibleFrom(raw);
+  const line = raw.slice(from).replace(/\r+$/, "");
+  let now = from ? styleAfter(raw.slice(0, from), style) : style;
   let text = "";
-  let from = 0;
+  let reached = 0;
   /** @type {Span[]} */
   const spans = [];
   /** @param {string} piece */
@@ -41,21 +74,15 @@ export function parseLine(raw, style) {
     if (!piece) return;
     const start = text.length;
     text += clean(piece);
-    if (style !== PLAIN) spans.push(span(start, text.length, style));
+    if (now !== PLAIN) spans.push(span(start, text.length, now));
   };
   for (const match of line.matchAll(ESCAPE)) {
-    add(line.slice(from, match.index));
-    from = match.index + match[0].length;
-    if (match[2] === "m") style = restyled(style, match[1]);
+    add(line.slice(reached, match.index));
+    reached = match.index + match[0].length;
+    if (match[2] === "m") now = restyled(now, match[1]);
   }
-  add(line.slice(from));
-  return { text, spans: spans.length ? spans : null, style };
-}
-
-/** A progress bar writes over its line: what stands there at the end counts. @param {string} line */
-function afterReturns(line) {
-  const trimmed = line.replace(/\r+$/, "");
-  return trimmed.slice(trimmed.lastIndexOf("\r") + 1);
+  add(line.slice(reached));
+  return { text, spans: spans.length ? spans : null };
 }
 
 /** @param {string} text */

@@ -7,8 +7,8 @@
 
 const RETRIES = 3;
 const RETRY_PAUSE = 300;
-/** Lines of a log that are read at once. */
-const BATCH = 1000;
+/** Lines of a log that are handed on at once. */
+const BATCH = 200;
 
 /** An answer that is an error; its message is the server's sentence. */
 export class ApiError extends Error {
@@ -219,16 +219,26 @@ export class Api {
     const answer = await this.request("GET", "/stdout", { job_id, since: from }, { headers, signal });
     if (!answer.body) return;
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    let rest = "";
+    /** @type {string[]} pieces of a line whose end is still to come */
+    let begun = [];
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      const whole = (rest + value).split("\n");
-      rest = whole.pop() ?? "";
-      // What the network gives at once may be more than a page can take in without a pause.
-      for (let at = 0; at < whole.length; at += BATCH) {
-        yield whole.slice(at, at + BATCH).filter(Boolean).map((line) => JSON.parse(line));
+      let batch = [];
+      let from = 0;
+      for (let end = value.indexOf("\n"); end >= 0; end = value.indexOf("\n", from)) {
+        begun.push(value.slice(from, end));
+        from = end + 1;
+        const line = begun.join("");
+        begun = [];
+        if (line) batch.push(JSON.parse(line));
+        // What the network gives at once may be more than a page can take in without a pause.
+        if (batch.length < BATCH) continue;
+        yield batch;
+        batch = [];
       }
+      begun.push(value.slice(from));
+      if (batch.length) yield batch;
     }
   }
 }

@@ -1,15 +1,16 @@
 /** The log of one job: live, searched, wrapped, followed. */
 
 /** @import { Store } from "./store.js" */
-import { h, iconButton, saveBlob, setAttribute, setText } from "./dom.js";
+import { button, h, iconButton, saveBlob, setAttribute, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { JobLog } from "./joblog.js";
-import { LogLines } from "./loglines.js";
 import { cutSpans, paint } from "./logpaint.js";
+import { LogRows } from "./logrows.js";
 import { LogSearch } from "./logsearch.js";
 import { Rows } from "./rows.js";
 
 const ROW = 18;
+const NUMBER = new Intl.NumberFormat("en");
 
 export class LogView {
   /**
@@ -20,28 +21,30 @@ export class LogView {
     this._store = store;
     this._jobId = jobId;
     this._log = new JobLog(store, jobId);
-    this._lines = new LogLines(this._log);
-    this._search = new LogSearch(this._log, () => this._schedule());
-    this._following = true;
+    this._lines = this._log.lines;
+    this._where = new LogRows(this._lines);
+    this._gone = 0;
+    this._search = new LogSearch(this._lines, () => this._schedule());
     this._withTimes = false;
     this._frame = 0;
     this._rows = new Rows({
       height: ROW,
       make: () => this._makeRow(),
+      key: (row) => row + this._gone,
+      onFollow: (atEnd) => this._setFollowing(atEnd),
       props: { class: "nds-log-rows", tabIndex: 0, role: "log", "aria-live": "off", "aria-label": "Log" },
     });
-    this._rows.element.addEventListener("scroll", () => this._noticeScroll(), { passive: true });
     this._rows.element.addEventListener("keydown", (event) => this._key(event));
-    this._follow = this._toggle("end", "Follow the end", () => this._setFollowing(!this._following));
-    this._wrap = this._toggle("wrap", "Wrap long lines", () => this._setWrap(!this._lines.columns));
+    this._follow = this._toggle("end", "Follow the end", () => this._setFollowing(!this._rows.following));
+    this._wrap = this._toggle("wrap", "Wrap long lines", () => this._setWrap(!this._where.columns));
     this._times = this._toggle("time", "Show times", () => this._setTimes(!this._withTimes));
     this._query = this._makeQuery();
     this._found = h("span", { class: "nds-count nds-log-found", role: "status", "aria-live": "polite" });
-    this._status = h("span", { class: "nds-count nds-log-status", role: "status" });
-    this._reload = h("button", { type: "button", class: "nds-button", hidden: true, onclick: () => this._log.reload() }, "Load skipped lines");
+    this._status = h("span", { class: "nds-count nds-log-status", role: "status", "aria-live": "off" });
+    this._reload = button("Load skipped lines", () => this._loadAnew(), { hidden: true });
     this.element = h("div", { class: "nds-log" }, this._makeToolbar(), this._rows.element);
     this._end = this._log.onChange(() => this._schedule());
-    this._observer = new ResizeObserver(() => this._lines.columns && this._setWrap(true));
+    this._observer = new ResizeObserver(() => this._where.columns && this._setWrap(true));
     this._observer.observe(this._rows.element);
     this._setFollowing(true);
     this._schedule();
@@ -101,21 +104,22 @@ export class LogView {
   }
 
   _makeRow() {
-    const time = h("span", { class: "nds-log-time", "aria-hidden": "true" });
+    const clock = h("span", { class: "nds-log-time", "aria-hidden": "true" });
     const text = h("span", { class: "nds-log-text" });
-    const element = h("div", { class: "nds-row nds-log-row" }, time, text);
+    const element = h("div", { class: "nds-row nds-log-row" }, clock, text);
     /** @param {number} row */
     const update = (row) => {
-      const { line, from, to } = this._lines.at(row);
-      const whole = this._log.texts[line] ?? "";
-      const cut = !this._lines.columns && whole.length > to;
+      const { line, from, to } = this._where.at(row);
+      const { text: whole, spans } = this._lines.lookAt(line);
+      const time = this._lines.timeAt(line);
+      const cut = !this._where.columns && whole.length > to;
       const shown = from || whole.length > to ? whole.slice(from, to) : whole;
       const words = cut ? `${shown} … (${whole.length - to} more characters: wrap the lines to see them)` : shown;
-      paint(text, words, cutSpans(this._log.spansAt(line), from, to), this._search.query);
-      element.classList.toggle("nds-stderr", this._log.errors[line] === true);
-      element.classList.toggle("nds-remark", Number.isNaN(this._log.times[line]));
+      paint(text, words, cutSpans(spans, from, to), this._search.query);
+      element.classList.toggle("nds-stderr", this._lines.isError(line));
+      element.classList.toggle("nds-remark", Number.isNaN(time));
       element.classList.toggle("nds-current", this._search.isCurrent(line));
-      setText(time, this._withTimes && from === 0 ? clock(this._log.times[line]) : "");
+      setText(clock, this._withTimes && from === 0 ? clockText(time) : "");
     };
     return { element, update };
   }
@@ -130,38 +134,44 @@ export class LogView {
 
   _update() {
     this._search.more();
-    this._rows.setCount(this._lines.measure());
-    if (this._following) this._rows.toEnd();
+    const rows = this._where.measure();
+    const { complete, gone } = this._where;
+    const dropped = Math.max(0, gone - this._gone);
+    this._gone = gone;
+    this._rows.setCount(rows, dropped);
     setText(this._found, this._search.words);
     setText(this._status, this._words());
     this._reload.hidden = !this._log.gaps;
+    if (!complete) this._schedule();
+  }
+
+  _loadAnew() {
+    this._log.reload();
+    this._search.again();
   }
 
   _words() {
-    const { count, dropped, problem, state } = this._log;
-    if (problem && !count) return problem;
-    const lines = `${(count + dropped).toLocaleString("en")} lines`;
-    const kept = dropped ? `, the last ${count.toLocaleString("en")} here` : "";
+    const { problem, state } = this._log;
+    const { end, first } = this._lines;
+    if (problem && !end) return problem;
+    const lines = `${NUMBER.format(end)} lines`;
+    const kept = first ? `, the last ${NUMBER.format(end - first)} here` : "";
     const how = /** @type {Record<string, string>} */ ({ loading: "loading …", live: "live", ended: "" })[state];
     return [`${lines}${kept}`, how].filter(Boolean).join(" · ");
   }
 
   /** @param {number} step */
   _go(step) {
-    const line = this._search.go(step);
-    if (line === null) return;
+    const match = this._search.go(step);
+    if (match === null) return;
     this._setFollowing(false);
-    this._rows.show(this._lines.rowOf(line));
+    this._rows.show(this._where.rowOf(match.line, match.character));
     this._schedule();
-  }
-
-  _noticeScroll() {
-    if (this._following !== this._rows.atEnd) this._setFollowing(this._rows.atEnd);
   }
 
   /** @param {boolean} following */
   _setFollowing(following) {
-    this._following = following;
+    this._rows.following = following;
     setAttribute(this._follow, "aria-pressed", String(following));
     if (following) this._rows.toEnd();
   }
@@ -170,8 +180,9 @@ export class LogView {
   _setWrap(wrapped) {
     const columns = wrapped ? this._columns() : 0;
     setAttribute(this._wrap, "aria-pressed", String(wrapped));
-    if (columns === this._lines.columns) return;
-    this._lines.wrap(columns);
+    if (columns === this._where.columns) return;
+    this._where.wrap(columns);
+    this._gone = this._where.gone;
     this._schedule();
   }
 
@@ -189,7 +200,7 @@ export class LogView {
     this._withTimes = withTimes;
     setAttribute(this._times, "aria-pressed", String(withTimes));
     this._rows.element.classList.toggle("nds-with-times", withTimes);
-    if (this._lines.columns) this._setWrap(true);
+    if (this._where.columns) this._setWrap(true);
     this._schedule();
   }
 
@@ -214,6 +225,6 @@ export class LogView {
 }
 
 /** @param {number} time milliseconds */
-function clock(time) {
+function clockText(time) {
   return Number.isNaN(time) ? "" : new Date(time).toISOString().slice(11, 23);
 }

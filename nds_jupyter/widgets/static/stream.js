@@ -1,9 +1,12 @@
 /** The WebSocket `/events`: one for a page, taken up again wherever it was cut. */
 
 /** @import { Connection, EventMessage, Feed, Follow } from "./types.js" */
+import { Turn } from "./turn.js";
 
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 30_000;
+/** Messages that wait for their turn; with more, the server is to feel that the page is slow. */
+const MOST_WAITING = 500;
 
 /** @implements {Feed} */
 export class EventStream {
@@ -23,6 +26,9 @@ export class EventStream {
     /** @type {() => Follow[]} */
     this._followed = () => [];
     this._sent = "[]";
+    /** @type {string[]} Messages that have come and are still to be read. */
+    this._waiting = [];
+    this._reading = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this._timer = undefined;
     /** @type {WebSocket | undefined} */
@@ -42,6 +48,7 @@ export class EventStream {
     this._closed = true;
     clearTimeout(this._timer);
     window.removeEventListener("online", this._online);
+    this._waiting.length = 0;
     this._socket?.close();
   }
 
@@ -54,14 +61,37 @@ export class EventStream {
       this._onStatus("live");
       this._sendFollow();
     };
-    socket.onmessage = ({ data }) => this._take(JSON.parse(data));
+    socket.onmessage = ({ data }) => this._arrived(data);
     socket.onclose = () => this._again();
   }
 
-  /** @param {EventMessage} message */
-  _take(message) {
-    if (message.seq) this._seq = message.seq;
-    this._onMessage(message);
+  /** A browser hands over all that has come in one task, however much it is. @param {string} data */
+  _arrived(data) {
+    this._waiting.push(data);
+    if (this._waiting.length > MOST_WAITING) this._takeOne();
+    if (!this._reading) this._read();
+  }
+
+  async _read() {
+    this._reading = true;
+    const turn = new Turn();
+    while (this._waiting.length) {
+      while (this._waiting.length && !turn.over) this._takeOne();
+      await turn.next();
+    }
+    this._reading = false;
+  }
+
+  _takeOne() {
+    try {
+      /** @type {EventMessage} */
+      const message = JSON.parse(this._waiting.shift() ?? "{}");
+      if (message.seq) this._seq = message.seq;
+      this._onMessage(message);
+    } catch (error) {
+      // A panel that fails must not stop the messages for the others.
+      reportError(error);
+    }
   }
 
   _sendFollow() {
@@ -72,6 +102,8 @@ export class EventStream {
   }
 
   _again() {
+    // What was not read is sent again to the next connection, which names the last one that was.
+    this._waiting.length = 0;
     if (this._closed) return;
     this._onStatus("lost");
     clearTimeout(this._timer);
