@@ -3,16 +3,17 @@
 /** @import { Host, Job } from "./types.js" */
 /** @import { Store } from "./store.js" */
 import { Actions } from "./actions.js";
-import { DiffView } from "./diff.js";
+import { diffContent } from "./diff.js";
 import { h, iconButton, setAttribute, setText } from "./dom.js";
 import { jobDuration, jobTitle, progressOf, progressText, reasonText, stateIcon, stateText } from "./format.js";
 import { changeIcon, icon } from "./icons.js";
 import { makeInfo } from "./info.js";
 import { LogView } from "./log.js";
 import { MetricsView } from "./metrics.js";
-import { ResultsView } from "./results.js";
+import { resultsContent } from "./results.js";
 import { connectionNote } from "./strip.js";
 import { Tabs } from "./tabs.js";
+import { TreeTab } from "./treetab.js";
 
 export class JobPanel {
   /**
@@ -34,8 +35,8 @@ export class JobPanel {
     this._tabs = new Tabs("Job", [
       { id: "log", label: "Log", make: () => new LogView(store, jobId) },
       { id: "metrics", label: "Metrics", make: () => new MetricsView(store, jobId) },
-      { id: "diff", label: "Diff", make: () => new DiffView(store, host, jobId) },
-      { id: "results", label: "Results", make: () => new ResultsView(store, host, jobId) },
+      { id: "diff", label: "Diff", make: () => new TreeTab(store, host, jobId, diffContent(store, jobId)) },
+      { id: "results", label: "Results", make: () => new TreeTab(store, host, jobId, resultsContent(store, jobId)) },
       { id: "info", label: "Info", make: () => makeInfo(store, jobId) },
     ]);
     this.element = h(
