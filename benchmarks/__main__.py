@@ -6,9 +6,21 @@ import argparse
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from benchmarks import data, events, jobs, latency, lists, loading, magic, streams, sweeps, zone
+from benchmarks import (
+    browser_panels,
+    data,
+    events,
+    jobs,
+    latency,
+    lists,
+    loading,
+    magic,
+    streams,
+    sweeps,
+    zone,
+)
 from benchmarks.bench import Bench
 from benchmarks.report import Figure, table
 from dev.console import SetupError, say
@@ -39,8 +51,14 @@ MEASUREMENTS: dict[str, tuple[Callable[[Bench], Iterator[Figure]], int]] = {
 """By name: what measures it, and how many jobs its server runs at a time."""
 
 
+PANELS = "panels"
+"""All that is measured in a browser."""
+
+
 def measure(name: str, endpoint: Endpoint, options: argparse.Namespace) -> list[Figure]:
     """Carry out one measurement on a server of its own."""
+    if name in browser_panels.PARTS:
+        return browser_panels.measure(name, endpoint, options.repeats, options.scale)
     measurement, at_once = MEASUREMENTS[name]
     arguments = [f"--NdsApp.max_running={at_once}", "--NdsApp.default_cpus=2"]
     with (
@@ -53,10 +71,17 @@ def measure(name: str, endpoint: Endpoint, options: argparse.Namespace) -> list[
         return list(measurement(bench))
 
 
+def named(chosen: Iterable[str]) -> Iterator[str]:
+    """Give the measurements that names stand for."""
+    for name in chosen:
+        yield from browser_panels.PARTS if name == PANELS else (name,)
+
+
 def main(words: list[str]) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=MEASUREMENTS, action="append", help="repeatable")
+    names = [*MEASUREMENTS, *browser_panels.PARTS]
+    parser.add_argument("--only", choices=[*names, PANELS], action="append", help="repeatable")
     parser.add_argument("--repeats", type=int, default=5, help="pairs measured (default 5)")
     parser.add_argument("--scale", type=float, default=1.0, help="1 for the goals' sizes")
     options = parser.parse_args(words)
@@ -65,7 +90,7 @@ def main(words: list[str]) -> int:
         if find_program("curl") is None:
             install(["curl"], cache_folder())
         ensure_images(endpoint, PYTHON_IMAGE, SHELL_IMAGE)
-        for name in options.only or MEASUREMENTS:
+        for name in named(options.only or names):
             say(f"Measuring {name} …")
             figures += measure(name, endpoint, options)
             say(table(figures[-2:]))
