@@ -93,7 +93,8 @@ class Script:
         """Start the container; False if the engine went away and nobody knows whether it did."""
         engine = self._around.engine
         try:
-            other = await engine.start(container_id)
+            layout = await self._around.stage.layout(self._job)
+            other = await engine.start(container_id, layout)
             worker = await engine.worker(other) if other else None
         except NotPlaced as exc:
             self._around.log.info("Job %s is let go: %s", self._job_id, exc)

@@ -232,8 +232,10 @@ class FakeEngine:
                 modified=container.created,
             )
 
-    async def start(self, container_id: str) -> None:
+    async def start(self, container_id: str, archive: bytes = b"") -> None:
         """Start a container; also one that has ended, as a real engine does."""
+        if archive:
+            await self.put_archive(container_id, "/", archive)
         async with self.faults.call("start"):
             container = self._find(container_id)
             if container.running:
