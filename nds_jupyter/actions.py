@@ -15,6 +15,7 @@ from nds_jupyter.errors import (
     RefusedByPolicy,
 )
 from nds_jupyter.inputs import Logical
+from nds_jupyter.job_files import JobFiles
 from nds_jupyter.jobs import Job, JobSpec
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
@@ -51,6 +52,7 @@ class Actions:
         lookup: Lookup,
         policy: Policy,
         logical: Logical,
+        files: JobFiles,
     ) -> None:
         self._runner = runner
         self._journal = journal
@@ -58,6 +60,7 @@ class Actions:
         self._lookup = lookup
         self._policy = policy
         self._logical = logical
+        self._files = files
 
     async def submit(
         self, owner: str, request: JobRequest, key: str | None
@@ -67,6 +70,7 @@ class Actions:
             raise InvalidRequest(f"Idempotency-Key: use 1 to {LONGEST_KEY} characters.")
         specs, script = admit_all(request, self._policy, self._logical)
         await self._refuse_what_is_not_built(specs)
+        specs = await self._files.measured(owner, specs)
         return await self._runner.submit_all(owner, specs, script, key)
 
     async def _refuse_what_is_not_built(self, specs: Sequence[JobSpec]) -> None:
@@ -82,6 +86,7 @@ class Actions:
         """Accept the same job again."""
         job = await self._lookup.job(owner, job_id)
         await self._refuse_what_is_not_built([job.spec])
+        await self._files.restore(job)
         return await self._runner.rerun(job)
 
     async def send_to_background(self, owner: str, job_id: str) -> Job:

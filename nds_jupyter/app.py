@@ -17,6 +17,7 @@ from nds_jupyter.kernel_environment import tell_kernels
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
+    from nds_jupyter.data.spool import Spool
     from nds_jupyter.data.store import DataStore
     from nds_jupyter.engines.base import Engine
     from nds_jupyter.gateway import Gateway
@@ -41,6 +42,7 @@ class NdsApp(Configuration, ExtensionApp):
     _journal: JournalThread
     _runner: JobRunner
     _tidying: asyncio.Task[None] | None = None
+    _spool: Spool
 
     @property
     def _server(self) -> ServerApp:
@@ -95,6 +97,13 @@ class NdsApp(Configuration, ExtensionApp):
             record=DraftRecord(journal, url),
         )
 
+    def make_spool(self, server_id: str) -> Spool:
+        """Return where files wait that are sent with jobs; of this server's journal alone."""
+        from nds_jupyter.data.spool import Spool
+
+        folder = self.files_dir or Path(self.journal_dir, "files")
+        return Spool(Path(folder, server_id), self.spool_bounds())
+
     def initialize_settings(self) -> None:
         """Put the parts together, or open the way to the server that has them."""
         if self.gateway_url:
@@ -119,6 +128,7 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.handlers.base import SETTINGS_KEY, Services
         from nds_jupyter.handover import Handover
         from nds_jupyter.health import Health
+        from nds_jupyter.job_files import JobFiles
         from nds_jupyter.journal import Journal
         from nds_jupyter.journal_thread import JournalThread
         from nds_jupyter.load import Load
@@ -132,7 +142,10 @@ class NdsApp(Configuration, ExtensionApp):
         engine = self._engine = self.make_engine()
         journal = self._journal = JournalThread(Journal.open(Path(self.journal_dir)))
         data = self._data = self.make_data_store(journal)
-        runner = self._runner = JobRunner(journal, engine, self.runner_settings(), self.log, data)
+        spool = self._spool = self.make_spool(journal.server_id)
+        runner = self._runner = JobRunner(
+            journal, engine, self.runner_settings(), self.log, data, spool
+        )
         every = self.all_containers
         lookup = Lookup(runner, journal, engine, all_containers=every)
         load = Load(runner, engine)
@@ -141,7 +154,15 @@ class NdsApp(Configuration, ExtensionApp):
         pages = self._pages = Pages(lookup.job, reports.log_of_job, load.of, self.log)
         runner.listen(pages)
         self.settings[SETTINGS_KEY] = Services(
-            actions=Actions(runner, journal, engine, lookup, policy, data.logical),
+            actions=Actions(
+                runner,
+                journal,
+                engine,
+                lookup,
+                policy,
+                data.logical,
+                JobFiles(spool, engine),
+            ),
             data=data,
             engine=engine,
             handover=Handover(engine, data, results),
@@ -152,6 +173,7 @@ class NdsApp(Configuration, ExtensionApp):
             pages=pages,
             reports=reports,
             results=results,
+            spool=spool,
             owner_of=self.owner_of,
             openapi=self.openapi,
             prefix=self.route_prefix,
@@ -206,6 +228,10 @@ class NdsApp(Configuration, ExtensionApp):
         except NdsError as exc:
             self.log.warning("The data root can't be made: %s", exc)
         self._tidying = asyncio.create_task(self._data.drafts.keep_tidy())
+        try:
+            await self._spool.prepare()
+        except NdsError as exc:
+            self.log.warning("What a killed server left of files can't be removed: %s", exc)
         await self._runner.start()
 
     async def stop_extension(self) -> None:
@@ -219,4 +245,5 @@ class NdsApp(Configuration, ExtensionApp):
         await self._runner.close()
         await self._engine.close()
         await self._data.close()
+        await self._spool.close()
         self._journal.close()

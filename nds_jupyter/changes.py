@@ -27,8 +27,9 @@ def of_the_script(changes: tuple[Change, ...]) -> list[Change]:
 
 def is_input(change: Change, job: Job | None) -> bool:
     """Whether something was added inside an input's place."""
-    inputs = job.spec.data if job else ()
-    return any(is_inside(change.path, each.to) for each in inputs) and (
+    places = [each.to for each in job.spec.data] if job else []
+    places += [each.to for each in job.spec.files] if job else []
+    return any(is_inside(change.path, place) for place in places) and (
         change.kind is ChangeKind.ADDED
     )
 

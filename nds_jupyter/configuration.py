@@ -22,6 +22,7 @@ from traitlets import (
 )
 
 from nds_jupyter import routes
+from nds_jupyter.data.spool import SpoolBounds
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.jobs import Limits, Network
 from nds_jupyter.kernel_environment import administrators_url
@@ -142,6 +143,28 @@ class Configuration(SwarmConfiguration):
         None, allow_none=True, help="The longest time limit, in seconds; every job then has one."
     ).tag(config=True)
     max_script_bytes = Integer(2**20, min=1, help="Bytes of a script at most.").tag(config=True)
+    max_file_bytes = Integer(
+        2 * 2**30,
+        min=1,
+        help="Bytes of a file that is sent with a job at most: a value of a notebook, or a local "
+        "file. Larger ones belong into the data root.",
+    ).tag(config=True)
+    max_files_bytes = Integer(
+        20 * 2**30,
+        min=1,
+        help="Bytes of all files of one owner that were sent with jobs and are still kept.",
+    ).tag(config=True)
+    keep_files_hours = Float(
+        24.0,
+        min=0,
+        help="Hours for which a file that was sent with a job is kept after its last use, for "
+        "jobs that need it again; while a job is under way it is always kept.",
+    ).tag(config=True)
+    files_dir = Unicode(
+        "",
+        help="Folder of the files that were sent with jobs. Empty: files in journal_dir; name a "
+        "local disk where that is a small network home.",
+    ).tag(config=True)
     max_running = Integer(
         0, min=0, help="Jobs that run at once; more queue. 0: one per CPU of the engine."
     ).tag(config=True)
@@ -201,6 +224,14 @@ class Configuration(SwarmConfiguration):
             max_retries=self.max_retries,
             chooses_nodes=self.engine != "docker",
             allow_builds=self.allow_builds,
+        )
+
+    def spool_bounds(self) -> SpoolBounds:
+        """Return how much may be sent with jobs, and how long it is kept."""
+        return SpoolBounds(
+            most=self.max_file_bytes,
+            most_of_owner=self.max_files_bytes,
+            keep=self.keep_files_hours * 3600,
         )
 
     def runner_settings(self) -> RunnerSettings:

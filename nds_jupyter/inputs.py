@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from nds_jupyter.datapaths import LONGEST_NAME, LONGEST_PATH, is_inside, join, name_of
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.jobs import Input
+from nds_jupyter.jobs import Input, SentFile
 
 DATA = "/data"
 """Where inputs go that name no place."""
 
+VALUES = "/nds/in"
+"""Where files go that are sent with a job, unless they name another place."""
+
 _NOT_FOR_DATA = ("/nds", "/proc", "/sys", "/dev")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class GivenFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file that was sent, as a request names it; its `size` is not read."""
+
+    sha256: str
+    to: str
+    size: int = 0
+
 
 Given = tuple[str | dict[str, str], ...] | str | None
 Logical = Callable[[str, str], str]
@@ -96,12 +110,12 @@ def spec_of(given: Input) -> str | Input:
     return text if cut(text) == again else given
 
 
-def _target(to: str | None, path: str) -> str:
+def _target(to: str | None, path: str, field: str = "data") -> str:
     name = name_of(path)
     if to is None:
         return join(DATA, name).rstrip("/")
     if not to.startswith("/") or "\0" in to or ".." in to.split("/"):
-        raise InvalidRequest(f"data: {to!r} is no absolute path in a container.")
+        raise InvalidRequest(f"{field}: {to!r} is no absolute path in a container.")
     whole = f"{to}{name}" if to.endswith("/") else to
     parts = [part for part in whole.split("/") if part not in {"", "."}]
     target = "/" + "/".join(parts)
@@ -109,12 +123,57 @@ def _target(to: str | None, path: str) -> str:
         fits = len(target.encode()) <= LONGEST_PATH
         fits = fits and all(len(part.encode()) <= LONGEST_NAME for part in parts)
     except UnicodeEncodeError:
-        raise InvalidRequest(f"data: {to!r} is not UTF-8 text.") from None
+        raise InvalidRequest(f"{field}: {to!r} is not UTF-8 text.") from None
     if not fits:
-        raise InvalidRequest(f"data: {to[:60]}… is too long for a path in a container.")
+        raise InvalidRequest(f"{field}: {to[:60]}… is too long for a path in a container.")
     if not parts or any(is_inside(target, each) for each in _NOT_FOR_DATA):
-        raise InvalidRequest(f"data: {target} in the container is not for data. Use {DATA}.")
+        raise InvalidRequest(f"{field}: {target} in the container is not for data. Use {DATA}.")
     return target
+
+
+def parse_files(given: Iterable[GivenFile], inputs: Iterable[Input]) -> tuple[SentFile, ...]:
+    """Return what was sent for a job, and where each file goes.
+
+    Parameters
+    ----------
+    given
+        Each `to` is an absolute path, or a plain name in `VALUES`.
+    inputs
+        What else goes into the container.
+
+    Raises
+    ------
+    InvalidRequest
+        If one is malformed, or two would go to the same place.
+    """
+    files = tuple(_parse_file(each) for each in given)
+    taken = {each.to for each in inputs}
+    for each in files:
+        if each.to in taken:
+            raise InvalidRequest(f"files: two inputs would be {each.to}. Give each its own place.")
+        taken.add(each.to)
+    return files
+
+
+def _parse_file(given: GivenFile) -> SentFile:
+    digest = check_digest(given.sha256)
+    name = name_of(given.to)
+    if given.to in {name, f"{VALUES}/{name}"} and name not in {"", ".", ".."}:
+        # The folder is the runner's own, and open for this alone.
+        _target(f"/data/{name}", name, "files")
+        return SentFile(sha256=digest, to=f"{VALUES}/{name}")
+    if given.to.endswith("/"):
+        raise InvalidRequest(f"files: {given.to!r} is a folder. Say what the file is called there.")
+    return SentFile(sha256=digest, to=_target(given.to, name, "files"))
+
+
+def check_digest(text: str) -> str:
+    """Return a SHA-256 in hexadecimal, or raise `InvalidRequest`."""
+    if _SHA256.fullmatch(text) is None:
+        raise InvalidRequest(
+            f"sha256: {text[:80]!r} is no SHA-256: 64 hexadecimal digits in lower case."
+        )
+    return text
 
 
 def parse_output(given: str | None, logical: Logical) -> str | None:

@@ -101,6 +101,22 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     to: str
 
 
+class SentFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was sent to the server for a job, and its absolute path in the container.
+
+    Parameters
+    ----------
+    sha256
+        Hexadecimal digest of its content, by which the server knows it.
+    size
+        Bytes.
+    """
+
+    sha256: str
+    to: str
+    size: int = 0
+
+
 class Build(msgspec.Struct, frozen=True, kw_only=True):
     """An image that is made for a job, unless the engine has it from an earlier one.
 
@@ -163,6 +179,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         Whether results are delivered also when the script fails.
     sweep
         Its place among the jobs of one request; None for a job of its own.
+    files
+        What was sent with it.
     """
 
     scriptname: str
@@ -186,6 +204,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     overwrite: bool = False
     output_on_failure: bool = False
     build: Build | None = None
+    files: tuple[SentFile, ...] = ()
 
     @property
     def run_image(self) -> str:
@@ -265,6 +284,7 @@ def script_facts(script: bytes) -> tuple[str, bool]:
 
 INTERPRETERS: dict[str, tuple[str, ...]] = {
     ".py": ("python3", "python"),
+    ".pyz": ("python3", "python"),
     ".sh": ("sh",),
     ".R": ("Rscript",),
     ".r": ("Rscript",),

@@ -25,7 +25,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=JobRequest,
         status=201,
         answer=views.JobView | list[views.JobView],
-        errors=(413, 422, 501, 502, 503),
+        errors=(409, 413, 422, 501, 502, 503),
     ),
     Operation(
         verb="get",
@@ -135,7 +135,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="The same job again, as a new one",
         status=201,
         answer=views.JobView,
-        errors=(409, 422, 502, 503),
+        errors=(409, 410, 413, 422, 502, 503),
     ),
     Operation(
         verb="post",
@@ -234,7 +234,7 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in ("job_id", "path")
+        for name in ("job_id", "path", "sha256")
         if f"{{{name}}}" in operation.path
     ]
     for field in msgspec.structs.fields(operation.query):

@@ -55,6 +55,24 @@ PAGE_OPERATIONS: tuple[Operation, ...] = (
         media=_ARCHIVES,
         errors=_LOOKING,
     ),
+    *(
+        Operation(
+            verb=verb,
+            path=routes.FILE,
+            summary="A file that was sent for jobs" if verb == "get" else "Whether a file is here",
+            media=("application/octet-stream",),
+        )
+        for verb in ("get", "head")
+    ),
+    Operation(
+        verb="put",
+        path=routes.FILE,
+        summary="Send a file for jobs, by the SHA-256 of its content",
+        status=201,
+        answer=views.FileView,
+        takes="application/octet-stream",
+        errors=(413, 502, 504, 507),
+    ),
     Operation(
         verb="post",
         path=routes.DELIVER,

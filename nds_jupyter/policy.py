@@ -12,7 +12,7 @@ from nds_jupyter.constraints import node_constraints
 from nds_jupyter.datapaths import logical_path
 from nds_jupyter.dockerfiles import has_base, recipe, requirements_recipe, requirements_text
 from nds_jupyter.errors import InvalidRequest, RefusedByPolicy, TooLarge
-from nds_jupyter.inputs import Logical, parse_inputs, parse_output
+from nds_jupyter.inputs import GivenFile, Logical, parse_files, parse_inputs, parse_output
 from nds_jupyter.jobs import (
     BUILT,
     INTERPRETERS,
@@ -59,6 +59,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         The text of one, to be built instead; without a FROM it begins from the image.
     retries
         How often the script may be run again when nobody knows how it ended.
+    files
+        What was sent before by ``PUT /files/{sha256}``; sizes are not read.
     """
 
     script: str | None = None
@@ -86,6 +88,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     retries: int = 0
     sweep: Sweep | None = None
     max_concurrent: int | None = None
+    files: tuple[GivenFile, ...] = ()
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,6 +200,7 @@ def admit(
     script = _script(request, policy)
     digest, shebang = script_facts(script)
     image, build = _image_and_build(request, policy)
+    inputs = parse_inputs(request.data, logical)
     spec = JobSpec(
         scriptname=_scriptname(request),
         script_sha256=digest,
@@ -214,7 +218,8 @@ def admit(
         constraints=node_constraints(request.constraint, chooses_nodes=policy.chooses_nodes),
         gpus=_gpus(request, policy),
         retries=_retries(request, policy),
-        data=parse_inputs(request.data, logical),
+        data=inputs,
+        files=parse_files(request.files, inputs),
         output=parse_output(request.output, logical),
         overwrite=request.overwrite,
         output_on_failure=request.output_on_failure,

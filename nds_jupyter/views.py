@@ -12,7 +12,18 @@ import msgspec
 
 from nds_jupyter.data.entries import Kind
 from nds_jupyter.inputs import spec_of, text_of
-from nds_jupyter.jobs import Input, Job, JobSpec, JobState, Limits, Network, Phase, Progress, Reason
+from nds_jupyter.jobs import (
+    Input,
+    Job,
+    JobSpec,
+    JobState,
+    Limits,
+    Network,
+    Phase,
+    Progress,
+    Reason,
+    SentFile,
+)
 from nds_jupyter.sweeps import SweepPoint
 
 
@@ -65,6 +76,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     background: bool = False
     retries: int = 0
     attempts: int = 0
+    files: tuple[SentFile, ...] = ()
 
 
 def job_view(job: Job) -> JobView:
@@ -102,6 +114,7 @@ def job_view(job: Job) -> JobView:
         background=job.background,
         retries=job.spec.retries,
         attempts=job.attempts,
+        files=job.spec.files,
     )
 
 
@@ -133,6 +146,7 @@ class SpecView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dockerfile: str | None = None
     overwrite: bool = False
     output_on_failure: bool = False
+    files: tuple[SentFile, ...] | None = None
 
 
 def spec_view(spec: JobSpec, script: bytes) -> SpecView:
@@ -166,7 +180,15 @@ def spec_view(spec: JobSpec, script: bytes) -> SpecView:
         dockerfile=build.dockerfile if build and not build.requirements else None,
         overwrite=spec.overwrite,
         output_on_failure=spec.output_on_failure,
+        files=spec.files or None,
     )
+
+
+class FileView(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was sent for jobs: `PUT /files/{sha256}`; `size` in bytes."""
+
+    sha256: str
+    size: int
 
 
 class LogText(msgspec.Struct, frozen=True, kw_only=True):

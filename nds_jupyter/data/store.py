@@ -119,10 +119,15 @@ class DataStore(Access):
         return await read_small(self, entries)
 
     async def write(
-        self, path: str, chunks: AsyncIterator[bytes], *, exists: Exists = Exists.REFUSE
+        self,
+        path: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        exists: Exists = Exists.REFUSE,
+        sha256: bytes | None = None,
     ) -> Entry:
         """Write an object, all of it or nothing; see `writing.write`."""
-        return await write(self, path, chunks, exists=exists)
+        return await write(self, path, chunks, exists=exists, sha256=sha256)
 
     async def write_unseen(self, draft: Draft, chunks: AsyncIterator[bytes]) -> Entry:
         """Write an object where nobody looks yet; see `writing.write_unseen`."""

@@ -16,7 +16,7 @@ from nds_jupyter.data.access import Access
 from nds_jupyter.data.drafts import Draft, draft_in
 from nds_jupyter.data.entries import Entry
 from nds_jupyter.datapaths import name_of, parent_of
-from nds_jupyter.errors import Conflict, DataError
+from nds_jupyter.errors import Conflict, DataError, InvalidRequest
 
 
 class Exists(enum.Enum):
@@ -32,14 +32,26 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def write(
-    access: Access, path: str, chunks: AsyncIterator[bytes], *, exists: Exists = Exists.REFUSE
+    access: Access,
+    path: str,
+    chunks: AsyncIterator[bytes],
+    *,
+    exists: Exists = Exists.REFUSE,
+    sha256: bytes | None = None,
 ) -> Entry:
     """Write an object: under another name, verified, then moved to its own.
 
     Until then what has the name stays as it is; of an interrupted write nothing is left.
 
+    Parameters
+    ----------
+    sha256
+        The digest that the content must have, where it is known.
+
     Raises
     ------
+    InvalidRequest
+        If it has another digest.
     Conflict
         If the name is taken by a collection, or by an object that `exists` protects.
     PathNotFound
@@ -48,15 +60,22 @@ async def write(
     await _expect_writable(access, path, exists)
     draft = Draft(path=draft_in(parent_of(path)), goal=path)
     async with access.drafts.held(draft):
-        written = await write_unseen(access, draft, chunks)
+        written = await write_unseen(access, draft, chunks, sha256=sha256)
         await _place(access, draft, written.size, exists)
     # Somebody else may replace it in this moment, which takes nothing from what was done.
     here = msgspec.structs.replace(written, path=path, name=name_of(path))
     return await access.find(path) or here
 
 
-async def write_unseen(access: Access, draft: Draft, chunks: AsyncIterator[bytes]) -> Entry:
+async def write_unseen(
+    access: Access, draft: Draft, chunks: AsyncIterator[bytes], *, sha256: bytes | None = None
+) -> Entry:
     """Write an object where nobody looks yet, and verify it.
+
+    Parameters
+    ----------
+    sha256
+        The digest that the content must have, where it is known.
 
     Raises
     ------
@@ -64,6 +83,8 @@ async def write_unseen(access: Access, draft: Draft, chunks: AsyncIterator[bytes
         What went wrong; its sentence names the goal. What was written is for the caller to remove.
     """
     written = await _write(access, draft, chunks)
+    if sha256 is not None and written.sha256 != sha256:
+        raise InvalidRequest(f"sha256: what was sent has {written.sha256.hex()}. Send it again.")
     stored = await access.entry(draft.path)
     if stored.size != written.size or not await _has_digest(access, draft, written):
         raise DataError(f"{draft.goal}: what was stored differs from what was sent. Try again.")

@@ -23,6 +23,7 @@ from nds_jupyter.handlers.data import (
 )
 from nds_jupyter.handlers.deliver import DeliverHandler
 from nds_jupyter.handlers.events import EventsHandler
+from nds_jupyter.handlers.files import FileHandler
 from nds_jupyter.handlers.jobs import (
     BackgroundHandler,
     JobHandler,
@@ -63,6 +64,7 @@ ROUTES: tuple[tuple[str, type[NdsHandler]], ...] = (
     (routes.LIST_RESULTS, ListResultsHandler),
     (routes.ARCHIVE, ArchiveHandler),
     (routes.DELIVER, DeliverHandler),
+    (routes.FILE, FileHandler),
 )
 
 
@@ -89,4 +91,5 @@ def passing_rules(prefix: str) -> list[tuple[str, type[NdsHandler]]]:
 def _pattern(prefix: str, template: str) -> str:
     path = re.escape(template).replace(r"\{job_id\}", r"(?P<job_id>[^/]+)")
     path = path.replace(r"\{path\}", r"(?P<path>.*)")
+    path = path.replace(r"\{sha256\}", r"(?P<sha256>[^/]+)")
     return url_path_join("/", re.escape(prefix), path)

@@ -14,6 +14,7 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from nds_jupyter.actions import Actions
+from nds_jupyter.data.spool import Spool
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import Forbidden, NdsError
@@ -77,6 +78,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     pages: Pages
     reports: Reports
     results: Results
+    spool: Spool
     owner_of: Callable[[Any], str]
     prefix: str
     openapi: Callable[[], dict[str, object]]

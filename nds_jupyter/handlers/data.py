@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from email.utils import format_datetime
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import quote
 
 from jupyter_server.utils import url_path_join
 from tornado import web
-from tornado.httputil import HTTPServerRequest
 
 from nds_jupyter.archives import content_disposition, parse_range
 from nds_jupyter.data.entries import Avu, Entry
 from nds_jupyter.data.writing import Exists
 from nds_jupyter.datapaths import is_url
-from nds_jupyter.errors import Conflict, InvalidRequest, NdsError, TooLarge
+from nds_jupyter.errors import Conflict, InvalidRequest, TooLarge
 from nds_jupyter.gateway import PASSED_ON
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.handlers.bodies import DRAIN, Body
 from nds_jupyter.handlers.decode import json_body
+from nds_jupyter.handlers.receiving import Receiving
 from nds_jupyter.preconditions import entity_tag, expect, names
 from nds_jupyter.queries import DataPostQuery, DataRemoveQuery, ListDataQuery, NoQuery
 from nds_jupyter.views import DataRow
-
-UNBOUNDED = 2**63
-"""Bytes of a body: Jupyter's own bound is for bodies that are held in memory."""
 
 
 class DataRootHandler(NdsHandler):
@@ -73,11 +66,8 @@ class ListDataHandler(DataRootHandler):
 
 
 @web.stream_request_body
-class DataHandler(DataRootHandler):
+class DataHandler(Receiving[Entry], DataRootHandler):
     """One path."""
-
-    _upload: asyncio.Task[Entry] | None = None
-    _body: Body
 
     @allowed("read")
     async def get(self, path: str) -> None:
@@ -134,22 +124,11 @@ class DataHandler(DataRootHandler):
         self.set_header("Content-Range", f"bytes {span[0]}-{span[1] - 1}/{entry.size}")
         return span
 
-    async def prepare(self, **options: Any) -> None:
-        """Begin an upload: with a streamed body, `put` is called only at its end."""
-        await super().prepare(**options)
-        if self.request.method == "PUT" and not self._finished:
-            lift_bound(self.request)
-            await self._begin_upload()
-
-    @allowed("write")
-    async def _begin_upload(self) -> None:
-        self._body = Body()
-        self._upload = asyncio.create_task(self._write(self.path_kwargs["path"] or ""))
-
-    async def _write(self, path: str) -> Entry:
+    async def receive(self) -> Entry:
+        """Write the body."""
         self.query(NoQuery)
         data = self.services.data
-        target = self.logical(path)
+        target = self.logical(self.path_kwargs["path"] or "")
         headers = self.request.headers
         length = headers.get("Content-Length")
         free = await data.free()
@@ -161,47 +140,17 @@ class DataHandler(DataRootHandler):
         expect(headers.get("If-Match"), only_if, tag, target)
         self.set_status(HTTPStatus.OK if there else HTTPStatus.CREATED)
         exists = Exists.REPLACE if only_if is None else Exists.REFUSE
-        return await data.write(target, self._body.blocks(), exists=exists)
-
-    async def data_received(self, chunk: bytes) -> None:
-        """Hand a piece of the body on."""
-        if self._upload is None or self._finished:
-            return
-        await self._body.feed(chunk, self._upload)
-        if self._body.dropped > DRAIN:
-            try:
-                await self._upload
-            except NdsError:
-                self.send_error(exc_info=sys.exc_info())
+        return await data.write(target, self.body(), exists=exists)
 
     @allowed("write")
     async def put(self, path: str) -> None:
         """Answer an upload once it is in place."""
         del path
-        if self._upload is None:
-            raise RuntimeError("an upload that was not begun")
-        await self._body.end(self._upload)
-        entry = await self._upload
+        entry = await self.received()
         row = self.row(entry)
         self.set_header("Location", row.url)
         self.set_header("ETag", entity_tag(entry))
         self.answer(row, self.get_status())
-
-    def on_connection_close(self) -> None:
-        """Give an upload up whose sender went away."""
-        super().on_connection_close()
-        self._give_up()
-
-    def on_finish(self) -> None:
-        """Give an upload up that was answered before its end."""
-        self._give_up()
-
-    def _give_up(self) -> None:
-        if self._upload is not None and not self._upload.done():
-            self._upload.cancel()
-        elif self._upload is not None and not self._upload.cancelled():
-            # Retrieved, so that an error nobody waits for any more is no defect.
-            self._upload.exception()
 
     @allowed("write")
     async def delete(self, path: str) -> None:
@@ -261,9 +210,3 @@ class ReplicasHandler(DataRootHandler):
         """Give them all."""
         self.query(NoQuery)
         self.answer(await self.services.data.replicas(self.logical(path)))
-
-
-def lift_bound(request: HTTPServerRequest) -> None:
-    """Let a body that is streamed be of any size."""
-    connection: Any = request.connection
-    connection.set_max_body_size(UNBOUNDED)

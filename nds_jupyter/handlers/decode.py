@@ -16,7 +16,7 @@ T = TypeVar("T")
 AUTH_FIELDS = frozenset({"token", "_xsrf"})
 """Fields that belong to Jupyter's authentication, not to the route."""
 
-JSON_FIELDS = frozenset({"command", "args", "env", "labels", "sweep"})
+JSON_FIELDS = frozenset({"command", "args", "env", "files", "labels", "sweep"})
 """Fields of a form whose text is JSON."""
 
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?$", re.DOTALL)
@@ -108,7 +108,7 @@ def _json_field(name: str, text: str) -> object:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as exc:
-        shape = "array" if name in {"command", "args", "paths"} else "object"
+        shape = "array" if name in {"command", "args", "files", "paths"} else "object"
         raise InvalidRequest(f"{name}: it is not a JSON {shape} ({exc}).") from exc
 
 

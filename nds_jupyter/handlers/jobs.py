@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nds_jupyter.cell_archives import cell_of
 from nds_jupyter.handlers.base import NdsHandler, allowed
 from nds_jupyter.job_pages import JobFilter
 from nds_jupyter.journal import Journal
@@ -58,11 +59,11 @@ class ScriptHandler(NdsHandler):
 
     @allowed("read")
     async def get(self) -> None:
-        """Give it as it was sent."""
+        """Give it as it was sent; of a cell that came with its values, the cell."""
         job = await self.services.lookup.job(self.owner, self.query(JobQuery).job_id)
         script = await self.services.journal.do(Journal.script, job.job_id)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(script)
+        self.finish(script if (cell := cell_of(script)) is None else cell)
 
 
 class RerunHandler(NdsHandler):

@@ -16,8 +16,8 @@ from nds_jupyter.errors import GatewayUnavailable, InvalidRequest, NdsError
 from nds_jupyter.gateway import PASSED_ON, Answer, Gateway
 from nds_jupyter.handlers.base import NdsHandler, allowed
 from nds_jupyter.handlers.bodies import DRAIN, Body
-from nds_jupyter.handlers.data import lift_bound
 from nds_jupyter.handlers.events import GOING_AWAY, EventsHandler
+from nds_jupyter.handlers.receiving import lift_bound
 
 GATEWAY_KEY = "nds_gateway"
 PREFIX_KEY = "nds_prefix"
@@ -225,6 +225,7 @@ PASSING: dict[str, type[NdsHandler]] = {
     routes.STOP: PassingStopHandler,
     routes.ARCHIVE: PassingArchiveHandler,
     routes.DATA: PassingDataHandler,
+    routes.FILE: PassingDataHandler,
     routes.EVENTS: PassingEventsHandler,
 }
 """The routes that are passed on in a way of their own."""

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 
 from nds_jupyter.data.root import Unusable
+from nds_jupyter.data.spool import Spool
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import (
     Engine,
@@ -59,6 +60,8 @@ class JobRunner:
         Closed by its maker, after the runner.
     data
         Where inputs come from and results go; closed by its maker. None: jobs have neither.
+    spool
+        Where files are that were sent with jobs; closed by its maker. None: there are none.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class JobRunner:
         settings: RunnerSettings,
         log: logging.Logger,
         data: DataStore | None = None,
+        spool: Spool | None = None,
     ) -> None:
         self._journal = journal
         self._engine = engine
@@ -91,6 +95,7 @@ class JobRunner:
                 data or _no_data(),
                 settings.most_inputs,
                 settings.stager_image,
+                spool,
             ),
             log=log,
             default_grace=settings.grace,
@@ -104,6 +109,7 @@ class JobRunner:
             log_bytes=settings.keep_log_bytes,
             tell=self._board.tell,
             under_way=self._board.under_way,
+            spool=spool,
         )
         self._orphans = Orphans(engine, journal, log)
         self._walks: dict[str, Walk] = {}

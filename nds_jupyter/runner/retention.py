@@ -10,6 +10,7 @@ from datetime import timedelta
 import msgspec
 
 from nds_jupyter.archives import list_entries
+from nds_jupyter.data.spool import Spool
 from nds_jupyter.engines.base import LABEL_SERVER, Engine, Image
 from nds_jupyter.errors import (
     ContainerNotFound,
@@ -46,6 +47,8 @@ class Retention:
         Called with each job whose container was removed.
     under_way
         Gives the jobs that have not ended.
+    spool
+        Where the files are that were sent with jobs; None: there are none.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Retention:
         log_bytes: int,
         tell: Callable[[Job], None],
         under_way: Callable[[], Sequence[Job]],
+        spool: Spool | None = None,
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -68,9 +72,11 @@ class Retention:
         self._log_bytes = log_bytes
         self._tell = tell
         self._under_way = under_way
+        self._spool = spool
 
     async def sweep(self) -> int:
         """Remove what is due, oldest first, and return how many containers that were."""
+        await self._remove_files()
         due = await self._journal.do(
             Journal.with_containers_to_remove, self._newest, utc_now() - self._age
         )
@@ -86,6 +92,17 @@ class Retention:
                 removed += 1
         await self._remove_built()
         return removed
+
+    async def _remove_files(self) -> None:
+        """Remove the files sent with jobs that no job needs any more."""
+        if self._spool is None:
+            return
+        jobs = self._under_way()
+        needed = {(job.owner, each.sha256) for job in jobs for each in job.spec.files}
+        try:
+            await self._spool.sweep(needed)
+        except NdsError as exc:
+            self._log.warning("Old files of jobs are not removed: %s", exc)
 
     async def _remove_built(self) -> None:
         """Remove the old images that were built here and that no job has a container of."""

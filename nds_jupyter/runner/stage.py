@@ -39,7 +39,13 @@ from nds_jupyter.transitions import Launching, Progressed, Pulling, Staging, Tol
 PROGRESS_EVERY = 0.2
 """Seconds between two reports of a pull's progress."""
 
-ENVIRONMENT = {"NDS_DATA": "/data", "NDS_RESULTS": "/results", "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT = {
+    "NDS_DATA": "/data",
+    "NDS_IN": "/nds/in",
+    "NDS_OUT": "/results",
+    "NDS_RESULTS": "/results",
+    "PYTHONUNBUFFERED": "1",
+}
 """What every script finds; without PYTHONUNBUFFERED a Python log is not live."""
 
 
@@ -273,7 +279,8 @@ def _layout(scriptname: str, script: bytes) -> bytes:
     buffer = io.BytesIO()
     now = time.time()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for folder, mode in (("nds", 0o755), ("data", 0o1777), ("results", 0o1777)):
+        modes = {"nds": 0o755, "nds/in": 0o755, "data": 0o1777, "results": 0o1777}
+        for folder, mode in modes.items():
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, mode, now
             archive.addfile(entry)

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from nds_jupyter.data.delivery import Delivery, expect_place
 from nds_jupyter.data.failures import TransferFailed, of_the_data
 from nds_jupyter.data.fetching import Fetching
-from nds_jupyter.data.staging import Staging
+from nds_jupyter.data.spool import Spool
+from nds_jupyter.data.staging import Report, Staging
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import DataUnavailable, DeadlineExceeded
@@ -40,14 +41,24 @@ class Transfers:
         Collections and objects that one job may have as inputs.
     helper_image
         Of containers that fetch inputs on their job's node; empty for none.
+    spool
+        Where the files are that were sent with jobs; None: jobs have none.
     """
 
     def __init__(
-        self, board: Board, engine: Engine, store: DataStore, most: int, helper_image: str = ""
+        self,
+        board: Board,
+        engine: Engine,
+        store: DataStore,
+        most: int,
+        helper_image: str = "",
+        spool: Spool | None = None,
     ) -> None:
         self._board = board
         self._engine = engine
         self._store = store
+        self._spool = spool
+        self._most = most
         self._staging = Staging(store, engine, most)
         self._fetching = Fetching(store, engine, helper_image, most)
 
@@ -81,12 +92,24 @@ class Transfers:
         InputsFailed
             If they can't be brought; the container is then half filled.
         """
-        if job.spec.data:
-            fetching = self._fetching if await self.folder_to_share(job) else None
-            with _as(InputsFailed):
-                await self._staging.bring(
-                    job.spec.data, container_id, self._reporting(job), fetching
-                )
+        report = self._reporting(job)
+        with _as(InputsFailed):
+            if job.spec.data:
+                fetching = self._fetching if await self.folder_to_share(job) else None
+                await self._staging.bring(job.spec.data, container_id, report, fetching)
+            if job.spec.files and self._spool is not None:
+                await self._bring_sent(self._spool, job, container_id, report)
+
+    async def _bring_sent(self, spool: Spool, job: Job, container_id: str, report: Report) -> None:
+        files = job.spec.files
+        lost = await spool.lost(job.owner, files)
+        if lost is not None:
+            raise InputsFailed(
+                f"The file that was sent for {lost.to} is not on the server any more. Submit the "
+                "job again."
+            )
+        staging = Staging(spool.store, self._engine, self._most)
+        await staging.bring(spool.inputs(job.owner, files), container_id, report)
 
     async def deliver(self, job: Job, container_id: str) -> str:
         """Deliver the results, and return what else there is to know.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -108,9 +109,9 @@ class Server:
         job: dict[str, str] = self._ask("POST", "/upload", body)
         return job["job_id"]
 
-    def begin_upload(self, path: str, size: int, first: bytes) -> socket.socket:
-        """Send the beginning of an upload of so many bytes; closing the socket cuts it off."""
-        where = urlsplit(f"{self._url}nds/data{path}")
+    def begin_upload(self, route: str, size: int, first: bytes) -> socket.socket:
+        """Send the beginning of a PUT of so many bytes; closing the socket cuts it off."""
+        where = urlsplit(f"{self._url}nds{route}")
         link = socket.create_connection((str(where.hostname), where.port or 80), timeout=DEADLINE)
         head = (
             f"PUT {where.path} HTTP/1.1\r\nHost: {where.netloc}\r\n"
@@ -118,6 +119,13 @@ class Server:
         )
         link.sendall(head.encode() + first)
         return link
+
+    def send(self, content: bytes) -> str:
+        """Send a file for jobs and return its digest."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        with urllib.request.urlopen(self._request("PUT", f"/files/{sha256}", content)) as answer:
+            assert answer.status == 201
+        return sha256
 
     def stop_without_waiting(self, job_id: str) -> None:
         """Ask for a job's end, and do not stay for the answer."""
@@ -143,14 +151,18 @@ class Server:
         pytest.fail(f"Job {job_id} has not ended: {job}\n{self.log()}")
 
     def _ask(self, verb: str, path: str, body: object = None, timeout: float = DEADLINE) -> Any:
-        request = urllib.request.Request(
-            f"{self._url}nds{path}",
-            method=verb,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"token {self._token}", "Content-Type": "application/json"},
-        )
+        content = None if body is None else json.dumps(body).encode()
+        request = self._request(verb, path, content)
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return json.loads(answer.read())
+
+    def _request(self, verb: str, path: str, content: bytes | None) -> urllib.request.Request:
+        return urllib.request.Request(
+            f"{self._url}nds{path}",
+            method=verb,
+            data=content,
+            headers={"Authorization": f"token {self._token}", "Content-Type": "application/json"},
+        )
 
 
 def wait_for(reached: Any, what: str, seen: Any) -> None:

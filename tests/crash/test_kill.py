@@ -6,6 +6,8 @@ from the server, until the server is dead.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,48 @@ def test_killed_while_staging(
     assert server.job(job_id)["phase"] == "staging"
     restart(server, proxy)
     assert_ran_once(server, containers, job_id)
+
+
+READS = "[ $(wc -c < $NDS_IN/x) = 3000000 ] && echo ran; exit 3"
+
+
+def test_killed_while_a_job_with_files_queues(
+    server: Server, proxy: EngineProxy, containers: Containers
+) -> None:
+    files = [{"sha256": server.send(b"x" * 3_000_000), "to": "x"}]
+    first = server.submit("echo ran; sleep 2; exit 3")
+    server.wait_for_phase(first, "running")
+    second = server.submit(READS, files=files)
+    restart(server, proxy)
+    for job_id in (first, second):
+        assert_ran_once(server, containers, job_id)
+
+
+def test_killed_while_its_files_are_copied_in(
+    server: Server, proxy: EngineProxy, containers: Containers
+) -> None:
+    files = [{"sha256": server.send(b"x" * 3_000_000), "to": "x"}]
+    # The script is copied in by a request that has a length, and files by one that streams.
+    proxy.hold_request("^PUT .*/archive", "Transfer-Encoding: chunked")
+    job_id = server.submit(READS, files=files)
+    held(proxy, server)
+    assert server.job(job_id)["phase"] == "staging"
+    restart(server, proxy)
+    assert_ran_once(server, containers, job_id)
+
+
+def test_killed_while_a_file_is_sent(server: Server, proxy: EngineProxy, tmp_path: Path) -> None:
+    def files() -> list[str]:
+        return [each.name for each in (tmp_path / "journal" / "files").glob("*/*/*")]
+
+    content = os.urandom(6_000_000)
+    route = f"/files/{hashlib.sha256(content).hexdigest()}"
+    with server.begin_upload(route, len(content), content[:3_000_000]):
+        wait_for(files, "the file to be begun", server.log)
+        server.kill()
+    assert files()
+    server.start()
+    wait_for(lambda: not files(), "the half of a file to go", files)
 
 
 @pytest.mark.parametrize("hold", ["hold_request", "hold_answer"])

@@ -33,7 +33,7 @@ def server(data_root: Root, tmp_path: Path) -> Iterator[Server]:
 def begun(server: Server, data_root: Root, path: str) -> None:
     """Wait until an upload has left something in its collection."""
     before = set(data_root.hidden())
-    link = server.begin_upload(path, SIZE, os.urandom(SIZE // 2))
+    link = server.begin_upload(f"/data{path}", SIZE, os.urandom(SIZE // 2))
     wait_for(lambda: set(data_root.hidden()) - before, "the upload to begin", server.log)
     # Open until the server is killed, which is what closes it.
     server.links.append(link)
@@ -66,7 +66,7 @@ def test_upload_of_another_server_is_let_alone(
     try:
         data_root.mkdir("/c")
         data = os.urandom(SIZE)
-        going_on = other.begin_upload("/c/theirs", SIZE, data[: SIZE // 2])
+        going_on = other.begin_upload("/data/c/theirs", SIZE, data[: SIZE // 2])
         wait_for(data_root.hidden, "the other upload to begin", other.log)
         theirs = set(data_root.hidden())
         begun(server, data_root, "/c/mine")

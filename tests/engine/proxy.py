@@ -39,6 +39,7 @@ class EngineProxy:
         self._engine = engine
         self._before: re.Pattern[bytes] | None = None
         self._after: re.Pattern[bytes] | None = None
+        self._header = b""
         self._released = threading.Event()
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -65,9 +66,16 @@ class EngineProxy:
             self.cut()
             thread.join()
 
-    def hold_request(self, pattern: str) -> None:
-        """Keep the next requests like this from the engine."""
+    def hold_request(self, pattern: str, header: str = "") -> None:
+        """Keep the next requests like this from the engine.
+
+        Parameters
+        ----------
+        header
+            A line of headers that such a request has.
+        """
         self._before = re.compile(pattern.encode())
+        self._header = header.encode().lower()
         self._begin_holding()
 
     def hold_answer(self, pattern: str) -> None:
@@ -126,7 +134,8 @@ class EngineProxy:
         """Forward requests until the client has no more, or one was held back."""
         while data := client.recv(PIECE):
             line = data.partition(b"\r\n")[0] if data.startswith(VERBS) else b""
-            if self._before is not None and self._before.search(line):
+            asked = self._before is not None and self._before.search(line)
+            if asked and self._header in data.lower():
                 muted.set()
                 self.held.set()
                 self._released.wait()

@@ -56,6 +56,9 @@ ACCESS = {
     ("/archive", "GET"): LOOKS,
     ("/archive", "POST"): LOOKS,
     ("/deliver", "POST"): CHANGES,
+    ("/files/{sha256}", "GET"): LOOKS,
+    ("/files/{sha256}", "HEAD"): LOOKS,
+    ("/files/{sha256}", "PUT"): CHANGES,
 }
 
 OF_ONE_JOB = {
@@ -122,7 +125,7 @@ def by(token: str) -> dict[str, str]:
 
 
 def path_of(template: str) -> str:
-    return template.format(job_id="0123456789abcdef", path="x")
+    return template.format(job_id="0123456789abcdef", path="x", sha256="0" * 64)
 
 
 async def submitted(fetch: Fetch, token: str = ADA) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
 import tarfile
@@ -91,6 +92,19 @@ async def test_rerun_and_delete_leave_nothing(ask: Ask) -> None:
         assert (await ask("DELETE", f"/jobs/{job_id}")).code == 204
     assert said(await ask("GET", "/jobs")) == []
     assert said(await ask("GET", "/list_container")) == []
+
+
+async def test_files_sent_with_a_job_reach_the_node(ask: Ask, jp_fetch: Any) -> None:
+    content = bytes(range(256)) * 12_000
+    sha256 = hashlib.sha256(content).hexdigest()
+    sent = await jp_fetch("nds", "files", sha256, method="PUT", body=content)
+    assert sent.code == 201
+    script = "test $(hostname) = node3 && sha256sum < $NDS_IN/x > $NDS_OUT/digest.txt"
+    job_id = await submitted(ask, script, files=[{"sha256": sha256, "to": "x"}])
+    job = said(await ask("GET", "/upload", job_id=job_id, wait=60))
+    assert (job["state"], job["worker"]) == ("COMPLETED", "node3"), job
+    read = await ask("GET", "/results", job_id=job_id, path="digest.txt", format="raw")
+    assert read.body.split()[0].decode() == sha256
 
 
 async def test_health_has_every_node(ask: Ask) -> None:
