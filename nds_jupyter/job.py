@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any, Literal, overload
@@ -10,12 +10,12 @@ from typing import IO, Any, Literal, overload
 import msgspec
 
 from nds_jupyter import reprs, routes
-from nds_jupyter.errors import JobFailed, NdsError, TooLarge
+from nds_jupyter.errors import JobFailed, NdsError, PathNotFound, TooLarge
 from nds_jupyter.extract import list_files, unpack
 from nds_jupyter.job_async import log_lines
 from nds_jupyter.job_log import followed_lines, followed_text
 from nds_jupyter.job_record import JobRecord
-from nds_jupyter.jobs import JobState, size_text
+from nds_jupyter.jobs import JobState, SentFile, size_text
 from nds_jupyter.views import (
     ChangeView,
     ContainerView,
@@ -27,8 +27,20 @@ from nds_jupyter.views import (
     StopView,
 )
 
+PIECE = 2**20
+
+LARGEST = 2 * 2**30
+"""Bytes of a value that is brought back, unless somebody says otherwise."""
+
+Progress = Callable[[str, int, int], object]
+
 LAST_LINES = 20
 """Lines of its log that the error of a failed job shows."""
+
+
+def exported_files(path: Path) -> Path:
+    """Return the folder of the files that an exported job was sent with."""
+    return path.with_name(f"{path.stem}.files")
 
 
 class Job(JobRecord):
@@ -127,7 +139,9 @@ class Job(JobRecord):
         with self._transport.stream(routes.RESULTS, self._id(path=source)) as answer:
             return list(unpack(answer.iter_bytes(), Path(path), overwrite=overwrite).files)
 
-    def copy_file(self, path: str, into: IO[bytes], *, most: int) -> int:
+    def copy_file(
+        self, path: str, into: IO[bytes], *, most: int, progress: Progress | None = None
+    ) -> int:
         """Copy one file of its container, and return its size in bytes.
 
         Parameters
@@ -136,6 +150,8 @@ class Job(JobRecord):
             Relative to ``/results``, or absolute.
         most
             Bytes.
+        progress
+            Told the file's name, the bytes that have passed, and those there are.
 
         Raises
         ------
@@ -151,21 +167,44 @@ class Job(JobRecord):
                 raise TooLarge(
                     f"{path} has {size_text(size)}, more than the {size_text(most)} that are read."
                 )
-            for data in answer.iter_bytes():
+            name, done = path.rpartition("/")[2], 0
+            for data in answer.iter_bytes(PIECE):
                 into.write(data)
+                done += len(data)
+                if progress is not None:
+                    progress(name, done, size)
         return size
 
-    def value(self, name: str, *, allow_pickle: bool = False) -> Any:
-        """Return a variable that its script left behind by ``--out``.
+    def value(self, name: str, *, allow_pickle: bool = False, most: int = LARGEST) -> Any:
+        """Return a variable that its script left behind by ``--out``, at any time after its end.
 
         Parameters
         ----------
+        name
+            ``NAME``, or ``NAME.FORMAT`` for one of several formats: ``total.csv``.
         allow_pickle
             Whether to load a pickle, which runs what is in it.
+        most
+            Bytes; a larger value is refused.
         """
-        from nds_jupyter.values.bundle import read_value
+        from nds_jupyter.values.fetching import fetch
+        from nds_jupyter.values.packing import Wish
 
-        return read_value(self, name, allow_pickle=allow_pickle)[0]
+        wish = Wish.parse(name, "value")
+        return fetch(self, wish, allow_pickle=allow_pickle, most=most).value
+
+    def values(self, *, allow_pickle: bool = False, most: int = LARGEST) -> dict[str, Any]:
+        """Return every variable that was asked for by ``--out``, by name; see `value`."""
+        from nds_jupyter.values.fetching import names_of
+        from nds_jupyter.values.packing import Wish
+
+        wishes = [Wish.parse(name, "--out") for name in names_of(self)]
+        return {
+            wish.name: self.value(
+                f"{wish.name}{wish.suffix or ''}", allow_pickle=allow_pickle, most=most
+            )
+            for wish in wishes
+        }
 
     @property
     def spec(self) -> SpecView:
@@ -175,11 +214,32 @@ class Job(JobRecord):
     def export(self, path: str | PathLike[str]) -> Path:
         """Write its specification to a file that `Client.submit_file` takes, and return its path.
 
-        Variables of the environment are written, too: mind what is secret among them.
+        Files that were sent with it, as large values are, are written to a folder beside: those of
+        ``job.json`` to ``job.files``. Variables of the environment are written, too: mind what is
+        secret among them.
         """
         target = Path(path)
-        target.write_bytes(msgspec.json.format(msgspec.json.encode(self.spec), indent=2))
+        spec = self.spec
+        target.write_bytes(msgspec.json.format(msgspec.json.encode(spec), indent=2))
+        folder = exported_files(target)
+        for each in spec.files or ():
+            folder.mkdir(exist_ok=True)
+            if not (folder / each.sha256).is_file():
+                self._copy_sent(each, folder / each.sha256)
         return target
+
+    def _copy_sent(self, file: SentFile, target: Path) -> None:
+        draft = target.with_suffix(".part")
+        try:
+            with draft.open("wb") as into:
+                try:
+                    self._transport.copy(routes.FILE.format(sha256=file.sha256), into)
+                except PathNotFound:
+                    # The server keeps it for a while only; its container, until retention.
+                    self.copy_file(file.to, into, most=file.size)
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
 
     def rerun(self) -> Job:
         """Submit the same job again, and return the new one."""

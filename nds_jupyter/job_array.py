@@ -87,6 +87,10 @@ class JobArray(JobList):
             query = {"job_id": left[0].id, "wait": LOOK}
             self._transport.call("GET", routes.UPLOAD, JobView, params=query)
 
+    def values(self, name: str, *, allow_pickle: bool = False) -> list[Any]:
+        """Return a variable that every job left behind by ``--out``, in the order of the points."""
+        return self._each(lambda job: job.value(name, allow_pickle=allow_pickle), self)
+
     def progress(self) -> str:
         """Return a bar and how many jobs are where."""
         done, failed, total = len(self) - len(self.running), len(self.failed), len(self)

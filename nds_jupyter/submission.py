@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.local_files import LocalFile
 
 RENAMED = {"image": "image_name"}
 """Arguments that the REST API knows by another name."""
@@ -28,6 +29,7 @@ def request_fields(
     script: str | bytes | None = None,
     file: str | PathLike[str] | None = None,
     scriptname: str | None = None,
+    files: Sequence[LocalFile] = (),
     **others: Any,
 ) -> dict[str, Any]:
     """Return the fields of a request; those that are None are left out.
@@ -36,6 +38,8 @@ def request_fields(
     ----------
     script, file
         A script's text or bytes, or a file of it.
+    files
+        What is sent beside it.
     others
         What else `Client.submit` takes.
 
@@ -52,6 +56,8 @@ def request_fields(
         fields = {"file": path.read_bytes(), "scriptname": scriptname or path.name}
     elif isinstance(script, bytes):
         fields = {"file": script, "scriptname": scriptname}
+    if files:
+        fields["files"] = [each.row() for each in files]
     others |= {name: _content(others[name]) for name in BY_FILE & others.keys()}
     fields |= {RENAMED.get(name, name): value for name, value in others.items()}
     return {name: value for name, value in fields.items() if value is not None}

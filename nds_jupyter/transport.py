@@ -6,7 +6,7 @@ import contextlib
 import socket
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
 
 import msgspec
@@ -64,6 +64,15 @@ class Transport:
         if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
             self._check(answer)
         return self._decoded(answer, wanted), answer.headers.get("Date")
+
+    def has(self, path: str) -> bool:
+        """Tell whether there is something to be had at a route."""
+        with self._told():
+            answer = self._http.head(self.address.route(path))
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return False
+        self._check(answer)
+        return True
 
     def discard(self, path: str) -> None:
         """Delete something; nothing comes back."""
@@ -140,6 +149,12 @@ class Transport:
                 answer.read()
             self._check(answer)
             yield answer
+
+    def copy(self, path: str, into: IO[bytes]) -> None:
+        """Write an answer's body to a file."""
+        with self.stream(path, {}) as answer:
+            for data in answer.iter_bytes():
+                into.write(data)
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

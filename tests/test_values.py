@@ -2,39 +2,67 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
+import hashlib
 import io
 import json
 import math
 import pickle
 import subprocess
 import sys
+import zipfile
+import zoneinfo
+from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.cell_archives import cell_of
+from nds_jupyter.errors import InvalidRequest, TooLarge
 from nds_jupyter.values import codec
-from nds_jupyter.values.bundle import make_bundle
+from nds_jupyter.values.bundle import INLINE, bundle_of_cell, bundle_of_script
+from nds_jupyter.values.packing import Terms, Wish, pack
+from nds_jupyter.values.plain import NotPortable
+
+TERMS = Terms(allow_pickle=False, most=2**30)
+
+
+def _whole_seconds(offset: dt.timedelta) -> dt.timedelta:
+    return dt.timedelta(seconds=offset // dt.timedelta(seconds=1))
+
+
+ZONES = (
+    st.none()
+    | st.timezones()
+    | st.builds(
+        dt.timezone,
+        st.timedeltas(dt.timedelta(hours=-23), dt.timedelta(hours=23)).map(_whole_seconds),
+    )
+)
 
 ATOMS = (
     st.none()
     | st.booleans()
     | st.integers()
+    | st.integers(0, 30_000).map(lambda bits: -(1 << bits))
     | st.floats(allow_nan=False)
     | st.text(st.characters(codec=None))
     | st.binary()
     | st.complex_numbers(allow_nan=False)
     | st.dates()
-    | st.times()
+    | st.times(timezones=st.none() | st.timezones())
     | st.timedeltas()
-    | st.datetimes(timezones=st.none() | st.just(dt.UTC))
+    | st.datetimes(
+        dt.datetime(1900, 1, 1), dt.datetime(2100, 1, 1), timezones=ZONES, allow_imaginary=False
+    )
+    | st.decimals(allow_nan=False)
 )
 VALUES = st.recursive(
     ATOMS,
@@ -58,6 +86,7 @@ def there_and_back(value: object, *, allow_pickle: bool = False) -> tuple[str, A
 
 
 @given(VALUES)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_plain_values_return_as_they_were(value: object) -> None:
     suffix, back = there_and_back(value)
     assert suffix == ".json"
@@ -69,25 +98,6 @@ def test_not_a_number_and_infinity_return() -> None:
     _, back = there_and_back([math.nan, math.inf, -math.inf, {1: math.nan}])
     assert math.isnan(back[0])
     assert back[1:3] == [math.inf, -math.inf]
-
-
-def test_table_returns_with_its_types_and_index() -> None:
-    frame = pd.DataFrame(
-        {
-            "when": pd.to_datetime(["2024-01-01T12:00:00.123456789", None]).tz_localize("UTC"),
-            "text": ["é\n\0", None],
-            "kind": pd.Categorical(["a", "b"]),
-            "number": [1.5, math.nan],
-        },
-        index=pd.Index(["x", "y"], name="row"),
-    )
-    suffix, back = there_and_back(frame)
-    assert suffix == ".arrow"
-    pd.testing.assert_frame_equal(back, frame)
-    series = frame["number"]
-    pd.testing.assert_series_equal(there_and_back(series)[1], series)
-    table = pa.table({"a": [[1, 2], None]})
-    assert there_and_back(table)[1].equals(table)
 
 
 @pytest.mark.parametrize("dtype", ["f8", "i1", "c16", "bool", "U3", "M8[ns]"])
@@ -104,13 +114,13 @@ def test_number_of_numpy_becomes_plain() -> None:
 
 def test_object_needs_a_pickle_that_is_allowed() -> None:
     value = range(3)
-    with pytest.raises(codec.NotPortable, match="range"):
+    with pytest.raises(NotPortable, match="range"):
         codec.suffix_of(value, allow_pickle=False)
     assert there_and_back(value, allow_pickle=True) == (".pickle", value)
-    with pytest.raises(codec.NotPortable, match="pickle"):
+    with pytest.raises(NotPortable, match="pickle"):
         codec.load(".pickle", io.BytesIO(pickle.dumps(1)), allow_pickle=False)
     objects = np.array([object()], dtype=object)
-    with pytest.raises(codec.NotPortable):
+    with pytest.raises(NotPortable):
         codec.suffix_of(objects, allow_pickle=False)
 
 
@@ -122,23 +132,152 @@ def test_array_of_a_stranger_runs_nothing() -> None:
         codec.load(".npy", file, allow_pickle=True)
 
 
+def test_times_keep_their_zone_and_the_hour_that_comes_twice() -> None:
+    berlin = zoneinfo.ZoneInfo("Europe/Berlin")
+    hours = [dt.datetime(2024, 10, 27, 2, 30, tzinfo=berlin, fold=fold) for fold in (0, 1)]
+    _, back = there_and_back([*hours, pd.Timestamp("2024-03-01", tz="Europe/Berlin")])
+    assert [each.utcoffset() for each in back] == [dt.timedelta(hours=h) for h in (2, 1, 1)]
+    assert [each.tzinfo for each in back[:2]] == [berlin, berlin]
+    assert str(back[2].tz) == "Europe/Berlin"
+
+
+def test_what_holds_itself_is_refused() -> None:
+    value: list[object] = []
+    value.append(value)
+    with pytest.raises(NotPortable, match="holds itself"):
+        codec.suffix_of(value, allow_pickle=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "suffix"), [("é\n", ".txt"), (b"\0", ".bin"), ([1], ".json"), (np.eye(2), ".npy")]
+)
+def test_other_languages_get_text_and_bytes_as_they_are(value: object, suffix: str) -> None:
+    file = pack(Wish(name="x"), value, Terms(allow_pickle=False, most=2**20, for_python=False))
+    assert file.to == f"/nds/in/x{suffix}"
+    content = file.content()
+    assert (len(content), hashlib.sha256(content).hexdigest()) == (file.size, file.sha256)
+    file.close()
+    back = codec.load(suffix, io.BytesIO(content), False)
+    assert np.array_equal(back, value)
+
+
+@pytest.mark.parametrize("text", ["x.exe", "x.", "1x", "x y", ".csv", "x.tar.gz", ""])
+def test_only_names_and_known_formats_are_taken(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="--in"):
+        Wish.parse(text, "--in")
+
+
+@pytest.mark.parametrize(
+    ("value", "suffix", "said"),
+    [
+        ([1], ".csv", "no table"),
+        ([1], ".npy", "no array"),
+        (1, ".txt", "not int"),
+        (1, ".pickle", "--pickle"),
+    ],
+)
+def test_format_that_does_not_fit_says_so(value: object, suffix: str, said: str) -> None:
+    with pytest.raises(InvalidRequest, match=said):
+        pack(Wish(name="x", suffix=suffix), value, TERMS)
+
+
+@pytest.mark.parametrize("value", [np.zeros(1000), "x" * 1000, [1] * 1000])
+def test_value_over_the_limit_names_data(value: object) -> None:
+    with pytest.raises(TooLarge, match="--data"):
+        pack(Wish(name="x"), value, Terms(allow_pickle=False, most=999))
+
+
 def test_value_that_cannot_travel_says_what_to_do() -> None:
     with pytest.raises(InvalidRequest, match=r"--in model: a builtins\.range") as error:
-        make_bundle("", {"model": range(3)}, [], allow_pickle=False, path="/nds/cell.py")
+        pack(Wish(name="model"), range(3), TERMS)
     assert "--pickle" in str(error.value)
     assert "--data" in str(error.value)
 
 
+def test_small_values_travel_in_the_archive_and_large_ones_beside_it() -> None:
+    large = np.zeros(INLINE, "u1")
+    values = {Wish(name="small"): 1, Wish(name="large"): large}
+    bundle = bundle_of_cell("", values, [], TERMS, path="/nds/cell.py")
+    assert list(bundle.files) == ["/nds/in/large.npy"]
+    assert bundle.sizes == {"small": 1, "large": INLINE + 128}
+    assert len(bundle.script) < INLINE
+    for file in bundle.files.values():
+        file.close()
+    other = bundle_of_script("cat", {Wish(name="small"): 1}, TERMS)
+    assert (other.script, list(other.files)) == ("cat", ["/nds/in/small.json"])
+    other.files["/nds/in/small.json"].close()
+
+
 def launch(
-    folder: Path, cell: str, values: dict[str, object], out: list[str]
+    folder: Path,
+    cell: str,
+    values: dict[str, object],
+    out: list[str],
+    python: Sequence[str | Path] = (sys.executable, "-I"),
 ) -> subprocess.CompletedProcess[str]:
     """Run a bundle as a container does, with an isolated interpreter."""
-    content, _ = make_bundle(cell, values, out, allow_pickle=False, path="/nds/cell.py")
+    given = {Wish(name=name): value for name, value in values.items()}
+    wanted = [Wish.parse(name, "--out") for name in out]
+    bundle = bundle_of_cell(cell, given, wanted, TERMS, path="/nds/cell.py")
+    assert not bundle.files
     archive = folder / "cell.pyz"
-    archive.write_bytes(content)
+    with zipfile.ZipFile(io.BytesIO(bundle.script)) as old, zipfile.ZipFile(archive, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "plan.json":
+                content = json.dumps({**json.loads(content), "results": str(folder)}).encode()
+            new.writestr(name, content)
     return subprocess.run(
-        [sys.executable, "-I", archive], capture_output=True, text=True, check=False, cwd=folder
+        [*python, archive], capture_output=True, text=True, check=False, cwd=folder
     )
+
+
+def test_what_a_script_leaves_is_read_back(tmp_path: Path) -> None:
+    cell = "import pandas as pd\nt = pd.DataFrame({'a': [x]})\nn = x * 2\n"
+    done = launch(tmp_path, cell, {"x": 2}, ["t.csv", "n"])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "t.csv").read_text() == "a\n2\n"
+    assert (tmp_path / "n.json").read_text() == "4"
+
+
+def test_what_can_not_come_back_is_kept_and_the_rest_comes(tmp_path: Path) -> None:
+    done = launch(tmp_path, "r = range(3)\nn = 1", {}, ["r", "gone", "n"])
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["--out r", "--out gone"]
+    assert "job.value('r', allow_pickle=True)" in lines[0]
+    with (tmp_path / "r.pickle").open("rb") as file:
+        assert codec.load(".pickle", file, allow_pickle=True) == range(3)
+    assert (tmp_path / "n.json").read_text() == "1"
+    assert not list(tmp_path.glob(".*"))
+
+
+BARE = "import sys; sys.modules['numpy'] = sys.modules['pyarrow'] = None; import runpy; "
+
+
+def test_image_without_numpy_says_so_before_the_cell_runs(tmp_path: Path) -> None:
+    launcher = tmp_path / "bare.py"
+    launcher.write_text(f"{BARE}sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0])")
+    python = (sys.executable, "-I", launcher)
+    done = launch(tmp_path, "print('ran')", {"a": np.eye(2)}, [], python)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("--in a: numpy is not installed")
+    assert "--requirements" in done.stderr
+
+
+def test_old_python_is_named() -> None:
+    bundle = bundle_of_cell("", {}, [], TERMS, path="/nds/cell.py", shebang="#!/usr/bin/python3")
+    assert isinstance(bundle.script, bytes)
+    assert bundle.script.startswith(b"#!/usr/bin/python3\nPK")
+    assert cell_of(bundle.script) == b""
+    assert cell_of(b"#!/bin/sh\n") is None
+    with zipfile.ZipFile(io.BytesIO(bundle.script)) as archive:
+        start = archive.read("__main__.py").decode()
+    ast.parse(start, feature_version=(3, 4))
+    assert "3.8 is needed" in start
+    for name in ("plain", "tables", "codec", "launcher"):
+        shipped = (resources.files("nds_jupyter.values") / f"{name}.py").read_text()
+        ast.parse(shipped, feature_version=(3, 8))
 
 
 def test_cell_believes_to_be_a_plain_script(tmp_path: Path) -> None:

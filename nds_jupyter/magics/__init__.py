@@ -18,10 +18,11 @@ from nds_jupyter.magics.job_cell import NdsMagics
 from nds_jupyter.magics.job_lines import JobLines
 from nds_jupyter.magics.panel_lines import PanelLines
 from nds_jupyter.magics.server_lines import ServerLines
+from nds_jupyter.magics.value_lines import ValueLines
 
 __all__ = ["LINES", "NdsMagics", "register"]
 
-LINES = (JobLines, DataLines, ServerLines, PanelLines)
+LINES = (JobLines, DataLines, ServerLines, PanelLines, ValueLines)
 
 
 def register(shell: InteractiveShell) -> None:

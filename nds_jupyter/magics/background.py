@@ -7,7 +7,9 @@ import threading
 from nds_jupyter import reprs
 from nds_jupyter.errors import NdsError
 from nds_jupyter.job import Job
+from nds_jupyter.jobs import JobState
 from nds_jupyter.magics.live import StatusLine
+from nds_jupyter.values.fetching import names_of
 
 
 def announce(job: Job, status: StatusLine | None = None) -> None:
@@ -23,7 +25,10 @@ def announce(job: Job, status: StatusLine | None = None) -> None:
 
     def watch() -> None:
         try:
-            status.show(reprs.headline(job.wait().view))
+            ended = reprs.headline(job.wait().view)
+            names = " and ".join(names_of(job)) if job.state is JobState.COMPLETED else ""
+            hint = f". %ndsvalues {job.id} brings {names} back" if names else ""
+            status.show(f"{ended}{hint}")
         except NdsError as exc:
             status.show(f"Job {job.id}: its end is not known. {exc}")
 

@@ -12,6 +12,7 @@ from nds_jupyter.errors import NdsError
 from nds_jupyter.job import Job
 from nds_jupyter.magics.failure import interrupted
 from nds_jupyter.magics.live import LOOK, StatusLine
+from nds_jupyter.magics.sending import Abandoned, Sending
 
 T = TypeVar("T")
 
@@ -49,10 +50,11 @@ class Pending(Generic[T]):
         """Whether it was started."""
         return self._begun
 
-    def wait(self) -> T:
+    def wait(self, meanwhile: Callable[[], object] = bool) -> T:
         """Return what came of it; an interrupt ends the wait, not the act."""
         while not self._done.wait(LOOK):
-            pass
+            meanwhile()
+        meanwhile()
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]
@@ -68,7 +70,12 @@ class Stoppable(Protocol):
 S = TypeVar("S", bound=Stoppable)
 
 
-def run_to_end(submit: Callable[[], S], show: Callable[[S], object], tell: Callable[[S], str]) -> S:
+def run_to_end(
+    submit: Callable[[], S],
+    show: Callable[[S], object],
+    tell: Callable[[S], str],
+    sending: Sending | None = None,
+) -> S:
     """Submit a job, or several, show it until its end, and return it.
 
     Parameters
@@ -79,6 +86,8 @@ def run_to_end(submit: Callable[[], S], show: Callable[[S], object], tell: Calla
         Shows the job; returns when it has ended, or is left alone.
     tell
         Says in a line what became of it.
+    sending
+        What `submit` sends first, which an interrupt ends.
 
     Raises
     ------
@@ -86,12 +95,14 @@ def run_to_end(submit: Callable[[], S], show: Callable[[S], object], tell: Calla
         If the user interrupted; then the job has been stopped.
     """
     pending = Pending(submit)
+    sending = sending or Sending(quiet=True)
     try:
-        job = pending.start_once().wait()
+        job = pending.start_once().wait(sending.show)
         show(job)
     except KeyboardInterrupt:
         if not pending.is_begun:
             raise
+        sending.abandon()
         status = StatusLine()
         status.show("Stopping the job …")
         status.show(stopped_surely(pending, tell))
@@ -120,6 +131,8 @@ def stopped_surely(pending: Pending[S], tell: Callable[[S], str]) -> str:
         except KeyboardInterrupt:
             if stopping is not None and graces:
                 stopping = Pending(partial(job.stop, graces.pop(0)))
+        except Abandoned as exc:
+            return exc.message
         except NdsError as exc:
             return f"The job could not be stopped: {exc}"
         else:

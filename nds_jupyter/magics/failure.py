@@ -22,9 +22,9 @@ class JobError(CellError, JobFailed):
     """A job that failed, with exit code, reason and the end of its log."""
 
 
-def interrupted() -> KeyboardInterrupt:
+def interrupted(said: str = "The job was stopped.") -> KeyboardInterrupt:
     """Return an interrupt that shows no traceback: the user knows what happened."""
-    return _Interrupted("The job was stopped.")
+    return _Interrupted(said)
 
 
 class _Interrupted(KeyboardInterrupt):

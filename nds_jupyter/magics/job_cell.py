@@ -12,6 +12,7 @@ from nds_jupyter.errors import TooLarge
 from nds_jupyter.job import Job
 from nds_jupyter.job_array import JobArray
 from nds_jupyter.jobs import JobState
+from nds_jupyter.local_files import opened
 from nds_jupyter.magics.background import announce
 from nds_jupyter.magics.cell_run import job_line, run_to_end
 from nds_jupyter.magics.examples import CELLS
@@ -22,6 +23,7 @@ from nds_jupyter.magics.origin import origin_labels
 from nds_jupyter.magics.parser import takes
 from nds_jupyter.magics.preview import Preview
 from nds_jupyter.magics.render import rendered
+from nds_jupyter.magics.sending import Sending
 from nds_jupyter.magics.session import Session
 from nds_jupyter.magics.settings import NdsSettings
 from nds_jupyter.submission import request_fields
@@ -46,24 +48,37 @@ class NdsMagics(NdsSettings):
         """
         cell = self.session.source.body(cell)
         text = rendered(cell, self.session.namespace) if options.render else cell
-        context = CellContext(text=text, defaults=self.defaults(), namespace=self.session.namespace)
+        quiet = options.quiet or self.quiet
+        context = CellContext(
+            text=text,
+            defaults=self.defaults(),
+            namespace=self.session.namespace,
+            sending=Sending(quiet=quiet),
+        )
         fields = job_fields(options, context)
         origin = origin_labels(text, self.session.source.cell_id, self.session.namespace)
         fields["labels"] = {**origin, **(fields.get("labels") or {})}
         self._tell(context, options)
         sweep, most = fields.pop("sweep", None), fields.pop("max_concurrent", None)
         if options.dry_run:
-            return Preview(request_fields(**fields, sweep=sweep, max_concurrent=most))
+            with opened(fields.pop("files", None)) as files:
+                asked = request_fields(**fields, sweep=sweep, max_concurrent=most, files=files)
+            return Preview(asked)
+        fields["progress"] = context.sending
         if sweep is not None:
             jobs = run_to_end(
                 lambda: self.session.client.submit_sweep(sweep, max_concurrent=most, **fields),
                 lambda jobs: self._show_array(jobs, options),
                 JobArray.progress,
+                context.sending,
             )
             raises = self.raises and not (options.no_raise or options.detach)
             return jobs.raise_if_failed() if raises else jobs
         job = run_to_end(
-            lambda: self._submit(fields, options), lambda job: self._show(job, options), job_line
+            lambda: self._submit(fields, options),
+            lambda job: self._show(job, options),
+            job_line,
+            context.sending,
         )
         if not options.no_raise and self.raises:
             job.raise_if_failed()
@@ -79,9 +94,9 @@ class NdsMagics(NdsSettings):
             if not options.ins:
                 raise
             raise TooLarge(
-                "--in: the cell and its values are more than the server takes as a script. Write "
-                "large values to a file, and name that by --data, or ask for a larger "
-                f"c.NdsApp.max_script_bytes. The server said: {exc}"
+                "--in: the cell and its values are more than the server takes. Write large values "
+                "to a file, put that into the data root by %ndsput, and name it by --data. The "
+                f"server said: {exc}"
             ) from exc
 
     def _show_array(self, jobs: JobArray, options: argparse.Namespace) -> None:

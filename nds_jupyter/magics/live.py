@@ -114,6 +114,8 @@ class LiveLog:
         while not (self._job.is_finished or self._is_left_alone):
             with contextlib.suppress(TimeoutError):
                 self._job.wait(STATUS_EVERY)
+            if not self._job.is_finished:
+                self._tell()
 
     def _tell(self) -> None:
         """Change the line of status."""

@@ -10,6 +10,7 @@ import msgspec
 
 from nds_jupyter.job import Job
 from nds_jupyter.magics.parser import Option
+from nds_jupyter.magics.sending import Sending
 from nds_jupyter.magics.settings import Defaults
 
 
@@ -28,12 +29,15 @@ class CellContext(msgspec.Struct, frozen=True, kw_only=True):
         The notebook's variables.
     notes
         What the user should be told, beside the log.
+    sending
+        Told how far the cell is with what it sends.
     """
 
     text: str
     defaults: Defaults
     namespace: dict[str, Any]
     notes: list[str] = msgspec.field(default_factory=list)
+    sending: Sending = msgspec.field(default_factory=lambda: Sending(quiet=True))
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from nds_jupyter.cell_archives import cell_of
 from nds_jupyter.jobs import size_text
 
 LONGEST = 20_000
@@ -28,6 +29,9 @@ class Preview:
         shown = {name: _shown(value) for name, value in self.fields.items() if name != "script"}
         text = json.dumps(shown, indent=2, ensure_ascii=False, default=str)
         script = self.fields.get("script")
+        cell = cell_of(self.fields.get("file") or b"")
+        if cell is not None:
+            script = cell.decode("utf-8", "replace")
         return f"POST /upload {text}" + (f"\n\n{script}" if script is not None else "")
 
 

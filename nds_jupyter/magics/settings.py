@@ -9,6 +9,7 @@ from IPython.core.magic import Magics
 from traitlets import Bool, Float, Integer, TraitError, Unicode
 
 from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.job import LARGEST
 from nds_jupyter.magics.project import project_settings
 
 
@@ -19,12 +20,15 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     timeout
         Seconds.
+    most_of_value
+        Bytes of a variable that travels.
     """
 
     image: str | None = None
     memory: str | None = None
     cpus: float | None = None
     timeout: float | None = None
+    most_of_value: int = LARGEST
 
 
 class NdsSettings(Magics):
@@ -42,6 +46,10 @@ class NdsSettings(Magics):
     raises = Bool(True, help="Raise when a job fails.").tag(config=True)
     max_log_chars = Integer(
         2_000_000, help="Characters of a log shown live; a notebook chokes on more."
+    ).tag(config=True)
+
+    max_value_bytes = Integer(
+        LARGEST, min=1, help="Bytes that a value of --in or --out may have as a file."
     ).tag(config=True)
 
     def read_project(self, folder: Path) -> None:
@@ -68,4 +76,5 @@ class NdsSettings(Magics):
             memory=self.memory or None,
             cpus=self.cpus,
             timeout=self.timeout,
+            most_of_value=self.max_value_bytes,
         )

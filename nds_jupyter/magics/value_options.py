@@ -4,53 +4,60 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from IPython.core.error import UsageError
 
+from nds_jupyter.cell_archives import NAME
+from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.job import Job
+from nds_jupyter.jobs import size_text
+from nds_jupyter.magics.failure import interrupted
 from nds_jupyter.magics.option_groups import CellContext, JobOptions
 from nds_jupyter.magics.parser import option
-from nds_jupyter.values.bundle import make_bundle, read_value, sizes_text
-
-ARCHIVE = "cell.pyz"
+from nds_jupyter.magics.sending import Sending
+from nds_jupyter.values.bundle import bundle_of_cell, bundle_of_script
+from nds_jupyter.values.fetching import LABEL, fetch
+from nds_jupyter.values.packing import Terms, Wish
 
 
 def _fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
-    for name in (*options.ins, *options.outs):
-        if not name.isidentifier():
-            raise UsageError(f"--in, --out: {name!r} is not the name of a variable.")
-    values = {name: _variable(name, context.namespace) for name in options.ins}
-    if not values and not options.outs:
+    ins, outs = _wishes(options.ins, "--in"), _wishes(options.outs, "--out")
+    if not ins and not outs:
         return {}
-    python = _python(context.text, options)
-    if python is None:
-        return _fields_of_other_language(options)
-    scriptname = options.scriptname or "cell.py"
-    bundle, sizes = make_bundle(
-        context.text,
-        values,
-        options.outs,
+    values = {wish: _variable(wish.name, context.namespace) for wish in ins}
+    shebang = _shebang_of_python(context.text, options)
+    terms = Terms(
         allow_pickle=options.pickle,
-        path=f"/nds/{scriptname}",
+        most=context.defaults.most_of_value,
+        for_python=shebang is not None,
     )
-    if sizes:
-        context.notes.append(sizes_text("--in", sizes))
-    return {
-        "script": bundle,
-        "scriptname": ARCHIVE,
-        "command": [*python, f"/nds/{ARCHIVE}"],
-    }
+    fields: dict[str, Any] = {"labels": {LABEL: " ".join(options.outs)}} if outs else {}
+    try:
+        if shebang is None:
+            bundle = bundle_of_script(context.text, values, terms)
+        else:
+            path = f"/nds/{options.scriptname or 'cell.py'}"
+            bundle = bundle_of_cell(context.text, values, outs, terms, path=path, shebang=shebang)
+            fields |= {"script": bundle.script, "scriptname": NAME}
+    except KeyboardInterrupt:
+        raise interrupted("Nothing was submitted.") from None
+    if bundle.sizes:
+        context.notes.append(_sizes_text("--in", bundle.sizes))
+    return fields | {"files": bundle.files or None}
 
 
-def _fields_of_other_language(options: argparse.Namespace) -> Mapping[str, Any]:
-    if options.ins:
-        raise UsageError(
-            "--in: only a Python cell finds variables in its namespace. Write them to a file, and "
-            "name that by --data."
-        )
-    return {"env": {"NDS_OUT": "/results"}}
+def _wishes(given: Sequence[str], flag: str) -> list[Wish]:
+    try:
+        wishes = [Wish.parse(text, flag) for text in given]
+    except InvalidRequest as exc:
+        raise UsageError(exc.message) from exc
+    names = [wish.name for wish in wishes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{flag} {twice}: it is given more than once.")
+    return wishes
 
 
 def _variable(name: str, namespace: Mapping[str, Any]) -> object:
@@ -59,23 +66,60 @@ def _variable(name: str, namespace: Mapping[str, Any]) -> object:
     return namespace[name]
 
 
-def _python(text: str, options: argparse.Namespace) -> list[str] | None:
-    """Return what runs a Python cell; None if the cell is not Python."""
+def _shebang_of_python(text: str, options: argparse.Namespace) -> str | None:
+    """Return the cell's first line if it names a Python, empty for the image's own.
+
+    None for a script of another language.
+    """
     if options.cmd or not (options.scriptname or ".py").endswith(".py"):
         return None
     if not text.startswith("#!"):
-        return ["python3"]
-    shebang = shlex.split(text.partition("\n")[0][2:])
-    return shebang if any("python" in word for word in shebang) else None
+        return ""
+    line = text.partition("\n")[0].rstrip()
+    return line if any("python" in word for word in shlex.split(line[2:])) else None
 
 
 def _bring_back(options: argparse.Namespace, job: Job, context: CellContext) -> None:
-    sizes = {}
-    for name in options.outs:
-        value, sizes[name] = read_value(job, name, allow_pickle=options.pickle)
-        context.namespace[name] = value
-    if sizes:
-        context.notes.append(sizes_text("--out", sizes))
+    terms = Terms(allow_pickle=options.pickle, most=context.defaults.most_of_value)
+    try:
+        note = bring_back(job, options.outs, context.namespace, terms, context.sending)
+    except KeyboardInterrupt:
+        raise interrupted(
+            f"The job has ended well; %ndsvalues {job.id} brings its values."
+        ) from None
+    if note:
+        context.notes.append(note)
+
+
+def bring_back(
+    job: Job, names: Sequence[str], namespace: dict[str, Any], terms: Terms, sending: Sending
+) -> str:
+    """Bind variables to the values that a job left, all of them or none, and say their sizes.
+
+    Parameters
+    ----------
+    names
+        As after ``--out``.
+    sending
+        Shows how far they are.
+    """
+    found = {
+        wish.name: fetch(
+            job,
+            wish,
+            allow_pickle=terms.allow_pickle,
+            most=terms.most,
+            progress=sending.at_once,
+        )
+        for wish in _wishes(names, "--out")
+    }
+    # Half of what was asked for would be taken for all of it.
+    namespace.update({name: each.value for name, each in found.items()})
+    return _sizes_text("--out", {name: each.size for name, each in found.items()})
+
+
+def _sizes_text(sign: str, sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{sign} {name} ({size_text(size)})" for name, size in sizes.items())
 
 
 VALUES = JobOptions(
@@ -85,20 +129,23 @@ VALUES = JobOptions(
             dest="ins",
             action="append",
             default=[],
-            metavar="NAME",
+            metavar="NAME[.FORMAT]",
             completes="variable",
-            help="A variable of the notebook that the Python script finds in its namespace: plain "
-            "values travel as JSON, tables as Arrow, arrays as .npy; repeatable.",
+            help="A variable of the notebook. A Python script finds it in its namespace: plain "
+            "values travel as JSON, tables as Arrow, arrays as .npy. A script of another language "
+            "reads $NDS_IN/NAME.json, .txt, .arrow or .npy; with a format, like table.csv, that "
+            "one. Repeatable.",
         ),
         option(
             "--out",
             dest="outs",
             action="append",
             default=[],
-            metavar="NAME",
+            metavar="NAME[.FORMAT]",
             completes="variable",
-            help="A variable that the script leaves behind for the notebook; a script that is not "
-            "Python writes $NDS_OUT/NAME.json or NAME.txt; repeatable.",
+            help="A variable that a Python script leaves behind for the notebook; a script of "
+            "another language writes $NDS_OUT/NAME.json, .txt, .csv, .arrow, .parquet or .npy. "
+            "After --detach the magic ndsvalues brings it. Repeatable.",
         ),
         option(
             "--pickle",

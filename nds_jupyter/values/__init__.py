@@ -1,5 +1,5 @@
 """Values of a notebook that travel into a script, and back.
 
-`codec` and `launcher` are also shipped to the container, and therefore need only the standard
-library of Python 3.8.
+`plain`, `tables`, `codec` and `launcher` are also shipped to the container, and therefore need only
+the standard library of Python 3.8, and name each other relatively.
 """

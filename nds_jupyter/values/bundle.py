@@ -1,55 +1,88 @@
-"""A cell and the values it needs as one Python archive, and the values that it left behind."""
+"""A cell and its small values as one Python archive; larger ones travel as files beside it."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
-from typing import IO, Any
 
-from nds_jupyter.errors import InvalidRequest, NdsError, PathNotFound, TooLarge
-from nds_jupyter.job import Job
-from nds_jupyter.jobs import size_text
-from nds_jupyter.values import codec
+import msgspec
 
-LARGEST = 2 * 2**30
-"""Bytes of a value that is brought back; a larger one is a result to be downloaded."""
+from nds_jupyter.cell_archives import MEMBER
+from nds_jupyter.local_files import LocalFile
+from nds_jupyter.values.packing import Terms, Wish, pack
 
-IN_MEMORY = 2**24
-"""Bytes of a value that is on its way back, above which it is kept on disk."""
+INLINE = 128 * 2**10
+"""Bytes of values that travel in the archive, so that most jobs are one request and one file."""
+
+_SHIPPED = ("plain.py", "tables.py", "codec.py", "launcher.py")
+
+_START = """\
+import sys
+
+if sys.version_info < (3, 8):
+    sys.exit("--in, --out: this image has Python %d.%d, and 3.8 is needed." % sys.version_info[:2])
+
+from _nds_values import launcher
+
+launcher.run(sys.argv[0])
+"""
+"""The archive's ``__main__``, which any Python can read."""
 
 
-def write_value(name: str, value: object, file: IO[bytes], *, allow_pickle: bool) -> str:
-    """Write a value, and return the suffix of how.
+class Bundle(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request is made of.
 
-    Raises
-    ------
-    InvalidRequest
-        If it can't travel.
+    Parameters
+    ----------
+    script
+        The archive, or a script of another language as it is.
+    files
+        What is sent beside it, by place in the container.
+    sizes
+        Bytes of each value.
     """
-    try:
-        suffix = codec.suffix_of(value, allow_pickle)
-        codec.dump(value, suffix, file)
-    except codec.NotPortable as exc:
-        raise InvalidRequest(
-            f"--in {name}: {exc}. Write it to a file and name that by --data, or give --pickle, "
-            "which sends it as a pickle."
-        ) from exc
-    return suffix
+
+    script: bytes | str
+    files: dict[str, LocalFile]
+    sizes: dict[str, int]
 
 
-def make_bundle(
+def pack_all(values: Mapping[Wish, object], terms: Terms) -> list[LocalFile]:
+    """Write values to files; all of them, or an error and none."""
+    with contextlib.ExitStack() as stack:
+        packed: list[LocalFile] = []
+        for wish, value in values.items():
+            packed.append(pack(wish, value, terms))
+            stack.callback(packed[-1].close)
+        stack.pop_all()
+    return packed
+
+
+def bundle_of_script(script: str, values: Mapping[Wish, object], terms: Terms) -> Bundle:
+    """Return what a script of another language needs: every value a file beside it."""
+    packed = pack_all(values, terms)
+    return Bundle(
+        script=script,
+        files={file.to: file for file in packed},
+        sizes=_sizes(values, packed),
+    )
+
+
+def bundle_of_cell(
     cell: str,
-    values: Mapping[str, object],
-    wanted: Sequence[str],
+    values: Mapping[Wish, object],
+    wanted: Sequence[Wish],
+    terms: Terms,
     *,
-    allow_pickle: bool,
     path: str,
-) -> tuple[bytes, dict[str, int]]:
-    """Return the archive, and the size of each value in bytes.
+    shebang: str = "",
+    inline: int = INLINE,
+) -> Bundle:
+    """Return what a Python cell needs to find values in its namespace, and to leave others.
 
     Parameters
     ----------
@@ -59,68 +92,47 @@ def make_bundle(
         The variables that it leaves behind.
     path
         The file that the cell believes to be.
+    shebang
+        The cell's own first line, if it begins with ``#!``.
+    inline
+        Bytes of values that travel in the archive.
     """
-    sizes: dict[str, int] = {}
+    packed = pack_all(values, terms)
     entries: dict[str, str] = {}
+    files: dict[str, LocalFile] = {}
     buffer = io.BytesIO()
+    if shebang:
+        buffer.write(f"{shebang}\n".encode())
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, value in values.items():
-            content = io.BytesIO()
-            suffix = write_value(name, value, content, allow_pickle=allow_pickle)
-            entries[name] = f"values/{name}{suffix}"
-            sizes[name] = content.tell()
-            archive.writestr(entries[name], content.getbuffer())
+        for wish, file in zip(values, packed, strict=True):
+            if file.size <= inline:
+                inline -= file.size
+                entries[wish.name] = f"values/{file.name}"
+                archive.writestr(entries[wish.name], file.content())
+                file.close()
+            else:
+                entries[wish.name] = file.to
+                files[file.to] = file
         plan = {
             "in": entries,
-            "out": list(wanted),
-            "pickle": allow_pickle,
+            "out": {wish.name: wish.suffix for wish in wanted},
+            "pickle": terms.allow_pickle,
             "file": path,
             "results": "/results",
         }
         archive.writestr("plan.json", json.dumps(plan))
-        archive.writestr("cell.py", cell.encode("utf-8"))
-        shipped = resources.files("nds_jupyter.values")
-        archive.writestr("__main__.py", (shipped / "launcher.py").read_bytes())
-        archive.writestr("_nds_codec.py", (shipped / "codec.py").read_bytes())
-    return buffer.getvalue(), sizes
+        archive.writestr(MEMBER, cell.encode("utf-8"))
+        _add_launcher(archive)
+    return Bundle(script=buffer.getvalue(), files=files, sizes=_sizes(values, packed))
 
 
-def read_value(job: Job, name: str, *, allow_pickle: bool = False) -> tuple[Any, int]:
-    """Return a value that a job left behind, and its size in bytes.
-
-    Raises
-    ------
-    NdsError
-        If there is none of that name, or it can't be read without running what is in it.
-    """
-    for suffix in codec.SUFFIXES:
-        with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
-            try:
-                size = job.copy_file(f"{name}{suffix}", file, most=LARGEST)
-            except PathNotFound:
-                continue
-            except TooLarge as exc:
-                raise TooLarge(f"{name}: {exc} Fetch it by %ndsget {job.id}.") from exc
-            file.seek(0)
-            return _loaded(name, suffix, file, allow_pickle), size
-    files = ", ".join(f"{name}{suffix}" for suffix in codec.SUFFIXES)
-    raise PathNotFound(
-        f"Job {job.id} left no value {name}: there is none of {files} in /results. A script that "
-        "is not Python writes its values there itself."
-    )
+def _sizes(values: Iterable[Wish], packed: Iterable[LocalFile]) -> dict[str, int]:
+    return {wish.name: file.size for wish, file in zip(values, packed, strict=True)}
 
 
-def _loaded(name: str, suffix: str, file: Any, allow_pickle: bool) -> Any:
-    try:
-        return codec.load(suffix, file, allow_pickle)
-    except codec.NotPortable as exc:
-        hint = " Give --pickle if you trust the container." if suffix == ".pickle" else ""
-        raise InvalidRequest(f"{name}: {exc}.{hint}") from exc
-    except Exception as exc:
-        # Whatever a library says of a file that a container wrote: it is not what it should be.
-        raise NdsError(f"{name}{suffix} can't be read: {exc}") from exc
-
-
-def sizes_text(sign: str, sizes: Mapping[str, int]) -> str:
-    """Return sizes for people."""
-    return ", ".join(f"{sign} {name} ({size_text(size)})" for name, size in sizes.items())
+def _add_launcher(archive: zipfile.ZipFile) -> None:
+    archive.writestr("__main__.py", _START)
+    archive.writestr("_nds_values/__init__.py", "")
+    shipped = resources.files("nds_jupyter.values")
+    for name in _SHIPPED:
+        archive.writestr(f"_nds_values/{name}", (shipped / name).read_bytes())

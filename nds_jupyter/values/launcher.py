@@ -1,12 +1,13 @@
 """Runs a cell with values of the notebook in its namespace, and leaves others behind.
 
-This is the ``__main__`` of a zip archive that `nds_jupyter.values.bundle` makes; it needs only the
-standard library of Python 3.8.
+`nds_jupyter.values.bundle` ships this to containers, with a start that checks Python's version; it
+needs only the standard library of Python 3.8.
 """
 
 from __future__ import annotations
 
-import importlib
+import contextlib
+import importlib.util
 import json
 import linecache
 import sys
@@ -16,29 +17,82 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from . import codec
+from .plain import NotPortable
+
 
 def run(archive: str) -> None:
     """Run the cell of an archive."""
-    codec: Any = importlib.import_module("_nds_codec")
     with zipfile.ZipFile(archive) as content:
         plan = json.loads(content.read("plan.json").decode())
         source = content.read("cell.py")
-        values = {}
-        for name, entry in plan["in"].items():
-            with content.open(entry) as file:
-                suffix = Path(entry).suffix
-                values[name] = codec.load(suffix, file, plan["pickle"])
+        values = {name: _value(name, place, content, plan) for name, place in plan["in"].items()}
+    if plan["out"] and _installed("pandas") and not _installed("pyarrow"):
+        sys.stderr.write(
+            "--out: this image has pandas without pyarrow; a table could not be brought back.\n"
+        )
     namespace = _main_module(archive, plan["file"], source, values)
     _execute(compile(source, plan["file"], "exec", dont_inherit=True), namespace)
-    for name in plan["out"]:
-        if name not in namespace:
-            sys.exit(f"--out {name}: the script ended without a variable {name}.")
-        try:
-            suffix = codec.suffix_of(namespace[name], plan["pickle"])
-            with Path(plan["results"], name + suffix).open("wb") as file:
-                codec.dump(namespace[name], suffix, file)
-        except codec.NotPortable as exc:
-            sys.exit(f"--out {name}: {exc}.")
+    troubles = [_leave(name, suffix, namespace, plan) for name, suffix in plan["out"].items()]
+    if any(troubles):
+        sys.exit("\n".join(filter(None, troubles)))
+
+
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def _value(name: str, place: str, archive: zipfile.ZipFile, plan: dict[str, Any]) -> Any:
+    """Return a value from the archive, or from a file that was sent beside it."""
+    try:
+        beside = place.startswith("/")
+        with Path(place).open("rb") if beside else archive.open(place) as file:
+            return codec.load(Path(place).suffix, file, plan["pickle"])
+    except NotPortable as exc:
+        sys.exit(
+            f"--in {name}: {exc}. Choose an image that has it, or let --requirements install it."
+        )
+    except Exception as exc:  # noqa: BLE001 - whatever a library of another version says of it
+        sys.exit(f"--in {name}: this image can't read it: {type(exc).__name__}: {exc}")
+
+
+def _leave(name: str, suffix: str | None, namespace: dict[str, Any], plan: dict[str, Any]) -> str:
+    """Write a value where the notebook finds it; return a sentence if that can't be."""
+    if name not in namespace:
+        return f"--out {name}: the script ended without a variable {name}."
+    value, folder = namespace[name], Path(plan["results"])
+    try:
+        chosen = suffix or codec.suffix_of(value, plan["pickle"])
+        _write(value, folder / f"{name}{chosen}", chosen)
+    except NotPortable as exc:
+        return f"--out {name}: {exc}.{_saved(name, value, folder)}"
+    except OSError as exc:
+        return f"--out {name}: it can't be written: {exc.strerror}."
+    return ""
+
+
+def _write(value: object, path: Path, suffix: str) -> None:
+    # Under another name first: half of a value must not be taken for one.
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        with draft.open("wb") as file:
+            codec.dump(value, suffix, file)
+        draft.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            draft.unlink()
+
+
+def _saved(name: str, value: object, folder: Path) -> str:
+    """Keep what can't be brought back by itself: it may have taken hours."""
+    try:
+        _write(value, folder / f"{name}{codec.PICKLE}", codec.PICKLE)
+    except Exception:  # noqa: BLE001 - not everything can be pickled, and nothing is lost by trying
+        return ""
+    return (
+        f" It is kept as {name}{codec.PICKLE}: job.value({name!r}, allow_pickle=True) loads it, if "
+        "you trust what ran here; loading a pickle runs what is in it."
+    )
 
 
 def _main_module(archive: str, path: str, source: bytes, values: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +124,3 @@ def _execute(code: types.CodeType, namespace: dict[str, Any]) -> None:
         else:
             sys.excepthook(type(exc), exc, exc.__traceback__)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    run(sys.argv[0])

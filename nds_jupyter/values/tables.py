@@ -1,0 +1,153 @@
+"""Tables as Arrow, Parquet or CSV: a data frame returns as it was, or is refused plainly."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import warnings
+from typing import IO, Any
+
+from .plain import NotPortable, needed
+
+_NOTE = b"nds"
+
+
+def is_table(value: object) -> bool:
+    """Whether a value is a data frame or series of pandas, or a table of pyarrow."""
+    kind = type(value)
+    family = kind.__module__.partition(".")[0]
+    return family in ("pandas", "pyarrow") and kind.__name__ in ("DataFrame", "Series", "Table")
+
+
+def dump_arrow(value: Any, file: IO[bytes]) -> None:
+    """Write a table as an Arrow file, which is a Feather file of version 2."""
+    arrow = needed("pyarrow")
+    table = _arrow_table(value)
+    with arrow.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+def load_arrow(file: IO[bytes]) -> Any:
+    """Read an Arrow or Feather file."""
+    arrow = needed("pyarrow")
+    return _value_of(arrow.ipc.open_file(file).read_all())
+
+
+def dump_parquet(value: Any, file: IO[bytes]) -> None:
+    """Write a table as Parquet."""
+    needed("pyarrow.parquet").write_table(_arrow_table(value), file)
+
+
+def load_parquet(file: IO[bytes]) -> Any:
+    """Read a Parquet file."""
+    return _value_of(needed("pyarrow.parquet").read_table(file))
+
+
+def dump_csv(value: Any, file: IO[bytes]) -> None:
+    """Write a table as CSV in UTF-8, the index as its first columns unless it just counts."""
+    pandas = needed("pandas")
+    frame = value
+    if type(value).__name__ == "Table":
+        frame = value.to_pandas()
+    elif type(value).__name__ == "Series":
+        frame = value.to_frame()
+    text = io.TextIOWrapper(file, "utf-8", newline="")
+    frame.to_csv(text, index=not isinstance(frame.index, pandas.RangeIndex))
+    text.detach()
+
+
+def load_csv(file: IO[bytes]) -> Any:
+    """Read CSV into a data frame."""
+    return needed("pandas").read_csv(file)
+
+
+def _arrow_table(value: Any) -> Any:
+    """Return an Arrow table of a value, with a note of what it was.
+
+    Raises
+    ------
+    NotPortable
+        If it would not return as it was.
+    """
+    kind = type(value).__name__
+    note: dict[str, Any] = {"kind": kind}
+    table = value
+    if kind != "Table":
+        note["freq"] = getattr(value.index, "freqstr", None)
+        if kind == "Series":
+            note["unnamed"] = value.name is None
+            value = value.to_frame("value" if value.name is None else value.name)
+        table = _of_frame(value)
+    noted = {**(table.schema.metadata or {}), _NOTE: json.dumps(note).encode()}
+    return table.replace_schema_metadata(noted)
+
+
+def _of_frame(frame: Any) -> Any:
+    arrow = needed("pyarrow")
+    if not frame.columns.is_unique:
+        raise NotPortable("two of its columns have the same name")
+    try:
+        with warnings.catch_warnings():
+            # Of what would not return as it was we say more ourselves.
+            warnings.simplefilter("ignore")
+            table = arrow.Table.from_pandas(frame)
+        back = table.slice(0, 0).to_pandas()
+    except (ValueError, TypeError, OverflowError, KeyError, NotImplementedError) as exc:
+        said = str(exc.args[0] if exc.args else exc).rstrip(".")
+        raise NotPortable(f"Arrow can't hold it: {said}") from exc
+    if len(frame) and not table.num_columns:
+        raise NotPortable("it has rows and no columns")
+    _expect_same_shape(frame, back)
+    for place, name in enumerate(frame.columns):
+        if str(frame.dtypes.iloc[place]) == "object":
+            _expect_returns(name, table.column(place))
+    return table
+
+
+def _expect_same_shape(frame: Any, back: Any) -> None:
+    for what, axis, other in (
+        ("columns", frame.columns, back.columns),
+        ("index", frame.index[:0], back.index),
+    ):
+        same_names = list(axis.names) == list(other.names)
+        if not same_names or axis.nlevels != other.nlevels or not axis.equals(other):
+            raise NotPortable(f"its {what} would not return as they are. reset_index() may help")
+    dtypes = zip(frame.columns, frame.dtypes, back.dtypes)  # noqa: B905 - not in Python 3.8
+    for name, before, after in dtypes:
+        # Objects are told apart by what Arrow took them for.
+        if str(before) not in (str(after), "object"):
+            raise NotPortable(f"its column {name!r} of type {before} would return as {after}")
+
+
+def _expect_returns(name: object, column: Any) -> None:
+    """Raise if what Arrow made of Python objects would return as something else."""
+    types = needed("pyarrow").types
+    found = column.type
+    if types.is_nested(found):
+        raise NotPortable(
+            f"its column {name!r} holds lists or dictionaries, which would not return as they are. "
+            "A pyarrow.Table holds them"
+        )
+    whole = types.is_integer(found) or types.is_floating(found)
+    if whole and column.null_count:
+        raise NotPortable(f"its column {name!r} mixes numbers and None. astype('Int64') may help")
+
+
+def _value_of(table: Any) -> Any:
+    written = (table.schema.metadata or {}).get(_NOTE)
+    note = json.loads(written.decode()) if written else {"kind": "DataFrame"}
+    if note["kind"] == "Table":
+        # The note is ours; the table returns with what it had.
+        rest = {key: text for key, text in table.schema.metadata.items() if key != _NOTE}
+        return table.replace_schema_metadata(rest or None)
+    needed("pandas")
+    frame = table.to_pandas()
+    if note.get("freq"):
+        # An index without rows has none.
+        with contextlib.suppress(ValueError):
+            frame.index.freq = note["freq"]
+    if note["kind"] != "Series":
+        return frame
+    series = frame.iloc[:, 0]
+    return series.rename(None) if note["unnamed"] else series
