@@ -166,6 +166,9 @@ def test_content_is_streamed_both_ways_and_refused_before_it_is_read(front: Fron
     assert (headers["content-length"], headers["etag"], read) == (str(len(content)), tag, b"")
     assert front.ask("GET", "/data/large", If_None_Match=tag)[0] == 304
     # A body without a length, in pieces.
+    route = f"/files/{hashlib.sha256(content).hexdigest()}"
+    assert front.ask("PUT", route, content)[0] == 201
+    assert front.ask("GET", route)[2] == content
     status, _, body = front.ask("PUT", "/data/pieces", iter([b"one ", b"two"]))
     assert (status, json.loads(body)["size"]) == (201, 7)
     status, _, body = front.ask("PUT", "/data/large", content, If_None_Match="*")
