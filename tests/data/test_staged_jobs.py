@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nds_jupyter.data.entries import Avu
+from nds_jupyter.data.root import open_backend
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.data.writing import Exists
 from nds_jupyter.errors import (
@@ -165,4 +167,18 @@ async def test_root_that_is_away_is_told_and_not_waited_for_ever(
         monkeypatch.setattr(store.backend, "entry", away)
         job = await at.ended("true", "/x")
         assert (job.reason, "/x" in job.message) == (Reason.DATA, True), job.message
+    await store.close()
+
+
+async def test_collection_that_is_too_deep_for_a_container_is_refused(
+    tmp_path: Path, jp_asyncio_loop: object
+) -> None:
+    deep = tmp_path / "root" / "c" / "/".join(["d"] * 300)
+    await asyncio.to_thread(deep.mkdir, parents=True)
+    store = DataStore(open_backend(str(tmp_path / "root")))
+    async with bench(store, tmp_path, FakeEngine()) as at:
+        job = await at.ended("true", "/c")
+        assert (job.reason, "/c/d/d" in job.message) == (Reason.DATA, True), job.message
+        assert "too deep" in job.message
+        assert not at.engine.containers_by_id
     await store.close()

@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from irods.exception import CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME
 from irods.session import iRODSSession
 
 
@@ -62,7 +63,13 @@ class RealZone:
         if user and user not in self._passwords:
             password = secrets.token_hex(8)
             with self.session() as session:
-                session.users.create(user, "rodsuser")
+                try:
+                    session.users.create(user, "rodsuser")
+                except CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME as exc:
+                    raise RuntimeError(
+                        f"The zone has a user {user}, whom the tests make and remove. If a killed "
+                        f"run left that one: iadmin rmuser {user}"
+                    ) from exc
                 session.users.modify(user, "password", password)
             self._passwords[user] = password
         return user or self._user
