@@ -5,6 +5,9 @@
 import { LogLines } from "./loglines.js";
 import { Turn } from "./turn.js";
 
+/** Before any line. A log of which nothing is there yet is followed from here, however much comes until it is. */
+const BEGINNING = "1970-01-01T00:00:00.000000000Z";
+
 export class JobLog {
   /**
    * @param {Store} store
@@ -90,7 +93,7 @@ export class JobLog {
       this._cut = "";
       this.lines.removeLast();
     }
-    return this._lastTime || null;
+    return this._lastTime || BEGINNING;
   }
 
   /** @param {EventMessage} message */

@@ -257,6 +257,27 @@ def test_log_goes_on_following_its_end_when_its_place_is_resized(page: Page) -> 
     expect(follow).to_have_attribute("aria-pressed", "true")
 
 
+def test_a_log_of_which_nothing_is_there_yet_is_followed_from_its_beginning(page: Page) -> None:
+    asked = page.evaluate("""async () => {
+      const { JobLog } = await import("/joblog.js");
+      const time = "2026-01-01T00:00:00.000000001Z";
+      const known = { empty: [], begun: [{ stream: "stdout", time, text: "line" }] };
+      const asked = {};
+      for (const [name, lines] of Object.entries(known)) {
+        asked[name] = await new Promise((resolve) => {
+          const api = { lines: async function* () { yield lines; } };
+          const watch = (_, { logSince }) => { resolve(logSince()); return () => {}; };
+          new JobLog({ api, jobs: new Map(), watch }, "a");
+        });
+      }
+      return asked;
+    }""")
+    assert asked == {
+        "empty": "1970-01-01T00:00:00.000000000Z",
+        "begun": "2026-01-01T00:00:00.000000001Z",
+    }
+
+
 def test_log_is_read_by_keys(page: Page) -> None:
     log = opened(page, 5000)
     log.focus()
