@@ -152,7 +152,9 @@ def log_of_a_million_lines(panels: Panels) -> Iterator[Figure]:
     lines = panels.scaled(MANY_LINES)
     script = f"for n in range({lines}): print('line', n, 'x' * 60)"
     job_id = lab.submit(script, name="a million lines")
-    lab.server.ask("GET", f"nds/upload?job_id={job_id}&wait=300", timeout=600)
+    path = f"nds/upload?job_id={job_id}&wait=30"
+    while lab.server.ask("GET", path, timeout=120)["phase"] != "finished":
+        pass
     page.evaluate(LONG_TASKS)
     open_job(page, job_id)
     page.get_by_text(ENDED).wait_for()
