@@ -43,7 +43,7 @@ export function mount(store, host, panel, options) {
   const inPlace = {
     ...host,
     openJob: (job) => showJob(job.job_id),
-    openSubmit: (prefill) => show(withBack(new SubmitForm(store, inPlace, prefill), begin)),
+    openSubmit: (prefill) => show(withBack(new SubmitForm(store, inPlace, prefill, { done: begin }), begin)),
     notify: (message, kind, act) => {
       host.notify(message, kind, act);
       // Where JupyterLab shows what is said, once is enough.

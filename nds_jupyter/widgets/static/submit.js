@@ -3,7 +3,10 @@
 /** @import { Host, Submission } from "./types.js" */
 /** @import { Store } from "./store.js" */
 import { button, h, setText } from "./dom.js";
+import { field, lines, number, text } from "./fields.js";
 import { pickData } from "./pick.js";
+import { makeMore } from "./submitmore.js";
+import { assignments, splitLines } from "./words.js";
 
 let forms = 0;
 
@@ -46,9 +49,10 @@ export class SubmitForm {
       ...[["", "the server's default"], ["bridge", "bridge"], ["none", "none"]].map(([value, label]) => h("option", { value }, label)),
     );
     this._network.value = given.network ?? "";
-    this._env = h("textarea", { class: "nds-input nds-code", rows: 2, placeholder: "NAME=VALUE", spellcheck: false, value: envText(given.env) });
-    this._data = h("textarea", { class: "nds-input nds-code", rows: 2, placeholder: "one path a line", spellcheck: false, value: (given.data ?? []).join("\n") });
+    this._env = lines(envText(given.env), "NAME=VALUE");
+    this._data = lines((given.data ?? []).join("\n"), "one path a line");
     this._output = text(given.output ?? "", "a collection that the results go to");
+    this._more = makeMore();
     this._run = button("Run", () => this._submit(), { class: "nds-button nds-accept" });
     this._status = h("p", { class: "nds-form-status", role: "alert" });
     this.element = this._makeForm();
@@ -68,6 +72,7 @@ export class SubmitForm {
       h("div", { class: "nds-form-row" }, field("Data, brought to /data", this._data), field("Variables", this._env)),
       h("div", {}, button("Pick data …", () => this._pick())),
       field("Output", this._output),
+      this._more.element,
       this._status,
       h("div", { class: "nds-form-buttons" }, this._run),
     );
@@ -105,12 +110,14 @@ export class SubmitForm {
 
   /** @returns {Record<string, unknown>} */
   _fields() {
-    const lines = (/** @type {HTMLTextAreaElement} */ area) => area.value.split("\n").map((line) => line.trim()).filter(Boolean);
-    const env = Object.fromEntries(lines(this._env).map((line) => splitVariable(line)));
-    const data = lines(this._data);
-    const fields = {
-      script: this._script.value,
-      scriptname: this._scriptname.value.trim() || (this._script.value.startsWith("#!") ? undefined : "job.py"),
+    const script = this._script.value;
+    const data = splitLines(this._data.value);
+    const more = this._more.fields();
+    // A script that says itself what runs it needs no suffix.
+    const scriptname = script.startsWith("#!") || more.command ? undefined : "job.py";
+    return {
+      script,
+      scriptname: this._scriptname.value.trim() || scriptname,
       image_name: this._image.value.trim() || undefined,
       name: this._name.value.trim() || undefined,
       cpus: this._cpus.valueAsNumber || undefined,
@@ -118,22 +125,23 @@ export class SubmitForm {
       timeout: this._timeout.valueAsNumber || undefined,
       retries: this._retries.valueAsNumber || undefined,
       network: this._network.value || undefined,
-      env: Object.keys(env).length ? env : undefined,
+      env: assignments(this._env.value, "Variables"),
       data: data.length ? data : undefined,
       output: this._output.value.trim() || undefined,
+      ...more,
     };
-    return fields;
   }
 
   async _submit() {
     this._run.disabled = true;
     setText(this._status, "");
     try {
-      const job = await this._store.api.submit(this._fields(), this._key);
+      const jobs = await this._store.api.submit(this._fields(), this._key);
       this._key = newKey();
-      this._store.put(job);
+      for (const job of jobs) this._store.put(job);
       this._done?.();
-      this._host.openJob(job);
+      if (jobs.length === 1) this._host.openJob(jobs[0]);
+      else this._host.notify(`${jobs.length} jobs submitted.`, "success", () => this._host.openJob(jobs[0]));
     } catch (error) {
       setText(this._status, /** @type {Error} */ (error).message);
     }
@@ -146,31 +154,9 @@ function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** @param {string} line @returns {[string, string]} */
-function splitVariable(line) {
-  const at = line.indexOf("=");
-  if (at < 1) throw new Error(`Variables: ${line} is not NAME=VALUE.`);
-  return [line.slice(0, at), line.slice(at + 1)];
-}
-
 /** @param {Record<string, string>} [env] */
 function envText(env = {}) {
   return Object.entries(env)
     .map(([name, value]) => `${name}=${value}`)
     .join("\n");
-}
-
-/** @param {string} value @param {string} placeholder */
-function text(value, placeholder) {
-  return h("input", { type: "text", class: "nds-input", value, placeholder, spellcheck: false });
-}
-
-/** @param {number | undefined} value @param {string} min @param {string} step */
-function number(value, min, step) {
-  return h("input", { type: "number", class: "nds-input", min, step, value: value ?? "" });
-}
-
-/** @param {string} label @param {...HTMLElement} controls */
-function field(label, ...controls) {
-  return h("label", { class: "nds-field" }, label, ...controls);
 }
