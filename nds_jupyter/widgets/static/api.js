@@ -9,6 +9,8 @@ const RETRIES = 3;
 const RETRY_PAUSE = 300;
 /** Lines of a log that are handed on at once. */
 const BATCH = 200;
+/** Lines of a log that go through a kernel at once; the rest belongs in a download. */
+const RELAYED_LINES = 10_000;
 
 /** An answer that is an error; its message is the server's sentence. */
 export class ApiError extends Error {
@@ -135,10 +137,11 @@ export class Api {
   /**
    * @param {Record<string, unknown>} fields
    * @param {string} key the same key again makes no second job
-   * @returns {Promise<Job>}
+   * @returns {Promise<Job[]>} one, or one for each point of a sweep
    */
-  submit(fields, key) {
-    return this.send("POST", "/upload", fields, {}, { "Idempotency-Key": key });
+  async submit(fields, key) {
+    const made = await this.send("POST", "/upload", fields, {}, { "Idempotency-Key": key });
+    return Array.isArray(made) ? made : [made];
   }
 
   /** @param {string} job_id */
@@ -216,7 +219,8 @@ export class Api {
     const headers = { Accept: "application/x-ndjson" };
     // The route reads microseconds; lines up to the exact time are dropped by the reader.
     const from = since?.replace(/(\.\d{6})\d*/, "$1");
-    const answer = await this.request("GET", "/stdout", { job_id, since: from }, { headers, signal });
+    const tail = this.server.links ? null : RELAYED_LINES;
+    const answer = await this.request("GET", "/stdout", { job_id, since: from, tail }, { headers, signal });
     if (!answer.body) return;
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     /** @type {string[]} pieces of a line whose end is still to come */

@@ -8,6 +8,7 @@ import { DataDetails } from "./datadetails.js";
 import { makeCrumbs, makeEntryRow } from "./datarow.js";
 import { askText } from "./dialog.js";
 import { h, iconButton, setAttribute, setText } from "./dom.js";
+import { chosenFiles, droppedFiles } from "./drop.js";
 import { icon } from "./icons.js";
 import { Listing, parentOf } from "./listing.js";
 import { movedBy, Rows } from "./rows.js";
@@ -17,6 +18,7 @@ const ROW = 24;
 /** Rows before the end of what is loaded at which the next page is asked for. */
 const AHEAD = 200;
 const SEARCH_PAUSE = 250;
+let browsers = 0;
 
 export class DataBrowser {
   /**
@@ -29,6 +31,7 @@ export class DataBrowser {
     this._store = store;
     this._host = host;
     this._picking = picking;
+    this._id = `nds-data-${(browsers += 1)}`;
     this._at = -1;
     /** @type {{ by: Order, down: boolean }} */
     this._order = { by: "name", down: false };
@@ -49,7 +52,7 @@ export class DataBrowser {
       h(
         "div",
         { class: "nds-split" },
-        h("div", { class: "nds-table", role: "grid", "aria-label": "Data" }, this._head, this._rows.element),
+        h("div", { class: "nds-table" }, this._head, this._rows.element),
         this._pane,
       ),
     );
@@ -82,6 +85,7 @@ export class DataBrowser {
   _show(path) {
     this._listing.dispose();
     this._at = -1;
+    this._rows.element.removeAttribute("aria-activedescendant");
     this._order = { by: "name", down: false };
     this._closeDetails();
     this._rows.element.scrollTop = 0;
@@ -129,7 +133,7 @@ export class DataBrowser {
     const columns = [["name", "Name"], ["size", "Size"], ["modified", "Modified"]];
     return h(
       "div",
-      { class: "nds-head nds-dataRow", role: "row" },
+      { class: "nds-head nds-dataRow", role: "row", id: `${this._id}-head`, "aria-rowindex": 1 },
       ...columns.map(([by, label]) =>
         h(
           "div",
@@ -143,13 +147,15 @@ export class DataBrowser {
   _makeRows() {
     const rows = new Rows({
       height: ROW,
-      props: { class: "nds-table-rows", role: "rowgroup", tabIndex: 0, "aria-label": "Entries" },
+      // What has the keyboard has to be the grid itself; the head above it belongs to it.
+      props: { class: "nds-table-rows", role: "grid", tabIndex: 0, "aria-label": "Entries", "aria-owns": `${this._id}-head` },
       make: () =>
         makeEntryRow({
           entryAt: (index) => this._listing.entries[index],
           isActive: (index) => index === this._at,
           choose: (index) => this._choose(index),
           enter: (index) => this._enter(index),
+          id: this._id,
         }),
     });
     rows.element.addEventListener("keydown", (event) => this._key(event));
@@ -163,7 +169,7 @@ export class DataBrowser {
       event.preventDefault();
       event.stopPropagation();
       this.element.classList.toggle("nds-dropping", event.type !== "drop" && event.type !== "dragleave");
-      if (event.type === "drop") this._uploads.start(event.dataTransfer.files, this._listing.path);
+      if (event.type === "drop") this._uploadDropped(event.dataTransfer);
     };
     for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
       this.element.addEventListener(type, /** @type {EventListener} */ (over));
@@ -171,8 +177,22 @@ export class DataBrowser {
   }
 
   _uploadChosen() {
-    if (this._input.files?.length) this._uploads.start([...this._input.files], this._listing.path);
+    if (this._input.files?.length) this._uploads.start(chosenFiles(this._input.files), this._listing.path);
     this._input.value = "";
+  }
+
+  /** @param {DataTransfer} data */
+  async _uploadDropped(data) {
+    const collection = this._listing.path;
+    if (!this._store.api.server.links) {
+      this._host.notify("This page can't reach the Jupyter server itself, and can't upload.", "error");
+      return;
+    }
+    try {
+      await this._uploads.start(await droppedFiles(data), collection);
+    } catch (error) {
+      this._host.notify(`What was dropped can't be read: ${/** @type {Error} */ (error).message}`, "error");
+    }
   }
 
   async _make() {
@@ -204,6 +224,7 @@ export class DataBrowser {
     const { complete, entries, loading, path, problem } = this._listing;
     this._crumbs.update(path);
     this._rows.setCount(entries.length);
+    setAttribute(this._rows.element, "aria-rowcount", String(complete ? entries.length + 1 : -1));
     const many = `${entries.length.toLocaleString("en")}${complete ? "" : "+"}`;
     setText(this._status, problem || (loading && !entries.length ? "loading …" : `${many} ${many === "1" ? "entry" : "entries"}`));
     for (const head of this._head.children) {
@@ -214,11 +235,17 @@ export class DataBrowser {
   }
 
   /** @param {number} index */
+  _activate(index) {
+    this._at = index;
+    setAttribute(this._rows.element, "aria-activedescendant", `${this._id}-${index}`);
+    this._rows.show(index);
+  }
+
+  /** @param {number} index */
   _choose(index) {
     const entry = this._listing.entries[index];
     if (!entry) return;
-    this._at = index;
-    this._rows.show(index);
+    this._activate(index);
     if (this._picking) return;
     const details = new DataDetails(this._store, this._host, entry, () => this.refresh());
     const close = iconButton(icon("close"), "Close the details", () => this._closeDetails(), { class: "nds-details-close" });
@@ -241,10 +268,8 @@ export class DataBrowser {
   /** @param {KeyboardEvent} event */
   _key(event) {
     const to = movedBy(event, this._at, this._rows);
-    if (to !== null) {
-      this._at = to;
-      this._rows.show(to);
-    } else if (event.key === "Enter") this._enter(this._at);
+    if (to !== null) this._activate(to);
+    else if (event.key === "Enter") this._enter(this._at);
     else if (event.key === " ") this._choose(this._at);
     else if (event.key === "Backspace") this.open(parentOf(this._listing.path || "/"));
     else return;

@@ -11,8 +11,9 @@ import { changeIcon, icon } from "./icons.js";
  * @param {(index: number) => boolean} options.isActive
  * @param {(index: number) => void} options.choose
  * @param {(index: number) => void} options.enter
+ * @param {string} options.id prefix of the rows' ids
  */
-export function makeEntryRow({ entryAt, isActive, choose, enter }) {
+export function makeEntryRow({ entryAt, isActive, choose, enter, id }) {
   let at = -1;
   const symbol = icon("file");
   const name = h("button", { type: "button", class: "nds-entry-name", tabIndex: -1 });
@@ -37,6 +38,7 @@ export function makeEntryRow({ entryAt, isActive, choose, enter }) {
     setAttribute(cells[2], "title", timeText(entry.modified));
     setAttribute(element, "title", entry.path);
     setAttribute(element, "data-path", entry.path);
+    setAttribute(element, "id", `${id}-${index}`);
     setAttribute(element, "aria-rowindex", String(index + 2));
     setAttribute(element, "aria-selected", String(isActive(index)));
   }

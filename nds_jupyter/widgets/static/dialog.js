@@ -32,7 +32,10 @@ export function ask(near, title, body, { accept, danger = false }) {
       // Otherwise JupyterLab takes the keys for its own shortcuts.
       event.stopPropagation();
       const field = event.target instanceof HTMLInputElement;
-      if (event.key === "Enter" && field) close(true);
+      if (event.key !== "Enter" || !field) return;
+      // The focus goes back to the button that asked, which the same key would press again.
+      event.preventDefault();
+      close(true);
     });
     near.ownerDocument.body.append(dialog);
     dialog.showModal();

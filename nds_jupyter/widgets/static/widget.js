@@ -8,6 +8,8 @@
 /** @typedef {any} Model anywidget's */
 
 const LOADED = Symbol.for("nds_jupyter.modules");
+/** Pixels below a docked panel, where its surroundings have their padding. */
+const MARGIN = 8;
 
 /** @returns {string} where JupyterLab serves our extension's files; empty in other pages */
 function extensionUrl() {
@@ -125,6 +127,29 @@ function plainHost() {
   };
 }
 
+/**
+ * Let a panel fill the place where it is docked: what lies between is only as high as what it holds.
+ *
+ * @param {HTMLElement} element
+ * @returns {() => void} ends it
+ */
+function fill(element) {
+  const fit = new ResizeObserver(([{ target }]) => {
+    const above = element.getBoundingClientRect().top - target.getBoundingClientRect().top;
+    if (target.clientHeight) element.style.height = `${target.clientHeight - above - MARGIN}px`;
+  });
+  // It is put into the page only after it was made.
+  const seen = new IntersectionObserver(() => {
+    const place = element.closest(".lm-DockPanel-widget, .lm-StackedPanel-child");
+    if (place) fit.observe(place);
+  });
+  seen.observe(element);
+  return () => {
+    seen.disconnect();
+    fit.disconnect();
+  };
+}
+
 export default {
   /** @param {{ model: Model, el: HTMLElement }} view */
   async render({ model, el }) {
@@ -132,9 +157,12 @@ export default {
     const server = (await reachableServer(panels)) ?? kernelServer(model);
     const { store, release } = panels.sharedStore(server);
     const mounted = panels.mount(store, plainHost(), model.get("_panel"), model.get("_options"));
-    mounted.element.style.height = model.get("height");
+    const height = model.get("height");
+    mounted.element.style.height = height;
     el.append(mounted.element);
+    const unfill = height === "100%" ? fill(mounted.element) : () => {};
     return () => {
+      unfill();
       mounted.dispose();
       release();
     };
