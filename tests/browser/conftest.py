@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import (
@@ -13,6 +14,8 @@ from playwright.sync_api import (
     ConsoleMessage,
     Error,
     Page,
+    Request,
+    WebSocket,
     expect,
     sync_playwright,
 )
@@ -21,6 +24,7 @@ from dev.chromium import FLAGS, ensure_chromium
 from dev.engine import cache_folder
 from dev.engine_api import Endpoint
 from tests.browser.lab import CHECKOUT, TOKEN, Lab, running_lab, started
+from tests.browser.notebooks import run_all_cells, write_notebook
 
 SCREENSHOTS = CHECKOUT / "build" / "screenshots"
 SLOW = 60_000
@@ -70,26 +74,59 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     made.close()
 
 
+class Watch:
+    """Notes what no page may do: log an error, or ask another machine for something."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self.foreign: list[str] = []
+        self.expected = NOT_OURS
+        self.event_sockets: list[str] = []
+
+    def over(self, page: Page) -> None:
+        page.on("console", self._note)
+        page.on("pageerror", self._note_error)
+        page.on("request", self._note_request)
+        page.on("websocket", self._note_socket)
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not self.expected.search(
+            message.text + message.location["url"]
+        ):
+            self.errors.append(f"{message.text} at {message.location}")
+
+    def _note_error(self, error: Error) -> None:
+        if not self.expected.search(str(error.stack)):
+            self.errors.append(str(error.stack or error))
+
+    def _note_socket(self, socket: WebSocket) -> None:
+        if "/nds/events" in socket.url:
+            self.event_sockets.append(socket.url)
+
+    def _note_request(self, request: Request) -> None:
+        if urlsplit(request.url).hostname not in {None, "127.0.0.1"}:
+            self.foreign.append(request.url)
+
+
 @pytest.fixture
-def open_page(lab: Lab, context: BrowserContext) -> Iterator[Callable[..., Page]]:
+def watch() -> Iterator[Watch]:
+    """Give what watches over pages, and complains at the end."""
+    made = Watch()
+    yield made
+    assert made.errors == []
+    assert made.foreign == []
+
+
+@pytest.fixture
+def open_page(lab: Lab, context: BrowserContext, watch: Watch) -> Iterator[Callable[..., Page]]:
     """Give a function that opens JupyterLab; no page may log an error."""
-    errors: list[str] = []
     pages = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and not NOT_OURS.search(message.text + message.location["url"]):
-            errors.append(f"{message.text} at {message.location}")
-
-    def note_error(error: Error) -> None:
-        if not NOT_OURS.search(str(error.stack)):
-            errors.append(str(error.stack or error))
 
     def open_page(path: str = "lab", width: int = 1280, height: int = 800) -> Page:
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": height})
         pages.append(page)
-        page.on("console", note)
-        page.on("pageerror", note_error)
+        watch.over(page)
         page.goto(f"{lab.server.url}{path}?token={TOKEN}&reset")
         started(page)
         return page
@@ -97,7 +134,17 @@ def open_page(lab: Lab, context: BrowserContext) -> Iterator[Callable[..., Page]
     yield open_page
     for page in pages:
         page.close()
-    assert errors == []
+
+
+@pytest.fixture
+def run_notebook(lab: Lab, open_page: Callable[..., Page]) -> Callable[..., Page]:
+    """Give a function that opens a notebook of some cells and begins to run them."""
+
+    def run_notebook(name: str, *cells: str) -> Page:
+        write_notebook(lab.server, name, *cells)
+        return run_all_cells(open_page(f"lab/tree/{name}.ipynb", height=1600))
+
+    return run_notebook
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from playwright.sync_api import Page
@@ -36,12 +37,20 @@ class Lab:
     ----------
     start
         Starts it.
+    endpoint
+        The engine of its jobs.
     data
-        The folder that is its data root.
+        The folder that is its data root, unless it was given another.
     """
 
-    def __init__(self, start: Callable[[], AbstractContextManager[Server]], data: Path) -> None:
+    def __init__(
+        self,
+        start: Callable[[], AbstractContextManager[Server]],
+        endpoint: Endpoint,
+        data: Path,
+    ) -> None:
         self._start = start
+        self.endpoint = endpoint
         self.data = data
         self._running: AbstractContextManager[Server] | None = None
         self.server: Server
@@ -81,8 +90,21 @@ class Lab:
 
 
 @contextmanager
-def running_lab(endpoint: Endpoint, folder: Path) -> Iterator[Lab]:
-    """Run JupyterLab until the end of the block."""
+def running_lab(
+    endpoint: Endpoint,
+    folder: Path,
+    data_root: str = "",
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Lab]:
+    """Run JupyterLab until the end of the block.
+
+    Parameters
+    ----------
+    data_root
+        A folder of its own where it is left out.
+    environment
+        Further variables of the server.
+    """
     port = free_port()
     extensions = folder / "labextensions" / "nds-jupyter"
     extensions.mkdir(parents=True)
@@ -93,21 +115,25 @@ def running_lab(endpoint: Endpoint, folder: Path) -> Iterator[Lab]:
     # Not "data": that is where Jupyter keeps its own.
     data = folder / "collections"
     data.mkdir(exist_ok=True)
-    settings = folder / "config" / "labconfig" / "page_config.json"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(json.dumps(PAGE_CONFIG))
+    quiet(folder)
 
     def start() -> AbstractContextManager[Server]:
         arguments = [
             *ARGUMENTS,
             f"--LabApp.extra_labextensions_path={extensions.parent}",
-            f"--NdsApp.data_root={data}",
+            f"--NdsApp.data_root={data_root or data}",
         ]
         return jupyter_server(
-            endpoint, PYTHON_IMAGE, folder, arguments, application="jupyterlab", port=port
+            endpoint,
+            PYTHON_IMAGE,
+            folder,
+            arguments,
+            application="jupyterlab",
+            port=port,
+            environment=environment,
         )
 
-    lab = Lab(start, data)
+    lab = Lab(start, endpoint, data)
     lab.start()
     try:
         yield lab
@@ -116,18 +142,25 @@ def running_lab(endpoint: Endpoint, folder: Path) -> Iterator[Lab]:
         lab.stop()
 
 
-def started(page: Page) -> Page:
-    """Wait until JupyterLab is there with our extension.
+def quiet(folder: Path) -> None:
+    """Configure a JupyterLab that asks nothing when it starts."""
+    settings = folder / "config" / "labconfig" / "page_config.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(json.dumps(PAGE_CONFIG))
+
+
+def started(page: Page, ours: str = "NDS Jobs") -> Page:
+    """Wait until JupyterLab is there, with the tab of a sidebar.
 
     A container that starts on this machine changes its interfaces, and Chromium then drops what it
     is loading, JupyterLab's own files included; the page is loaded anew, as a user would.
     """
-    ours = page.get_by_role("tab", name="NDS Jobs")
+    tab = page.get_by_role("tab", name=ours)
     for _ in range(5):
         with contextlib.suppress(PlaywrightTimeout):
-            ours.wait_for(timeout=20_000)
+            tab.wait_for(timeout=20_000)
             page.wait_for_function("window.jupyterapp.restored.then(() => true)")
             if page.get_by_role("dialog", name="Error Loading Theme").count() == 0:
                 return page
         page.reload()
-    raise AssertionError("JupyterLab did not start with our extension in it.")
+    raise AssertionError(f"JupyterLab did not start with {ours} in it.")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import CDPSession, Locator, Page, expect
 
 from tests.browser.lab import Lab
 
@@ -17,6 +17,32 @@ pytestmark = [pytest.mark.browser, pytest.mark.engine]
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 MANY = 20_000
 SECONDS = 60
+
+
+def slow_down(page: Page) -> CDPSession:
+    """Give a page a slow line, so that there is time to see and cancel an upload."""
+    line = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000}
+    line.send("Network.emulateNetworkConditions", slow)
+    return line
+
+
+def drop(page: Page, on: Locator, *paths: Path) -> None:
+    """Drop files and folders of this machine, as a user does from a file manager."""
+    place = on.bounding_box()
+    assert place is not None
+    line = page.context.new_cdp_session(page)
+    at = {"x": place["x"] + place["width"] / 2, "y": place["y"] + place["height"] / 2}
+    data = {"items": [], "files": list(map(str, paths)), "dragOperationsMask": 1}
+    for event in ("dragEnter", "dragOver", "drop"):
+        line.send("Input.dispatchDragEvent", {"type": event, **at, "data": data})
+
+
+def until(page: Page, reached: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + SECONDS
+    while not reached():
+        assert time.monotonic() < end, what
+        page.wait_for_timeout(50)
 
 
 @pytest.fixture
@@ -47,7 +73,7 @@ def test_collection_of_many_entries_is_paged_searched_and_sorted(
     (big / "zz-large").write_bytes(b"x" * 1000)
     browser_panel.get_by_role("button", name="Refresh").click()
     browser_panel.get_by_role("button", name="big").click()
-    rows = browser_panel.get_by_role("rowgroup", name="Entries")
+    rows = browser_panel.get_by_role("grid", name="Entries")
     expect(rows).to_contain_text("entry-000000")
     # Only what is in view is in the page, and of the rest only what was scrolled to is loaded.
     assert rows.locator(".nds-row").count() < 100
@@ -99,19 +125,83 @@ def test_files_are_uploaded_previewed_renamed_and_deleted(
     expect(browser_panel.get_by_role("button", name="renamed.csv", exact=True)).to_have_count(0)
     assert list((lab.data / "uploads").iterdir()) == []
 
-    # A slow line, so that there is time to cancel.
-    line = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000}
-    line.send("Network.emulateNetworkConditions", slow)
+    slow_down(page)
     uploaded.write_bytes(bytes(20_000_000))
     browser_panel.get_by_label("Files to upload").set_input_files(uploaded)
     browser_panel.get_by_role("button", name="Cancel the upload of uploaded.csv").click()
     expect(page.locator(".Toastify").get_by_text("The upload was cancelled.")).to_be_visible()
     expect(browser_panel.get_by_role("status", name="Uploads")).to_be_empty()
-    end = time.monotonic() + SECONDS
-    while left := list((lab.data / "uploads").iterdir()):
-        assert time.monotonic() < end, f"of the cancelled upload is left: {left}"
-        page.wait_for_timeout(50)
+    folder = lab.data / "uploads"
+    until(page, lambda: not list(folder.iterdir()), "something is left of the cancelled upload")
+
+
+def test_files_and_folders_are_dropped_with_progress_and_cancelled(
+    lab: Lab, page: Page, browser_panel: Locator, shoot: Callable[[Page, str], Path], tmp_path: Path
+) -> None:
+    (lab.data / "drops").mkdir()
+    browser_panel.get_by_role("button", name="Refresh").click()
+    browser_panel.get_by_role("button", name="drops").click()
+    expect(browser_panel.get_by_role("navigation", name="Path")).to_contain_text("drops")
+    (tmp_path / "first.txt").write_text("dropped")
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    (tmp_path / "tree" / "deep" / "leaf.txt").write_text("from a folder")
+    rows = browser_panel.get_by_role("grid", name="Entries")
+    drop(page, rows, tmp_path / "first.txt", tmp_path / "tree")
+    expect(browser_panel.get_by_role("button", name="first.txt", exact=True)).to_be_visible()
+    expect(browser_panel.get_by_role("button", name="tree", exact=True)).to_be_visible()
+    assert (lab.data / "drops" / "first.txt").read_text() == "dropped"
+    assert (lab.data / "drops" / "tree" / "deep" / "leaf.txt").read_text() == "from a folder"
+
+    slow_down(page)
+    for name in ("second.bin", "third.bin", "fourth.bin"):
+        (tmp_path / name).write_bytes(bytes(20_000_000))
+    drop(page, rows, *(tmp_path / f"{name}.bin" for name in ("second", "third", "fourth")))
+    uploads = browser_panel.get_by_role("status", name="Uploads")
+    progress = uploads.get_by_role("progressbar", name="Upload of second.bin")
+    expect(progress).not_to_have_js_property("value", 0)
+    expect(uploads).to_contain_text("2 more wait")
+    shoot(page, "upload")
+    uploads.get_by_role("button", name="Cancel the upload of second.bin").click()
+    expect(uploads.get_by_role("progressbar", name="Upload of third.bin")).to_be_visible()
+    uploads.get_by_role("button", name="Cancel all").click()
+    expect(uploads).to_be_empty()
+    until(
+        page,
+        lambda: {each.name for each in (lab.data / "drops").iterdir()} == {"first.txt", "tree"},
+        "something is left of the cancelled uploads",
+    )
+
+
+def test_collection_is_made_and_paths_are_copied(
+    lab: Lab, page: Page, browser_panel: Locator
+) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    browser_panel.get_by_role("button", name="uploads").click()
+    browser_panel.get_by_role("button", name="New collection").click()
+    question = page.get_by_role("dialog", name="New collection")
+    question.get_by_role("textbox").fill(HOSTILE)
+    question.get_by_role("textbox").press("Enter")
+    made = browser_panel.get_by_role("button", name=HOSTILE, exact=True)
+    made.click()
+    expect(browser_panel.get_by_role("navigation", name="Path")).to_contain_text(HOSTILE)
+    expect(browser_panel.locator(".nds-toolbar .nds-count")).to_have_text("0 entries")
+    assert (lab.data / "uploads" / HOSTILE).is_dir()
+    browser_panel.get_by_role("button", name="Up to the parent collection").click()
+    named = page.get_by_role("button", name=HOSTILE, exact=True)
+    row = browser_panel.get_by_role("row").filter(has=named)
+    row.get_by_role("gridcell").last.click()
+    details = browser_panel.get_by_role("region", name="Details of")
+    details.get_by_role("button", name="Copy path").click()
+    expect(page.get_by_text(f"Copied /uploads/{HOSTILE}.").first).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == f"/uploads/{HOSTILE}"
+    details.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    assert (lab.data / "uploads" / HOSTILE).is_dir()
+    details.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(made).to_have_count(0)
+    assert not (lab.data / "uploads" / HOSTILE).exists()
+    assert page.evaluate("window.hacked") is None
 
 
 def test_hostile_names_stay_text_and_go_into_a_new_job(

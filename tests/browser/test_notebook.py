@@ -5,24 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import nbformat
 import pytest
 from playwright.sync_api import Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
+from tests.browser.conftest import Watch
 from tests.browser.lab import Lab
 
 pytestmark = [pytest.mark.browser, pytest.mark.engine]
-
-RUN_ALL = """async () => {
-  const panel = jupyterapp.shell.currentWidget;
-  await panel.context.ready;
-  await panel.sessionContext.ready;
-  await panel.sessionContext.session.kernel.info;
-  jupyterapp.commands.execute("notebook:run-all-cells");
-}"""
 
 JOB = """%%ndsjob --detach --name from-a-magic
 import time
@@ -35,42 +26,35 @@ while True:
 ASLEEP = "print('the kernel', 'sleeps')\nimport time; time.sleep(600)"
 
 
-@pytest.fixture
-def run_notebook(lab: Lab, open_page: Callable[..., Page]) -> Callable[..., Page]:
-    """Give a function that opens a notebook of some cells and begins to run them."""
-
-    def run_notebook(name: str, *cells: str) -> Page:
-        make: Any = nbformat.v4
-        notebook = make.new_notebook(cells=[make.new_code_cell(cell) for cell in cells])
-        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-        content = {"type": "notebook", "content": notebook}
-        lab.server.ask("PUT", f"api/contents/{name}.ipynb", content)
-        page = open_page(f"lab/tree/{name}.ipynb", height=1600)
-        page.locator(".jp-Notebook").wait_for()
-        page.evaluate(RUN_ALL)
-        return page
-
-    return run_notebook
-
-
 def test_panel_streams_and_stops_while_the_kernel_sleeps(
-    lab: Lab, run_notebook: Callable[..., Page], shoot: Callable[[Page, str], Path]
+    lab: Lab,
+    run_notebook: Callable[..., Page],
+    watch: Watch,
+    shoot: Callable[[Page, str], Path],
 ) -> None:
-    page = run_notebook("asleep", "%load_ext nds_jupyter", "%ndspanel", JOB, ASLEEP)
+    (lab.data / "small").mkdir(exist_ok=True)
+    page = run_notebook("asleep", "%load_ext nds_jupyter", "%ndspanel", "%ndsdata", JOB, ASLEEP)
     expect(page.locator(".jp-OutputArea-output").get_by_text("the kernel sleeps")).to_be_visible()
-    output = page.locator(".jp-OutputArea-output .nds-place")
-    row = output.locator('[data-state="running"]', has_text="from-a-magic")
+    panel, data = (page.locator(".jp-OutputArea-output .nds-place").nth(n) for n in (0, 1))
+    row = panel.locator('[data-state="running"]', has_text="from-a-magic")
     row.click()
-    log = output.get_by_role("log")
+    log = panel.get_by_role("log")
     expect(log).to_contain_text("line 3")
     seen = log.locator(".nds-log-row").last.inner_text()
     expect(log.locator(".nds-log-row").last).not_to_have_text(seen)
     shoot(page, "notebook")
-    output.get_by_role("button", name="Stop").click()
-    expect(output.get_by_text("stopped on request")).to_be_visible()
+    (lab.data / "made-meanwhile").mkdir()
+    data.get_by_role("button", name="Refresh").click()
+    expect(data.get_by_role("button", name="made-meanwhile")).to_be_visible()
+    panel.get_by_role("button", name="Stop").click()
+    expect(panel.get_by_text("stopped on request")).to_be_visible()
     expect(page.locator(".jp-CodeCell .jp-InputPrompt").last).to_have_text("[*]:")
     (job,) = [each for each in lab.jobs() if each["name"] == "from-a-magic"]
     assert job["reason"] == "stopped"
+    # However many panels there are, in cells and sidebars: one connection.
+    page.evaluate("jupyterapp.commands.execute('nds:show-nds-jobs')")
+    expect(page.locator("#nds-jobs").get_by_role("grid", name="Jobs")).to_be_visible()
+    assert len(watch.event_sockets) == 1
 
 
 def test_path_from_the_data_panel_goes_into_the_cell_below(
@@ -123,20 +107,6 @@ def test_blocking_cell_is_sent_to_the_background_and_stopped_by_its_buttons(
     assert (by_name["leave"]["state"], by_name["end"]["reason"]) == ("RUNNING", "stopped")
     lab.server.ask("POST", f"nds/stop?job_id={by_name['leave']['job_id']}", timeout=60)
     expect(leaving.get_by_text("Stopped on request")).to_be_visible()
-
-
-def test_panel_says_so_and_asks_the_kernel_where_the_page_cannot_reach_the_server(
-    lab: Lab, run_notebook: Callable[..., Page]
-) -> None:
-    job_id = lab.submit("print('through the kernel')", name="relayed")
-    # Whatever page it is: one that knows no Jupyter server has no such element.
-    elsewhere = """import IPython.display as d
-d.Javascript("document.getElementById('jupyter-config-data').remove()")"""
-    page = run_notebook("elsewhere", "%load_ext nds_jupyter", elsewhere, f"%ndspanel {job_id}")
-    output = page.locator(".jp-OutputArea-output .nds-place")
-    expect(output.get_by_role("alert")).to_contain_text("comes through the kernel")
-    expect(output.get_by_role("heading", name="relayed")).to_be_visible()
-    expect(output.get_by_role("log")).to_contain_text("through the kernel")
 
 
 def test_tab_shows_jobs_with_their_names(

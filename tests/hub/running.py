@@ -20,7 +20,7 @@ import pytest
 
 from dev.console import tail
 
-START_SECONDS = 60.0
+START_SECONDS = 240.0
 
 # What only a test needs, added to the example's own configuration.
 CONFIG = """
@@ -37,6 +37,11 @@ c.SimpleLocalProcessSpawner.home_dir_template = {folder!r} + "/{{username}}"
 c.Spawner.cmd = [{python!r}, "-m", "jupyterhub.singleuser"]
 c.Spawner.args = ["--allow-root", "--KernelSpecManager.ensure_native_kernel=True"]
 c.Authenticator.allowed_users = {{"ada", "bob", "eve"}}
+# A busy machine takes its time.
+c.Spawner.start_timeout = c.Spawner.http_timeout = 240
+from jupyterhub.services.service import Service
+if hasattr(Service, "timeout"):
+    c.JupyterHub.services[0]["timeout"] = 240
 c.JupyterHub.services.append({{"name": "test", "api_token": {token!r}}})
 c.JupyterHub.load_roles.append({{
     "name": "test",
@@ -81,6 +86,17 @@ class Hub:
         status, made = self.ask("POST", f"hub/api/users/{user}/tokens", self.admin_token)
         assert status in {200, 201}, made
         return str(made["token"])
+
+
+def start_server(hub: Hub, user: str) -> None:
+    """Start a user's own server, if it does not run, and wait until it does."""
+    hub.ask("POST", f"hub/api/users/{user}/server", hub.admin_token)
+
+    def ready() -> object:
+        servers = hub.ask("GET", f"hub/api/users/{user}", hub.admin_token)[1]["servers"]
+        return servers.get("", {}).get("ready")
+
+    wait_for(ready, hub.folder / "hub.log")
 
 
 def free_port() -> int:

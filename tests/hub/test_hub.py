@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.hub.running import Hub, wait_for
+from tests.hub.running import Hub, start_server, wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.hub]
 
@@ -64,15 +64,7 @@ def test_service_lends_its_account_to_nobody(hub: Hub, method: str, path: str) -
 
 def test_notebook_of_a_hub_user_sends_its_jobs_to_the_service(hub: Hub) -> None:
     ada = hub.token("ada")
-    hub.ask("POST", "hub/api/users/ada/server", hub.admin_token)
-    wait_for(
-        lambda: (
-            hub.ask("GET", "hub/api/users/ada", hub.admin_token)[1]["servers"]
-            .get("", {})
-            .get("ready")
-        ),
-        hub.folder / "hub.log",
-    )
+    start_server(hub, "ada")
     # A kernel that runs its start-up file, as a cell would, in the environment that it was given.
     startup = hub.folder / "ada" / ".ipython" / "profile_default" / "startup" / "submit.py"
     startup.parent.mkdir(parents=True, exist_ok=True)
