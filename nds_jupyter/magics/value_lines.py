@@ -41,6 +41,7 @@ class ValueLines(Magics):
             help="Also load pickles. Loading one runs what is in it, so use it only where you "
             "trust the container.",
         ),
+        examples="%ndsvalues\n%ndsvalues night\n%ndsvalues night ordered",
     )
     def ndsvalues(self, options: argparse.Namespace) -> None:
         """Bind the variables that a job left by --out, after --detach or "send to background"."""
