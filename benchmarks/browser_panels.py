@@ -260,6 +260,9 @@ def measure(name: str, endpoint: Endpoint, repeats: int, scale: float) -> list[F
             page.set_default_timeout(PATIENCE)
             page.goto(f"{lab.server.url}lab?token={TOKEN}&reset")
             panels = Panels(lab=lab, page=started(page), repeats=repeats, scale=scale)
+            # JupyterLab has much to do after it says that it has started, which is not ours.
+            page.wait_for_load_state("networkidle")
+            page.evaluate("() => new Promise((resolve) => requestIdleCallback(() => resolve()))")
             figures = list(carry_out(panels))
             browser.close()
     return figures
