@@ -9,11 +9,12 @@ from typing import Any
 from nds_jupyter import routes
 from nds_jupyter.data_client import DataClient
 from nds_jupyter.discovery import ServerAddress, find_server
+from nds_jupyter.engine_views import ContainerRow, ContainerView, HealthView, ImageView
 from nds_jupyter.job import Job
 from nds_jupyter.job_list import JobList
 from nds_jupyter.submitting import Submitting
 from nds_jupyter.transport import Transport
-from nds_jupyter.views import ContainerRow, ContainerView, HealthView, ImageView, JobView
+from nds_jupyter.views import JobView
 
 
 class Client(Submitting):

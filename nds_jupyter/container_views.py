@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from nds_jupyter.engine_views import ContainerView, ImageView, MountView
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, Container, ContainerSummary, Image
 from nds_jupyter.jobs import Job, command_line, interpreter_candidates
-from nds_jupyter.views import ContainerView, ImageView, MountView
 
 
 def image_views(image: Image) -> list[ImageView]:

@@ -12,12 +12,12 @@ import msgspec
 
 from nds_jupyter._version import __version__
 from nds_jupyter.data.store import DataStore
+from nds_jupyter.engine_views import HealthView, NodeHealth, PartHealth
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.engines.cluster import Cluster, NodeReport
 from nds_jupyter.errors import NdsError
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
-from nds_jupyter.views import HealthView, NodeHealth, PartHealth
 
 DEADLINE = 5.0
 """Seconds for each part."""

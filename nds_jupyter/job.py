@@ -10,22 +10,14 @@ from typing import IO, Any, Literal, overload
 import msgspec
 
 from nds_jupyter import reprs, routes
+from nds_jupyter.engine_views import ChangeView, ContainerView, MetricView
 from nds_jupyter.errors import JobFailed, NdsError, PathNotFound, TooLarge
 from nds_jupyter.extract import list_files, unpack
 from nds_jupyter.job_async import log_lines
 from nds_jupyter.job_log import followed_lines, followed_text
 from nds_jupyter.job_record import JobRecord
 from nds_jupyter.jobs import JobState, SentFile, size_text
-from nds_jupyter.views import (
-    ChangeView,
-    ContainerView,
-    JobView,
-    LogLine,
-    LogText,
-    MetricView,
-    SpecView,
-    StopView,
-)
+from nds_jupyter.views import JobView, LogLine, LogText, SpecView, StopView
 
 PIECE = 2**20
 

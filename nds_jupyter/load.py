@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from nds_jupyter.engine_views import LoadView
 from nds_jupyter.engines.base import Engine, EngineInfo
 from nds_jupyter.errors import NdsError
 from nds_jupyter.jobs import Phase
 from nds_jupyter.runner import JobRunner
-from nds_jupyter.views import LoadView
 
 ASK_AGAIN = 15.0
 """Seconds for which the engine is taken to be as it last said, or as silent."""

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from nds_jupyter import __version__, queries, routes, views
+from nds_jupyter import __version__, engine_views, queries, routes, views
 from nds_jupyter.data_operations import DATA_OPERATIONS
+from nds_jupyter.job_request import JobRequest
 from nds_jupyter.operations import Operation
 from nds_jupyter.page_operations import PAGE_OPERATIONS
-from nds_jupyter.policy import JobRequest
 
 REF = "#/components/schemas/{name}"
 
@@ -49,7 +49,7 @@ OPERATIONS: tuple[Operation, ...] = (
         verb="get",
         path=routes.LIST_IMAGES,
         summary="Images that a job may use",
-        answer=list[views.ImageView],
+        answer=list[engine_views.ImageView],
         errors=_ENGINE,
     ),
     Operation(
@@ -57,7 +57,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=routes.LIST_CONTAINER,
         summary="Containers",
         query=queries.ContainersQuery,
-        answer=list[views.ContainerRow],
+        answer=list[engine_views.ContainerRow],
         errors=_ENGINE,
     ),
     *(
@@ -76,7 +76,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=routes.INFO,
         summary="Information about one container, or all by last use",
         query=queries.InfoQuery,
-        answer=views.ContainerView | list[views.ContainerView],
+        answer=engine_views.ContainerView | list[engine_views.ContainerView],
         errors=(409, *_ENGINE),
     ),
     Operation(
@@ -84,7 +84,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=routes.DIFF,
         summary="What a container changed on its filesystem",
         query=queries.DiffQuery,
-        answer=list[views.ChangeView],
+        answer=list[engine_views.ChangeView],
         errors=(409, 410, *_ENGINE),
     ),
     Operation(
@@ -92,7 +92,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=routes.METRIC,
         summary="What a container uses and used",
         query=queries.TargetQuery,
-        answer=views.MetricView,
+        answer=engine_views.MetricView,
         errors=(409, *_ENGINE),
     ),
     Operation(
@@ -148,7 +148,7 @@ OPERATIONS: tuple[Operation, ...] = (
         verb="get",
         path=routes.HEALTH,
         summary="Whether engine and journal work",
-        answer=views.HealthView,
+        answer=engine_views.HealthView,
         also=(503,),
     ),
     *PAGE_OPERATIONS,

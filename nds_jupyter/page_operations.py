@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nds_jupyter import queries, routes, views
+from nds_jupyter import engine_views, queries, routes, views
 from nds_jupyter.operations import Operation
 
 _LOOKING = (409, 410, 502, 503, 504)
@@ -21,7 +21,7 @@ PAGE_OPERATIONS: tuple[Operation, ...] = (
         verb="get",
         path=routes.LOAD,
         summary="How busy the engine is",
-        answer=views.LoadView,
+        answer=engine_views.LoadView,
     ),
     Operation(
         verb="get",
@@ -36,7 +36,7 @@ PAGE_OPERATIONS: tuple[Operation, ...] = (
         path=routes.LIST_RESULTS,
         summary="What a folder of a job's results holds",
         query=queries.ListResultsQuery,
-        answer=list[views.ResultRow],
+        answer=list[engine_views.ResultRow],
         errors=_LOOKING,
     ),
     Operation(

@@ -12,7 +12,16 @@ from nds_jupyter.constraints import node_constraints
 from nds_jupyter.datapaths import logical_path
 from nds_jupyter.dockerfiles import has_base, recipe, requirements_recipe, requirements_text
 from nds_jupyter.errors import InvalidRequest, RefusedByPolicy, TooLarge
-from nds_jupyter.inputs import GivenFile, Logical, parse_files, parse_inputs, parse_output
+from nds_jupyter.inputs import Logical, parse_files, parse_inputs, parse_output
+from nds_jupyter.job_request import (
+    JobRequest,
+    checked_env,
+    checked_labels,
+    checked_name,
+    command_of,
+    scriptname_of,
+    without_nul,
+)
 from nds_jupyter.jobs import (
     BUILT,
     INTERPRETERS,
@@ -23,10 +32,13 @@ from nds_jupyter.jobs import (
     script_facts,
     size_text,
 )
-from nds_jupyter.sweeps import Sweep
 
 _NAME = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+
+
 _DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?"
+
+
 _REFERENCE = re.compile(
     rf"(?P<name>(?:{_DOMAIN}/)?{_NAME}(?:/{_NAME})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
@@ -34,61 +46,15 @@ _REFERENCE = re.compile(
 )
 """The grammar of image references in the Docker distribution project, SHA-256 digests only."""
 
+
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
+
+
 _SIZE_UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
-_ENV_NAME = re.compile(r"[^=\0]+")
+
 
 LEAST_MEMORY = 6 * 2**20
 """Bytes; Docker refuses a smaller limit."""
-
-
-class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The fields of `POST /upload`, decoded but not judged.
-
-    Parameters
-    ----------
-    script, file
-        The script as text, or as bytes (base64 in JSON, an uploaded file in a form).
-    memory
-        ``512m``, ``2g``, or bytes.
-    timeout
-        Seconds.
-    requirements
-        Packages for pip, or the text of a file of them, to be built on top of the image.
-    dockerfile
-        The text of one, to be built instead; without a FROM it begins from the image.
-    retries
-        How often the script may be run again when nobody knows how it ended.
-    files
-        What was sent before by ``PUT /files/{sha256}``; sizes are not read.
-    """
-
-    script: str | None = None
-    file: bytes | None = None
-    scriptname: str | None = None
-    image_name: str | None = None
-    image_tag: str | None = None
-    requirements: tuple[str, ...] | str | None = None
-    dockerfile: str | None = None
-    data: tuple[str | dict[str, str], ...] | str | None = None
-    output: str | None = None
-    overwrite: bool = False
-    output_on_failure: bool = False
-    name: str = ""
-    command: tuple[str, ...] | None = None
-    args: tuple[str, ...] = ()
-    env: dict[str, str] = msgspec.field(default_factory=dict)
-    labels: dict[str, str] = msgspec.field(default_factory=dict)
-    cpus: float | None = None
-    memory: str | int | None = None
-    timeout: float | None = None
-    network: Network | None = None
-    constraint: tuple[str, ...] | str | None = None
-    gpus: int = 0
-    retries: int = 0
-    sweep: Sweep | None = None
-    max_concurrent: int | None = None
-    files: tuple[GivenFile, ...] = ()
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,17 +168,17 @@ def admit(
     image, build = _image_and_build(request, policy)
     inputs = parse_inputs(request.data, logical)
     spec = JobSpec(
-        scriptname=_scriptname(request),
+        scriptname=scriptname_of(request),
         script_sha256=digest,
         script_shebang=shebang,
         image=image,
         build=build,
         limits=_limits(request, policy),
-        name=_job_name(request.name),
-        command=_command(request),
-        args=_no_nul("args", request.args),
-        env=_env(request.env),
-        labels=_labels(request.labels),
+        name=checked_name(request.name),
+        command=command_of(request),
+        args=without_nul("args", request.args),
+        env=checked_env(request.env),
+        labels=checked_labels(request.labels),
         timeout=_timeout(request, policy),
         network=_network(request, policy),
         constraints=node_constraints(request.constraint, chooses_nodes=policy.chooses_nodes),
@@ -241,16 +207,6 @@ def _script(request: JobRequest, policy: Policy) -> bytes:
             f"{size_text(policy.max_script_bytes)} are allowed. Send large content as data."
         )
     return script
-
-
-def _scriptname(request: JobRequest) -> str:
-    name = "script.py" if request.scriptname is None else request.scriptname
-    bad = "/" in name or name in {"", ".", ".."} or any(ord(char) < 32 for char in name)
-    if bad or len(name.encode()) > 255:
-        raise InvalidRequest(
-            f"scriptname: {name!r} is not a file name. Use a plain one, at most 255 bytes."
-        )
-    return name
 
 
 def _image(request: JobRequest, policy: Policy) -> str:
@@ -350,42 +306,6 @@ def _retries(request: JobRequest, policy: Policy) -> int:
             f"retries: {request.retries} are more than the {policy.max_retries} allowed here."
         )
     return request.retries
-
-
-def _command(request: JobRequest) -> tuple[str, ...] | None:
-    if request.command is None:
-        return None
-    if not request.command or not request.command[0]:
-        raise InvalidRequest("command: it is empty. Give the program and its arguments.")
-    if request.args:
-        raise InvalidRequest("args: put them into command, which replaces the whole call.")
-    return _no_nul("command", request.command)
-
-
-def _no_nul(field: str, values: tuple[str, ...]) -> tuple[str, ...]:
-    if any("\0" in value for value in values):
-        raise InvalidRequest(f"{field}: it holds a NUL character, which no program can be given.")
-    return values
-
-
-def _job_name(name: str) -> str:
-    if len(name) > 200 or any(ord(char) < 32 for char in name):
-        raise InvalidRequest("name: use at most 200 characters, on one line.")
-    return name
-
-
-def _env(env: dict[str, str]) -> dict[str, str]:
-    for name, value in env.items():
-        if _ENV_NAME.fullmatch(name) is None or "\0" in value:
-            raise InvalidRequest(f"env: {name!r} is not a variable that can be set.")
-    return env
-
-
-def _labels(labels: dict[str, str]) -> dict[str, str]:
-    for name in labels:
-        if not name or name.startswith("nds.") or "\0" in name or "=" in name:
-            raise InvalidRequest(f"labels: {name!r} can't be set; nds. belongs to this server.")
-    return labels
 
 
 def _check_runnable(spec: JobSpec) -> None:

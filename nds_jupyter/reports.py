@@ -11,6 +11,14 @@ import msgspec
 
 from nds_jupyter.changes import is_input, of_the_script
 from nds_jupyter.container_views import absent_image, container_view, image_views, view_from_record
+from nds_jupyter.engine_views import (
+    ChangeView,
+    ContainerRow,
+    ContainerView,
+    ImageView,
+    MetricView,
+    SampleView,
+)
 from nds_jupyter.engines.base import (
     LABEL_JOB,
     LABEL_OWNER,
@@ -30,16 +38,7 @@ from nds_jupyter.logs import KeptLog, end_of_text, lines_of
 from nds_jupyter.lookup import Lookup, Target
 from nds_jupyter.policy import Policy
 from nds_jupyter.runner import JobRunner
-from nds_jupyter.views import (
-    ChangeView,
-    ContainerRow,
-    ContainerView,
-    ImageView,
-    LogLine,
-    LogText,
-    MetricView,
-    SampleView,
-)
+from nds_jupyter.views import LogLine, LogText
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 

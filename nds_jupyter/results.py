@@ -10,12 +10,12 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 import msgspec
 
 from nds_jupyter.archives import Entry, bundled, list_entries
+from nds_jupyter.engine_views import ChangeView, ResultRow
 from nds_jupyter.engines.base import Change, ChangeKind, Engine, PathStat
 from nds_jupyter.errors import PathNotFound
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.lookup import Target
-from nds_jupyter.views import ChangeView, ResultRow
 
 RESULTS = "/results"
 

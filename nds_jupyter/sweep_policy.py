@@ -6,8 +6,9 @@ import msgspec
 
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.inputs import Logical
+from nds_jupyter.job_request import JobRequest
 from nds_jupyter.jobs import JobSpec
-from nds_jupyter.policy import JobRequest, Policy, admit
+from nds_jupyter.policy import Policy, admit
 from nds_jupyter.sweeps import SweepPoint, environment, point_name, sweep_points
 
 

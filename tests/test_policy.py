@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nds_jupyter.errors import InvalidRequest, RefusedByPolicy, TooLarge
+from nds_jupyter.job_request import JobRequest
 from nds_jupyter.jobs import Limits, Network
-from nds_jupyter.policy import JobRequest, Policy, admit, image_reference, parse_size
+from nds_jupyter.policy import Policy, admit, image_reference, parse_size
 
 POLICY = Policy(
     default_image="nds/python:3.11",

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.policy import JobRequest
+from nds_jupyter.job_request import JobRequest
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from nds_jupyter.engine_views import LoadView
 from nds_jupyter.engines.base import Sample
 from nds_jupyter.errors import NdsError, TooBusy
 from nds_jupyter.jobs import Job
@@ -14,7 +15,6 @@ from nds_jupyter.pages.feed import Feed
 from nds_jupyter.pages.followed import FollowedLog, Follower, ReadLog
 from nds_jupyter.pages.messages import Follow, Following, following
 from nds_jupyter.pages.page import Page
-from nds_jupyter.views import LoadView
 
 LOAD_EVERY = 1.0
 """Seconds between two looks at the load while a page is open."""

@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from nds_jupyter.engine_views import SampleView
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.views import SampleView
 
 MOST_FOLLOWED = 32
 """Jobs that one page follows at a time: each may need a stream of the engine."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Iterator
 
 import msgspec
 
+from nds_jupyter.engine_views import LoadView, SampleView
 from nds_jupyter.engines.base import Sample
 from nds_jupyter.errors import NdsError
 from nds_jupyter.pages.feed import Feed
@@ -24,7 +25,6 @@ from nds_jupyter.pages.messages import (
     Reset,
     Trouble,
 )
-from nds_jupyter.views import LoadView, SampleView
 
 GATHER = 0.02
 """Seconds between news and telling them, so that many come in one message."""

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
+from nds_jupyter.engine_views import LoadView
 from nds_jupyter.errors import JobNotFound
 from nds_jupyter.jobs import Job
 from nds_jupyter.pages import Pages
 from nds_jupyter.pages.messages import Follow, Following
-from nds_jupyter.views import LoadView
 from tests.pages.written import Reader, WrittenLog, a_job
 
 JOB = a_job().job_id
