@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 
 from dev.console import tail
+from dev.processes import send, with_descendants
 
 START_SECONDS = 240.0
 
@@ -126,9 +126,13 @@ def wait_for(
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """End the Hub, which ends its proxy, service and servers; then what may be left of them."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=20)
+    """End the Hub, which ends its proxy, service and servers; then what is left of them.
+
+    They have sessions of their own, so a signal to the Hub's does not reach them.
+    """
+    everything = with_descendants([child.pid])
+    child.send_signal(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=60)
+    send(with_descendants(everything), signal.SIGKILL)
+    child.wait()
