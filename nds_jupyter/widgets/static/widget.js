@@ -52,8 +52,9 @@ async function fromKernel(model) {
 function linked(sources, name, made) {
   const known = made.get(name);
   if (known) return known;
-  const text = sources[name].replace(/(from |import )"\.\/([\w.]+)"/g, (_all, word, other) => {
-    return `${word}"${linked(sources, other, made)}"`;
+  // Statements only: comments name modules for their types, which may lead back here.
+  const text = sources[name].replace(/^(import |(?:import|export) [^"';]* from )"\.\/([\w.]+)"/gm, (_all, head, other) => {
+    return `${head}"${linked(sources, other, made)}"`;
   });
   const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
   made.set(name, url);
