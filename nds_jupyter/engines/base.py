@@ -253,14 +253,8 @@ class Engine(Protocol):
     async def stat(self, container_id: str, path: str) -> PathStat | None:
         """Return what a path of a container is, started or not; None if there is nothing."""
 
-    async def start(self, container_id: str, archive: bytes = b"") -> str | None:
+    async def start(self, container_id: str) -> str | None:
         """Start a created container, by its id or name.
-
-        Parameters
-        ----------
-        archive
-            A tar archive that is unpacked at ``/`` first. An engine of many nodes brings it by the
-            request that starts the script.
 
         Returns
         -------

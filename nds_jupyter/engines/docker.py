@@ -210,15 +210,9 @@ class DockerEngine:
 
         return await self._call(f"{path} in container {container_id[:12]}", ask)
 
-    async def start(self, container_id: str, archive: bytes = b"") -> None:
-        """Start a created container, after an archive was unpacked at its root."""
-
-        def begin(client: Any) -> None:
-            if archive:
-                client.put_archive(container_id, "/", archive)
-            client.start(container_id)
-
-        await self._call(titled(container_id), begin)
+    async def start(self, container_id: str) -> None:
+        """Start a created container."""
+        await self._call(titled(container_id), lambda client: client.start(container_id))
 
     async def inspect(self, container: str) -> Container:
         """Return one container."""

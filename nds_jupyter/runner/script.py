@@ -93,8 +93,7 @@ class Script:
         """Start the container; False if the engine went away and nobody knows whether it did."""
         engine = self._around.engine
         try:
-            layout = await self._around.stage.layout(self._job)
-            other = await engine.start(container_id, layout)
+            other = await engine.start(container_id)
             worker = await engine.worker(other) if other else None
         except NotPlaced as exc:
             self._around.log.info("Job %s is let go: %s", self._job_id, exc)

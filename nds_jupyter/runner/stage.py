@@ -150,11 +150,6 @@ class Stage:
         self._waiting.discard(job.job_id)
         return container_id, running is None
 
-    async def layout(self, job: Job) -> bytes:
-        """Return what a container is started with: the script and its folders, as a tar archive."""
-        script = await self._journal.do(Journal.script, job.job_id)
-        return _layout(job.spec.scriptname, script)
-
     async def announce(self, job: Job, container_id: str) -> None:
         """Record that everything is in place in a container."""
         worker = await self._engine.worker(container_id)
@@ -191,9 +186,7 @@ class Stage:
         script = await self._journal.do(Journal.script, job.job_id)
         spec = self._spec(job, guess, script, volume)
         container_id = await self._create(job, spec)
-        if job.spec.data:
-            # Inputs come before the start, and whoever brings them needs the folders.
-            await self._engine.put_archive(container_id, "/", _layout(job.spec.scriptname, script))
+        await self._engine.put_archive(container_id, "/", _layout(job.spec.scriptname, script))
         if not candidates or known:
             return container_id
         try:

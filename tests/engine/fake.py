@@ -232,10 +232,8 @@ class FakeEngine:
                 modified=container.created,
             )
 
-    async def start(self, container_id: str, archive: bytes = b"") -> None:
+    async def start(self, container_id: str) -> None:
         """Start a container; also one that has ended, as a real engine does."""
-        if archive:
-            await self.put_archive(container_id, "/", archive)
         async with self.faults.call("start"):
             container = self._find(container_id)
             if container.running:

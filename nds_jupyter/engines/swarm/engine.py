@@ -186,9 +186,9 @@ class SwarmEngine:
         engine, there = await self._where.there(container_id)
         return await engine.stat(there, path)
 
-    async def start(self, container_id: str, archive: bytes = b"") -> str | None:
+    async def start(self, container_id: str) -> str | None:
         """Let the script go, which may be in another container."""
-        return await self._letting.start(container_id, archive)
+        return await self._letting.start(container_id)
 
     def help(self, container_id: str, spec: HelperSpec) -> AsyncGenerator[str, None]:
         """Run a helper beside a container, on its node."""

@@ -16,7 +16,7 @@ from nds_jupyter.engines.swarm.carried import Carried
 from nds_jupyter.engines.swarm.inspection import Inspection
 from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.services import Config
-from nds_jupyter.engines.swarm.starter import with_go_file
+from nds_jupyter.engines.swarm.starter import GO_FOLDER, go_archive
 from nds_jupyter.engines.swarm.tasks import Task
 from nds_jupyter.engines.swarm.watch import TaskWatch
 from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts
@@ -45,13 +45,8 @@ class Letting:
         self._inspection = inspection
         self._carried = carried
 
-    async def start(self, container_id: str, archive: bytes) -> str | None:
+    async def start(self, container_id: str) -> str | None:
         """Let a container's script go, and return the id of another one that has it, if any.
-
-        Parameters
-        ----------
-        archive
-            What is unpacked at ``/`` before; empty for nothing.
 
         Raises
         ------
@@ -59,15 +54,12 @@ class Letting:
             If it was let go, and waits for a node; calling this again goes on waiting.
         """
         place = await self._where.service_of(container_id)
-        if archive and await self._nodes.engine_of(place.node_id) is None:
-            await self._carried.take(place, "/", archive)
         if (configs := await self._configs(place)) is not None:
             self._inspection.let_go(place.container_id)
             return await self._by_service(place, configs)
         engine = await self._where.engine_of(place)
         self._inspection.let_go(place.container_id)
-        # One request: an engine starts a process of its own for every archive.
-        await engine.put_archive(place.container_id, "/", with_go_file(archive))
+        await engine.put_archive(place.container_id, GO_FOLDER, go_archive())
         if not self._arrivals.has_started(place.container_id):
             await self._until_started(place)
         return None

@@ -14,24 +14,20 @@ import hashlib
 import io
 import tarfile
 import time
-from typing import Literal
 
 STARTER_PATH = "/nds/.starter"
-GO_PATH = "/nds/.go"
+GO_FOLDER, GO_FILE = "/nds", ".go"
+GO_PATH = f"{GO_FOLDER}/{GO_FILE}"
 
 STARTER = f"""\
 #!/bin/sh
 trap 'exit 143' TERM INT
-looks=0 pause=0.05
 until [ -e {GO_PATH} ]; do
-  sleep $pause 2>/dev/null || sleep 1
-  looks=$((looks + 1))
-  [ $looks -lt 20 ] || pause=0.25
+  sleep 0.05 2>/dev/null || sleep 1
 done
 trap - TERM INT
 exec "$@"
 """
-"""Looks often at first and seldom later: each look costs the node a process."""
 
 STARTER_NAME = f"nds-starter-{hashlib.sha256(STARTER.encode()).hexdigest()[:12]}"
 """Name of its Swarm config: another text is another config, since none can be changed."""
@@ -86,21 +82,11 @@ def _start_of(command: tuple[str, ...], head: tuple[str, ...]) -> int | None:
     return next((at for at in places if command[at : at + len(head)] == head), None)
 
 
-def with_go_file(archive: bytes) -> bytes:
-    """Return an archive for ``/`` that ends with the file that lets a script go.
-
-    An engine unpacks in order, so everything else is in place when the file is there. Its time is
-    the start of the script.
-
-    Parameters
-    ----------
-    archive
-        A tar; empty for none.
-    """
-    buffer = io.BytesIO(archive)
-    mode: Literal["a", "w"] = "a" if archive else "w"
-    with tarfile.open(fileobj=buffer, mode=mode, format=tarfile.PAX_FORMAT) as tar:
-        entry = tarfile.TarInfo(GO_PATH.lstrip("/"))
+def go_archive() -> bytes:
+    """Return the archive that lets a script go; its file's time is the start of the script."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        entry = tarfile.TarInfo(GO_FILE)
         entry.mode, entry.mtime = 0o444, time.time()
-        tar.addfile(entry)
+        archive.addfile(entry)
     return buffer.getvalue()
