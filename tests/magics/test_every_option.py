@@ -97,7 +97,9 @@ class TestInAKernel:
     def test_panel_without_sidecar_says_what_to_install(
         self, notebook: Notebook, line: str
     ) -> None:
+        notebook.run("import sys; sys.modules['sidecar'] = None").must_succeed()
         cell = notebook.run(line)
+        notebook.run("del sys.modules['sidecar']").must_succeed()
         assert "pip install sidecar" in cell.stderr + cell.shown_error
 
     def test_settings_are_defaults_of_every_job(self, server: Server) -> None:
