@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ def containers(client: Any) -> Iterator[Containers]:
     yield containers
     for job_id in asked:
         for each in containers(job_id):
-            client.remove_container(each["Id"], force=True)
+            # The server may be removing it in this moment.
+            with suppress(docker.errors.APIError):
+                client.remove_container(each["Id"], force=True)
 
 
 def restart(server: Server, proxy: EngineProxy) -> None:

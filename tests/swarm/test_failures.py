@@ -87,7 +87,7 @@ async def test_job_whose_script_ran_on_a_lost_node_fails_and_never_runs_again(
         await killed(node3_dies)
         ended = await lab.ended(job)
         assert (ended.state, ended.reason) == (JobState.FAILED, Reason.ENGINE)
-        assert "node3 went down" in ended.message
+        assert "node3" in ended.message
         other = await lab.ended(await lab.submit("exit 0"))
         assert (other.state, other.worker != "node3") == (JobState.COMPLETED, True)
 

@@ -22,9 +22,9 @@ JOBS = 24
 ELSEWHERE = ("node.hostname!=node1",)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def managers() -> Iterator[Swarm]:
-    """Give three nodes that are all managers; the first one leads, until the last test kills it."""
+    """Give three nodes that are all managers; the first one leads."""
     with swarm(managers=3) as made:
         yield made
 
