@@ -12,12 +12,11 @@ from tornado import web
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketHandler
 
 from nds_jupyter import routes
-from nds_jupyter.errors import GatewayUnavailable, InvalidRequest, NdsError
+from nds_jupyter.errors import GatewayUnavailable, InvalidRequest
 from nds_jupyter.gateway import PASSED_ON, Answer, Gateway
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.handlers.bodies import DRAIN, Body
 from nds_jupyter.handlers.events import GOING_AWAY, EventsHandler
-from nds_jupyter.handlers.receiving import lift_bound
+from nds_jupyter.handlers.receiving import Receiving
 
 GATEWAY_KEY = "nds_gateway"
 PREFIX_KEY = "nds_prefix"
@@ -127,51 +126,21 @@ class PassingArchiveHandler(PassingHandler):
 
 
 @web.stream_request_body
-class PassingDataHandler(PassingHandler):
+class PassingDataHandler(Receiving[Answer], PassingHandler):
     """Content of any size, passed on as it comes."""
 
-    _asking: asyncio.Task[Answer] | None = None
-    _body: Body
+    async def receive(self) -> Answer:
+        """Pass the body on."""
+        return await self.asked(self.body())
 
-    async def prepare(self, **options: Any) -> None:
-        """Begin an upload: with a streamed body, `put` is called only at its end."""
-        await super().prepare(**options)
-        if self.request.method == "PUT" and not self._finished:
-            lift_bound(self.request)
-            await self._begin()
-
-    @allowed("write")
-    async def _begin(self) -> None:
-        self._body = Body()
-        self._asking = asyncio.create_task(self.asked(self._body.blocks()))
-
-    async def data_received(self, chunk: bytes) -> None:
-        """Hand a piece of the body on."""
-        if self._asking is None or self._finished:
-            return
-        await self._body.feed(chunk, self._asking)
-        if self._body.dropped > DRAIN:
-            await self._answer_early(self._asking)
-
-    async def _answer_early(self, asking: asyncio.Task[Answer]) -> None:
-        try:
-            await self.deliver(await asking)
-        except NdsError as exc:
-            self.send_error(exc_info=(type(exc), exc, exc.__traceback__))
+    async def answer_early(self, came: Answer) -> None:
+        """Answer what the other server said before it had the whole body."""
+        await self.deliver(came)
 
     @allowed("write")
     async def put(self) -> None:
         """Answer an upload once it is in place."""
-        if self._asking is None:
-            raise RuntimeError("an upload that was not begun")
-        await self._body.end(self._asking)
-        await self.deliver(await self._asking)
-
-    def on_connection_close(self) -> None:
-        """Give an upload up whose sender went away."""
-        super().on_connection_close()
-        if self._asking is not None:
-            self._asking.cancel()
+        await self.deliver(await self.received())
 
 
 class PassingEventsHandler(PassingHandler, EventsHandler):  # type: ignore[misc]

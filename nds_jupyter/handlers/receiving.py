@@ -33,6 +33,9 @@ class Receiving(NdsHandler, Generic[T]):
         """Take the body, and return what came of it."""
         raise NotImplementedError
 
+    async def answer_early(self, came: T) -> None:
+        """Answer before the end of a body of which no more is wanted; by itself, nothing."""
+
     def body(self) -> AsyncGenerator[bytes, None]:
         """Return the body in blocks."""
         return self._incoming.blocks()
@@ -63,7 +66,7 @@ class Receiving(NdsHandler, Generic[T]):
         await self._incoming.feed(chunk, self._receiving)
         if self._incoming.dropped > DRAIN:
             try:
-                await self._receiving
+                await self.answer_early(await self._receiving)
             except NdsError:
                 self.send_error(exc_info=sys.exc_info())
 
