@@ -24,10 +24,12 @@ from traitlets import (
 from nds_jupyter import routes
 from nds_jupyter.data.spool import SpoolBounds
 from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.image_references import image_reference
 from nds_jupyter.jobs import Limits, Network
 from nds_jupyter.kernel_environment import administrators_url
-from nds_jupyter.policy import Policy, image_reference, parse_size
+from nds_jupyter.policy import Policy
 from nds_jupyter.runner.settings import RunnerSettings
+from nds_jupyter.sizes import parse_size
 from nds_jupyter.swarm_configuration import SwarmConfiguration
 
 UNBOUNDED = 2**62
@@ -209,8 +211,8 @@ class Configuration(SwarmConfiguration):
 
     def policy(self) -> Policy:
         """Return what a job may ask for."""
-        memory = parse_size(self.default_memory)
-        most = parse_size(self.max_memory) if self.max_memory else UNBOUNDED
+        memory = parse_size(self.default_memory, "default_memory")
+        most = parse_size(self.max_memory, "max_memory") if self.max_memory else UNBOUNDED
         return Policy(
             default_image=image_reference(self.default_image) if self.default_image else "",
             allowed_images=tuple(self.allowed_images),

@@ -6,7 +6,8 @@ import msgspec
 
 from nds_jupyter.engine_views import ContainerView, ImageView, MountView
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, Container, ContainerSummary, Image
-from nds_jupyter.jobs import Job, command_line, interpreter_candidates
+from nds_jupyter.jobs import Job
+from nds_jupyter.scripts import command_line, interpreter_candidates
 
 
 def image_views(image: Image) -> list[ImageView]:

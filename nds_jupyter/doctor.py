@@ -15,8 +15,8 @@ from nds_jupyter._version import __version__
 from nds_jupyter.client import Client
 from nds_jupyter.engine_views import HealthView, NodeHealth, PartHealth
 from nds_jupyter.errors import Forbidden, JobNotFound, NdsError
-from nds_jupyter.jobs import size_text
 from nds_jupyter.reprs import Table
+from nds_jupyter.sizes import size_text
 
 LEAST_FREE = 2**30
 """Bytes that a disk should have free."""

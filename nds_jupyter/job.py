@@ -16,7 +16,8 @@ from nds_jupyter.extract import list_files, unpack
 from nds_jupyter.job_async import log_lines
 from nds_jupyter.job_log import followed_lines, followed_text
 from nds_jupyter.job_record import JobRecord
-from nds_jupyter.jobs import JobState, SentFile, size_text
+from nds_jupyter.jobs import JobState, SentFile
+from nds_jupyter.sizes import size_text
 from nds_jupyter.views import JobView, LogLine, LogText, SpecView, StopView
 
 PIECE = 2**20

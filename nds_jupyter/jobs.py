@@ -9,7 +9,6 @@ import enum
 import hashlib
 import secrets
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 
 import msgspec
 
@@ -257,16 +256,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return self.phase is Phase.FINISHED
 
 
-def size_text(size: int) -> str:
-    """Return a number of bytes for people, in binary units: ``512 MiB``."""
-    amount = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.4g} {unit}"
-        amount /= 1024
-    return f"{amount:.4g} TiB"
-
-
 def new_job_id() -> str:
     """Return 16 random lower-case hexadecimal digits."""
     return secrets.token_hex(8)
@@ -275,50 +264,6 @@ def new_job_id() -> str:
 def container_name(job_id: str) -> str:
     """Return the one name that a job's container has, so that making it twice is an error."""
     return f"nds-{job_id}"
-
-
-def script_facts(script: bytes) -> tuple[str, bool]:
-    """Return a script's SHA-256 in hexadecimal, and whether it begins with ``#!``."""
-    return hashlib.sha256(script).hexdigest(), script.startswith(b"#!")
-
-
-INTERPRETERS: dict[str, tuple[str, ...]] = {
-    ".py": ("python3", "python"),
-    ".pyz": ("python3", "python"),
-    ".sh": ("sh",),
-    ".R": ("Rscript",),
-    ".r": ("Rscript",),
-    ".jl": ("julia",),
-}
-"""What runs a script without a shebang, by its suffix, in the order of preference."""
-
-
-def script_path(spec: JobSpec) -> str:
-    """Return where the script lies in the container."""
-    return f"/nds/{spec.scriptname}"
-
-
-def interpreter_candidates(spec: JobSpec) -> tuple[str, ...]:
-    """Return the programs that could run the script; empty if nothing needs to be looked up."""
-    if spec.command is not None or spec.script_shebang:
-        return ()
-    return INTERPRETERS.get(PurePosixPath(spec.scriptname).suffix, ())
-
-
-def command_line(spec: JobSpec, interpreter: str | None) -> tuple[str, ...]:
-    """Return what the container runs.
-
-    Parameters
-    ----------
-    spec
-        The job.
-    interpreter
-        The one of `interpreter_candidates` that the image has; None where there are none.
-    """
-    if spec.command is not None:
-        return spec.command
-    head = (interpreter,) if interpreter else ()
-    return (*head, script_path(spec), *spec.args)
 
 
 def utc_now() -> datetime:

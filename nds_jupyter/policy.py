@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import re
 from pathlib import PurePosixPath
 
 import msgspec
@@ -12,6 +11,7 @@ from nds_jupyter.constraints import node_constraints
 from nds_jupyter.datapaths import logical_path
 from nds_jupyter.dockerfiles import has_base, recipe, requirements_recipe, requirements_text
 from nds_jupyter.errors import InvalidRequest, RefusedByPolicy, TooLarge
+from nds_jupyter.image_references import image_reference
 from nds_jupyter.inputs import Logical, parse_files, parse_inputs, parse_output
 from nds_jupyter.job_request import (
     JobRequest,
@@ -22,36 +22,9 @@ from nds_jupyter.job_request import (
     scriptname_of,
     without_nul,
 )
-from nds_jupyter.jobs import (
-    BUILT,
-    INTERPRETERS,
-    Build,
-    JobSpec,
-    Limits,
-    Network,
-    script_facts,
-    size_text,
-)
-
-_NAME = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-
-
-_DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?"
-
-
-_REFERENCE = re.compile(
-    rf"(?P<name>(?:{_DOMAIN}/)?{_NAME}(?:/{_NAME})*)"
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
-    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
-)
-"""The grammar of image references in the Docker distribution project, SHA-256 digests only."""
-
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
-
-
-_SIZE_UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
-
+from nds_jupyter.jobs import BUILT, Build, JobSpec, Limits, Network
+from nds_jupyter.scripts import INTERPRETERS, script_facts
+from nds_jupyter.sizes import parse_size, size_text
 
 LEAST_MEMORY = 6 * 2**20
 """Bytes; Docker refuses a smaller limit."""
@@ -94,45 +67,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         if reference.startswith(f"{BUILT}:"):
             return False
         return any(fnmatch.fnmatchcase(reference, pattern) for pattern in self.allowed_images)
-
-
-def image_reference(name: str, tag: str | None = None) -> str:
-    """Return the full reference of an image.
-
-    Parameters
-    ----------
-    name
-        May carry a tag, a digest, a registry with port; then `tag` must be absent.
-    tag
-        ``latest`` where neither gives one.
-
-    Raises
-    ------
-    InvalidRequest
-        If the result is no image reference, or the tag is given twice.
-    """
-    match = _REFERENCE.fullmatch(name)
-    if match is None:
-        raise InvalidRequest(f"image_name: {name!r} is not the name of an image.")
-    if tag is None:
-        return name if match["tag"] or match["digest"] else f"{name}:latest"
-    if match["tag"] or match["digest"]:
-        raise InvalidRequest(
-            f"image_tag: leave it out, since image_name {name!r} has a tag or digest already."
-        )
-    if _REFERENCE.fullmatch(f"{name}:{tag}") is None:
-        raise InvalidRequest(f"image_tag: {tag!r} is not a tag.")
-    return f"{name}:{tag}"
-
-
-def parse_size(text: str | int, field: str = "memory") -> int:
-    """Return bytes from ``512m``, ``2g``, ``1.5 GiB`` or a number; units are binary."""
-    if isinstance(text, int):
-        return text
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise InvalidRequest(f"{field}: {text!r} is not a size. Write it like 512m or 2g.")
-    return int(float(match[1]) * _SIZE_UNITS[match[2].lower()])
 
 
 def _path_of_a_plain_root(text: str, field: str) -> str:
@@ -255,7 +189,7 @@ def _limits(request: JobRequest, policy: Policy) -> Limits:
     cpus = min(default.cpus, most.cpus) if request.cpus is None else request.cpus
     memory = min(default.memory, most.memory)
     if request.memory is not None:
-        memory = parse_size(request.memory)
+        memory = parse_size(request.memory, "memory")
     if not 0.01 <= cpus < float("inf"):
         raise InvalidRequest(f"cpus: {cpus:g} is not an amount of CPUs; give at least 0.01.")
     if memory < LEAST_MEMORY:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import overload
 
-from nds_jupyter.jobs import JobState, Phase, size_text
+from nds_jupyter.jobs import JobState, Phase
+from nds_jupyter.sizes import size_text
 from nds_jupyter.views import JobView
 
 _COLOURS = {

@@ -9,7 +9,8 @@ from datetime import datetime
 
 import msgspec
 
-from nds_jupyter.jobs import Job, JobState, Phase, Progress, Reason, size_text
+from nds_jupyter.jobs import Job, JobState, Phase, Progress, Reason
+from nds_jupyter.sizes import size_text
 
 
 class Pulling(msgspec.Struct, frozen=True, kw_only=True, tag=True):

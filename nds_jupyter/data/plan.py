@@ -12,7 +12,8 @@ from nds_jupyter.data.reading import DROPPED, PAUSE_FIRST
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.datapaths import LONGEST_PATH, join, parent_of
 from nds_jupyter.errors import Conflict, Forbidden, InvalidRequest, TooLarge
-from nds_jupyter.jobs import Input, size_text
+from nds_jupyter.jobs import Input
+from nds_jupyter.sizes import size_text
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,8 @@ from nds_jupyter.data.root import open_backend
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.errors import Conflict, InvalidRequest, PathNotFound, TooLarge
 from nds_jupyter.inputs import check_digest
-from nds_jupyter.jobs import Input, SentFile, size_text
+from nds_jupyter.jobs import Input, SentFile
+from nds_jupyter.sizes import size_text
 
 THREADS = 4
 """Calls to the disk at one time."""

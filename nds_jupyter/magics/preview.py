@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nds_jupyter.cell_archives import cell_of
-from nds_jupyter.jobs import size_text
+from nds_jupyter.sizes import size_text
 
 LONGEST = 20_000
 """Characters of a field that are shown."""

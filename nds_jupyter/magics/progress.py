@@ -6,7 +6,7 @@ import time
 
 from IPython.display import DisplayHandle, display
 
-from nds_jupyter.jobs import size_text
+from nds_jupyter.sizes import size_text
 
 EVERY = 0.2
 """Seconds between two changes."""

@@ -12,11 +12,11 @@ from IPython.core.error import UsageError
 from nds_jupyter.cell_archives import NAME
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.job import Job
-from nds_jupyter.jobs import size_text
 from nds_jupyter.magics.failure import interrupted
 from nds_jupyter.magics.option_groups import CellContext, JobOptions
 from nds_jupyter.magics.parser import option
 from nds_jupyter.magics.sending import Sending
+from nds_jupyter.sizes import size_text
 from nds_jupyter.values.bundle import bundle_of_cell, bundle_of_script
 from nds_jupyter.values.fetching import LABEL, fetch
 from nds_jupyter.values.packing import Terms, Wish

@@ -29,11 +29,12 @@ from nds_jupyter.errors import (
     NoEndpoint,
     NotPlaced,
 )
-from nds_jupyter.jobs import Build, Job, command_line, container_name, interpreter_candidates
+from nds_jupyter.jobs import Build, Job, container_name
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner.board import Board
 from nds_jupyter.runner.builds import Builds
+from nds_jupyter.scripts import command_line, interpreter_candidates
 from nds_jupyter.transitions import Launching, Progressed, Pulling, Staging, Told
 
 PROGRESS_EVERY = 0.2

@@ -17,7 +17,7 @@ from tornado.httputil import format_timestamp
 
 from nds_jupyter.client import Client
 from nds_jupyter.doctor import Diagnosis, Finding, diagnose
-from nds_jupyter.jobs import size_text
+from nds_jupyter.sizes import size_text
 from tests.engine.fake import FakeEngine
 from tests.handlers.identities import ADA, READER, NamedUsers, ReadersLook
 from tests.irods_zone.zone import Zone

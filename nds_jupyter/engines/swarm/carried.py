@@ -14,7 +14,7 @@ from nds_jupyter.engines.swarm.starter import LETTING, LETTING_NAME, LETTING_PAT
 from nds_jupyter.engines.swarm.stores import LABEL_PATH
 from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts
 from nds_jupyter.errors import ContainerNotFound, NoEndpoint
-from nds_jupyter.jobs import size_text
+from nds_jupyter.sizes import size_text
 
 
 class Carried:

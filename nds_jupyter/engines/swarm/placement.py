@@ -19,7 +19,8 @@ from nds_jupyter.engines.swarm.watch import TaskWatch
 from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts
 from nds_jupyter.engines.swarm_settings import SwarmSettings
 from nds_jupyter.errors import NameTaken, NoEndpoint, NotPlaced
-from nds_jupyter.jobs import Network, size_text
+from nds_jupyter.jobs import Network
+from nds_jupyter.sizes import size_text
 
 PLACED_WITHIN = 3.0
 """Seconds that a call waits for a node before it says why there is none."""

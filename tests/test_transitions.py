@@ -5,32 +5,28 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nds_jupyter import jobs, transitions
-from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Phase, Reason
+from nds_jupyter import transitions
+from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Phase, Progress, Reason
 from nds_jupyter.transitions import advance
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ORDER = list(Phase)
 
 
-def a_spec(**fields: object) -> JobSpec:
-    given = {
-        "scriptname": "cell.py",
-        "script_sha256": "0",
-        "script_shebang": False,
-        "image": "a:b",
-        "limits": Limits(cpus=1, memory=512 * 2**20, pids=10),
+def a_job(**fields: object) -> Job:
+    spec = JobSpec(
+        scriptname="cell.py",
+        script_sha256="0",
+        script_shebang=False,
+        image="a:b",
+        limits=Limits(cpus=1, memory=512 * 2**20, pids=10),
+        timeout=5.0,
         **fields,
-    }
-    return JobSpec(**given)
-
-
-def a_job() -> Job:
-    return Job(job_id="0" * 16, owner="ada", spec=a_spec(timeout=5.0), created=NOW)
+    )
+    return Job(job_id="0" * 16, owner="ada", spec=spec, created=NOW)
 
 
 def after(job: Job, *events: transitions.Event) -> Job:
@@ -64,7 +60,7 @@ EVENTS = st.one_of(
     ),
     st.just(transitions.Vanished(at=NOW)),
     st.just(transitions.NodeGone(message="node3 went down.", at=NOW)),
-    st.just(transitions.Progressed(progress=jobs.Progress(done=1, total=None, unit="bytes"))),
+    st.just(transitions.Progressed(progress=Progress(done=1, total=None, unit="bytes"))),
     st.just(transitions.SentToBackground()),
     st.just(transitions.ContainerRemoved(at=NOW)),
 )
@@ -72,7 +68,7 @@ EVENTS = st.one_of(
 
 @given(st.lists(EVENTS, max_size=20), st.sampled_from([0, 0, 1, 3]))
 def test_any_order_of_events_keeps_the_rules(events: list[transitions.Event], retries: int) -> None:
-    job = msgspec.structs.replace(a_job(), spec=a_spec(timeout=5.0, retries=retries))
+    job = a_job(retries=retries)
     for event in events:
         before, job = job, advance(job, event)
         if ORDER.index(job.phase) < ORDER.index(before.phase):
@@ -108,7 +104,7 @@ LAUNCHED = (
 
 def test_script_on_a_lost_node_runs_again_as_often_as_was_asked_for() -> None:
     gone = transitions.NodeGone(message="node3 went down.", at=NOW)
-    job = msgspec.structs.replace(a_job(), spec=a_spec(retries=1))
+    job = a_job(retries=1)
     job = after(job, *LAUNCHED, gone)
     assert (job.phase, job.attempts) == (Phase.ACCEPTED, 1)
     assert job.message == "node3 went down. It runs again: attempt 2 of 2."
@@ -128,7 +124,7 @@ def test_script_on_a_lost_node_never_runs_again_unasked() -> None:
 
 
 def test_job_that_is_to_stop_is_not_run_again() -> None:
-    job = msgspec.structs.replace(a_job(), spec=a_spec(retries=5))
+    job = a_job(retries=5)
     stop = transitions.StopAsked(intent=Reason.STOPPED, at=NOW)
     job = after(job, *LAUNCHED, stop, transitions.Vanished(at=NOW))
     assert (job.state, job.reason) == (JobState.FAILED, Reason.STOPPED)
@@ -147,28 +143,3 @@ def test_intent_wins_over_exit_code() -> None:
         job = advance(job, event)
     assert (job.state, job.reason) == (JobState.FAILED, Reason.TIMEOUT)
     assert "5 s" in job.message
-
-
-@pytest.mark.parametrize(
-    ("fields", "interpreter", "line"),
-    [
-        ({}, "python3", ("python3", "/nds/cell.py")),
-        ({"args": ("a b",)}, "python", ("python", "/nds/cell.py", "a b")),
-        ({"script_shebang": True}, None, ("/nds/cell.py",)),
-        ({"command": ("bash", "-c", "x")}, None, ("bash", "-c", "x")),
-    ],
-)
-def test_command_line(
-    fields: dict[str, object], interpreter: str | None, line: tuple[str, ...]
-) -> None:
-    spec = a_spec(**fields)
-    assert jobs.command_line(spec, interpreter) == line
-    if interpreter:
-        assert interpreter in jobs.interpreter_candidates(spec)
-    else:
-        assert jobs.interpreter_candidates(spec) == ()
-
-
-def test_size_text() -> None:
-    assert jobs.size_text(512 * 2**20) == "512 MiB"
-    assert jobs.size_text(3) == "3 B"

@@ -1,0 +1,51 @@
+"""A job's script: what it is told apart by, where it lies, and what runs it. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import PurePosixPath
+
+from nds_jupyter.jobs import JobSpec
+
+INTERPRETERS: dict[str, tuple[str, ...]] = {
+    ".py": ("python3", "python"),
+    ".pyz": ("python3", "python"),
+    ".sh": ("sh",),
+    ".R": ("Rscript",),
+    ".r": ("Rscript",),
+    ".jl": ("julia",),
+}
+"""What runs a script without a shebang, by its suffix, in the order of preference."""
+
+
+def script_facts(script: bytes) -> tuple[str, bool]:
+    """Return a script's SHA-256 in hexadecimal, and whether it begins with ``#!``."""
+    return hashlib.sha256(script).hexdigest(), script.startswith(b"#!")
+
+
+def script_path(spec: JobSpec) -> str:
+    """Return where the script lies in the container."""
+    return f"/nds/{spec.scriptname}"
+
+
+def interpreter_candidates(spec: JobSpec) -> tuple[str, ...]:
+    """Return the programs that could run the script; empty if nothing needs to be looked up."""
+    if spec.command is not None or spec.script_shebang:
+        return ()
+    return INTERPRETERS.get(PurePosixPath(spec.scriptname).suffix, ())
+
+
+def command_line(spec: JobSpec, interpreter: str | None) -> tuple[str, ...]:
+    """Return what the container runs.
+
+    Parameters
+    ----------
+    spec
+        The job.
+    interpreter
+        The one of `interpreter_candidates` that the image has; None where there are none.
+    """
+    if spec.command is not None:
+        return spec.command
+    head = (interpreter,) if interpreter else ()
+    return (*head, script_path(spec), *spec.args)
