@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,6 +33,10 @@ for n in range(40):
     time.sleep(0.25)
     print("at", time.time(), flush=True)
 """
+
+RUN = """async ([command, args]) => {
+  await jupyterapp.commands.execute(command, args);
+}"""
 
 LONG_TASKS = """() => {
   window.longTasks = [];
@@ -185,7 +188,7 @@ def line_to_pixel(panels: Panels) -> Iterator[Figure]:
 def table_of_many_jobs(panels: Panels) -> Iterator[Figure]:
     """Scroll the table of jobs from its first to its last row."""
     page = panels.page
-    page.evaluate("jupyterapp.commands.execute('nds:show-nds-jobs')")
+    run_command(page, "nds:show-nds-jobs")
     page.locator(".nds-jobs .nds-count").get_by_text(str(JOBS), exact=True).wait_for()
     taken = page.evaluate(SCROLL, FRAMES)
     over = sum(each > 50 for each in taken)
@@ -209,7 +212,7 @@ def table_of_many_jobs(panels: Panels) -> Iterator[Figure]:
 def big_collection(panels: Panels) -> Iterator[Figure]:
     """Open a collection, against the time of the route that lists it."""
     lab, page = panels.lab, panels.page
-    page.evaluate("jupyterapp.commands.execute('nds:show-nds-data')")
+    run_command(page, "nds:show-nds-data")
     page.locator(".nds-data").wait_for()
     painted, answered = [], []
 
@@ -231,10 +234,19 @@ def big_collection(panels: Panels) -> Iterator[Figure]:
     )
 
 
+def run_command(page: Page, command: str, arguments: dict[str, str] | None = None) -> None:
+    """Run a command of JupyterLab.
+
+    What it returns, often a widget with all that hangs on it, stays in the page: to make it ready
+    for this process is a task of its own, of hundreds of milliseconds.
+    """
+    page.evaluate(RUN, [command, arguments or {}])
+
+
 def open_job(page: Page, job_id: str) -> None:
     """Open a job's tab from the sidebar."""
-    page.evaluate("jupyterapp.commands.execute('nds:show-nds-jobs')")
-    page.evaluate(f"jupyterapp.commands.execute('nds:open-job', {json.dumps({'job_id': job_id})})")
+    run_command(page, "nds:show-nds-jobs")
+    run_command(page, "nds:open-job", {"job_id": job_id})
 
 
 PARTS: dict[str, tuple[Callable[[Panels], Iterator[Figure]], Callable[[Path], None]]] = {

@@ -5,20 +5,20 @@
 /** @import { Order } from "./listing.js" */
 import { makeCollection } from "./dataapi.js";
 import { DataDetails } from "./datadetails.js";
-import { makeCrumbs, makeEntryRow } from "./datarow.js";
+import { makeCrumbs, makeDataHead, makeEntryRow } from "./datarow.js";
 import { askText } from "./dialog.js";
 import { h, iconButton, setAttribute, setText } from "./dom.js";
 import { chosenFiles, droppedFiles } from "./drop.js";
+import { Grid } from "./grid.js";
 import { icon } from "./icons.js";
 import { Listing, parentOf } from "./listing.js";
-import { movedBy, Rows } from "./rows.js";
+import { Rows } from "./rows.js";
 import { Uploads } from "./uploads.js";
 
 const ROW = 24;
 /** Rows before the end of what is loaded at which the next page is asked for. */
 const AHEAD = 200;
 const SEARCH_PAUSE = 250;
-let browsers = 0;
 
 export class DataBrowser {
   /**
@@ -31,8 +31,8 @@ export class DataBrowser {
     this._store = store;
     this._host = host;
     this._picking = picking;
-    this._id = `nds-data-${(browsers += 1)}`;
-    this._at = -1;
+    /** The path of the row that keys act on. */
+    this._active = "";
     /** @type {{ by: Order, down: boolean }} */
     this._order = { by: "name", down: false };
     this._crumbs = makeCrumbs((to) => this.open(to));
@@ -41,7 +41,8 @@ export class DataBrowser {
     this._search = this._makeSearch();
     this._input = h("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files to upload", onchange: () => this._uploadChosen() });
     this._rows = this._makeRows();
-    this._head = this._makeHead();
+    this._head = makeDataHead((by) => this._sortBy(by));
+    this._grid = this._makeGrid();
     this._pane = h("div", { class: "nds-data-pane", hidden: true });
     this.element = h(
       "section",
@@ -52,7 +53,7 @@ export class DataBrowser {
       h(
         "div",
         { class: "nds-split" },
-        h("div", { class: "nds-table" }, this._head, this._rows.element),
+        this._grid.element,
         this._pane,
       ),
     );
@@ -66,6 +67,11 @@ export class DataBrowser {
     return this._listing.entries[this._at]?.path ?? this._listing.path;
   }
 
+  /** The place of the row that keys act on; -1 where there is none. */
+  get _at() {
+    return this._active ? this._listing.entries.findIndex(({ path }) => path === this._active) : -1;
+  }
+
   dispose() {
     this._listing.dispose();
     this._rows.dispose();
@@ -73,19 +79,20 @@ export class DataBrowser {
 
   /** @param {string} path */
   open(path) {
+    const from = this._listing.path;
     this._search.value = "";
-    this._show(path);
+    // Who comes from below goes on at the collection that was left.
+    this._show(path, parentOf(from) === path ? from : "");
   }
 
   refresh() {
-    this._show(this._listing.path);
+    this._show(this._listing.path, this._active);
   }
 
-  /** @param {string} path */
-  _show(path) {
+  /** @param {string} path @param {string} active */
+  _show(path, active) {
     this._listing.dispose();
-    this._at = -1;
-    this._rows.element.removeAttribute("aria-activedescendant");
+    this._active = this._picking ? "" : active;
     this._order = { by: "name", down: false };
     this._closeDetails();
     this._rows.element.scrollTop = 0;
@@ -128,39 +135,35 @@ export class DataBrowser {
     });
   }
 
-  _makeHead() {
-    /** @type {[Order, string][]} */
-    const columns = [["name", "Name"], ["size", "Size"], ["modified", "Modified"]];
-    return h(
-      "div",
-      { class: "nds-head nds-dataRow", role: "row", id: `${this._id}-head`, "aria-rowindex": 1 },
-      ...columns.map(([by, label]) =>
-        h(
-          "div",
-          { class: `nds-cell nds-col-${by}`, role: "columnheader", "data-column": by },
-          h("button", { type: "button", class: "nds-sort", onclick: () => this._sortBy(by) }, label),
-        ),
-      ),
-    );
-  }
-
   _makeRows() {
+    const isActive = (/** @type {number} */ index) => this._listing.entries[index]?.path === this._active;
     const rows = new Rows({
       height: ROW,
-      // What has the keyboard has to be the grid itself; the head above it belongs to it.
-      props: { class: "nds-table-rows", role: "grid", tabIndex: 0, "aria-label": "Entries", "aria-owns": `${this._id}-head` },
+      isActive,
+      props: { class: "nds-table-rows", role: "rowgroup", tabIndex: -1, "aria-label": "Entries" },
       make: () =>
         makeEntryRow({
           entryAt: (index) => this._listing.entries[index],
-          isActive: (index) => index === this._at,
+          isActive,
           choose: (index) => this._choose(index),
           enter: (index) => this._enter(index),
-          id: this._id,
         }),
     });
-    rows.element.addEventListener("keydown", (event) => this._key(event));
     rows.element.addEventListener("scroll", () => this._needMore(), { passive: true });
     return rows;
+  }
+
+  _makeGrid() {
+    return new Grid({
+      label: "Entries",
+      head: this._head.element,
+      rows: this._rows,
+      at: () => this._at,
+      activate: (index) => this._activate(index),
+      act: (key, index) => this._act(key, index),
+      // The focus alone picks nothing.
+      eager: !this._picking,
+    });
   }
 
   _acceptDrops() {
@@ -224,20 +227,29 @@ export class DataBrowser {
     const { complete, entries, loading, path, problem } = this._listing;
     this._crumbs.update(path);
     this._rows.setCount(entries.length);
-    setAttribute(this._rows.element, "aria-rowcount", String(complete ? entries.length + 1 : -1));
+    setAttribute(this._grid.element, "aria-rowcount", String(complete ? entries.length + 1 : -1));
     const many = `${entries.length.toLocaleString("en")}${complete ? "" : "+"}`;
     setText(this._status, problem || (loading && !entries.length ? "loading …" : `${many} ${many === "1" ? "entry" : "entries"}`));
-    for (const head of this._head.children) {
-      const sorted = head.getAttribute("data-column") === this._order.by;
-      setAttribute(head, "aria-sort", sorted ? (this._order.down ? "descending" : "ascending") : "none");
-    }
+    this._head.update(this._order);
+    if (entries.length && this._grid.focused && !this._picking) this._keepActive();
     if (!complete && !loading && entries.length) this._needMore();
+  }
+
+  /** Whoever goes on by keys in another collection begins in it somewhere. */
+  _keepActive() {
+    const { complete, entries } = this._listing;
+    if (this._active && (this._at >= 0 || !complete)) return;
+    this._active = entries[0].path;
+    this._rows.refresh();
   }
 
   /** @param {number} index */
   _activate(index) {
-    this._at = index;
-    setAttribute(this._rows.element, "aria-activedescendant", `${this._id}-${index}`);
+    const entry = this._listing.entries[index];
+    if (!entry) return;
+    this._active = entry.path;
+    // What was clicked in a row may be another's in a moment.
+    if (this._rows.element.contains(document.activeElement)) this._grid.focus();
     this._rows.show(index);
   }
 
@@ -261,19 +273,20 @@ export class DataBrowser {
   /** @param {number} index */
   _enter(index) {
     const entry = this._listing.entries[index];
-    if (entry?.kind === "collection") this.open(entry.path);
-    else this._choose(index);
+    if (entry?.kind !== "collection") this._choose(index);
+    else {
+      this._activate(index);
+      this.open(entry.path);
+    }
   }
 
-  /** @param {KeyboardEvent} event */
-  _key(event) {
-    const to = movedBy(event, this._at, this._rows);
-    if (to !== null) this._activate(to);
-    else if (event.key === "Enter") this._enter(this._at);
-    else if (event.key === " ") this._choose(this._at);
-    else if (event.key === "Backspace") this.open(parentOf(this._listing.path || "/"));
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
+  /** @param {string} key @param {number} index @returns {boolean} whether the key means something */
+  _act(key, index) {
+    if (key === "Backspace") this.open(parentOf(this._listing.path || "/"));
+    else if (index < 0) return false;
+    else if (key === "Enter") this._enter(index);
+    else if (key === " ") this._choose(index);
+    else return false;
+    return true;
   }
 }

@@ -1,6 +1,7 @@
 /** A row of the data browser, and the way to the collection that it lies in. */
 
 /** @import { DataEntry } from "./types.js" */
+/** @import { Order } from "./listing.js" */
 import { h, setAttribute, setText } from "./dom.js";
 import { ageText, sizeText, timeText } from "./format.js";
 import { changeIcon, icon } from "./icons.js";
@@ -11,9 +12,8 @@ import { changeIcon, icon } from "./icons.js";
  * @param {(index: number) => boolean} options.isActive
  * @param {(index: number) => void} options.choose
  * @param {(index: number) => void} options.enter
- * @param {string} options.id prefix of the rows' ids
  */
-export function makeEntryRow({ entryAt, isActive, choose, enter, id }) {
+export function makeEntryRow({ entryAt, isActive, choose, enter }) {
   let at = -1;
   const symbol = icon("file");
   const name = h("button", { type: "button", class: "nds-entry-name", tabIndex: -1 });
@@ -38,9 +38,29 @@ export function makeEntryRow({ entryAt, isActive, choose, enter, id }) {
     setAttribute(cells[2], "title", timeText(entry.modified));
     setAttribute(element, "title", entry.path);
     setAttribute(element, "data-path", entry.path);
-    setAttribute(element, "id", `${id}-${index}`);
     setAttribute(element, "aria-rowindex", String(index + 2));
     setAttribute(element, "aria-selected", String(isActive(index)));
+  }
+  return { element, update };
+}
+
+/** @type {[Order, string][]} */
+const COLUMNS = [["name", "Name"], ["size", "Size"], ["modified", "Modified"]];
+
+/** @param {(by: Order) => void} sortBy */
+export function makeDataHead(sortBy) {
+  const heads = COLUMNS.map(([by, label]) => {
+    const sort = h("button", { type: "button", class: "nds-sort", onclick: () => sortBy(by) }, label);
+    return h("div", { class: `nds-cell nds-col-${by}`, role: "columnheader", "data-column": by }, sort);
+  });
+  const element = h("div", { class: "nds-head nds-dataRow", role: "row", "aria-rowindex": 1 }, ...heads);
+
+  /** @param {{ by: Order, down: boolean }} order */
+  function update({ by, down }) {
+    for (const head of heads) {
+      const sorted = head.getAttribute("data-column") === by;
+      setAttribute(head, "aria-sort", sorted ? (down ? "descending" : "ascending") : "none");
+    }
   }
   return { element, update };
 }

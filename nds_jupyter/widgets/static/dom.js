@@ -29,9 +29,17 @@ function setProp(element, name, value) {
   else Reflect.set(element, name, value);
 }
 
-/** Set text only where it differs, so that nothing is laid out for nothing. @param {HTMLElement} element @param {string} text */
+/**
+ * Set text only where it differs, so that nothing is laid out for nothing. The node that holds it stays: another one
+ * would have its box made anew, and what was there before be found by the garbage collection.
+ *
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
 export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const { firstChild } = element;
+  if (!(firstChild instanceof Text) || firstChild.nextSibling) element.textContent = text;
+  else if (firstChild.data !== text) firstChild.data = text;
 }
 
 /** @param {Element} element @param {string} name @param {string} value */

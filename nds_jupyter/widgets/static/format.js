@@ -3,6 +3,9 @@
 /** @import { Job } from "./types.js" */
 /** @import { IconName } from "./icons.js" */
 
+/** Made once: for each row that passes by, `toLocaleString` would look for it anew. */
+const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "medium" });
+
 /** @param {number | null | undefined} bytes */
 export function sizeText(bytes) {
   if (bytes === null || bytes === undefined) return "";
@@ -34,7 +37,7 @@ export function ageText(time, now = Date.now()) {
 
 /** @param {string | null | undefined} time */
 export function timeText(time) {
-  return time ? new Date(time).toLocaleString() : "";
+  return time ? MOMENT.format(new Date(time)) : "";
 }
 
 /** @param {Job} job @param {number} [now] milliseconds */

@@ -5,9 +5,10 @@
 /** @import { ColumnId } from "./joborder.js" */
 import { Actions } from "./actions.js";
 import { button, h, setAttribute, setText } from "./dom.js";
+import { Grid } from "./grid.js";
 import { COLUMNS, JobOrder } from "./joborder.js";
 import { makeJobRow } from "./jobrow.js";
-import { movedBy, Rows } from "./rows.js";
+import { Rows } from "./rows.js";
 import { connectionNote, loadStrip } from "./strip.js";
 
 const ROW = 36;
@@ -42,7 +43,7 @@ export class JobsPanel {
     this._rows = this._makeRows();
     this._empty = this._makeEmpty();
     this._head = this._makeHead();
-    this._table = this._makeTable();
+    this._table = this._makeGrid().element;
     this.element = h(
       "section",
       { class: "nds nds-jobs", "aria-label": "NDS jobs" },
@@ -96,15 +97,16 @@ export class JobsPanel {
     });
   }
 
-  _makeTable() {
-    const props = { class: "nds-table", role: "grid", tabIndex: 0, "aria-label": "Jobs", "aria-multiselectable": "false" };
-    const table = h("div", props, this._head, this._rows.element, this._empty);
-    // The focus is the grid's, which says what row is meant; a click in the rows gives it to them.
-    this._rows.keyboard = table;
-    this._rows.element.addEventListener("focus", () => table.focus({ preventScroll: true }));
-    table.addEventListener("keydown", (event) => this._key(event));
-    table.addEventListener("focus", () => this._activeId || this._activate(this._rows.top));
-    return table;
+  _makeGrid() {
+    const options = {
+      label: "Jobs",
+      head: this._head,
+      rows: this._rows,
+      at: () => this._order.indexOf(this._activeId),
+      activate: (/** @type {number} */ index) => this._activate(index),
+      act: (/** @type {string} */ key, /** @type {number} */ index) => this._act(key, this._order.at(index)),
+    };
+    return new Grid(options, this._empty);
   }
 
   _makeEmpty() {
@@ -172,22 +174,9 @@ export class JobsPanel {
     this._host.openJob(job);
   }
 
-  /** @param {KeyboardEvent} event */
-  _key(event) {
-    const inRow = this._rows.element.contains(/** @type {Node} */ (event.target));
-    if ((event.target !== this._table && !inRow) || event.ctrlKey || event.metaKey || event.altKey) return;
-    const at = this._order.indexOf(this._activeId);
-    const to = movedBy(event, at, this._rows);
-    if (to !== null) {
-      this._table.focus({ preventScroll: true });
-      this._activate(to);
-    } else if (inRow || at < 0 || !this._act(event.key, this._order.at(at))) return;
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
-  /** @param {string} key @param {Job} job @returns {boolean} whether the key means something */
+  /** @param {string} key @param {Job | undefined} job @returns {boolean} whether the key means something */
   _act(key, job) {
+    if (!job) return false;
     if (key === "Enter") this._open(job);
     else if (key === "Delete") this._actions.remove(job, this.element);
     else if (key === "s" && job.phase !== "finished") this._actions.stop(job);

@@ -3,6 +3,8 @@
 /** @import { DataEntry } from "./types.js" */
 /** @import { Api, Query } from "./api.js" */
 import { listPage } from "./dataapi.js";
+import { sortedInTurns } from "./sorting.js";
+import { Turn } from "./turn.js";
 
 const FIRST = 200;
 const PAGE = 1000;
@@ -72,16 +74,39 @@ export class Listing {
   async sort(by, down) {
     this._order = { by, down };
     while (!this.complete && !this._stopped.signal.aborted) await this.more();
-    if (by !== this._order.by || down !== this._order.down) return;
-    const value = (/** @type {DataEntry} */ entry) => (by === "name" ? entry.name : (entry[by] ?? ""));
-    this.entries.sort((a, b) => {
-      const folders = Number(b.kind === "collection") - Number(a.kind === "collection");
-      if (folders) return folders;
-      const [x, y] = [value(a), value(b)];
-      return (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1);
-    });
+    const entries = await inOrder(this.entries, by, down);
+    if (this._stopped.signal.aborted || by !== this._order.by || down !== this._order.down) return;
+    this.entries = entries;
     this._onChange();
   }
+}
+
+/**
+ * @param {DataEntry[]} entries
+ * @param {Order} by
+ * @param {boolean} down
+ * @returns {Promise<DataEntry[]>} collections first; of the same value by name
+ */
+async function inOrder(entries, by, down) {
+  const turn = new Turn();
+  /** @type {{ entry: DataEntry, rank: number, value: string | number }[]} */
+  const keyed = [];
+  for (const entry of entries) {
+    if (turn.over) await turn.next();
+    keyed.push({ entry, rank: entry.kind === "collection" ? 0 : 1, value: entry[by] ?? (by === "size" ? -1 : "") });
+  }
+  const direction = down ? -1 : 1;
+  const sorted = await sortedInTurns(
+    keyed,
+    (a, b) => a.rank - b.rank || direction * compared(a.value, b.value) || compared(a.entry.name, b.entry.name),
+    turn,
+  );
+  return sorted.map(({ entry }) => entry);
+}
+
+/** By code points, as the catalogue sorts. @template {string | number} T @param {T} a @param {T} b */
+function compared(a, b) {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** @param {string} path */

@@ -1,7 +1,7 @@
 /** One line of a log into its element: text with colours and with what was searched for. */
 
 /** @import { Span } from "./ansi.js" */
-import { h } from "./dom.js";
+import { h, setText } from "./dom.js";
 
 /**
  * @param {HTMLElement} target
@@ -11,7 +11,7 @@ import { h } from "./dom.js";
  */
 export function paint(target, text, spans, query) {
   if (!spans && !query) {
-    if (target.childNodes.length !== 1 || target.textContent !== text) target.textContent = text;
+    setText(target, text);
     return;
   }
   const edges = new Set([0, text.length]);

@@ -169,14 +169,18 @@ export class Rows {
 
   /** @param {number} first @param {number} last @param {boolean} anew */
   _show(first, last, anew) {
-    const before = this._shown;
     const keys = Array.from({ length: last - first }, (_, at) => this._key(first + at));
     const wanted = new Set(keys);
-    const leaving = [...before].filter(([key]) => !wanted.has(key)).map(([, row]) => row);
+    const all = [...this._shown];
+    let leaving = all.filter(([key]) => !wanted.has(key)).map(([, row]) => row);
     const focused = this._focused();
     const astray = focused !== null && leaving.some((row) => row.element.contains(focused));
-    // Where nothing stays, as after a jump, the rows that are there change in place.
-    if (leaving.length < before.size) for (const row of leaving) row.element.remove();
+    // Where most leave, as after a jump, all rows change in place: to move them costs the browser more.
+    const inPlace = leaving.length > all.length / 2 && (astray || !focused);
+    /** @type {Map<string | number, Row>} */
+    const before = inPlace ? new Map() : this._shown;
+    if (inPlace) leaving = all.map(([, row]) => row);
+    else for (const row of leaving) row.element.remove();
     const free = [...leaving, ...this._spare].reverse();
     this._shown = new Map();
     let active = "";

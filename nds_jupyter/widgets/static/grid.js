@@ -1,0 +1,55 @@
+/** A table after the ARIA pattern of a grid: it has the focus itself, and says which row its keys act on. */
+
+/** @import { Rows } from "./rows.js" */
+import { h } from "./dom.js";
+import { movedBy } from "./rows.js";
+
+export class Grid {
+  /**
+   * @param {object} options
+   * @param {string} options.label
+   * @param {HTMLElement} options.head
+   * @param {Rows} options.rows
+   * @param {() => number} options.at the row that keys act on; -1 where there is none
+   * @param {(index: number) => void} options.activate
+   * @param {(key: string, index: number) => boolean} options.act whether the key means something; the index may be -1
+   * @param {boolean} [options.eager] whether the focus is enough to make a row the active one
+   * @param {...HTMLElement} more
+   */
+  constructor({ label, head, rows, at, activate, act, eager = true }, ...more) {
+    this._rows = rows;
+    this._at = at;
+    this._activate = activate;
+    this._act = act;
+    const props = { class: "nds-table", role: "grid", tabIndex: 0, "aria-label": label, "aria-multiselectable": "false" };
+    this.element = h("div", props, head, rows.element, ...more);
+    rows.keyboard = this.element;
+    // A click in the rows gives them the focus, which is the grid's.
+    rows.element.addEventListener("focus", () => this.focus());
+    this.element.addEventListener("keydown", (event) => this._key(event));
+    if (eager) this.element.addEventListener("focus", () => at() >= 0 || activate(rows.top));
+  }
+
+  /** Whether keys go from row to row. */
+  get focused() {
+    return document.activeElement === this.element;
+  }
+
+  focus() {
+    this.element.focus({ preventScroll: true });
+  }
+
+  /** @param {KeyboardEvent} event */
+  _key(event) {
+    const inRow = this._rows.element.contains(/** @type {Node} */ (event.target));
+    if ((event.target !== this.element && !inRow) || event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = this._at();
+    const to = movedBy(event, at, this._rows);
+    if (to !== null) {
+      this.focus();
+      this._activate(to);
+    } else if (inRow || !this._act(event.key, at)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
