@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 
 from benchmarks.bench import Bench, alternate
@@ -16,8 +17,9 @@ LOADED = f"{SHELL}; s.run_line_magic('load_ext', 'nds_jupyter')"
 
 
 def python(code: str) -> None:
-    """Run a program in a fresh interpreter."""
-    subprocess.run([sys.executable, "-c", code], check=True)
+    """Run a program in a fresh interpreter, with the package as it is installed."""
+    # In the checkout's folder its sources would be found, and compiled each time.
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tempfile.gettempdir())
 
 
 def extensions(bench: Bench) -> Iterator[Figure]:

@@ -7,20 +7,14 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from nds_jupyter.cli.commands import COMMANDS, PROGRAM, SERVER, shown_examples
-from nds_jupyter.magics import LINES, NdsMagics
 from nds_jupyter.magics.parser import LineParser, Option
+from nds_jupyter.magics.settings import NdsMagics
+from nds_jupyter.magics.vocabulary import parsers
 
 
 def magics() -> str:
     """Return every magic with its options."""
-    return "\n\n".join(_section(parser) for parser in _parsers())
-
-
-def _parsers() -> Iterator[LineParser]:
-    yield NdsMagics.ndsjob.parser
-    lines = {name: owner for owner in LINES for name in owner.magics["line"]}
-    for name in sorted(lines):
-        yield getattr(lines[name], name).parser
+    return "\n\n".join(_section(made()) for _, made in sorted(parsers().items()))
 
 
 def _section(parser: LineParser) -> str:

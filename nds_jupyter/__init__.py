@@ -44,6 +44,6 @@ def _jupyter_server_extension_points() -> list[dict[str, object]]:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Load the magics: ``%load_ext nds_jupyter``."""
-    from nds_jupyter.magics import register
+    from nds_jupyter.magics.loading import register
 
     register(shell)

@@ -18,12 +18,10 @@ from nds_jupyter.job_log import followed_lines, followed_text
 from nds_jupyter.job_record import JobRecord
 from nds_jupyter.jobs import JobState, SentFile
 from nds_jupyter.sizes import size_text
+from nds_jupyter.values import LARGEST
 from nds_jupyter.views import JobView, LogLine, LogText, SpecView, StopView
 
 PIECE = 2**20
-
-LARGEST = 2 * 2**30
-"""Bytes of a value that is brought back, unless somebody says otherwise."""
 
 Progress = Callable[[str, int, int], object]
 

@@ -12,21 +12,18 @@ from IPython.core.error import UsageError
 
 from nds_jupyter.cli import main
 from nds_jupyter.cli.commands import COMMANDS, PROGRAM, parse, shown_examples
-from nds_jupyter.magics import LINES, NdsMagics
 from nds_jupyter.magics.parser import LineParser, Option
+from nds_jupyter.magics.vocabulary import parsers
 
 ONLY_IN_A_CELL = {"--in", "--out", "--pickle", "--render", "--job", "--no-raise"}
 """Options that are about variables of a notebook, or the end of its cell."""
 
-MAGIC_OF = {"submit": "ndsjob"}
+MAGIC_OF = {"submit": "%%ndsjob"}
 """Commands that have another name than ``%nds`` and theirs."""
 
 
 def magic(command: str) -> LineParser:
-    name = MAGIC_OF.get(command, f"nds{command}")
-    [found] = [getattr(owner, name) for owner in (NdsMagics, *LINES) if hasattr(owner, name)]
-    parser: LineParser = found.parser
-    return parser
+    return parsers()[MAGIC_OF.get(command, f"%nds{command}")]()
 
 
 def flags(options: tuple[Option, ...]) -> set[str]:

@@ -38,7 +38,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 def _of_magic(magic: Callable[..., object]) -> tuple[Option, ...]:
     """Return the options of a line magic; a terminal has no variables and no last job."""
-    options: tuple[Option, ...] = magic.parser.options  # type: ignore[attr-defined]
+    options: tuple[Option, ...] = magic.line_parser().options  # type: ignore[attr-defined]
     return tuple(map(_in_terminal, options))
 
 

@@ -19,11 +19,12 @@ from nds_jupyter.job import Job
 from nds_jupyter.job_array import JobArray
 from nds_jupyter.jobs import JobState
 from nds_jupyter.magics.cell_run import Pending, S, job_line, stopped_surely
+from nds_jupyter.magics.defaults import Defaults
 from nds_jupyter.magics.job_options import OF_NOTEBOOKS, job_fields
 from nds_jupyter.magics.option_groups import CellContext
 from nds_jupyter.magics.preview import Preview
 from nds_jupyter.magics.project import project_settings
-from nds_jupyter.magics.settings import Defaults, NdsSettings
+from nds_jupyter.magics.settings import NdsMagics
 from nds_jupyter.submission import request_fields
 
 FAILED = 1
@@ -57,7 +58,7 @@ def _fields(options: argparse.Namespace) -> dict[str, Any]:
 
 def _defaults() -> Defaults:
     """Return what ``[tool.nds]`` of the folder says, as for a notebook that lies there."""
-    names = set(NdsSettings.class_trait_names(config=True)) - {"url", "token"}
+    names = set(NdsMagics.class_trait_names(config=True)) - {"url", "token"}
     table = project_settings(Path.cwd(), names)
     given = {name: table[name] for name in Defaults.__struct_fields__ if name in table}
     try:

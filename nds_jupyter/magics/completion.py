@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
-from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
-from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.completer import CompletionContext, SimpleCompletion
 
 from nds_jupyter.client import Client
 from nds_jupyter.errors import NdsError
@@ -35,9 +34,6 @@ MOST = 50
 REMEMBERED = 100
 """Answers of the server that are kept."""
 
-MATCHER = "nds_jupyter"
-"""What the completer of a shell knows ours by."""
-
 TAKE_A_VALUE = frozenset({"store", "append", "extend"})
 """Actions of options behind which comes a value."""
 
@@ -59,11 +55,13 @@ class Completion:
     ----------
     session
         Knows the server and the notebook's variables.
+    parsers
+        What makes the parser of a magic, by its name with percent signs.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, parsers: Mapping[str, Callable[[], LineParser]]) -> None:
         self._session = session
-        self._parsers: dict[str, LineParser] = {}
+        self._parsers = parsers
         self._known: dict[str, tuple[float, list[Candidate]]] = {}
         self._asking: dict[str, threading.Thread] = {}
         self._values: dict[str, Callable[[str], Iterable[Candidate]]] = {
@@ -73,30 +71,13 @@ class Completion:
             "data": self._data,
         }
 
-    def attach(self, shell: InteractiveShell, magics: Iterable[Any]) -> None:
-        """Complete the lines of these magics, objects or classes."""
-        for owner in magics:
-            for sign, kind in (("%", "line"), ("%%", "cell")):
-                for name, function in owner.magics[kind].items():
-                    # A class names its methods; an object has them bound.
-                    method = getattr(owner, function) if isinstance(function, str) else function
-                    parser = getattr(method, "parser", None)
-                    if parser is not None:
-                        self._parsers[f"{sign}{name}"] = parser
-        # Loaded again, the extension takes the place of what was there.
-        others = [each for each in shell.Completer.custom_matchers if _identifier(each) != MATCHER]
-        shell.Completer.custom_matchers = [*others, self._matcher()]
-
-    def _matcher(self) -> Any:
-        @context_matcher(identifier=MATCHER, priority=1000)
-        def match(context: CompletionContext) -> dict[str, Any]:
-            found, fragment = self.matches(
-                context.full_text, context.cursor_line, context.cursor_position
-            )
-            offered = [SimpleCompletion(each.text, type=_in_a_line(each.what)) for each in found]
-            return {"completions": offered, "matched_fragment": fragment, "suppress": bool(offered)}
-
-        return match
+    def offer(self, context: CompletionContext) -> dict[str, Any]:
+        """Return what a shell's completer is told."""
+        found, fragment = self.matches(
+            context.full_text, context.cursor_line, context.cursor_position
+        )
+        offered = [SimpleCompletion(each.text, type=_in_a_line(each.what)) for each in found]
+        return {"completions": offered, "matched_fragment": fragment, "suppress": bool(offered)}
 
     def matches(self, text: str, line: int, column: int) -> tuple[list[Candidate], str]:
         """Return what may stand at the cursor, and the text before it that it stands for.
@@ -115,7 +96,7 @@ class Completion:
         begins_cell = not "".join(text.split("\n")[:line]).strip()
         if not space or parser is None or (name.startswith("%%") and not begins_cell):
             return [], ""
-        return self._on_line(parser, until[len(name) :])
+        return self._on_line(parser(), until[len(name) :])
 
     def _on_line(self, parser: LineParser, line: str) -> tuple[list[Candidate], str]:
         found = _WORD.search(line)
@@ -206,10 +187,6 @@ def _paths(client: Client, word: str) -> list[Candidate]:
 def _in_a_line(what: str) -> str | None:
     """Return a text that JupyterLab can't break: it would lay the second line over the next row."""
     return what.replace(" ", "\u00a0").replace("-", "\u2011") or None
-
-
-def _identifier(matcher: object) -> str:
-    return str(getattr(matcher, "matcher_identifier", ""))
 
 
 def _escaped(candidate: Candidate) -> Candidate:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.core.magic import cell_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
 from nds_jupyter.errors import TooLarge
 from nds_jupyter.job import Job
@@ -15,6 +15,7 @@ from nds_jupyter.jobs import JobState
 from nds_jupyter.local_files import opened
 from nds_jupyter.magics.background import announce
 from nds_jupyter.magics.cell_run import job_line, run_to_end
+from nds_jupyter.magics.defaults import defaults_of
 from nds_jupyter.magics.examples import CELLS
 from nds_jupyter.magics.job_options import cell_options, job_fields, job_finished
 from nds_jupyter.magics.live import LiveLog, StatusLine
@@ -25,17 +26,23 @@ from nds_jupyter.magics.preview import Preview
 from nds_jupyter.magics.render import rendered
 from nds_jupyter.magics.sending import Sending
 from nds_jupyter.magics.session import Session
-from nds_jupyter.magics.settings import NdsSettings
 from nds_jupyter.submission import request_fields
 
 
 @magics_class
-class NdsMagics(NdsSettings):
-    """Runs cells as container jobs beside the data they need."""
+class JobCell(Magics):
+    """Runs cells as container jobs beside the data they need.
 
-    def __init__(self, shell: InteractiveShell) -> None:
+    Parameters
+    ----------
+    session
+        The client, the settings and the cell's text.
+    """
+
+    def __init__(self, shell: InteractiveShell, session: Session) -> None:
         super().__init__(shell)
-        self.session = Session(shell, self)
+        self._session = session
+        self._settings = session.settings
 
     @no_var_expand
     @cell_magic
@@ -46,17 +53,17 @@ class NdsMagics(NdsSettings):
         The text reaches the container as it is. Interrupting the cell stops the job. What it writes
         under /results can be downloaded afterwards.
         """
-        cell = self.session.source.body(cell)
-        text = rendered(cell, self.session.namespace) if options.render else cell
-        quiet = options.quiet or self.quiet
+        cell = self._session.source.body(cell)
+        text = rendered(cell, self._session.namespace) if options.render else cell
+        quiet = options.quiet or self._settings.quiet
         context = CellContext(
             text=text,
-            defaults=self.defaults(),
-            namespace=self.session.namespace,
+            defaults=defaults_of(self._settings),
+            namespace=self._session.namespace,
             sending=Sending(quiet=quiet),
         )
         fields = job_fields(options, context)
-        origin = origin_labels(text, self.session.source.cell_id, self.session.namespace)
+        origin = origin_labels(text, self._session.source.cell_id, self._session.namespace)
         fields["labels"] = {**origin, **(fields.get("labels") or {})}
         self._tell(context, options)
         sweep, most = fields.pop("sweep", None), fields.pop("max_concurrent", None)
@@ -67,12 +74,12 @@ class NdsMagics(NdsSettings):
         fields["progress"] = context.sending
         if sweep is not None:
             jobs = run_to_end(
-                lambda: self.session.client.submit_sweep(sweep, max_concurrent=most, **fields),
+                lambda: self._session.client.submit_sweep(sweep, max_concurrent=most, **fields),
                 lambda jobs: self._show_array(jobs, options),
                 JobArray.progress,
                 context.sending,
             )
-            raises = self.raises and not (options.no_raise or options.detach)
+            raises = self._settings.raises and not (options.no_raise or options.detach)
             return jobs.raise_if_failed() if raises else jobs
         job = run_to_end(
             lambda: self._submit(fields, options),
@@ -80,7 +87,7 @@ class NdsMagics(NdsSettings):
             job_line,
             context.sending,
         )
-        if not options.no_raise and self.raises:
+        if not options.no_raise and self._settings.raises:
             job.raise_if_failed()
         if job.state is JobState.COMPLETED:
             job_finished(options, job, context)
@@ -89,7 +96,7 @@ class NdsMagics(NdsSettings):
 
     def _submit(self, fields: dict[str, Any], options: argparse.Namespace) -> Job:
         try:
-            return self.session.client.submit(**fields)
+            return self._session.client.submit(**fields)
         except TooLarge as exc:
             if not options.ins:
                 raise
@@ -102,25 +109,27 @@ class NdsMagics(NdsSettings):
     def _show_array(self, jobs: JobArray, options: argparse.Namespace) -> None:
         """Show the jobs of a sweep by a bar of progress until their end."""
         if options.job:
-            self.session.namespace[options.job] = jobs
+            self._session.namespace[options.job] = jobs
         if not options.detach:
-            quiet = options.quiet or self.quiet
+            quiet = options.quiet or self._settings.quiet
             jobs.wait((lambda _: None) if quiet else StatusLine().show)
 
     def _tell(self, context: CellContext, options: argparse.Namespace) -> None:
         """Show what the options noted, once."""
-        for note in () if options.quiet or self.quiet else context.notes:
+        for note in () if options.quiet or self._settings.quiet else context.notes:
             print(note)  # noqa: T201
         context.notes.clear()
 
     def _show(self, job: Job, options: argparse.Namespace) -> None:
-        self.session.last = job
+        self._session.last = job
         if options.job:
-            self.session.namespace[options.job] = job
+            self._session.namespace[options.job] = job
         if options.detach:
             announce(job)
         else:
-            log = LiveLog(job, quiet=options.quiet or self.quiet, most=self.max_log_chars)
+            log = LiveLog(
+                job, quiet=options.quiet or self._settings.quiet, most=self._settings.max_log_chars
+            )
             log.show()
             if not job.is_finished:
                 announce(job, log.status)

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from nds_jupyter.job import Job
+from nds_jupyter.magics.defaults import Defaults
 from nds_jupyter.magics.parser import Option
 from nds_jupyter.magics.sending import Sending
-from nds_jupyter.magics.settings import Defaults
 
 
 def _nothing(options: argparse.Namespace, job: Job, context: CellContext) -> None:

@@ -130,7 +130,8 @@ class LineParser(argparse.ArgumentParser):
 def takes(*options: Option, examples: str = "") -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Let a magic take the values of its options instead of a line.
 
-    The options become part of its help, and our own errors are shown as sentences.
+    The options become part of its help, and our own errors are shown as sentences. Its parser is
+    made when it is first needed: a notebook uses few of the magics.
 
     Parameters
     ----------
@@ -141,15 +142,19 @@ def takes(*options: Option, examples: str = "") -> Callable[[Callable[..., T]], 
     def decorate(magic: Callable[..., T]) -> Callable[..., T]:
         sign = "%%" if "cell" in inspect.signature(magic).parameters else "%"
         doc = inspect.cleandoc(magic.__doc__ or "")
-        parser = LineParser(sign + magic.__name__, doc, options, examples)
+
+        @functools.cache
+        def line_parser() -> LineParser:
+            return LineParser(sign + magic.__name__, doc, options, examples)
 
         @functools.wraps(magic)
         def call(self: object, line: str, *cell: str) -> T:
-            return magic(self, parser.parse_line(line), *cell)
+            return magic(self, line_parser().parse_line(line), *cell)
 
-        call.__doc__ = parser.format_help()
         told = in_a_sentence(call)
-        told.parser = parser  # type: ignore[attr-defined]
+        told.line_parser = line_parser  # type: ignore[attr-defined]
+        # IPython asks for help in this way.
+        told.getdoc = lambda: line_parser().format_help()  # type: ignore[attr-defined]
         return told
 
     return decorate

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -40,7 +38,13 @@ def project_settings(folder: Path, known: Collection[str]) -> dict[str, Any]:
 
 def _table(path: Path) -> dict[str, Any] | None:
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        if "nds" not in text:
+            # Most have no such table, and the parser takes a while to import.
+            return None
+        import tomllib
+
+        content = tomllib.loads(text)
     except (OSError, ValueError) as exc:
         raise InvalidRequest(f"{path} can't be read: {exc}") from exc
     tool = content.get("tool")
@@ -49,6 +53,8 @@ def _table(path: Path) -> dict[str, Any] | None:
 
 
 def _unknown(name: str, known: Collection[str]) -> str:
+    import difflib
+
     meant = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {meant[0]}?" if meant else f" There are {', '.join(sorted(known))}."
     return f"[tool.nds] has no setting {name}.{hint}"

@@ -10,7 +10,7 @@ from nds_jupyter.client import Client
 from nds_jupyter.errors import InvalidRequest, JobNotFound
 from nds_jupyter.job import Job
 from nds_jupyter.magics.cell_source import CellSource
-from nds_jupyter.magics.settings import NdsSettings
+from nds_jupyter.magics.settings import NdsMagics
 
 
 class Session:
@@ -20,12 +20,14 @@ class Session:
     ----------
     settings
         What `%config NdsMagics` sets.
+    source
+        Knows the cell that runs.
     """
 
-    def __init__(self, shell: InteractiveShell, settings: NdsSettings) -> None:
+    def __init__(self, shell: InteractiveShell, settings: NdsMagics, source: CellSource) -> None:
         self.settings = settings
+        self.source = source
         self.last: Job | None = None
-        self.source = CellSource(shell)
         self._shell = shell
         self._client: Client | None = None
         self._client_of: tuple[str, str] = ("", "")

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import msgspec
-from IPython.core.magic import Magics
+from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Bool, Float, Integer, TraitError, Unicode
+from traitlets.config import Configurable
 
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.job import LARGEST
 from nds_jupyter.magics.project import project_settings
+from nds_jupyter.values import LARGEST
 
 
-class Defaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job gets whose cell does not say; None leaves it to the server.
+class NdsMagics(Configurable):
+    """The settings that all magics share, as `%config` knows them.
 
     Parameters
     ----------
-    timeout
-        Seconds.
-    most_of_value
-        Bytes of a variable that travels.
+    shell
+        Its `%config` gets these instead of what an earlier load left there.
     """
-
-    image: str | None = None
-    memory: str | None = None
-    cpus: float | None = None
-    timeout: float | None = None
-    most_of_value: int = LARGEST
-
-
-class NdsSettings(Magics):
-    """The settings that all magics share."""
 
     url = Unicode("", help="The Jupyter server's base URL; empty: found by itself.").tag(
         config=True
@@ -52,6 +41,12 @@ class NdsSettings(Magics):
         LARGEST, min=1, help="Bytes that a value of --in or --out may have as a file."
     ).tag(config=True)
 
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(parent=shell)
+        known: list[Any] = shell.configurables
+        known[:] = [each for each in known if type(each).__name__ != type(self).__name__]
+        known.append(self)
+
     def read_project(self, folder: Path) -> None:
         """Take over what `[tool.nds]` says, unless `%config` or a profile has set it.
 
@@ -68,13 +63,3 @@ class NdsSettings(Magics):
                 self.set_trait(name, value)
             except TraitError as exc:
                 raise InvalidRequest(f"[tool.nds] {name}: {exc}") from exc
-
-    def defaults(self) -> Defaults:
-        """Return what a job gets whose cell does not say."""
-        return Defaults(
-            image=self.image or None,
-            memory=self.memory or None,
-            cpus=self.cpus,
-            timeout=self.timeout,
-            most_of_value=self.max_value_bytes,
-        )

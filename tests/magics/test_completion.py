@@ -9,32 +9,38 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from nds_jupyter.magics import LINES, NdsMagics
 from nds_jupyter.magics import completion as module
+from nds_jupyter.magics.cell_source import CellSource
 from nds_jupyter.magics.completion import Completion
+from nds_jupyter.magics.session import Session
+from nds_jupyter.magics.settings import NdsMagics
+from nds_jupyter.magics.vocabulary import parsers
 
 
 @pytest.fixture
-def magics() -> NdsMagics:
+def shell() -> InteractiveShell:
     shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
     shell.user_ns["shelf"] = 1
+    return shell
+
+
+@pytest.fixture
+def settings(shell: InteractiveShell) -> NdsMagics:
     return NdsMagics(shell)
 
 
 @pytest.fixture
-def completion(magics: NdsMagics) -> Completion:
-    completion = Completion(magics.session)
-    completion.attach(magics.shell, (magics, *LINES))
-    return completion
+def completion(shell: InteractiveShell, settings: NdsMagics) -> Completion:
+    return Completion(Session(shell, settings, CellSource(shell)), parsers())
 
 
 @pytest.fixture
-def silent_server(magics: NdsMagics) -> Iterator[None]:
+def silent_server(settings: NdsMagics) -> Iterator[None]:
     """Let the server be one that takes requests and never answers."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(16)
-        magics.url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        settings.url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         yield
 
 
@@ -54,9 +60,9 @@ def test_slow_server_is_not_waited_for(
 
 
 def test_server_that_is_away_leaves_what_the_kernel_knows(
-    completion: Completion, magics: NdsMagics
+    completion: Completion, settings: NdsMagics
 ) -> None:
-    magics.url = "http://127.0.0.1:9/"
+    settings.url = "http://127.0.0.1:9/"
     assert texts(completion, "%ndslogs --") == ["--tail", "--follow"]
     assert texts(completion, "%ndslogs x") == []
 
@@ -78,9 +84,3 @@ def test_word_at_the_cursor_is_completed(
 ) -> None:
     found, replaced = completion.matches(line, 0, len(line))
     assert ([each.text for each in found], replaced) == (offered, fragment)
-
-
-def test_loading_again_leaves_one_of_us(completion: Completion, magics: NdsMagics) -> None:
-    Completion(magics.session).attach(magics.shell, (magics, *LINES))
-    known = [module._identifier(each) for each in magics.shell.Completer.custom_matchers]
-    assert known.count(module.MATCHER) == 1

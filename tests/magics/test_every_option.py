@@ -9,18 +9,15 @@ from pathlib import Path
 import pytest
 
 from dev.jupyter import Server
-from nds_jupyter.magics import LINES, NdsMagics
-from nds_jupyter.magics.parser import LineParser
+from nds_jupyter.magics.vocabulary import parsers
 from tests.magics.notebook import Notebook, open_notebook, store
 
 KERNEL = [pytest.mark.engine, pytest.mark.kernel]
 
 OPTIONS = [
-    (each.parser.prog, option.flags[-1])
-    for owner in (NdsMagics, *LINES)
-    for each in vars(owner).values()
-    if isinstance(getattr(each, "parser", None), LineParser)
-    for option in each.parser.options
+    (magic, option.flags[-1])
+    for magic, parser in parsers().items()
+    for option in parser().options
     if option.flags[-1].startswith("-")
 ]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from IPython.core.error import UsageError
 
-from nds_jupyter.magics import LINES, NdsMagics
 from nds_jupyter.magics.job_options import cell_options
+from nds_jupyter.magics.loading import NAMES
 from nds_jupyter.magics.parser import LineParser, option
+from nds_jupyter.magics.vocabulary import OWNERS, parsers
 
 PARSER = LineParser("%%ndsjob", "Run a cell.", cell_options())
 
@@ -45,17 +46,18 @@ def test_last_job_is_an_argument_and_no_option() -> None:
 
 
 def test_every_magic_has_help_with_its_options() -> None:
-    documented = {NdsMagics: {"ndsjob"}, **{each: set(each.magics["line"]) for each in LINES}}
-    for owner, names in documented.items():
-        for name in names:
-            text = getattr(owner, name).__doc__
-            assert f"usage: %{name}" in text.replace("%%", "%")
-    names = {name for each in documented.values() for name in each}
-    assert {"ndsjobs", "ndsget", "ndslogs", "ndsimages", "ndsdoctor"} <= names
+    for magic, parser in parsers().items():
+        assert f"usage: {magic}" in parser().format_help()
+
+
+def test_names_that_loading_gives_to_a_shell_are_those_of_the_magics() -> None:
+    for kind, names in NAMES.items():
+        real = [name for owner in OWNERS for name in owner.magics[kind]]
+        assert sorted(names) == sorted(real)
 
 
 def test_help_begins_with_what_it_is_for_and_names_every_option_under_a_heading() -> None:
-    text = NdsMagics.ndsjob.__doc__ or ""
+    text = parsers()["%%ndsjob"]().format_help()
     assert text.startswith("Run this cell in a container")
     assert "%%%" not in text
     for each in cell_options():
@@ -63,20 +65,15 @@ def test_help_begins_with_what_it_is_for_and_names_every_option_under_a_heading(
         assert all(f"\n  {flag}" in text for flag in each.flags)
 
 
-@pytest.mark.parametrize("owner", [NdsMagics, *LINES])
-def test_examples_of_the_help_are_lines_that_the_magics_take(owner: type) -> None:
-    parsers = {each.parser.prog: each.parser for each in vars(owner).values() if has_parser(each)}
-    for parser in parsers.values():
-        lines = [line.strip() for line in parser.examples.splitlines()]
-        shown = [line for line in lines if line.partition(" ")[0] in parsers]
-        assert any(line.partition(" ")[0] == parser.prog for line in shown), parser.prog
-        for line in shown:
-            name, _, words = line.partition(" ")
-            parsers[name].parse_line(words)
-
-
-def has_parser(value: object) -> bool:
-    return isinstance(getattr(value, "parser", None), LineParser)
+@pytest.mark.parametrize("name", sorted(parsers()))
+def test_examples_of_the_help_are_lines_that_the_magics_take(name: str) -> None:
+    known = parsers()
+    lines = [line.strip() for line in known[name]().examples.splitlines()]
+    shown = [line for line in lines if line.partition(" ")[0] in known]
+    assert any(line.partition(" ")[0] == name for line in shown)
+    for line in shown:
+        magic, _, words = line.partition(" ")
+        known[magic]().parse_line(words)
 
 
 def test_packages_may_stand_one_after_the_other() -> None:

@@ -1,0 +1,62 @@
+"""Every magic with what is behind it; importing this takes a while, see `loading`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from nds_jupyter.magics.cell_source import CellSource
+from nds_jupyter.magics.completion import Completion
+from nds_jupyter.magics.data_lines import DataLines
+from nds_jupyter.magics.job_cell import JobCell
+from nds_jupyter.magics.job_lines import JobLines
+from nds_jupyter.magics.panel_lines import PanelLines
+from nds_jupyter.magics.parser import LineParser
+from nds_jupyter.magics.server_lines import ServerLines
+from nds_jupyter.magics.session import Session
+from nds_jupyter.magics.settings import NdsMagics
+from nds_jupyter.magics.value_lines import ValueLines
+
+__all__ = ["OWNERS", "Vocabulary", "parsers"]
+
+OWNERS = (JobCell, JobLines, DataLines, ServerLines, PanelLines, ValueLines)
+
+
+class Vocabulary:
+    """The magics of one shell; making it registers them.
+
+    Parameters
+    ----------
+    settings
+        What `%config NdsMagics` sets.
+    source
+        Knows the cell that runs.
+    """
+
+    def __init__(self, shell: InteractiveShell, settings: NdsMagics, source: CellSource) -> None:
+        self.session = Session(shell, settings, source)
+        self.completion = Completion(self.session, parsers())
+        made = [owner(shell, self.session) for owner in OWNERS]
+        self._magics: dict[tuple[str, str], Callable[..., Any]] = {
+            (kind, name): magic
+            for each in made
+            for kind, magics in each.magics.items()
+            for name, magic in magics.items()
+        }
+        shell.register_magics(*made)
+
+    def magic(self, kind: str, name: str) -> Callable[..., Any]:
+        """Return a magic of a kind, ``line`` or ``cell``."""
+        return self._magics[kind, name]
+
+
+def parsers() -> dict[str, Callable[[], LineParser]]:
+    """Return what makes the parser of a magic, by its name with percent signs."""
+    return {
+        f"{sign}{name}": getattr(owner, method).line_parser
+        for owner in OWNERS
+        for sign, kind in (("%%", "cell"), ("%", "line"))
+        for name, method in owner.magics[kind].items()
+    }
