@@ -83,7 +83,8 @@ def ask(session: Session, query: Query) -> list[Row]:
 def ask_together(session: Session, queries: Sequence[Query | None]) -> list[list[Row]]:
     """Return the rows of each query; none where there is no query.
 
-    GenQuery2 is asked for all at one time, each over a connection of its own.
+    GenQuery2 is asked for all at one time, each over a connection of its own where the server lets
+    an account have several.
     """
     asked = [query for query in queries if query is not None]
     answers = iter(_answers(session, asked))
@@ -104,21 +105,35 @@ def _answers(session: Session, queries: Sequence[Query]) -> list[list[Row]]:
 
 
 def _by_genquery2(session: Session, queries: Sequence[Query]) -> list[list[Row]]:
-    """Send every question before the first answer is read: so a thread can ask several."""
+    """Ask over several connections at a time, or over those that can be had."""
     with contextlib.ExitStack() as stack:
-        conns = [stack.enter_context(session.pool.get_connection()) for _ in queries]
-        for conn, query in zip(conns, queries, strict=True):
-            conn.send(_genquery2_message(query))
-        replies, refused = [], None
-        for conn in conns:
-            try:
-                replies.append(conn.recv())
-            except iRODSException as exc:
-                # The others are read all the same: only then they can be asked again.
-                refused = refused or exc
-        if refused is not None:
-            raise refused
+        conns = [stack.enter_context(session.pool.get_connection())]
+        for _ in queries[1:]:
+            spare = session.pool.spare_connection()
+            if spare is None:
+                break
+            conns.append(stack.enter_context(spare))
+        replies: list[iRODSMessage] = []
+        while len(replies) < len(queries):
+            replies += _replies(conns, queries[len(replies) :])
     return [_genquery2_rows(reply) for reply in replies]
+
+
+def _replies(conns: Sequence[Wire], queries: Sequence[Query]) -> list[iRODSMessage]:
+    """Send a question over each before the first answer is read: so a thread can ask several."""
+    asked = [conn for conn, _ in zip(conns, queries, strict=False)]
+    for conn, query in zip(asked, queries, strict=False):
+        conn.send(_genquery2_message(query))
+    replies, refused = [], None
+    for conn in asked:
+        try:
+            replies.append(conn.recv())
+        except iRODSException as exc:
+            # The others are read all the same: only then they can be asked again.
+            refused = refused or exc
+    if refused is not None:
+        raise refused
+    return replies
 
 
 def _genquery2_message(query: Query) -> iRODSMessage:

@@ -22,13 +22,16 @@ from irods.pool import Pool
 from irods.ticket import Ticket
 
 from nds_jupyter.data.irods.config import REFUSE
-from nds_jupyter.data.irods.errors import timed_out
+from nds_jupyter.data.irods.errors import CLIENT_ERRORS, timed_out
 
 MOST_IDLE = 8
 """Connections kept open without use; each is a process on the server."""
 
 IDLE = 240.0
 """Seconds after which an unused connection is closed: firewalls forget silent ones."""
+
+ENOUGH = 60.0
+"""Seconds for which a server that refused a further connection is not asked for one again."""
 
 _KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
@@ -108,11 +111,24 @@ class Connections(Pool):  # type: ignore[misc]  # the client has no types
         self._patience = patience
         self._policies = policies
         self._hopeless_until = 0.0
+        self._enough_until = 0.0
         self._unlimited = threading.local()
 
     def get_connection(self) -> Wire:
         """Return a live connection, for the caller alone until it is released."""
-        conn = self._rested() or self._connected()
+        return self._taken(self._rested() or self._connected())
+
+    def spare_connection(self) -> Wire | None:
+        """Return one more connection, for who could do without; None if the server refuses it."""
+        conn = self._rested()
+        if conn is None and time.monotonic() >= self._enough_until:
+            try:
+                conn = self._negotiated()
+            except CLIENT_ERRORS:
+                self._enough_until = time.monotonic() + ENOUGH
+        return None if conn is None else self._taken(conn)
+
+    def _taken(self, conn: Wire) -> Wire:
         with self._lock:
             self.active.add(conn)
         unlimited = getattr(self._unlimited, "on", False)
