@@ -144,7 +144,12 @@ class Configuration(SwarmConfiguration):
     max_timeout = Float(
         None, allow_none=True, help="The longest time limit, in seconds; every job then has one."
     ).tag(config=True)
-    max_script_bytes = Integer(2**20, min=1, help="Bytes of a script at most.").tag(config=True)
+    max_script_bytes = Integer(
+        2**20,
+        min=1,
+        help="Bytes of a script at most. Cells with --in and --out take up to 160 KiB with what "
+        "carries their values.",
+    ).tag(config=True)
     max_file_bytes = Integer(
         2 * 2**30,
         min=1,
@@ -175,6 +180,12 @@ class Configuration(SwarmConfiguration):
     ).tag(config=True)
     keep_jobs = Integer(
         1000, min=0, help="Finished jobs whose containers are kept at most, newest first."
+    ).tag(config=True)
+    keep_interval = Float(
+        600.0,
+        min=1,
+        help="Seconds between two looks for what is no longer kept. Fewer where so many jobs end "
+        "meanwhile that their containers fill the disk, or the record of a Swarm.",
     ).tag(config=True)
     keep_log_bytes = Integer(
         2**20, min=0, help="Bytes of the end of a log that outlive its container."
@@ -242,6 +253,7 @@ class Configuration(SwarmConfiguration):
             max_running=self.max_running,
             keep_days=self.keep_days,
             keep_jobs=self.keep_jobs,
+            keep_interval=self.keep_interval,
             keep_log_bytes=self.keep_log_bytes,
             grace=self.stop_grace,
             most_inputs=self.max_inputs,

@@ -138,7 +138,8 @@ def _script(request: JobRequest, policy: Policy) -> bytes:
     if len(script) > policy.max_script_bytes:
         raise TooLarge(
             f"The script has {size_text(len(script))}; at most "
-            f"{size_text(policy.max_script_bytes)} are allowed. Send large content as data."
+            f"{size_text(policy.max_script_bytes)} are allowed (c.NdsApp.max_script_bytes). Send "
+            "large content as data."
         )
     return script
 

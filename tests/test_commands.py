@@ -11,7 +11,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from nds_jupyter.cli import main
-from nds_jupyter.cli.commands import COMMANDS, PROGRAM, parse, shown_examples
+from nds_jupyter.cli.commands import COMMANDS, IN_NOTEBOOKS, PROGRAM, parse, shown_examples
 from nds_jupyter.magics.parser import LineParser, Option
 from nds_jupyter.magics.vocabulary import parsers
 
@@ -55,7 +55,13 @@ def test_help_has_every_option_and_examples_that_can_be_typed(command, capsys) -
     ("words", "said"),
     [
         (["submit", "--imge", "x", "a.py"], "no option --imge; did you mean --image?"),
-        (["submit", "--in", "x", "a.py"], "no option --in"),
+        (["submit", "--in", "x", "a.py"], "--in is for notebooks"),
+        (["submit", "--in", "x", "a.py"], "--env NAME=VALUE"),
+        (["submit", "--out=x", "a.py"], "--output PATH or the command get"),
+        (["submit", "--pickle", "a.py"], "--pickle is for notebooks"),
+        (["submit", "--render", "a.py"], "--render is for notebooks"),
+        (["submit", "--job", "x", "a.py"], "--name NAME"),
+        (["submit", "--no-raise", "a.py"], "its exit code"),
         (["submit", "--cpus", "many", "a.py"], "invalid float value: 'many'"),
         (["submit"], "the following arguments are required: file"),
         (["logs", "9f2c", "--folow"], "did you mean --follow?"),
@@ -68,6 +74,10 @@ def test_wrong_words_say_what_is_wrong(words: list[str], said: str) -> None:
     with pytest.raises(UsageError, match="--help shows what it takes") as error:
         parse(words)
     assert said in str(error.value)
+
+
+def test_every_option_of_a_cell_alone_has_something_instead() -> None:
+    assert set(IN_NOTEBOOKS) == ONLY_IN_A_CELL
 
 
 def test_packages_do_not_take_in_the_script() -> None:

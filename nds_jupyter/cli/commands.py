@@ -107,6 +107,21 @@ echo nproc | {program} submit --cmd 'sh /nds/cell' -""",
 )
 """Every command; one for each magic that makes sense in a terminal."""
 
+_VARIABLES = (
+    "{} is for notebooks, whose variables travel. Here, --env NAME=VALUE gives a script words and "
+    "--data PATH data; what it writes to /results comes by --output PATH or the command get"
+)
+
+IN_NOTEBOOKS = {
+    **{flag: _VARIABLES.format(flag) for flag in ("--in", "--out", "--pickle")},
+    "--render": "--render is for notebooks, with whose variables it fills a template. Here, give a "
+    "script words by --env NAME=VALUE",
+    "--job": "--job is for notebooks, where it names a variable. Here, --name NAME names the job",
+    "--no-raise": "--no-raise is for notebooks. Here, a job that fails raises nothing: its exit "
+    "code is the command's",
+}
+"""Options of `%%ndsjob` that a terminal has no use for, and what to do instead."""
+
 SERVER = (
     option("--url", default="", help="The server's base URL; default: NDS_URL."),
     option("--token", default="", help="Its token; default: NDS_TOKEN."),
@@ -134,7 +149,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = command_parser()
     options, unknown = parser.parse_known_args(words)
     if unknown:
-        options.parser.error(unknown_word(unknown, options.takes))
+        options.parser.error(unknown_word(unknown, options.takes, IN_NOTEBOOKS))
     return options
 
 

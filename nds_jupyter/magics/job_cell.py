@@ -98,12 +98,12 @@ class JobCell(Magics):
         try:
             return self._session.client.submit(**fields)
         except TooLarge as exc:
-            if not options.ins:
+            if not options.ins and not options.outs:
                 raise
             raise TooLarge(
-                "--in: the cell and its values are more than the server takes. Write large values "
-                "to a file, put that into the data root by %ndsput, and name it by --data. The "
-                f"server said: {exc}"
+                "--in, --out: the cell, its values and what carries them are more than the server "
+                "takes. Write large values to a file, put that into the data root by %ndsput, and "
+                f"name it by --data. The server said: {exc}"
             ) from exc
 
     def _show_array(self, jobs: JobArray, options: argparse.Namespace) -> None:

@@ -7,7 +7,8 @@ import difflib
 import functools
 import inspect
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -16,6 +17,8 @@ from IPython.core.error import UsageError
 from nds_jupyter.magics.failure import in_a_sentence
 
 T = TypeVar("T")
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 MANY = 10
 """Options, above which the line of usage does not list them."""
@@ -59,11 +62,21 @@ def add_options(parser: argparse.ArgumentParser, options: Iterable[Option]) -> N
         into.add_argument(*each.flags, **each.settings)
 
 
-def unknown_word(words: Sequence[str], options: Iterable[Option]) -> str:
-    """Say what is wrong with words that no option takes, and what they may have meant."""
+def unknown_word(
+    words: Sequence[str], options: Iterable[Option], elsewhere: Mapping[str, str] = NOTHING
+) -> str:
+    """Say what is wrong with words that no option takes, and what they may have meant.
+
+    Parameters
+    ----------
+    elsewhere
+        Options that would be right in another place, and what to do here instead.
+    """
     word = next((each for each in words if each.startswith("-")), words[0])
     if not word.startswith("-"):
         return f"there is one word too many, {word!r}"
+    if instead := elsewhere.get(word.partition("=")[0]):
+        return instead
     flags = [flag for each in options for flag in each.flags if flag.startswith("-")]
     meant = difflib.get_close_matches(word.partition("=")[0], flags, n=1, cutoff=0.5)
     return f"there is no option {word}" + (f"; did you mean {meant[0]}?" if meant else "")

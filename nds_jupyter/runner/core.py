@@ -197,7 +197,7 @@ class JobRunner:
         else:
             if removed:
                 self._log.info("Retention removed %d containers.", removed)
-        await asyncio.sleep(self._settings.sweep_every)
+        await asyncio.sleep(self._settings.keep_interval)
 
     async def sweep(self) -> int:
         """Remove the containers that are due now, and return how many those were."""

@@ -14,10 +14,10 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Jobs at once; 0 for one per CPU of the engine.
     keep_days, keep_jobs
         Containers of finished jobs are removed after so many days, or beyond so many jobs.
+    keep_interval
+        Seconds between two looks for containers to remove.
     keep_log_bytes
         Bytes of the end of a log that outlive its container.
-    sweep_every
-        Seconds between two looks for containers to remove.
     grace
         Seconds between asking a script to end and killing it, where a stop does not say.
     most_inputs
@@ -29,8 +29,8 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_running: int = 0
     keep_days: float = 30.0
     keep_jobs: int = 1000
+    keep_interval: float = 600.0
     keep_log_bytes: int = 2**20
-    sweep_every: float = 600.0
     grace: float = 10.0
     most_inputs: int = 100_000
     stager_image: str = ""

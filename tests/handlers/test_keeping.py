@@ -41,6 +41,26 @@ class TestKeptByNumber:
         await ask("DELETE", f"/jobs/{running}")
 
 
+class TestLookedForOften:
+    """What is no longer kept goes by itself, soon, on a fake engine."""
+
+    @pytest.fixture(params=["fake"])
+    def engine_kind(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config: dict[str, Any]) -> dict[str, Any]:
+        jp_server_config["NdsApp"] |= {"keep_jobs": 0, "keep_interval": 1}
+        return jp_server_config
+
+    async def test_containers_go_after_the_configured_interval(
+        self, ask: Ask, fake_engine: FakeEngine
+    ) -> None:
+        for _ in range(2):
+            await finished(ask, SCRIPT)
+            await until(lambda: not fake_engine.containers_by_id, "no container")
+
+
 class TestKeptByAge:
     """No finished container is kept."""
 
