@@ -81,12 +81,33 @@ def said(answer: HTTPResponse) -> Any:
     return json.loads(answer.body)
 
 
+async def begun(ask: Ask, script: str, **fields: object) -> str:
+    """Submit a shell script, and return the id of its job."""
+    answer = await ask("POST", "/upload", {"scriptname": "job.sh", "script": script, **fields})
+    assert answer.code == 201, answer.body
+    return str(said(answer)["job_id"])
+
+
+async def form(jp_fetch: Any, body: str) -> dict[str, Any]:
+    """Submit what a form sends, and return the job."""
+    answer = await jp_fetch(
+        "nds",
+        "upload",
+        method="POST",
+        body=body,
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    job: dict[str, Any] = said(answer)
+    return job
+
+
 async def finished(ask: Ask, script: str, **fields: object) -> dict[str, Any]:
     """Submit a shell script, and return its job once it has ended."""
-    fields.setdefault("scriptname", "job.sh")
-    answer = await ask("POST", "/upload", {"script": script, **fields})
-    assert answer.code == 201, answer.body
-    job_id = said(answer)["job_id"]
+    return await ended(ask, await begun(ask, script, **fields))
+
+
+async def ended(ask: Ask, job_id: str) -> dict[str, Any]:
+    """Wait for a job's end, and return it."""
     async with asyncio.timeout(PATIENCE):
         while True:
             job: dict[str, Any] = said(await ask("GET", "/upload", job_id=job_id, wait=30))

@@ -22,7 +22,7 @@ def owner() -> str:
 
 @pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.engine)])
 def engine_kind(request: pytest.FixtureRequest) -> str:
-    """Say which engine the server has: `docker`, or `fake` where a test module asks for it."""
+    """Say which engine the server has: `docker`; `fake` or `none` where a test asks for it."""
     return str(request.param)
 
 
@@ -35,20 +35,30 @@ def fake_engine() -> FakeEngine:
 def engine_traits(engine_kind: str, request: pytest.FixtureRequest) -> dict[str, Any]:
     if engine_kind == "docker":
         return {"engine_url": request.getfixturevalue("docker_engine_url")}
+    if engine_kind == "none":
+        return {"engine_url": "tcp://127.0.0.1:9"}
     engine: FakeEngine = request.getfixturevalue("fake_engine")
     return {"engine_factory": lambda app: engine}
 
 
 @pytest.fixture
-def jp_server_config(engine_traits: dict[str, Any], owner: str, tmp_path: Path) -> dict[str, Any]:
+def data_traits(tmp_path: Path) -> dict[str, Any]:
+    """Give where the data is: a folder, unless a test module has another root."""
+    return {"data_root": str(tmp_path / "stored")}
+
+
+@pytest.fixture
+def jp_server_config(
+    engine_traits: dict[str, Any], data_traits: dict[str, Any], owner: str, tmp_path: Path
+) -> dict[str, Any]:
     return {
         "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
         "NdsApp": {
             **engine_traits,
+            **data_traits,
             "default_image": "nds/shell:test",
             "allowed_images": ["nds/*", "missing/*"],
             "journal_dir": str(tmp_path / "journal"),
-            "data_root": str(tmp_path / "stored"),
             "owner": owner,
             "max_running": 4,
             "max_script_bytes": 1000,

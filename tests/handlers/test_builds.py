@@ -9,7 +9,7 @@ import pytest
 
 from nds_jupyter.jobs import BUILT
 from tests.engine.fake import FakeEngine
-from tests.handlers.asking import Ask, finished, said
+from tests.handlers.asking import Ask, begun, ended, finished, said
 from tests.waiting import until
 
 RUN = "RUN echo made"
@@ -17,15 +17,7 @@ JOB = {"script": "exit 0", "scriptname": "a.sh"}
 
 
 async def submitted(ask: Ask, **fields: object) -> str:
-    answer = await ask("POST", "/upload", {**JOB, **fields})
-    assert answer.code == 201, answer.body
-    return str(said(answer)["job_id"])
-
-
-async def ended(ask: Ask, job_id: str) -> dict[str, Any]:
-    job: dict[str, Any] = said(await ask("GET", "/upload", job_id=job_id, wait=60))
-    assert job["phase"] == "finished", job
-    return job
+    return await begun(ask, str(fields.pop("script", "exit 0")), **fields)
 
 
 class TestInMemory:

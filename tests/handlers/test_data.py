@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import socket
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -18,15 +17,13 @@ from tests.waiting import until
 
 
 @pytest.fixture
-def jp_server_config(data_root: Root, tmp_path: Path) -> dict[str, Any]:
-    return {
-        "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
-        "NdsApp": {
-            "engine_url": "tcp://127.0.0.1:9",
-            "data_root": data_root.url,
-            "journal_dir": str(tmp_path / "journal"),
-        },
-    }
+def engine_kind() -> str:
+    return "none"
+
+
+@pytest.fixture
+def data_traits(data_root: Root) -> dict[str, Any]:
+    return {"data_root": data_root.url}
 
 
 in_a_folder = pytest.mark.parametrize("data_root", ["folder"], indirect=True)

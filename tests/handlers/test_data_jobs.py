@@ -6,12 +6,11 @@ import base64
 import hashlib
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.handlers.asking import Ask, finished, said
+from tests.handlers.asking import Ask, ended, finished, form, said
 from tests.roots import AWKWARD, Root
 
 pytestmark = [
@@ -22,17 +21,8 @@ pytestmark = [
 
 
 @pytest.fixture
-def jp_server_config(docker_engine_url: str, tmp_path: Path, data_root: Root) -> dict[str, Any]:
-    return {
-        "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
-        "NdsApp": {
-            "engine_url": docker_engine_url,
-            "default_image": "nds/shell:test",
-            "journal_dir": str(tmp_path / "journal"),
-            "data_root": data_root.url,
-            "max_running": 4,
-        },
-    }
+def data_traits(data_root: Root) -> dict[str, Any]:
+    return {"data_root": data_root.url}
 
 
 async def log_of(ask: Ask, job: dict[str, Any]) -> str:
@@ -96,16 +86,8 @@ async def test_hard_link_is_delivered_as_a_copy(ask: Ask, data_root: Root) -> No
 async def test_forms_take_lines_of_data(ask: Ask, data_root: Root, jp_fetch: Any) -> None:
     data_root.put("/x", b"1")
     data_root.put("/y", b"2")
-    form = "script=cat+/data/x+/in/y&scriptname=a.sh&data=/x%0A/y:/in/y&output_on_failure=true"
-    answer = await jp_fetch(
-        "nds",
-        "upload",
-        method="POST",
-        body=form,
-        headers={"Content-Type": "application/x-www-form-urlencoded"},
-    )
-    job_id = json.loads(answer.body)["job_id"]
-    job = json.loads((await ask("GET", "upload", job_id=job_id, wait=55)).body)
+    fields = "script=cat+/data/x+/in/y&scriptname=a.sh&data=/x%0A/y:/in/y&output_on_failure=true"
+    job = await ended(ask, (await form(jp_fetch, fields))["job_id"])
     assert job["state"] == "COMPLETED", job
     assert await log_of(ask, job) == "12"
 

@@ -6,12 +6,11 @@ import hashlib
 import json
 import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.handlers.asking import Ask, finished, said
+from tests.handlers.asking import Ask, begun, ended, finished, said
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
 from tests.roots import WRONG, Root
@@ -31,21 +30,8 @@ ATTEMPTS = 3
 
 
 @pytest.fixture
-def jp_server_config(
-    docker_engine_url: str, tmp_path: Path, data_root: Root, owner: str
-) -> dict[str, Any]:
-    return {
-        "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
-        "NdsApp": {
-            "engine_url": docker_engine_url,
-            "default_image": "nds/shell:test",
-            "journal_dir": str(tmp_path / "journal"),
-            "data_root": data_root.url,
-            "data_retries": 1,
-            "owner": owner,
-            "max_running": 4,
-        },
-    }
+def data_traits(data_root: Root) -> dict[str, Any]:
+    return {"data_root": data_root.url, "data_retries": 1}
 
 
 @pytest.fixture
@@ -58,16 +44,13 @@ def containers(ask: Ask) -> Callable[[], Awaitable[list[str]]]:
     return containers
 
 
-async def begun(ask: Ask, script: str, **fields: object) -> str:
-    answer = await ask("POST", "/upload", {"script": script, "scriptname": "a.sh", **fields})
-    assert answer.code == 201, answer.body
-    return str(said(answer)["job_id"])
-
-
-async def end_of(ask: Ask, job_id: str) -> dict[str, Any]:
-    job: dict[str, Any] = said(await ask("GET", "/upload", job_id=job_id, wait=60))
-    assert job["phase"] == "finished", job
-    return job
+async def half_staged(ask: Ask, data_root: Root, faulty_zone: Zone) -> str:
+    """Begin a job whose input stands still in the middle, until the faults are cleared."""
+    data_root.put("/in/big", os.urandom(BIG))
+    faulty_zone.faults.stall(Api.READ, nth=2)
+    job_id = await begun(ask, "true", data="/in")
+    await until(lambda: faulty_zone.faults.calls.count(Api.READ) >= 2, "the second read")
+    return job_id
 
 
 @pytest.mark.parametrize("data_root", ["wrong password"], indirect=True)
@@ -83,13 +66,10 @@ async def test_wrong_password_fails_the_job_and_says_what_to_renew(ask: Ask) -> 
 async def test_password_that_expires_while_staging_fails_the_job(
     ask: Ask, data_root: Root, faulty_zone: Zone, containers: Any
 ) -> None:
-    data_root.put("/in/big", os.urandom(BIG))
-    faulty_zone.faults.stall(Api.READ, nth=2)
-    job_id = await begun(ask, "true", data="/in")
-    await until(lambda: faulty_zone.faults.calls.count(Api.READ) >= 2, "the second read")
+    job_id = await half_staged(ask, data_root, faulty_zone)
     faulty_zone.expire_password()
     faulty_zone.faults.drop_now()
-    job = await end_of(ask, job_id)
+    job = await ended(ask, job_id)
     assert (job["state"], job["reason"]) == ("FAILED", "data"), job
     assert "has expired. Run iinit again" in job["message"]
     assert (job["started"], await containers()) == (None, [])
@@ -138,13 +118,10 @@ async def test_connection_that_keeps_dropping_is_given_up_with_the_path(
 async def test_zone_that_goes_down_while_staging_is_told(
     ask: Ask, data_root: Root, faulty_zone: Zone, containers: Any
 ) -> None:
-    data_root.put("/in/big", os.urandom(BIG))
-    faulty_zone.faults.stall(Api.READ, nth=2)
-    job_id = await begun(ask, "true", data="/in")
-    await until(lambda: faulty_zone.faults.calls.count(Api.READ) >= 2, "the second read")
+    job_id = await half_staged(ask, data_root, faulty_zone)
     faulty_zone.faults.refuse()
     faulty_zone.faults.drop_now()
-    job = await end_of(ask, job_id)
+    job = await ended(ask, job_id)
     assert (job["state"], job["reason"]) == ("FAILED", "data"), job
     assert "/in/big" in job["message"]
     assert "Is the zone running" in job["message"]
@@ -155,13 +132,10 @@ async def test_zone_that_goes_down_while_staging_is_told(
 async def test_object_that_changes_while_it_is_staged_fails_the_job(
     ask: Ask, data_root: Root, faulty_zone: Zone, containers: Any
 ) -> None:
-    data_root.put("/in/big", os.urandom(BIG))
-    faulty_zone.faults.stall(Api.READ, nth=2)
-    job_id = await begun(ask, "true", data="/in")
-    await until(lambda: faulty_zone.faults.calls.count(Api.READ) >= 2, "the second read")
+    job_id = await half_staged(ask, data_root, faulty_zone)
     faulty_zone.overwrite(f"{data_root.base}/in/big", os.urandom(BIG))
     faulty_zone.faults.clear()
-    job = await end_of(ask, job_id)
+    job = await ended(ask, job_id)
     assert (job["state"], job["reason"]) == ("FAILED", "data"), job
     assert "/in/big changed while it was read" in job["message"]
     assert (job["started"], await containers()) == (None, [])
@@ -219,7 +193,7 @@ async def test_results_that_a_dead_zone_kept_are_tidied_when_it_is_back(
     await until(lambda: faulty_zone.faults.calls.count(Api.WRITE) >= 1, "the first write")
     faulty_zone.faults.refuse()
     faulty_zone.faults.drop_now()
-    job = await end_of(ask, job_id)
+    job = await ended(ask, job_id)
     assert (job["state"], job["reason"]) == ("FAILED", "output"), job
     faulty_zone.faults.clear()
     assert data_root.hidden()

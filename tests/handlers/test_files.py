@@ -14,7 +14,7 @@ import pytest
 from tornado.httpclient import HTTPResponse
 
 from tests.engine.fake import FakeEngine
-from tests.handlers.asking import Ask, finished, said
+from tests.handlers.asking import Ask, begun, ended, finished, form, said
 from tests.waiting import until
 
 CONTENT = os.urandom(2**20) * 3
@@ -138,15 +138,9 @@ async def test_data_and_file_have_places_of_their_own(ask: Ask, put: Put) -> Non
 @only_fake
 async def test_form_takes_files_as_json(put: Put, jp_fetch: Any) -> None:
     await put()
-    form = f"script=true&scriptname=a.sh&files={json.dumps(PLACES)}"
-    answer = await jp_fetch(
-        "nds",
-        "upload",
-        method="POST",
-        body=form,
-        headers={"Content-Type": "application/x-www-form-urlencoded"},
-    )
-    assert [each["to"] for each in said(answer)["files"]] == ["/nds/in/x", "/data/y"]
+    fields = f"script=true&scriptname=a.sh&files={json.dumps(PLACES)}"
+    job = await form(jp_fetch, fields)
+    assert [each["to"] for each in job["files"]] == ["/nds/in/x", "/data/y"]
 
 
 @only_fake
@@ -164,12 +158,11 @@ async def test_job_whose_file_was_lost_fails_with_a_sentence(
 ) -> None:
     await put()
     fake_engine.faults.hang()
-    body = {"script": "true", "scriptname": "a.sh", "files": PLACES}
-    job_id = said(await ask("POST", "/upload", body))["job_id"]
+    job_id = await begun(ask, "true", files=PLACES)
     for file in kept(nds):
         file.unlink()
     fake_engine.faults.come_back()
-    job = said(await ask("GET", "/upload", job_id=job_id, wait=50))
+    job = await ended(ask, job_id)
     assert (job["state"], job["reason"]) == ("FAILED", "data")
     assert "/nds/in/x" in job["message"]
     assert fake_engine.runs == {}
@@ -181,8 +174,7 @@ async def test_file_of_a_queued_job_is_kept(
 ) -> None:
     await put()
     fake_engine.faults.hang()
-    body = {"script": "true", "scriptname": "a.sh", "files": PLACES}
-    job_id = said(await ask("POST", "/upload", body))["job_id"]
+    job_id = await begun(ask, "true", files=PLACES)
     [file] = kept(nds)
     os.utime(file, (0, 0))
     await nds._runner._retention._remove_files()

@@ -56,19 +56,13 @@ def small_engine(disk: Path) -> Iterator[Endpoint]:
 
 
 @pytest.fixture
-def jp_server_config(
-    small_engine: Endpoint, tmp_path: Path, data_root: Root, owner: str
-) -> dict[str, Any]:
-    return {
-        "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
-        "NdsApp": {
-            "engine_url": small_engine.url,
-            "default_image": "nds/shell:test",
-            "journal_dir": str(tmp_path / "journal"),
-            "data_root": data_root.url,
-            "owner": owner,
-        },
-    }
+def engine_traits(small_engine: Endpoint) -> dict[str, Any]:
+    return {"engine_url": small_engine.url}
+
+
+@pytest.fixture
+def data_traits(data_root: Root) -> dict[str, Any]:
+    return {"data_root": data_root.url}
 
 
 @pytest.mark.parametrize("data_root", ["folder"], indirect=True)

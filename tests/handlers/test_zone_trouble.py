@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,16 +38,13 @@ def deadline() -> float:
 
 
 @pytest.fixture
-def jp_server_config(data_root: Root, tmp_path: Path, deadline: float) -> dict[str, Any]:
-    return {
-        "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
-        "NdsApp": {
-            "engine_url": "tcp://127.0.0.1:9",
-            "data_root": data_root.url,
-            "data_deadline": deadline,
-            "journal_dir": str(tmp_path / "journal"),
-        },
-    }
+def engine_kind() -> str:
+    return "none"
+
+
+@pytest.fixture
+def data_traits(data_root: Root, deadline: float) -> dict[str, Any]:
+    return {"data_root": data_root.url, "data_deadline": deadline}
 
 
 async def of_all(ask: Ask) -> list[HTTPResponse]:
