@@ -132,6 +132,7 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.journal import Journal
         from nds_jupyter.journal_thread import JournalThread
         from nds_jupyter.load import Load
+        from nds_jupyter.log_reports import LogReports
         from nds_jupyter.lookup import Lookup
         from nds_jupyter.pages import Pages
         from nds_jupyter.reports import Reports
@@ -150,8 +151,8 @@ class NdsApp(Configuration, ExtensionApp):
         lookup = Lookup(runner, journal, engine, all_containers=every)
         load = Load(runner, engine)
         results = Results(engine, journal)
-        reports = Reports(runner, journal, engine, lookup, policy, all_containers=every)
-        pages = self._pages = Pages(lookup.job, reports.log_of_job, load.of, self.log)
+        logs = LogReports(runner, journal, engine)
+        pages = self._pages = Pages(lookup.job, logs.of_job, load.of, self.log)
         runner.listen(pages)
         self.settings[SETTINGS_KEY] = Services(
             actions=Actions(
@@ -169,9 +170,10 @@ class NdsApp(Configuration, ExtensionApp):
             health=Health(engine, journal, data),
             journal=journal,
             load=load,
+            logs=logs,
             lookup=lookup,
             pages=pages,
-            reports=reports,
+            reports=Reports(runner, journal, engine, lookup, policy, all_containers=every),
             results=results,
             spool=spool,
             owner_of=self.owner_of,

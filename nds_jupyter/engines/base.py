@@ -6,6 +6,9 @@ raises errors of `nds_jupyter.errors` only: `EngineUnavailable` when it does not
 `ContainerNotFound`, `ImageNotFound`, `PathNotFound`, `NameTaken`, and `EngineError` for the rest;
 an engine of many nodes also `NotPlaced`, `NodeLost` and `NoEndpoint`.
 Async iterators hold a connection: close them (`contextlib.aclosing`) when leaving early.
+
+The values are defined by noun in `containers`, `images` and `events`, and imported from here: who
+speaks with an engine needs this one module.
 """
 
 from __future__ import annotations
@@ -18,7 +21,6 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -43,7 +45,9 @@ from nds_jupyter.engines.containers import (
     PathStat,
     Sample,
 )
-from nds_jupyter.jobs import Limits, Network, Progress
+from nds_jupyter.engines.events import EngineEvent, TaskOfService
+from nds_jupyter.engines.images import Image, ImageSpec
+from nds_jupyter.jobs import Progress
 
 __all__ = [
     "LABEL_ATTEMPT",
@@ -72,6 +76,7 @@ __all__ = [
     "PathStat",
     "Sample",
     "Sink",
+    "TaskOfService",
 ]
 
 
@@ -104,83 +109,6 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     disk_free: int | None = None
     builds: bool = True
     helps: bool = False
-
-
-class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """An image on the engine.
-
-    Parameters
-    ----------
-    references
-        Every ``name:tag`` it is known by.
-    size
-        Bytes.
-    path
-        Folders of the image's ``PATH``, in order.
-    workers
-        The nodes that have it, where there are several.
-    labels
-        Where a list of images says them.
-    """
-
-    id: str
-    references: tuple[str, ...]
-    size: int
-    created: datetime | None = None
-    path: tuple[str, ...] = ()
-    workers: tuple[str, ...] = ()
-    labels: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class ImageSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """An image to be built.
-
-    Parameters
-    ----------
-    reference
-        The name and tag that it gets.
-    files
-        What lies beside the Dockerfile, by name.
-    limits, network
-        What its steps may use and reach.
-    """
-
-    reference: str
-    dockerfile: str
-    files: dict[str, bytes]
-    labels: dict[str, str]
-    limits: Limits
-    network: Network
-
-
-class TaskOfService(msgspec.Struct, frozen=True, kw_only=True):
-    """Which attempt of which service a container is, on which node of a Swarm."""
-
-    service_id: str
-    task_id: str
-    node_id: str
-
-
-class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something happened to a container that carries a job's label.
-
-    Parameters
-    ----------
-    action
-        ``start``, ``die``, ``oom`` or ``destroy``; ``connected`` when the stream has just been
-        (re)connected, with an empty `container_id`: look at every container again.
-    exit_code
-        What the script exited with, where the engine says so together with ``die``.
-    task
-        Whose container it is, if it is a service's.
-    """
-
-    action: str
-    container_id: str
-    job_id: str
-    at: datetime
-    exit_code: int | None = None
-    task: TaskOfService | None = None
 
 
 Part = bytes | memoryview

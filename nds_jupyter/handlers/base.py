@@ -25,6 +25,7 @@ from nds_jupyter.handover import Handover
 from nds_jupyter.health import Health
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.load import Load
+from nds_jupyter.log_reports import LogReports
 from nds_jupyter.lookup import Lookup, Target
 from nds_jupyter.pages import Pages
 from nds_jupyter.reports import Reports
@@ -74,6 +75,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     health: Health
     journal: JournalThread
     load: Load
+    logs: LogReports
     lookup: Lookup
     pages: Pages
     reports: Reports

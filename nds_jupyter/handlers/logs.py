@@ -36,10 +36,10 @@ class StdoutHandler(NdsHandler):
         if NDJSON in accept:
             await self._stream(NDJSON, self._lines(target, request), follow=query.follow)
         elif query.follow or PLAIN in accept:
-            text = self.services.reports.log_text(target, request)
+            text = self.services.logs.text(target, request)
             await self._stream(f"{PLAIN}; charset=utf-8", text, follow=query.follow)
         else:
-            self.answer(await self.services.reports.log_end(target, request, query.limit))
+            self.answer(await self.services.logs.end(target, request, query.limit))
 
     async def _stream(
         self, content_type: str, chunks: AsyncGenerator[bytes, None], *, follow: bool
@@ -51,7 +51,7 @@ class StdoutHandler(NdsHandler):
         await self.stream(chunks, early=follow)
 
     async def _lines(self, target: Target, request: LogRequest) -> AsyncGenerator[bytes, None]:
-        batches = self.services.reports.log_lines(target, request)
+        batches = self.services.logs.lines(target, request)
         async with contextlib.aclosing(batches):
             async for lines in batches:
                 yield _ENCODER.encode_lines(lines)

@@ -5,44 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from nds_jupyter.data.root import Unusable
 from nds_jupyter.data.spool import Spool
 from nds_jupyter.data.store import DataStore
-from nds_jupyter.engines.base import (
-    Engine,
-    EngineInfo,
-    Sample,
-)
-from nds_jupyter.errors import DeadlineExceeded, NdsError
+from nds_jupyter.engines.base import Engine, Sample
 from nds_jupyter.jobs import Job, JobSpec, Phase, Reason, container_name, new_job_id, utc_now
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner.around import Surroundings
 from nds_jupyter.runner.board import Board
 from nds_jupyter.runner.builds import Builds
+from nds_jupyter.runner.duties import Duties
 from nds_jupyter.runner.listener import Listener
 from nds_jupyter.runner.orphans import Orphans
 from nds_jupyter.runner.places import Places
+from nds_jupyter.runner.reach import Reach
 from nds_jupyter.runner.retention import Retention
 from nds_jupyter.runner.sampler import Sampler
 from nds_jupyter.runner.settings import RunnerSettings
 from nds_jupyter.runner.stage import Stage
 from nds_jupyter.runner.sweep_places import SweepPlaces
 from nds_jupyter.runner.transfers import Transfers
-from nds_jupyter.runner.walk import Walk
+from nds_jupyter.runner.walks import Walks
 from nds_jupyter.transitions import SentToBackground, StopAsked
 from nds_jupyter.views import LogLine
-
-BELIEVED_UP = 5.0
-"""Seconds for which an engine that answered is taken to be up."""
-
-RESUME_AFTER = 5.0
-"""Seconds before a duty that failed is taken up again."""
-
-ANSWER_BY = 3.0
-"""Seconds that a POST waits for an engine that says nothing; after that the job simply queues."""
 
 
 def _no_data() -> DataStore:
@@ -82,7 +70,7 @@ class JobRunner:
         self._places = Places(settings.max_running or None)
         self._sampler = Sampler(engine, journal, log, self._listeners)
         self._builds = Builds(engine, journal.server_id)
-        self._around = Surroundings(
+        around = Surroundings(
             board=self._board,
             engine=engine,
             places=self._places,
@@ -111,10 +99,16 @@ class JobRunner:
             under_way=self._board.under_way,
             spool=spool,
         )
-        self._orphans = Orphans(engine, journal, log)
-        self._walks: dict[str, Walk] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._seen_up = float("-inf")
+        self._reach = Reach(engine)
+        self._walks = Walks(around)
+        self._duties = Duties(
+            around,
+            self._walks,
+            self._reach,
+            self._retention,
+            Orphans(engine, journal, log),
+            interval=settings.keep_interval,
+        )
 
     def listen(self, listener: Listener) -> None:
         """Tell somebody of every change from now on."""
@@ -127,96 +121,17 @@ class JobRunner:
                 # It was accepted before this was called: POST works as soon as the journal is open.
                 continue
             self._log.info("Job %s is resumed in phase %s.", job.job_id, job.phase)
-            self._begin(job)
-        self._spawn(self._for_ever(self._watch_engine))
-        self._spawn(self._for_ever(self._sweep))
+            self._walks.begin(job)
+        self._duties.start()
 
     async def close(self) -> None:
         """Leave every job as it stands; containers run on."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(self._duties.close(), self._walks.close())
         await self._builds.close()
-
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _for_ever(self, duty: Callable[[], Awaitable[None]]) -> None:
-        """Carry out a duty that must not end with an error of one round."""
-        while True:
-            try:
-                await duty()
-            except Exception:  # noqa: BLE001 - it is logged, and the duty is taken up again
-                self._log.exception("The runner met a defect of the server and goes on.")
-                await asyncio.sleep(RESUME_AFTER)
-
-    def _begin(self, job: Job) -> None:
-        self._board.put(job)
-        walk = self._walks[job.job_id] = Walk(job.job_id, self._around)
-        self._spawn(self._walk(walk))
-
-    async def _walk(self, walk: Walk) -> None:
-        try:
-            await walk.run()
-        except Exception:  # noqa: BLE001 - it is logged, and a restart resumes the job
-            self._log.exception("Job %s is left as it stands.", walk.job_id)
-        finally:
-            self._walks.pop(walk.job_id, None)
-
-    async def _watch_engine(self) -> None:
-        async with contextlib.aclosing(self._engine.events()) as events:
-            async for event in events:
-                if event.action == "connected":
-                    await self._catch_up()
-                elif event.job_id not in self._walks:
-                    continue
-                elif event.action in {"die", "destroy"}:
-                    self._walks[event.job_id].look(event)
-                elif event.action == "start":
-                    self._walks[event.job_id].placed()
-
-    async def _catch_up(self) -> None:
-        for walk in self._walks.values():
-            walk.look()
-        try:
-            if self._places.limit is None:
-                info = await self._engine_up()
-                self._places.set_limit(info.most_at_once or max(1, info.cpus))
-            await self._orphans.remove()
-        except NdsError as exc:
-            self._log.warning("The engine went away again: %s", exc)
-
-    async def _sweep(self) -> None:
-        try:
-            removed = await self.sweep()
-        except NdsError as exc:
-            self._log.warning("Old containers are not looked for: %s", exc)
-        else:
-            if removed:
-                self._log.info("Retention removed %d containers.", removed)
-        await asyncio.sleep(self._settings.keep_interval)
 
     async def sweep(self) -> int:
         """Remove the containers that are due now, and return how many those were."""
-        removed = await self._retention.sweep()
-        await self._orphans.tidy()
-        return removed
-
-    async def _engine_up(self) -> EngineInfo:
-        info = await self._engine.info()
-        self._seen_up = asyncio.get_running_loop().time()
-        return info
-
-    async def _refuse_if_engine_is_down(self) -> None:
-        if asyncio.get_running_loop().time() - self._seen_up < BELIEVED_UP:
-            return
-        # An engine that is slow to answer is not known to be down: the job waits for it.
-        with contextlib.suppress(TimeoutError, DeadlineExceeded):
-            async with asyncio.timeout(ANSWER_BY):
-                await self._engine_up()
+        return await self._duties.sweep()
 
     async def submit(
         self, owner: str, spec: JobSpec, script: bytes, key: str | None = None
@@ -252,7 +167,7 @@ class JobRunner:
         if key is not None and (earlier := await self._journal.do(Journal.of_key, owner, key)):
             recorded = await self._journal.do(Journal.of_sweep, earlier)
             return [await self.job(job.job_id) for job in recorded], False
-        await self._refuse_if_engine_is_down()
+        await self._reach.refuse_if_down()
         now = utc_now()
         jobs = [Job(job_id=new_job_id(), owner=owner, spec=spec, created=now) for spec in specs]
         recorded = await self._journal.do(Journal.add_all, jobs, script, key)
@@ -260,7 +175,7 @@ class JobRunner:
             return [await self.job(job.job_id) for job in recorded], False
         for job in jobs:
             self._log.info("Job %s of %s is accepted: %s.", job.job_id, owner, job.spec.image)
-            self._begin(job)
+            self._walks.begin(job)
         return jobs, True
 
     async def rerun(self, job: Job) -> Job:
@@ -310,9 +225,8 @@ class JobRunner:
         grace = self._settings.grace if grace is None else grace
         event = StopAsked(intent=Reason.STOPPED, at=utc_now())
         asked = await self._board.apply(job.job_id, event, patient=False)
-        walk = self._walks.get(job.job_id)
-        if walk is not None and asked.intent is not None:
-            walk.stop(grace)
+        if asked.intent is not None:
+            self._walks.stop(job.job_id, grace)
         return await self._board.until(job.job_id, lambda job: job.is_finished)
 
     async def send_to_background(self, job: Job) -> Job:
