@@ -18,7 +18,8 @@ from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
 from nds_jupyter.scripts import script_facts
-from tests.engine.fake import SHELL, FakeEngine
+from tests.engine.fake import FakeEngine
+from tests.engine.fake_images import SHELL
 
 
 def spec(script: str, *inputs: str, **more: Any) -> JobSpec:

@@ -29,7 +29,7 @@ from nds_jupyter.errors import (
 )
 from nds_jupyter.jobs import Limits, Network
 from tests.engine import under_test
-from tests.engine.fake import SHELL
+from tests.engine.fake_images import SHELL
 from tests.engine.under_test import Opener
 
 DEADLINE = 60.0

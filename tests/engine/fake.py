@@ -5,42 +5,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 
 from nds_jupyter.engines.base import (
-    LABEL_JOB,
     Change,
     Container,
     ContainerSpec,
     ContainerSummary,
     EngineEvent,
     EngineInfo,
-    Image,
-    ImageSpec,
     LogChunk,
     LogRequest,
     OpenSink,
     PathStat,
     Sample,
 )
-from nds_jupyter.errors import AmbiguousId, ContainerNotFound, EngineError, ImageNotFound, NameTaken
-from nds_jupyter.jobs import Progress, utc_now
+from nds_jupyter.errors import AmbiguousId, ContainerNotFound, ImageNotFound, NameTaken
 from tests.engine.fake_container import KILLED, TERMINATED, FakeContainer
-from tests.engine.faults import Faults
+from tests.engine.fake_events import FakeEvents
+from tests.engine.fake_images import FakeImages
 
-SHELL = "nds/shell:test"
-PYTHON = "nds/python:3.11"
 NODE = "fake-node"
 PIECE = 64 * 1024
-_CREATED = datetime(2024, 1, 1, tzinfo=UTC)
-_PROGRAMS = {
-    SHELL: ("/bin/sh", "/bin/tail", "/etc/passwd"),
-    PYTHON: ("/bin/sh", "/usr/bin/python3"),
-}
 
 
-class FakeEngine:
+class FakeEngine(FakeImages):
     """One engine.
 
     Parameters
@@ -50,38 +39,19 @@ class FakeEngine:
 
     Attributes
     ----------
-    faults
-        What is wrong with it.
-    registry
-        Images that can be pulled: the progress that a pull reports, by reference.
-    builds
-        What was asked to be built, in order.
-    hold_pulls
-        Cleared, a pull or a build stops before its end.
     containers_by_id
         Everything that was created and not removed.
     runs
         How often the script of each container name was started, over all time.
-    open_streams
-        Logs, archives, stats and pulls that somebody reads.
     """
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        super().__init__()
         self._sleep = sleep
-        self.faults = Faults(deadline=5.0)
         self.cpus = 2
-        self.files = {name: dict.fromkeys(paths, b"\x7fELF") for name, paths in _PROGRAMS.items()}
-        self.registry: dict[str, tuple[Progress, ...]] = {}
-        self.can_build = True
-        self.builds: list[ImageSpec] = []
-        self.labels: dict[str, dict[str, str]] = {}
-        self.hold_pulls = asyncio.Event()
-        self.hold_pulls.set()
         self.containers_by_id: dict[str, FakeContainer] = {}
         self.runs: dict[str, int] = {}
-        self.open_streams = 0
-        self._events: list[EngineEvent] = []
-        self._news = asyncio.Event()
+        self._happened = FakeEvents(self.faults)
         self.closed = False
 
     def restart(self) -> None:
@@ -89,33 +59,19 @@ class FakeEngine:
         self.faults.go_down()
         for container in self.containers_by_id.values():
             container.end(KILLED)
-        self._events.clear()
-        self._wake()
+        self._happened.forget()
 
     def named(self, name: str) -> FakeContainer | None:
         """Return the container of a name."""
         found = (each for each in self.containers_by_id.values() if each.spec.name == name)
         return next(found, None)
 
-    def _emit(self, action: str, container: FakeContainer, exit_code: int | None = None) -> None:
-        job_id = container.spec.labels.get(LABEL_JOB)
-        if job_id is not None:
-            event = EngineEvent(
-                action=action,
-                container_id=container.id,
-                job_id=job_id,
-                at=utc_now(),
-                exit_code=exit_code,
-            )
-            self._events.append(event)
-            self._wake()
-
-    def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    def is_used(self, reference: str) -> bool:
+        """Tell whether a container is made of an image."""
+        return any(each.spec.image == reference for each in self.containers_by_id.values())
 
     def _died(self, container: FakeContainer) -> None:
-        self._emit("die", container, container.exit_code)
+        self._happened.add("die", container, container.exit_code)
 
     async def info(self) -> EngineInfo:
         """Say who it is."""
@@ -129,65 +85,6 @@ class FakeEngine:
                 builds=self.can_build,
             )
 
-    async def images(self) -> tuple[Image, ...]:
-        """List the images."""
-        async with self.faults.call("images"):
-            return tuple(map(self._image, sorted(self.files)))
-
-    def _image(self, reference: str) -> Image:
-        return Image(
-            id=f"sha256:{reference.encode().hex():0<64.64}",
-            references=(reference,),
-            size=sum(map(len, self.files[reference].values())),
-            created=_CREATED,
-            path=("/usr/bin", "/bin"),
-            labels=self.labels.get(reference, {}),
-        )
-
-    async def image(self, reference: str) -> Image:
-        """Return one image."""
-        async with self.faults.call("image"):
-            if reference not in self.files:
-                raise ImageNotFound(f"The image {reference}: the engine does not have it.")
-            return self._image(reference)
-
-    async def pull(self, reference: str) -> AsyncGenerator[Progress, None]:
-        """Fetch an image from the registry in memory."""
-        with self._stream():
-            async with self.faults.call("pull"):
-                if reference not in self.registry:
-                    raise ImageNotFound(f"No registry has the image {reference}.")
-                self.faults.need_room(f"The image {reference}")
-            for progress in self.registry[reference]:
-                yield progress
-                await self.faults.reach()
-            await self.hold_pulls.wait()
-            await self.faults.reach()
-            self.files[reference] = dict(self.files[SHELL])
-
-    async def build(self, spec: ImageSpec) -> AsyncGenerator[str, None]:
-        """Build an image: its files are those of its base, and `RUN exit 1` fails."""
-        with self._stream():
-            async with self.faults.call("build"):
-                self.builds.append(spec)
-            lines = spec.dockerfile.splitlines()
-            for number, line in enumerate(lines, 1):
-                yield f"Step {number}/{len(lines)} : {line}"
-                await self.faults.reach()
-                if line == "RUN exit 1":
-                    raise ImageNotFound("The command '/bin/sh -c exit 1' returned code 1")
-            await self.hold_pulls.wait()
-            await self.faults.reach()
-            self.files[spec.reference] = dict(self.files[lines[0].split()[1]])
-            self.labels[spec.reference] = spec.labels
-
-    async def remove_image(self, reference: str) -> None:
-        """Remove an image that no container is made of."""
-        async with self.faults.call("remove_image"):
-            if any(each.spec.image == reference for each in self.containers_by_id.values()):
-                raise EngineError(f"The image {reference} is in use.")
-            self.files.pop(reference, None)
-
     async def create(self, spec: ContainerSpec) -> str:
         """Create a container."""
         async with self.faults.call("create"):
@@ -197,7 +94,7 @@ class FakeEngine:
                 raise NameTaken(f"The container {spec.name} exists already.")
             self.faults.need_room(f"The container {spec.name}")
             container_id = secrets.token_hex(32)
-            image = self._image(spec.image)
+            image = self.named_image(spec.image)
             self.containers_by_id[container_id] = FakeContainer(
                 container_id, spec, image.id, self.files[spec.image], self._died
             )
@@ -240,7 +137,7 @@ class FakeEngine:
                 return
             self.runs[container.spec.name] = self.runs.get(container.spec.name, 0) + 1
             container.start(self._sleep)
-            self._emit("start", container)
+            self._happened.add("start", container)
 
     async def worker(self, container_id: str) -> str:
         """Return the one node's name."""
@@ -277,7 +174,7 @@ class FakeEngine:
 
     async def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
         """Read a log."""
-        with self._stream():
+        with self.stream():
             async with self.faults.call("logs"):
                 container = self._find(container_id)
             skip = 0
@@ -296,7 +193,7 @@ class FakeEngine:
 
     async def stats(self, container_id: str) -> AsyncGenerator[Sample, None]:
         """Sample a container while it runs."""
-        with self._stream():
+        with self.stream():
             async with self.faults.call("stats"):
                 container = self._find(container_id)
             while container.running:
@@ -324,7 +221,7 @@ class FakeEngine:
 
     async def archive(self, container_id: str, path: str) -> AsyncGenerator[bytes, None]:
         """Read a path as a tar stream."""
-        with self._stream():
+        with self.stream():
             async with self.faults.call("archive"):
                 data = self._find(container_id).pack(path)
             for start in range(0, len(data), PIECE):
@@ -351,31 +248,11 @@ class FakeEngine:
                 return
             container.end(KILLED)
             del self.containers_by_id[container.id]
-            self._emit("destroy", container)
+            self._happened.add("destroy", container)
 
-    async def events(self) -> AsyncGenerator[EngineEvent, None]:
+    def events(self) -> AsyncGenerator[EngineEvent, None]:
         """Watch containers of jobs; after `restart` what happened meanwhile is lost."""
-        seen = len(self._events)
-        while True:
-            await self.faults.up.wait()
-            await self.faults.awake.wait()
-            yield EngineEvent(action="connected", container_id="", job_id="", at=utc_now())
-            while self.faults.up.is_set():
-                news = self._news
-                seen = min(seen, len(self._events))
-                for event in self._events[seen:]:
-                    seen += 1
-                    yield event
-                if news is self._news:
-                    await news.wait()
-
-    @contextlib.contextmanager
-    def _stream(self) -> Iterator[None]:
-        self.open_streams += 1
-        try:
-            yield
-        finally:
-            self.open_streams -= 1
+        return self._happened.watch()
 
     async def close(self) -> None:
         """Let go of what still runs, and remember that it was closed."""

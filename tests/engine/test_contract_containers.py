@@ -25,7 +25,7 @@ from nds_jupyter.errors import (
 )
 from nds_jupyter.jobs import Limits
 from tests.engine.contract import DEADLINE, container, created, end_of, read_log, specification
-from tests.engine.fake import SHELL
+from tests.engine.fake_images import SHELL
 from tests.engine.test_contract_archives import Kept
 from tests.engine.under_test import EngineUnderTest
 

@@ -18,7 +18,7 @@ from nds_jupyter.errors import (
 )
 from nds_jupyter.jobs import Limits, Network
 from tests.engine.contract import BUILDERS, DEADLINE, created, specification
-from tests.engine.fake import SHELL
+from tests.engine.fake_images import SHELL
 from tests.engine.under_test import EngineUnderTest
 
 

@@ -15,7 +15,8 @@ from nds_jupyter.engines.base import Engine
 from nds_jupyter.engines.docker import DockerEngine
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs import Progress
-from tests.engine.fake import SHELL, FakeEngine
+from tests.engine.fake import FakeEngine
+from tests.engine.fake_images import SHELL
 from tests.engine.registry import Registry, empty_image
 
 CLONE_NEWNET = 0x4000_0000
