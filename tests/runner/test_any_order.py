@@ -11,7 +11,6 @@ import contextlib
 import logging
 import tempfile
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,66 +28,26 @@ from nds_jupyter.errors import (
     NodeLost,
     StorageFull,
 )
-from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Progress, Reason, container_name
+from nds_jupyter.jobs import Job, JobSpec, Limits, Progress, container_name
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
-from tests.engine.fake import SHELL, FakeEngine
+from tests.engine.fake import FakeEngine
+from tests.engine.fake_images import SHELL
+from tests.runner.allowed_ends import LONGEST, MISSING, PULLABLE, SCRIPTS, Trouble, check_end
+from tests.runner.crashable import CrashableJournal, Defects
 from tests.runner.virtual_time import VirtualLoop
 
-PULLABLE, MISSING = "registry/there:1", "registry/nowhere:1"
 CLOCKED = (
     "nds_jupyter.runner.core",
     "nds_jupyter.runner.script",
     "nds_jupyter.runner.walk",
     "nds_jupyter.runner.retention",
-    "tests.engine.fake",
+    "tests.engine.fake_events",
     "tests.engine.fake_container",
 )
-SCRIPTS = {
-    "true": 0,
-    "exit 3": 3,
-    "sleep 30; exit 0": 0,
-    "sleep 50; exit 4": 4,
-    "trap '' TERM; sleep 90": 0,
-    "tail /dev/zero": 137,
-}
-LONGEST = 120.0
-"""Seconds that no script exceeds."""
-
 METHODS = st.sampled_from(
     ["info", "image", "create", "put_archive", "path_exists", "start", "inspect", "stop", "remove"]
 )
-
-
-class CrashableJournal(JournalThread):
-    """A journal that answers in the caller's turn, and no more once the server is dead."""
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._thread = ThreadPoolExecutor(1)
-        self.full = False
-        self.dead = False
-
-    async def do(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        await asyncio.sleep(0)
-        if self.dead:
-            raise asyncio.CancelledError
-        if self.full and call in {Journal.add, Journal.save, Journal.keep, Journal.delete}:
-            raise StorageFull("The record of jobs can't be written. Free space.")
-        return call(self._journal, *args, **kwargs)
-
-
-class Defects(logging.Handler):
-    """Collects what the runner itself calls a defect."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info:
-            self.found.append(record)
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -110,10 +69,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.retries: dict[str, int] = {}
         self.ends: dict[str, Job] = {}
         self.deleted: set[str] = set()
-        self.vanished: set[str] = set()
         self.requests: set[asyncio.Task[object]] = set()
-        self.refused = False
-        self.node_was_lost = False
+        self.trouble = Trouble()
 
     @initialize()
     def server_starts(self) -> None:
@@ -204,12 +161,12 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(method=METHODS)
     def call_is_refused(self, method: str) -> None:
-        self.refused = True
+        self.trouble.refused = True
         self.engine.faults.refuse(method, EngineError("The engine said: no."))
 
     @rule()
     def node_is_lost(self) -> None:
-        self.node_was_lost = True
+        self.trouble.node_was_lost = True
         self.engine.faults.refuse("inspect", NodeLost("The node went down."))
 
     @rule(method=METHODS)
@@ -235,7 +192,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(full=st.booleans())
     def engine_disk(self, full: bool) -> None:
-        self.refused = self.refused or full
+        self.trouble.refused |= full
         self.engine.faults.disk_full = full
 
     @rule(full=st.booleans())
@@ -247,7 +204,7 @@ class AnyOrder(RuleBasedStateMachine):
         if self.engine.containers_by_id and self.engine.faults.up.is_set():
             found = data.draw(st.sampled_from(sorted(self.engine.containers_by_id)))
             container = self.engine.containers_by_id.pop(found)
-            self.vanished.add(container.spec.name.removeprefix("nds-"))
+            self.trouble.vanished.add(container.spec.name.removeprefix("nds-"))
             self.act(lambda: container.end(137))
 
     @rule()
@@ -271,7 +228,7 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def no_script_ran_again_unasked(self) -> None:
         for name, runs in self.engine.runs.items():
-            lost = self.node_was_lost or name.removeprefix("nds-") in self.vanished
+            lost = self.trouble.node_was_lost or name.removeprefix("nds-") in self.trouble.vanished
             assert runs <= 1 + self.retries[name] * lost, (name, runs)
 
     @invariant()
@@ -320,34 +277,8 @@ class AnyOrder(RuleBasedStateMachine):
                 continue
             assert job == self.run(self.runner.job(job_id))
             assert msgspec.json.decode(msgspec.json.encode(job), type=Job) == job
-            self.check_end(job, script)
-
-    def check_end(self, job: Job, script: str) -> None:
-        assert job.is_finished, job
-        runs = self.engine.runs.get(container_name(job.job_id), 0)
-        match job.state, job.reason:
-            case JobState.COMPLETED, None:
-                assert (job.exit_code, SCRIPTS[script]) == (0, 0)
-                assert 1 <= runs <= job.attempts
-                assert job.intent is None
-            case JobState.FAILED, Reason.STOPPED | Reason.TIMEOUT:
-                assert job.intent is job.reason
-            case JobState.FAILED, Reason.EXIT | Reason.OOM:
-                assert 1 <= runs <= job.attempts
-                # 137 is also what a restart of the engine makes of it.
-                assert job.exit_code in {SCRIPTS[script], 137}
-                assert (job.reason is Reason.OOM) == job.oom
-            case JobState.FAILED, Reason.IMAGE:
-                assert job.spec.image == MISSING or self.refused
-                assert runs <= job.attempts <= job.spec.retries
-            case JobState.FAILED, Reason.ENGINE:
-                # A container that vanishes while it is filled is an interrupted stage.
-                assert self.refused or self.node_was_lost or job.job_id in self.vanished
-                assert runs == 0 or self.refused or self.node_was_lost
-            case JobState.UNKNOWN, None:
-                assert job.job_id in self.vanished
-            case _:
-                raise AssertionError(job)
+            runs = self.engine.runs.get(container_name(job_id), 0)
+            check_end(job, script, runs, self.trouble)
 
     def nothing_half_made_is_left(self) -> None:
         for container in self.engine.containers_by_id.values():
