@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.engine.fake import FakeEngine
+from tests.handlers.watching import Open, Watcher
 
 
 @pytest.fixture
@@ -64,6 +65,22 @@ def jp_server_config(
             "max_script_bytes": 1000,
         },
     }
+
+
+@pytest.fixture
+def open_page(nds: Any, jp_ws_fetch: Any) -> Iterator[Open]:
+    """Open pages, which are told of jobs; the first message has come."""
+    pages: list[Watcher] = []
+
+    async def open_page(**query: str) -> Watcher:
+        page = Watcher(await jp_ws_fetch("nds", "events", params=query))
+        pages.append(page)
+        await page.next()
+        return page
+
+    yield open_page
+    for page in pages:
+        page.socket.close()
 
 
 @pytest.fixture
