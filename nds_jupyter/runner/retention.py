@@ -24,6 +24,7 @@ from nds_jupyter.jobs import BUILT, Job, utc_now
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal_thread import JournalThread
 from nds_jupyter.logs import end_of_log
+from nds_jupyter.runner.settings import RunnerSettings
 from nds_jupyter.transitions import ContainerRemoved, advance
 
 MOST_RESULTS = 10_000
@@ -37,12 +38,8 @@ class Retention:
     ----------
     engine, journal
         Where the containers are, and where their remains go.
-    days
-        Days after the end.
-    newest
-        Finished jobs whose containers are kept at most.
-    log_bytes
-        Bytes of the end of a log that outlive its container.
+    settings
+        For how long, how many, and how much of a log outlives its container.
     tell
         Called with each job whose container was removed.
     under_way
@@ -56,10 +53,8 @@ class Retention:
         engine: Engine,
         journal: JournalThread,
         log: logging.Logger,
+        settings: RunnerSettings,
         *,
-        days: float,
-        newest: int,
-        log_bytes: int,
         tell: Callable[[Job], None],
         under_way: Callable[[], Sequence[Job]],
         spool: Spool | None = None,
@@ -67,9 +62,9 @@ class Retention:
         self._engine = engine
         self._journal = journal
         self._log = log
-        self._age = timedelta(days=days)
-        self._newest = newest
-        self._log_bytes = log_bytes
+        self._age = timedelta(days=settings.keep_days)
+        self._newest = settings.keep_jobs
+        self._log_bytes = settings.keep_log_bytes
         self._tell = tell
         self._under_way = under_way
         self._spool = spool

@@ -16,6 +16,7 @@ from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import DataUnavailable, DeadlineExceeded
 from nds_jupyter.jobs import Job, Progress, Reason
 from nds_jupyter.runner.board import Board
+from nds_jupyter.runner.settings import RunnerSettings
 from nds_jupyter.transitions import Progressed
 
 PASSING = (DataUnavailable, DeadlineExceeded)
@@ -37,10 +38,8 @@ class Transfers:
     ----------
     store
         The data root.
-    most
-        Collections and objects that one job may have as inputs.
-    helper_image
-        Of containers that fetch inputs on their job's node; empty for none.
+    settings
+        How much one job may have as inputs, and the image of helpers that fetch them.
     spool
         Where the files are that were sent with jobs; None: jobs have none.
     """
@@ -50,17 +49,16 @@ class Transfers:
         board: Board,
         engine: Engine,
         store: DataStore,
-        most: int,
-        helper_image: str = "",
+        settings: RunnerSettings,
         spool: Spool | None = None,
     ) -> None:
         self._board = board
         self._engine = engine
         self._store = store
         self._spool = spool
-        self._most = most
-        self._staging = Staging(store, engine, most)
-        self._fetching = Fetching(store, engine, helper_image, most)
+        self._most = settings.most_inputs
+        self._staging = Staging(store, engine, self._most)
+        self._fetching = Fetching(store, engine, settings.stager_image, self._most)
 
     async def folder_to_share(self, job: Job) -> str:
         """Return the folder of a job's container that a helper is to fill; empty for none."""
