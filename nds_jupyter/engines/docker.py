@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 
 from nds_jupyter.engines import _translate as translate
 from nds_jupyter.engines._client import Clients, translated
+from nds_jupyter.engines._lean import get_json
 from nds_jupyter.engines._relay import relay_in_thread
 from nds_jupyter.engines._sources import Sources, has_ended
 from nds_jupyter.engines._streams import StreamPlaces, read_in_thread
@@ -227,9 +229,9 @@ class DockerEngine:
         worker = await self._node()
         wanted = [f"{name}={value}" if value else name for name, value in labels.items()]
         # One call: the SDK's own list would inspect every container.
+        params = {"all": str(int(include_ended)), "filters": json.dumps({"label": wanted})}
         rows = await self._call(
-            "The containers",
-            lambda client: client.containers(all=include_ended, filters={"label": wanted}),
+            "The containers", lambda client: get_json(client, "/containers/json", params)
         )
         return tuple(translate.summary(row, worker) for row in rows)
 

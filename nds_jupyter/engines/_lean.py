@@ -1,0 +1,43 @@
+"""Reads a list from an engine past the layers of `requests`, which cost more than the engine does.
+
+A call by the SDK prepares a request, merges the environment's proxies and wraps the answer anew
+each time: two milliseconds of the server's CPU, which matter where many nodes are asked together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+OF_THE_SDK = "http+docker://"
+"""How URLs begin where a socket or ssh leads to the engine: no certificate is looked at."""
+
+_HEADERS = {"Accept-Encoding": "identity"}
+
+
+def get_json(client: Any, path: str, params: Mapping[str, str]) -> Any:
+    """Return the answer to a GET, over one of a client's own connections.
+
+    Parameters
+    ----------
+    client
+        The SDK's; where it leads by TCP, it makes the call itself, since it knows the certificates.
+    path
+        Of the Engine API, without its version.
+    """
+    url = client._url(path)
+    if url.startswith(OF_THE_SDK):
+        pool = client.get_adapter(url).get_connection(url)
+        target = f"{url.removeprefix(client.base_url)}?{urlencode(params)}"
+        answer = pool.urlopen(
+            "GET", target, headers=_HEADERS, retries=False, timeout=client.timeout
+        )
+        if answer.status == 200:
+            return msgspec.json.decode(answer.data)
+    # The SDK says what is wrong in its own errors.
+    response = client._get(url, params=params)
+    client._raise_for_status(response)
+    return msgspec.json.decode(response.content)
