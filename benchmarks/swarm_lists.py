@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import json
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -72,8 +71,8 @@ def _server(made: Swarm | None, node: SwarmNode) -> Iterator[Server]:
     """Give a server of a whole Swarm, or of the engine of one node of it."""
     arguments = ["--NdsApp.engine=docker"]
     if made is not None:
-        endpoints = json.dumps(made.endpoints)
-        arguments = ["--NdsApp.engine=swarm", f"--NdsApp.endpoints={endpoints}"]
+        reached = (f"--NdsApp.endpoints={each}" for each in made.endpoints)
+        arguments = ["--NdsApp.engine=swarm", *reached]
     with (
         temporary_folder(cache_folder()) as folder,
         jupyter_server(node.endpoint, SHELL_IMAGE, Path(folder), arguments) as server,

@@ -225,7 +225,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     background
         Whether the cell that waits for it is to let it run, and go on.
     attempts
-        How often its script was let go; more than once only where `JobSpec.retries` allows it.
+        Containers that it was given to run in; the script ran in more than one of them only where
+        `JobSpec.retries` allows it.
     """
 
     job_id: str

@@ -88,10 +88,14 @@ class Vanished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class NodeGone(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The node went down with the container before its end was known; the message says which."""
+    """The node went down with the container before its end was known; the message says which.
+
+    `ran` is false where the script had not begun.
+    """
 
     message: str
     at: datetime
+    ran: bool = True
 
 
 class Progressed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -135,6 +139,9 @@ Event = (
 )
 
 _HINT = "Run the job again if it may run twice, or ask for retries."
+
+PLACED_AGAIN = 3
+"""Containers beyond the first that a script gets which has begun in none of them."""
 
 _BEFORE_SCRIPT = frozenset({Phase.ACCEPTED, Phase.PULLING, Phase.STAGING})
 
@@ -181,8 +188,8 @@ def advance(job: Job, event: Event) -> Job:
             return _end(job, at, reason, message)
         case Vanished(at=at):
             return _lost(job, at, None, "The container was removed before its end was known.")
-        case NodeGone(at=at, message=message):
-            return _lost(job, at, Reason.ENGINE, message)
+        case NodeGone(at=at, message=message, ran=ran):
+            return _lost(job, at, Reason.ENGINE, message) if ran else _unbegun(job, at, message)
         case StopAsked(intent=intent):
             # A script that has ended is past stopping; only its outputs can still be held back.
             past = job.phase is Phase.COLLECTING and job.spec.output is None
@@ -236,6 +243,17 @@ def _lost(job: Job, at: datetime, reason: Reason | None, message: str) -> Job:
         if reason is Reason.ENGINE:
             message += f" It was attempt {attempt} of {most}." if most > 1 else f" {_HINT}"
         return _end(job, at, reason, message)
+    return _again(job, f"{message} It runs again: attempt {attempt + 1} of {most}.")
+
+
+def _unbegun(job: Job, at: datetime, message: str) -> Job:
+    """Bring a job to another container whose script had not begun, but not for ever."""
+    if job.intent is not None or job.attempts >= job.spec.retries + 1 + PLACED_AGAIN:
+        return _end(job, at, Reason.ENGINE, f"{message} {_HINT}")
+    return _again(job, f"{message} It is placed again.")
+
+
+def _again(job: Job, message: str) -> Job:
     return msgspec.structs.replace(
         job,
         phase=Phase.ACCEPTED,
@@ -243,7 +261,7 @@ def _lost(job: Job, at: datetime, reason: Reason | None, message: str) -> Job:
         worker=None,
         started=None,
         progress=None,
-        message=f"{message} It runs again: attempt {attempt + 1} of {most}.",
+        message=message,
     )
 
 

@@ -41,7 +41,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     background
         Whether the cell that waits for it is to let it run, and go on.
     retries, attempts
-        How often its script may be run again, and how often it was let go.
+        How often its script may be run again, and how many containers it was given.
     """
 
     job_id: str

@@ -60,6 +60,7 @@ EVENTS = st.one_of(
     ),
     st.just(transitions.Vanished(at=NOW)),
     st.just(transitions.NodeGone(message="node3 went down.", at=NOW)),
+    st.just(transitions.NodeGone(message="node3 was drained.", at=NOW, ran=False)),
     st.just(transitions.Progressed(progress=Progress(done=1, total=None, unit="bytes"))),
     st.just(transitions.SentToBackground()),
     st.just(transitions.ContainerRemoved(at=NOW)),
@@ -69,16 +70,18 @@ EVENTS = st.one_of(
 @given(st.lists(EVENTS, max_size=20), st.sampled_from([0, 0, 1, 3]))
 def test_any_order_of_events_keeps_the_rules(events: list[transitions.Event], retries: int) -> None:
     job = a_job(retries=retries)
+    most = retries + 1 + transitions.PLACED_AGAIN
     for event in events:
         before, job = job, advance(job, event)
         if ORDER.index(job.phase) < ORDER.index(before.phase):
             assert isinstance(event, transitions.Vanished | transitions.NodeGone)
             assert (job.phase, job.started, job.container_id) == (Phase.ACCEPTED, None, None)
-            assert 0 < job.attempts <= retries
+            ran = not isinstance(event, transitions.NodeGone) or event.ran
+            assert 0 < job.attempts < (retries + 1 if ran else most)
         assert job.attempts - before.attempts == (
             job is not before and isinstance(event, transitions.Launching)
         )
-        assert job.attempts <= retries + 1
+        assert job.attempts <= most
         assert (job.state is JobState.RUNNING) == (job.phase is not Phase.FINISHED)
         assert before.intent is None or job.intent is before.intent
         if before.is_finished:
@@ -121,6 +124,16 @@ def test_script_on_a_lost_node_never_runs_again_unasked() -> None:
     # As a journal of an earlier version has it, which did not count.
     uncounted = msgspec.structs.replace(after(a_job(), *LAUNCHED), attempts=0)
     assert after(uncounted, gone).is_finished
+
+
+def test_script_that_had_not_begun_is_placed_again_but_not_for_ever() -> None:
+    gone = transitions.NodeGone(message="node3 was drained.", at=NOW, ran=False)
+    job = a_job()
+    for number in range(transitions.PLACED_AGAIN):
+        job = after(job, *LAUNCHED, gone)
+        assert (job.phase, job.attempts, job.started) == (Phase.ACCEPTED, number + 1, None)
+    job = after(job, *LAUNCHED, gone)
+    assert (job.state, job.reason) == (JobState.FAILED, Reason.ENGINE)
 
 
 def test_job_that_is_to_stop_is_not_run_again() -> None:

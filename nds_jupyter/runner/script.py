@@ -127,7 +127,8 @@ class Script:
             await board.apply(self._job_id, Vanished(at=utc_now()))
             return True
         except NodeLost as exc:
-            await board.apply(self._job_id, NodeGone(message=exc.message, at=utc_now()))
+            ran = bool(exc.details.get("ran", True))
+            await board.apply(self._job_id, NodeGone(message=exc.message, at=utc_now(), ran=ran))
             return True
         except NdsError as exc:
             # Whatever the engine has, the script may be running: nothing is known to have ended.
