@@ -47,7 +47,8 @@ def moment(text: str | None) -> datetime | None:
 
 def image(data: Mapping[str, Any]) -> Image:
     """Return an image from ``GET /images/{name}/json``."""
-    env = (data.get("Config") or {}).get("Env") or []
+    config = data.get("Config") or {}
+    env = config.get("Env") or []
     path = next((each[5:] for each in env if each.startswith("PATH=")), DEFAULT_PATH)
     return Image(
         id=data["Id"],
@@ -55,6 +56,7 @@ def image(data: Mapping[str, Any]) -> Image:
         size=data.get("Size", 0),
         created=moment(data.get("Created")),
         path=tuple(folder for folder in path.split(":") if folder),
+        is_root=(config.get("User") or "").partition(":")[0] in {"", "0", "root"},
     )
 
 

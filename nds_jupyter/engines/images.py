@@ -24,6 +24,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
         The nodes that have it, where there are several.
     labels
         Where a list of images says them.
+    is_root
+        Whether its containers run as root; not said by lists.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     path: tuple[str, ...] = ()
     workers: tuple[str, ...] = ()
     labels: dict[str, str] = msgspec.field(default_factory=dict)
+    is_root: bool = False
 
 
 class ImageSpec(msgspec.Struct, frozen=True, kw_only=True):

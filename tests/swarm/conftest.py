@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
+import requests
 
+from dev.processes import wait_until
 from dev.swarm import Swarm
 from nds_jupyter.engines.base import LogRequest
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
@@ -105,3 +108,37 @@ async def wait_for(condition: Callable[[], Awaitable[object]], what: str) -> Any
             return seen
     except TimeoutError:
         pytest.fail(f"waited in vain for {what}")
+
+
+def all_ready(swarm: Swarm) -> bool:
+    client = docker.APIClient(swarm.manager.endpoint.url, timeout=20)
+    try:
+        return all(node["Status"]["State"] == "ready" for node in client.nodes())
+    except (docker.errors.APIError, requests.RequestException):
+        return False
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def node3_dies(clean_swarm: Swarm) -> Iterator[Swarm]:
+    """Give the Swarm to a test that kills node 3; it is back for the next one."""
+    yield clean_swarm
+    clean_swarm.nodes[2].kill()
+    clean_swarm.nodes[2].start()
+    assert wait_until(lambda: all_ready(clean_swarm), DEADLINE)
+
+
+@pytest.fixture
+def label(clean_swarm: Swarm) -> Iterator[Callable[[int], None]]:
+    """Give what labels a node; the labels are gone after the test."""
+    client = docker.APIClient(clean_swarm.manager.endpoint.url, timeout=20)
+    yield lambda number: change_node(client, f"node{number}", Labels={"here": "yes"})
+    for node in clean_swarm.nodes:
+        change_node(client, node.name, Labels={})
+    client.close()
+
+
+def change_node(client: docker.APIClient, name: str, **changes: object) -> None:
+    (node,) = [each for each in client.nodes() if each["Description"]["Hostname"] == name]
+    client.update_node(node["ID"], node["Version"]["Index"], {**node["Spec"], **changes})

@@ -9,21 +9,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import docker
 import msgspec
 import pytest
-import requests
 
-from dev.processes import wait_until
 from dev.swarm import Swarm
 from nds_jupyter.engines.base import LABEL_JOB, ContainerSpec
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs import Job, JobState, Limits, Network, Reason, container_name
 from nds_jupyter.journal import Journal
-from tests.swarm.conftest import DEADLINE, OpenLab, wait_for
+from tests.swarm.conftest import OpenLab, wait_for
 
 pytestmark = pytest.mark.swarm
 
@@ -57,25 +55,6 @@ asyncio.run(main())
 """
 
 
-def all_ready(swarm: Swarm) -> bool:
-    client = docker.APIClient(swarm.manager.endpoint.url, timeout=20)
-    try:
-        return all(node["Status"]["State"] == "ready" for node in client.nodes())
-    except (docker.errors.APIError, requests.RequestException):
-        return False
-    finally:
-        client.close()
-
-
-@pytest.fixture
-def node3_dies(clean_swarm: Swarm) -> Iterator[Swarm]:
-    """Give the Swarm to a test that kills node 3; it is back for the next one."""
-    yield clean_swarm
-    clean_swarm.nodes[2].kill()
-    clean_swarm.nodes[2].start()
-    assert wait_until(lambda: all_ready(clean_swarm), DEADLINE)
-
-
 async def killed(swarm: Swarm) -> None:
     await asyncio.to_thread(swarm.nodes[2].kill)
 
@@ -92,22 +71,6 @@ async def test_job_whose_script_ran_on_a_lost_node_fails_and_never_runs_again(
         assert re.search("node3 went down|The Swarm took the job off node3", ended.message)
         other = await lab.ended(await lab.submit("exit 0"))
         assert (other.state, other.worker != "node3") == (JobState.COMPLETED, True)
-
-
-@pytest.fixture
-def label(clean_swarm: Swarm) -> Iterator[Callable[[int], None]]:
-    """Give what labels a node; the labels are gone after the test."""
-    client = docker.APIClient(clean_swarm.manager.endpoint.url, timeout=20)
-    yield lambda number: change_labels(client, f"node{number}", {"here": "yes"})
-    for node in clean_swarm.nodes:
-        change_labels(client, node.name, {})
-    client.close()
-
-
-def change_labels(client: docker.APIClient, name: str, labels: dict[str, str]) -> None:
-    (node,) = [each for each in client.nodes() if each["Description"]["Hostname"] == name]
-    body = {**node["Spec"], "Labels": labels}
-    client.update_node(node["ID"], node["Version"]["Index"], body)
 
 
 async def test_job_whose_script_ran_on_a_lost_node_runs_again_if_that_was_asked_for(

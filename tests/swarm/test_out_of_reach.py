@@ -15,8 +15,10 @@ from nds_jupyter.engines.base import (
     ContainerSpec,
     ContainerStatus,
     LogRequest,
+    LogStream,
 )
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.swarm.stores import LABEL_LOG
 from nds_jupyter.errors import NoEndpoint, NotPlaced
 from nds_jupyter.jobs import JobState, Limits, Network, Reason, container_name
 from tests.swarm.conftest import OpenLab, wait_for
@@ -105,10 +107,19 @@ async def test_running_job_is_followed_to_its_end_and_another_is_stopped(
             followed = b"".join([chunk.data async for chunk in chunks])
         assert followed == b"on\noff\n"
         assert (await lab.ended(job)).state is JobState.COMPLETED
-        endless = await lab.running(await lab.submit("sleep 600", constraints=THREE))
+        script = "echo first; echo second; sleep 600"
+        endless = await lab.running(await lab.submit(script, constraints=THREE))
         stopped = await lab.runner.stop(endless, 1)
         assert stopped.reason is Reason.STOPPED
         assert await lab.engine.containers({LABEL_JOB: endless.job_id}, include_ended=False) == ()
+    async with open_lab() as lab:
+        # Its container is gone, and another server has its log.
+        assert await lab.log(stopped) == "first\nsecond\n"
+        stamped = LogRequest(timestamps=True, tail=1, stream=LogStream.STDOUT)
+        chunks = [chunk async for chunk in lab.engine.logs(stopped.container_id or "", stamped)]
+        assert [chunk.data.split(b" ")[1:] for chunk in chunks] == [[b"second\n"]]
+        await lab.runner.delete(await lab.runner.job(stopped.job_id))
+        assert await lab.engine._nodes.endpoints[0].configs([LABEL_LOG]) == ()
 
 
 async def test_script_that_is_let_go_again_after_a_crash_runs_once(

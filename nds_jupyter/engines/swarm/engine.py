@@ -29,9 +29,11 @@ from nds_jupyter.engines.cluster import Fates, HelperSpec, NodeReport
 from nds_jupyter.engines.swarm.arrivals import Arrivals
 from nds_jupyter.engines.swarm.carried import Carried
 from nds_jupyter.engines.swarm.events import merged_events
+from nds_jupyter.engines.swarm.handing import Handing
 from nds_jupyter.engines.swarm.helpers import Helpers
 from nds_jupyter.engines.swarm.images import Images
 from nds_jupyter.engines.swarm.inspection import Inspection
+from nds_jupyter.engines.swarm.kept_logs import KeptLogs
 from nds_jupyter.engines.swarm.known_tasks import KnownTasks
 from nds_jupyter.engines.swarm.letting import Letting
 from nds_jupyter.engines.swarm.listing import list_containers, list_images
@@ -39,27 +41,18 @@ from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.engines.swarm.node_reports import node_reports
 from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.placement import Placement
+from nds_jupyter.engines.swarm.reading import Reading
+from nds_jupyter.engines.swarm.removal import Removal
 from nds_jupyter.engines.swarm.tasks import NodeState
 from nds_jupyter.engines.swarm.tidying import Tidying
 from nds_jupyter.engines.swarm.watch import TaskWatch
-from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts, nowhere
+from nds_jupyter.engines.swarm.whereabouts import Whereabouts
 from nds_jupyter.engines.swarm_settings import SwarmSettings
-from nds_jupyter.errors import (
-    ContainerNotFound,
-    DeadlineExceeded,
-    EngineError,
-    EngineUnavailable,
-    ImageNotFound,
-    NdsError,
-    NoEndpoint,
-)
+from nds_jupyter.errors import EngineError, ImageNotFound, NoEndpoint
 from nds_jupyter.jobs import Progress
 
 AT_ONCE_PER_CPU = 16
 """Jobs that are worth handing over for each CPU: the rest waits here as well as there."""
-
-NETWORK_TRIES, NETWORK_PAUSE = 60, 1.0
-"""A network can be removed a moment after its last container, seconds apart."""
 
 
 class SwarmEngine:
@@ -107,11 +100,29 @@ class SwarmEngine:
             self._nodes, self._where, self._watch, self._inspection, self._tasks, settings
         )
         self._helpers = Helpers(self._nodes, self._where)
+        self._handing = Handing()
+        self._kept = KeptLogs(self._nodes, self._where)
+        self._reading = Reading(self._nodes, self._where, self._inspection, self._kept)
+        self._removal = Removal(
+            self._nodes,
+            self._where,
+            self._tasks,
+            self._placement,
+            self._inspection,
+            self._carried,
+            self._handing,
+            self._kept,
+        )
         self._tidying = Tidying(self._nodes, self._helpers, self.remove)
         self._letting = Letting(
-            self._nodes, self._where, self._watch, self._arrivals, self._inspection, self._carried
+            self._nodes,
+            self._where,
+            self._watch,
+            self._arrivals,
+            self._inspection,
+            self._carried,
+            self._handing,
         )
-        self._later: set[asyncio.Task[None]] = set()
 
     async def info(self) -> EngineInfo:
         """Ask a manager how it is, and what its nodes have together."""
@@ -164,7 +175,10 @@ class SwarmEngine:
 
     async def create(self, spec: ContainerSpec) -> str:
         """Create a service and return the container that a node made for it."""
-        return await self._placement.create(spec)
+        container_id = await self._placement.create(spec)
+        if self._images.is_root(spec.image):
+            self._handing.expect(container_id, spec.image)
+        return container_id
 
     async def put_archive(
         self, container_id: str, path: str, archive: bytes | AsyncIterable[bytes]
@@ -175,6 +189,10 @@ class SwarmEngine:
             await self._carried.take(place, path, archive)
             return
         engine = await self._where.engine_of(place)
+        if isinstance(archive, bytes) and await self._handing.take(
+            engine, place.container_id, path, archive
+        ):
+            return
         await engine.put_archive(place.container_id, path, archive)
 
     async def path_exists(self, container_id: str, path: str) -> bool:
@@ -215,18 +233,9 @@ class SwarmEngine:
         )
         return self._inspection.as_let_go(rows, include_ended=include_ended)
 
-    async def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
-        """Read a log from the node, or through the manager where the node has no endpoint."""
-        place = await self._where.find(container_id)
-        try:
-            source = (await self._where.engine_of(place)).logs(place.container_id, request)
-        except NoEndpoint:
-            source = await self._nodes.ask_manager(
-                lambda manager: _already(manager.task_logs(place.task_id, request))
-            )
-        async with contextlib.aclosing(source) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
+        """Read a log: from the node, through the manager, or what was kept of it."""
+        return self._reading.logs(container_id, request)
 
     async def stats(self, container_id: str) -> AsyncGenerator[Sample, None]:
         """Sample a running container about once a second."""
@@ -245,12 +254,9 @@ class SwarmEngine:
         engine, there = await self._where.there(container_id)
         await engine.send_archive(there, path, open_sink)
 
-    async def archive(self, container_id: str, path: str) -> AsyncGenerator[bytes, None]:
-        """Read a path as a tar stream."""
-        engine, there = await self._where.there(container_id)
-        async with contextlib.aclosing(engine.archive(there, path)) as parts:
-            async for part in parts:
-                yield part
+    def archive(self, container_id: str, path: str) -> AsyncGenerator[bytes, None]:
+        """Read a path as a tar stream; `NodeLost` if its node will not be back soon."""
+        return self._reading.archive(container_id, path)
 
     async def stop(self, container_id: str, grace: float) -> None:
         """Ask to end, and kill after `grace` seconds."""
@@ -259,69 +265,14 @@ class SwarmEngine:
             engine = await self._where.engine_of(place)
         except NoEndpoint:
             # The manager can end a task only by removing it.
-            await self.remove(container_id)
+            await self._kept.keep(place)
+            await self._removal.remove_there(place)
             return
         await engine.stop(place.container_id, grace)
 
     async def remove(self, container_id: str) -> None:
         """Remove a container's service, or a service that has no container yet, by its name."""
-        try:
-            place = await self._where.find(container_id)
-        except ContainerNotFound:
-            place = nowhere(container_id)
-        if not place.service:
-            await (await self._where.engine_of(place)).remove(place.container_id)
-            return
-        service = place.service_id or place.service
-        removed = await self._nodes.ask_manager(lambda manager: manager.remove_service(service))
-        self._tasks.changed()
-        if self._carried.took(place.container_id) or not await self._is_reached(place):
-            await self._carried.remove(place)
-        gone = await self._remove_from_node(place)
-        # Not by its name, where a service of that name is another one by now.
-        self._where.forget(place, container=gone, service=gone and removed)
-        self._inspection.forget(place.container_id)
-        if (network := self._placement.give_up_network(place.service)) is not None:
-            task = asyncio.create_task(self._remove_network(network))
-            self._later.add(task)
-            task.add_done_callback(self._later.discard)
-
-    async def _is_reached(self, place: Place) -> bool:
-        return await self._nodes.engine_of(place.node_id) is not None
-
-    async def _remove_from_node(self, place: Place) -> bool:
-        """Remove the container too: a node keeps that of a task that had ended.
-
-        Returns
-        -------
-        bool
-            Whether that was done: a node that is away now is cleaned up when it is back.
-        """
-        if not place.container_id or await self._nodes.down_for(place.node_id) is not None:
-            return not place.container_id
-        engine = await self._nodes.engine_of(place.node_id)
-        if engine is None:
-            return True
-        try:
-            await engine.remove(place.container_id)
-            if place.volume:
-                await engine.remove_volume(place.volume)
-        except (EngineUnavailable, DeadlineExceeded):
-            return False
-        except EngineError as exc:
-            # Swarm is about to remove the container too, which has the volume until then.
-            if "in use" not in exc.message:
-                raise
-        return True
-
-    async def _remove_network(self, name: str) -> None:
-        for _ in range(NETWORK_TRIES):
-            try:
-                await self._nodes.ask_manager(lambda manager: manager.remove_network(name))
-            except NdsError:
-                await asyncio.sleep(NETWORK_PAUSE)
-            else:
-                return
+        await self._removal.remove(container_id)
 
     def events(self) -> AsyncGenerator[EngineEvent, None]:
         """Watch containers of jobs on all nodes, and the nodes themselves."""
@@ -329,12 +280,6 @@ class SwarmEngine:
 
     async def close(self) -> None:
         """End every stream and free threads and connections."""
-        for task in self._later:
-            task.cancel()
-        await asyncio.gather(*self._later, return_exceptions=True)
+        await self._removal.close()
         await self._watch.close()
         await asyncio.gather(*(engine.close() for engine in self._nodes.endpoints))
-
-
-async def _already(value: AsyncGenerator[LogChunk, None]) -> AsyncGenerator[LogChunk, None]:
-    return value

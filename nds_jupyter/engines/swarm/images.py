@@ -38,6 +38,11 @@ class Images:
             raise EngineUnavailable("The Swarm does not answer, none of its nodes.")
         raise ImageNotFound(f"The image {reference}: no node of the Swarm has it.")
 
+    def is_root(self, reference: str) -> bool:
+        """Whether containers of an image that was asked for run as root, as far as is known."""
+        _, seen = self._seen.get(reference, (0.0, None))
+        return seen is not None and seen.is_root
+
     async def find_in_registry(self, reference: str) -> AsyncGenerator[Progress, None]:
         """Ask a manager to look the image up in its registry; nothing is fetched yet."""
         image = await self._nodes.ask_manager(lambda manager: manager.registry_image(reference))

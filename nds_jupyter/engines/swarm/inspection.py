@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from nds_jupyter.engines.base import Container, ContainerStatus, ContainerSummary
@@ -20,6 +22,9 @@ from nds_jupyter.errors import (
     NodeLost,
     NoEndpoint,
 )
+
+SIGNALLED = frozenset({137, 143})
+"""What a script exits with that was killed, or told to end and did not listen to that."""
 
 _AWAY = (EngineUnavailable, DeadlineExceeded)
 
@@ -104,6 +109,8 @@ class Inspection:
         go = await engine.file_time(place.container_id, GO_PATH)
         state = there.state
         let_go = is_let_go(there.command)
+        if state is ContainerStatus.EXITED and not let_go:
+            await self._refuse_unless_its_own_end(place, there, go)
         if go is None and state is ContainerStatus.RUNNING and not let_go:
             state = ContainerStatus.CREATED
         return msgspec.structs.replace(
@@ -115,6 +122,41 @@ class Inspection:
             state=state,
             # Until the file was there, only the starter ran.
             started=there.started if let_go else go and max(go, there.started or go),
+        )
+
+    async def _refuse_unless_its_own_end(
+        self, place: Place, there: Container, go: datetime | None
+    ) -> None:
+        """Tell the end of a script from that of a container which the Swarm took back.
+
+        Raises
+        ------
+        NodeLost
+            If it is not the script that ended; `ran` says whether it may have begun.
+        """
+        ran = go is not None and (there.finished is None or go <= there.finished)
+        if ran and there.exit_code not in SIGNALLED:
+            return
+        tasks = await self._where.tasks_of(place.service)
+        task = next((each for each in tasks if each.container_id == place.container_id), None)
+        # One that the manager has no task for any more, but another, was replaced.
+        given_up = bool(tasks) if task is None else task.is_given_up
+        if ran and not given_up:
+            return
+        said = f" ({task.error or task.state})" if given_up and task is not None else ""
+        name = await self._nodes.name_of(place.node_id)
+        what = "while the script ran" if ran else "before the script began"
+        raise NodeLost(f"The container on {name} was ended {what}{said}.", ran=ran)
+
+    async def refuse_lost_files(self, place: Place) -> None:
+        """Raise `NodeLost` if a node that has files of a container has been down for too long."""
+        down = await self._nodes.down_for(place.node_id)
+        if down is None or down < self._lost_after:
+            return
+        name = await self._nodes.name_of(place.node_id)
+        raise NodeLost(
+            f"{name} went down with the container {place.container_id[:12]} and was not back "
+            f"within {self._lost_after:g} s. If it comes back, the container's files are there."
         )
 
     async def _by_manager(self, place: Place, trouble: NdsError | None) -> Container:

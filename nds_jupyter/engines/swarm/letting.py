@@ -13,6 +13,7 @@ from nds_jupyter.engines.swarm import services
 from nds_jupyter.engines.swarm import tasks as values
 from nds_jupyter.engines.swarm.arrivals import Arrivals
 from nds_jupyter.engines.swarm.carried import Carried
+from nds_jupyter.engines.swarm.handing import Handing
 from nds_jupyter.engines.swarm.inspection import Inspection
 from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.services import Config
@@ -37,6 +38,7 @@ class Letting:
         arrivals: Arrivals,
         inspection: Inspection,
         carried: Carried,
+        handing: Handing,
     ) -> None:
         self._nodes = nodes
         self._where = where
@@ -44,6 +46,7 @@ class Letting:
         self._arrivals = arrivals
         self._inspection = inspection
         self._carried = carried
+        self._handing = handing
 
     async def start(self, container_id: str) -> str | None:
         """Let a container's script go, and return the id of another one that has it, if any.
@@ -59,7 +62,8 @@ class Letting:
             return await self._by_service(place, configs)
         engine = await self._where.engine_of(place)
         self._inspection.let_go(place.container_id)
-        await engine.put_archive(place.container_id, GO_FOLDER, go_archive())
+        if not await self._handing.let_go(engine, place.container_id):
+            await engine.put_archive(place.container_id, GO_FOLDER, go_archive())
         if not self._arrivals.has_started(place.container_id):
             await self._until_started(place)
         return None

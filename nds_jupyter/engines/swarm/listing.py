@@ -10,8 +10,9 @@ import msgspec
 
 from nds_jupyter.engines.base import LABEL_JOB, ContainerSummary, Image
 from nds_jupyter.engines.swarm import tasks as values
+from nds_jupyter.engines.swarm.answers import Answers
 from nds_jupyter.engines.swarm.known_tasks import KnownTasks
-from nds_jupyter.engines.swarm.nodes import Answers, Nodes
+from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.tasks import Task
 from nds_jupyter.engines.swarm.whereabouts import Whereabouts
 from nds_jupyter.errors import EngineUnavailable, NdsError

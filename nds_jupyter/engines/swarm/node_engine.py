@@ -15,7 +15,8 @@ from docker import errors as docker_errors
 
 from nds_jupyter.engines._client import registry_auth
 from nds_jupyter.engines._sources import ASK
-from nds_jupyter.engines._translate import DEFAULT_PATH, moment
+from nds_jupyter.engines._ssh import BASE as BY_SSH
+from nds_jupyter.engines._translate import DEFAULT_PATH, moment, titled
 from nds_jupyter.engines.base import Image, LogChunk, LogRequest
 from nds_jupyter.engines.swarm import tasks as values
 from nds_jupyter.engines.swarm.stores import Stores
@@ -105,6 +106,28 @@ class NodeEngine(Stores):
 
         stat = await self._call(f"{path} in container {container_id[:12]}", ask)
         return None if stat is None else moment(json.loads(base64.b64decode(stat))["mtime"])
+
+    async def write_input(self, container_id: str, data: bytes) -> bool:
+        """Write to the input of a container; False where a connection for that costs too much."""
+
+        def write(client: Any) -> bool:
+            if client.base_url == BY_SSH:
+                return False
+            response = client._post(
+                client._url("/containers/{0}/attach", container_id),
+                params={"stream": 1, "stdin": 1},
+                headers={"Connection": "Upgrade", "Upgrade": "tcp"},
+                stream=True,
+            )
+            with contextlib.closing(response):
+                client._raise_for_status(response)
+                # The connection is no more HTTP's, and ends with what is written.
+                taken_over = response.raw._fp.fp.raw._sock
+                taken_over.sendall(data)
+                taken_over.close()
+            return True
+
+        return await self._call(titled(container_id), write)
 
     async def swarm_nodes(self) -> tuple[Node, ...]:
         """List the Swarm's nodes."""

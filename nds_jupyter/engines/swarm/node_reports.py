@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nds_jupyter.engines.cluster import NodeReport
+from nds_jupyter.engines.swarm.answers import View
 from nds_jupyter.engines.swarm.node_engine import Membership, NodeEngine
-from nds_jupyter.engines.swarm.nodes import View
 from nds_jupyter.engines.swarm.tasks import Node, NodeState
 
 

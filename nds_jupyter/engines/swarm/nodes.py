@@ -7,9 +7,15 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
-import msgspec
 from msgspec.structs import replace
 
+from nds_jupyter.engines.swarm.answers import (
+    NO_MANAGER,
+    Answers,
+    View,
+    another_may_answer,
+    sentence,
+)
 from nds_jupyter.engines.swarm.node_engine import Membership, NodeEngine
 from nds_jupyter.engines.swarm.tasks import Node, NodeState
 from nds_jupyter.errors import DeadlineExceeded, EngineError, EngineUnavailable, NdsError
@@ -30,61 +36,6 @@ MANAGER_DEADLINE = 10.0
 
 LOOK_DEADLINE = 1.5
 """Seconds for the manager's view of the nodes where it is asked how all are."""
-
-_NO_MANAGER = "not a swarm manager"
-
-_NOT_NOW = (
-    _NO_MANAGER,
-    "does not have a leader",
-    "no leader",
-    "no elected cluster leader",
-    "lost leader",
-    "deadline exceeded",
-    "needs to be unlocked",
-    # The engine is ending or beginning, and its own manager does not listen; or the leader is gone,
-    # and this one has not noticed.
-    "code = Unavailable",
-    "Error while dialing",
-)
-
-
-class Answers(msgspec.Struct, frozen=True, kw_only=True):
-    """What the nodes said, by node id, and who said nothing.
-
-    Parameters
-    ----------
-    silent
-        How the sentence goes on that begins with the node's name.
-    troubles
-        What is known of why, as a sentence.
-    """
-
-    found: dict[str, object]
-    silent: dict[str, str]
-    troubles: dict[str, str]
-
-
-class View(msgspec.Struct, frozen=True, kw_only=True):
-    """How nodes and endpoints are.
-
-    Parameters
-    ----------
-    nodes
-        As a manager has seen them last.
-    members
-        Which node each endpoint has said that it is, now or before.
-    silent, troubles
-        Of nodes that say nothing now; see `Answers`.
-    strangers
-        Why each endpoint is no node's, as a sentence.
-    """
-
-    nodes: tuple[Node, ...]
-    members: dict[NodeEngine, Membership]
-    silent: dict[str, str]
-    troubles: dict[str, str]
-    strangers: dict[NodeEngine, str]
-    manager_answers: bool
 
 
 class Nodes:
@@ -201,10 +152,10 @@ class Nodes:
             except (EngineUnavailable, DeadlineExceeded) as exc:
                 trouble = exc
             except EngineError as exc:
-                if not any(words in exc.message for words in _NOT_NOW):
+                if not another_may_answer(exc):
                     raise
                 trouble = exc
-                if _NO_MANAGER in exc.message:
+                if NO_MANAGER in exc.message:
                     self._met[manager] = replace(self._met[manager], is_manager=False)
             else:
                 self._manager = manager
@@ -297,8 +248,3 @@ class Nodes:
             strangers={each: said for each, said in self._trouble.items() if each not in self._met},
             manager_answers=manager_answers,
         )
-
-
-def sentence(error: NdsError) -> str:
-    """Return what an engine's silence means, in the words of this configuration."""
-    return error.message.replace("c.NdsApp.engine_url", "c.NdsApp.endpoints")

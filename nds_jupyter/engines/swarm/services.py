@@ -68,6 +68,7 @@ def _container(spec: ContainerSpec, starter_id: str) -> dict[str, Any]:
         "Labels": spec.labels,
         "Dir": spec.working_dir,
         "Init": True,
+        "OpenStdin": True,
         "CapabilityDrop": ["ALL"],
         # Heeded from API 1.46 on; before, each node's daemon.json must say it.
         "Privileges": {"NoNewPrivileges": True},
@@ -113,6 +114,8 @@ def let_go(body: Mapping[str, Any], configs: Iterable[Config]) -> dict[str, Any]
     inside = dict(task["ContainerSpec"])
     inside["Command"] = list(starter.let_go(tuple(inside["Command"])))
     inside["Configs"] = [_file(config) for config in configs]
+    # Nobody would write to its input, and a script that reads it would wait for ever.
+    inside["OpenStdin"] = False
     task |= {"ContainerSpec": inside, "ForceUpdate": task.get("ForceUpdate", 0) + 1}
     return {**body, "TaskTemplate": task}
 

@@ -1,8 +1,11 @@
 """What a service's container runs first: it waits until everything is in place. Pure.
 
-A container of a service starts as soon as a node has room. So it waits for a file that is put into
-it after script and inputs, and only then becomes the job's command. A container that Swarm should
+A container of a service starts as soon as a node has room. So it waits for a file that comes
+after script and inputs, and only then becomes the job's command. A container that Swarm should
 ever start again finds no such file: a script never runs twice.
+
+The file is put into the container, or made there by a shell that reads the container's input: to
+write to that costs an engine a hundredth of what it costs to unpack an archive.
 
 Into a container on a node without an endpoint nothing can be put. There the service itself is
 changed, once, to one whose container has the script from a config and waits for nothing.
@@ -18,15 +21,20 @@ import time
 STARTER_PATH = "/nds/.starter"
 GO_FOLDER, GO_FILE = "/nds", ".go"
 GO_PATH = f"{GO_FOLDER}/{GO_FILE}"
+HANDED_PATH = "/nds/.handed"
 
 STARTER = f"""\
 #!/bin/sh
 trap 'exit 143' TERM INT
+exec 3<&0
+/bin/sh <&3 3<&- >/dev/null 2>&1 &
 until [ -e {GO_PATH} ]; do
   sleep 0.05 2>/dev/null || sleep 1
 done
+kill $! 2>/dev/null
+wait $! 2>/dev/null
 trap - TERM INT
-exec "$@"
+exec "$@" </dev/null 3<&-
 """
 
 STARTER_NAME = f"nds-starter-{hashlib.sha256(STARTER.encode()).hexdigest()[:12]}"

@@ -5,6 +5,7 @@ Whatever is made here carries the labels of its job, so that it is found again a
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ from nds_jupyter.errors import ContainerNotFound, NameTaken
 
 LABEL_PATH = "nds.path"
 """Which file of a job's container a config is."""
+
+LABEL_LOG = "nds.log"
+"""Of which container, that is gone, a config is the log."""
 
 _OUT_OF_SEQUENCE = "out of sequence"
 """A manager's word for a service that somebody else has changed meanwhile."""
@@ -50,6 +54,13 @@ class Stores(DockerEngine):
             "The configs", lambda client: client.configs(filters={"label": labels})
         )
         return tuple(map(_stored, rows))
+
+    async def config_data(self, config_id: str) -> bytes:
+        """Return what is in a config."""
+        found = await self._call(
+            f"The config {config_id}", lambda client: client.inspect_config(config_id)
+        )
+        return base64.b64decode(found["Spec"]["Data"])
 
     async def remove_config(self, config_id: str) -> None:
         """Remove a config; fine if it is gone."""

@@ -25,7 +25,7 @@ from nds_jupyter.engines.swarm.starter import is_let_go, without_starter
 from nds_jupyter.errors import EngineError, ImageNotFound, NdsError
 from nds_jupyter.jobs import Limits, container_name
 
-_GIVEN_UP = frozenset({"rejected", "orphaned", "remove"})
+_GIVEN_UP = frozenset({"rejected", "orphaned", "remove", "shutdown"})
 _ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
 _MISSING_PROGRAM = re.compile(r'exec: "?([^":]+)"?: (?:executable file not found|stat .*no such)')
 _NO_IMAGE = ("no such image", "pull access denied", "manifest unknown", "not found: manifest")

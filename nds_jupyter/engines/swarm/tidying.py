@@ -11,7 +11,7 @@ from nds_jupyter.engines.cluster import Fate, Fates
 from nds_jupyter.engines.swarm.helpers import Helpers
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.engines.swarm.nodes import Nodes
-from nds_jupyter.engines.swarm.stores import Stored
+from nds_jupyter.engines.swarm.stores import LABEL_LOG, Stored
 from nds_jupyter.errors import NdsError
 
 Call = Callable[[NodeEngine], Awaitable[object]]
@@ -49,6 +49,8 @@ class Tidying:
         def is_left(each: Stored) -> bool:
             job_id = each.labels[LABEL_JOB]
             what = fate.get(job_id, Fate.ENDED)
+            if LABEL_LOG in each.labels:
+                return what is Fate.GONE
             return what is Fate.GONE or (what is Fate.ENDED and job_id not in services)
 
         for each in filter(is_left, services.values()):

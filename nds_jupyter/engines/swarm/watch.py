@@ -16,7 +16,7 @@ from nds_jupyter.engines.swarm.whereabouts import Place
 from nds_jupyter.errors import ContainerNotFound, NdsError
 from nds_jupyter.jobs import container_name
 
-EVERY, EVERY_IF_HEARD = 0.05, 0.25
+EVERY, EVERY_IF_HEARD = 0.05, 0.5
 """Seconds between two questions; a manager tells of no task by itself, but nodes tell of starts."""
 
 

@@ -130,13 +130,16 @@ class Whereabouts:
 
     async def task_of(self, service: str) -> Task | None:
         """Return a service's newest task."""
+        return newest(await self.tasks_of(service))
+
+    async def tasks_of(self, service: str) -> tuple[Task, ...]:
+        """Return a service's tasks; none if there is no such service."""
         try:
-            tasks = await self._nodes.ask_manager(
+            return await self._nodes.ask_manager(
                 lambda manager: manager.tasks({"service": [service]})
             )
         except ContainerNotFound:
-            return None
-        return newest(tasks)
+            return ()
 
     async def _task_with(self, prefix: str) -> Task | None:
         tasks = await self._nodes.ask_manager(lambda manager: manager.tasks({"label": [LABEL_JOB]}))
