@@ -7,10 +7,12 @@ each time: two milliseconds of the server's CPU, which matter where many nodes a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
+
+T = TypeVar("T")
 
 OF_THE_SDK = "http+docker://"
 """How URLs begin where a socket or ssh leads to the engine: no certificate is looked at."""
@@ -18,7 +20,7 @@ OF_THE_SDK = "http+docker://"
 _HEADERS = {"Accept-Encoding": "identity"}
 
 
-def get_json(client: Any, path: str, params: Mapping[str, str]) -> Any:
+def get_rows(client: Any, path: str, params: Mapping[str, str], row: type[T]) -> list[T]:
     """Return the answer to a GET, over one of a client's own connections.
 
     Parameters
@@ -27,6 +29,8 @@ def get_json(client: Any, path: str, params: Mapping[str, str]) -> Any:
         The SDK's; where it leads by TCP, it makes the call itself, since it knows the certificates.
     path
         Of the Engine API, without its version.
+    row
+        What is read of each row; the rest is skipped.
     """
     url = client._url(path)
     if url.startswith(OF_THE_SDK):
@@ -36,8 +40,8 @@ def get_json(client: Any, path: str, params: Mapping[str, str]) -> Any:
             "GET", target, headers=_HEADERS, retries=False, timeout=client.timeout
         )
         if answer.status == 200:
-            return msgspec.json.decode(answer.data)
+            return msgspec.json.decode(answer.data, type=list[row])  # type: ignore[valid-type]
     # The SDK says what is wrong in its own errors.
     response = client._get(url, params=params)
     client._raise_for_status(response)
-    return msgspec.json.decode(response.content)
+    return msgspec.json.decode(response.content, type=list[row])  # type: ignore[valid-type]

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from nds_jupyter.engines.base import (
     Change,
     ChangeKind,
@@ -92,16 +94,28 @@ def creation(spec: ContainerSpec) -> dict[str, Any]:
     }
 
 
-def summary(data: Mapping[str, Any], worker: str) -> ContainerSummary:
-    """Return a row of ``GET /containers/json``."""
+class ContainerRow(msgspec.Struct, frozen=True, rename="pascal"):
+    """A row of ``GET /containers/json``, without what nobody asks for: most of it."""
+
+    id: str
+    image: str
+    state: ContainerStatus
+    status: str
+    created: int
+    names: tuple[str, ...] | None = None
+    labels: dict[str, str] | None = None
+
+
+def summary(row: ContainerRow, worker: str) -> ContainerSummary:
+    """Return what a row of ``GET /containers/json`` says."""
     return ContainerSummary(
-        id=data["Id"],
-        name=(data["Names"] or ["/"])[0].removeprefix("/"),
-        image=data["Image"],
-        state=ContainerStatus(data["State"]),
-        status=data["Status"],
-        created=datetime.fromtimestamp(data["Created"], UTC),
-        labels=data.get("Labels") or {},
+        id=row.id,
+        name=(row.names or ("/",))[0].removeprefix("/"),
+        image=row.image,
+        state=row.state,
+        status=row.status,
+        created=datetime.fromtimestamp(row.created, UTC),
+        labels=row.labels or {},
         worker=worker,
     )
 

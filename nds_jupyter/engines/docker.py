@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from nds_jupyter.engines import _translate as translate
 from nds_jupyter.engines._client import Clients, translated
-from nds_jupyter.engines._lean import get_json
+from nds_jupyter.engines._lean import get_rows
 from nds_jupyter.engines._relay import relay_in_thread
 from nds_jupyter.engines._sources import Sources, has_ended
 from nds_jupyter.engines._streams import StreamPlaces, read_in_thread
@@ -231,7 +231,8 @@ class DockerEngine:
         # One call: the SDK's own list would inspect every container.
         params = {"all": str(int(include_ended)), "filters": json.dumps({"label": wanted})}
         rows = await self._call(
-            "The containers", lambda client: get_json(client, "/containers/json", params)
+            "The containers",
+            lambda client: get_rows(client, "/containers/json", params, translate.ContainerRow),
         )
         return tuple(translate.summary(row, worker) for row in rows)
 

@@ -9,6 +9,8 @@ import pytest
 from dev.swarm import Swarm
 from nds_jupyter.engines.base import LABEL_JOB, ContainerStatus
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.swarm.handing import MOST
+from nds_jupyter.engines.swarm.starter import HANDED_PATH
 from nds_jupyter.errors import ContainerNotFound
 from nds_jupyter.jobs import JobState, Network, Phase, Reason
 from tests.swarm.conftest import OpenLab, wait_for
@@ -37,6 +39,22 @@ async def test_exit_code_and_out_of_memory_are_told_from_any_node(open_lab: Open
         failed, starved = await asyncio.gather(lab.ended(failing), lab.ended(hungry))
         assert (failed.exit_code, failed.reason, failed.worker) == (7, Reason.EXIT, "node3")
         assert (starved.reason, starved.worker) == (Reason.OOM, "node3")
+
+
+async def test_short_script_is_handed_over_and_a_long_one_is_put_there(open_lab: OpenLab) -> None:
+    async with open_lab() as lab:
+        # The script finds no input, though its starter had one.
+        script = (
+            "cat; printf '%s\\n' \"it's\"; ls -ld /nds/in /results /nds/job.sh | cut -c1-10; exit 4"
+        )
+        jobs = [await lab.submit(text) for text in (script, f"{script}\n{'#' * MOST}")]
+        for number, job in enumerate(await asyncio.gather(*map(lab.ended, jobs))):
+            assert (job.reason, job.exit_code) == (Reason.EXIT, 4), job
+            assert (await lab.log(job)).splitlines() == [
+                *("it's", "-rwxr-xr-x", "drwxr-xr-x", "drwxrwxrwt")
+            ]
+            handed = await lab.engine.path_exists(job.container_id or "", HANDED_PATH)
+            assert handed is (number == 0)
 
 
 async def test_job_that_no_node_can_take_says_why_and_can_be_stopped(open_lab: OpenLab) -> None:
