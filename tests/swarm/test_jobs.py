@@ -51,7 +51,7 @@ async def test_short_script_is_handed_over_and_a_long_one_is_put_there(open_lab:
         for number, job in enumerate(await asyncio.gather(*map(lab.ended, jobs))):
             assert (job.reason, job.exit_code) == (Reason.EXIT, 4), job
             assert (await lab.log(job)).splitlines() == [
-                *("it's", "-rwxr-xr-x", "drwxr-xr-x", "drwxrwxrwt")
+                *("it's", "drwxr-xr-x", "-rwxr-xr-x", "drwxrwxrwt")
             ]
             handed = await lab.engine.path_exists(job.container_id or "", HANDED_PATH)
             assert handed is (number == 0)
