@@ -64,7 +64,9 @@ class DataClient:
             yield from page
 
     def _absolute(self, path: str) -> str:
-        return path if path.startswith("/") or is_url(path) else join(self.home(), path)
+        if path.startswith("/") or is_url(path):
+            return path
+        return join(self.home(), "" if path in {".", "./"} else path.removeprefix("./"))
 
     def _route(self, template: str, path: str) -> str:
         whole = self._absolute(path)

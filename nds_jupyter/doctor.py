@@ -87,7 +87,8 @@ def _findings(client: Client) -> Iterator[Finding]:
     try:
         health, date = client.health_at()
     except NdsError as exc:
-        yield _bad("server", f"{where}: {exc}", "Look at the URL and the token.")
+        said = str(exc) if address.url in str(exc) else f"{where}: {exc}"
+        yield _bad("server", said, "Look at the URL and the token.")
         return
     yield _good("server", where)
     yield _version(health.version)

@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 import msgspec
 
 from nds_jupyter.discovery import ServerAddress
-from nds_jupyter.errors import NdsError, ServerNotFound, UnexpectedAnswer, error_class
+from nds_jupyter.errors import NdsError, ServerNotFound, Unauthorized, UnexpectedAnswer, error_class
 
 if TYPE_CHECKING:
     import httpx
@@ -178,6 +178,8 @@ class Transport:
         message = body.get("message")
         if not isinstance(message, str):
             raise self._away(answer) if answer.status_code in AWAY else self._unexpected(answer)
+        if answer.status_code == HTTPStatus.FORBIDDEN and _is_of_a_stranger(message):
+            raise self._unknown_token()
         raised: type[NdsError] = error_class(str(body.get("code", "")))
         known = {"message", "reason", "code", "type", "title", "status", "detail"}
         raise raised(message, **{key: body[key] for key in body.keys() - known})
@@ -194,9 +196,22 @@ class Transport:
             "behind it is away. Is it running?"
         )
 
+    def _unknown_token(self) -> Unauthorized:
+        given = "does not accept the token" if self.address.token else "wants a token"
+        return Unauthorized(
+            f"The Jupyter server at {self.address.url} (found by {self.address.how}) {given}. Set "
+            "NDS_TOKEN, or %config NdsMagics.token, or leave both empty for a server of your own "
+            "on this machine."
+        )
+
     def _unexpected(self, answer: httpx.Response) -> UnexpectedAnswer:
         return UnexpectedAnswer(
             f"The server at {self.address.url} answered {answer.status_code} without the words of "
             "this API. Is nds_jupyter enabled there (jupyter server extension list), and is the "
             "token right?"
         )
+
+
+def _is_of_a_stranger(message: str) -> bool:
+    """Tell whether Jupyter says so to who is not logged in; whoever is, is told what he may not."""
+    return message == "Forbidden." or "_xsrf" in message

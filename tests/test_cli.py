@@ -204,7 +204,7 @@ def test_interrupt_stops_every_job_of_a_sweep(
         (["submit", "--memory", "many", "-"], 1, "memory"),
         (["--url", "http://127.0.0.1:9/", "jobs"], 1, "does not answer"),
         (["jobs", "--since", "soon"], 2, "Write it like 2h"),
-        (["frobnicate"], 2, "invalid choice"),
+        (["frobnicate"], 2, "there is no 'frobnicate'"),
     ],
 )
 def test_what_is_wrong_is_a_sentence(run: Run, arguments: list[str], code: int, said: str) -> None:

@@ -62,12 +62,12 @@ def test_help_has_every_option_and_examples_that_can_be_typed(command, capsys) -
         (["submit", "--render", "a.py"], "--render is for notebooks"),
         (["submit", "--job", "x", "a.py"], "--name NAME"),
         (["submit", "--no-raise", "a.py"], "its exit code"),
-        (["submit", "--cpus", "many", "a.py"], "invalid float value: 'many'"),
-        (["submit"], "the following arguments are required: file"),
+        (["submit", "--cpus", "many", "a.py"], "--cpus: 'many' is not a number"),
+        (["submit"], "there is something missing: file"),
         (["logs", "9f2c", "--folow"], "did you mean --follow?"),
         (["stop", "one", "two"], "one word too many, 'two'"),
-        (["frobnicate"], "invalid choice: 'frobnicate'"),
-        ([], "required: COMMAND"),
+        (["frobnicate"], "there is no 'frobnicate'; there are 'submit', 'jobs'"),
+        ([], "there is something missing: COMMAND"),
     ],
 )
 def test_wrong_words_say_what_is_wrong(words: list[str], said: str) -> None:

@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 from nds_jupyter.cli import looking, submitting
 from nds_jupyter.magics.job_lines import JobLines
 from nds_jupyter.magics.job_options import terminal_options
-from nds_jupyter.magics.parser import Option, add_options, option, unknown_word
+from nds_jupyter.magics.parser import Option, add_options, option, plain, unknown_word
 from nds_jupyter.magics.server_lines import ServerLines
 
 PROGRAM = "python -m nds_jupyter"
@@ -133,7 +133,7 @@ class _Parser(argparse.ArgumentParser):
     """Tells what is wrong with a line in a sentence, as the magics do."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}. {self.prog} --help shows what it takes.")
+        raise UsageError(f"{plain(message)} {self.prog} --help shows what it takes.")
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:

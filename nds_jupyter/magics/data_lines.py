@@ -67,15 +67,19 @@ class DataLines(Magics):
     @line_magic
     @takes(
         option("source", completes="file", help="A file or folder here."),
-        PATH,
+        option(
+            "path",
+            nargs="?",
+            default="./",
+            completes="data",
+            help="Where it is to be in the data root; with a slash at its end, the collection that "
+            "it goes into; default: your home.",
+        ),
         option("--overwrite", action="store_true", help="Replace objects that exist."),
-        examples="%ndsput heights.csv /home/ada/study/",
+        examples="%ndsput heights.csv\n%ndsput heights.csv /home/ada/study/",
     )
     def ndsput(self, options: argparse.Namespace) -> list[str]:
-        """Upload a file or a folder to the data root, and list the objects.
-
-        A path that ends in a slash is the collection that it goes into.
-        """
+        """Upload a file or a folder to the data root, and list the objects."""
         rows = self._session.client.data.put(
             options.source, options.path, overwrite=options.overwrite, progress=ProgressLine()
         )

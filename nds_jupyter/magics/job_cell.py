@@ -17,6 +17,7 @@ from nds_jupyter.magics.background import announce
 from nds_jupyter.magics.cell_run import job_line, run_to_end
 from nds_jupyter.magics.defaults import defaults_of
 from nds_jupyter.magics.examples import CELLS
+from nds_jupyter.magics.failure import raise_if_failed
 from nds_jupyter.magics.job_options import cell_options, job_fields, job_finished
 from nds_jupyter.magics.live import LiveLog, StatusLine
 from nds_jupyter.magics.option_groups import CellContext
@@ -88,7 +89,7 @@ class JobCell(Magics):
             context.sending,
         )
         if not options.no_raise and self._settings.raises:
-            job.raise_if_failed()
+            raise_if_failed(job)
         if job.state is JobState.COMPLETED:
             job_finished(options, job, context)
             self._tell(context, options)

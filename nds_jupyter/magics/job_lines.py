@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
-from datetime import UTC, datetime, timedelta
 
-from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from nds_jupyter.client import Client
+from nds_jupyter.errors import JobNotFound
 from nds_jupyter.job import Job
 from nds_jupyter.job_list import JobList
 from nds_jupyter.jobs import JobState
@@ -18,6 +16,7 @@ from nds_jupyter.magics.data_lines import download, names_data
 from nds_jupyter.magics.live import LiveLog
 from nds_jupyter.magics.parser import option, takes
 from nds_jupyter.magics.session import Session
+from nds_jupyter.magics.times import instant
 from nds_jupyter.reprs import Table
 
 JOB = option(
@@ -30,20 +29,6 @@ JOB = option(
 
 EVERY = 1_000_000
 """More jobs than a server keeps."""
-
-_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-def instant(text: str) -> datetime:
-    """Return the time that a text names: so long ago, or a date, local unless it has a zone."""
-    ago = _AGO.fullmatch(text.strip())
-    if ago:
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError as exc:
-        raise UsageError(f"--since: {text!r} is no time. Write it like 2h or 2026-01-31.") from exc
 
 
 def listed(client: Client, options: argparse.Namespace) -> JobList:
@@ -67,7 +52,12 @@ class JobLines(Magics):
 
     @line_magic
     @takes(
-        option("--state", choices=[each.value for each in JobState], help="Only these."),
+        option(
+            "--state",
+            type=str.upper,
+            choices=[each.value for each in JobState],
+            help="Only these.",
+        ),
         option("--name", help="Only names that contain this."),
         option("--image", completes="image", help="Only images that contain this."),
         option("--since", help="Only jobs made since: 90m, 2h, 3d, 2026-01-31, or a full time."),
@@ -139,6 +129,9 @@ class JobLines(Magics):
             overwrite = options.overwrite
             found = download(self._session, options.job, options.to, overwrite=overwrite)
             return [str(path) for path in found]
-        job = self._session.job(options.job)
+        try:
+            job = self._session.job(options.job)
+        except JobNotFound as exc:
+            raise JobNotFound(f"{exc} Data is named by a path that begins with /.") from None
         files = job.download(options.to, source=options.path, overwrite=options.overwrite)
         return [str(path) for path in files]

@@ -20,6 +20,7 @@ from nds_jupyter.magics.data_options import DATA
 from nds_jupyter.magics.option_groups import CellContext, JobOptions
 from nds_jupyter.magics.parser import Option, option
 from nds_jupyter.magics.sweep import SWEEP
+from nds_jupyter.magics.times import seconds
 from nds_jupyter.magics.value_options import VALUES
 
 
@@ -78,7 +79,11 @@ CONTAINER = JobOptions(
         ),
         option("--cpus", type=float, help="CPUs, like 0.5 or 4."),
         option("--memory", help="Memory, like 512m or 2g."),
-        option("--timeout", type=float, help="Seconds after which the job is stopped."),
+        option(
+            "--timeout",
+            type=seconds,
+            help="After how long the job is stopped: seconds, or like 90m, 2h, 1d.",
+        ),
         option("--gpus", type=int, help="Whole GPUs for this job alone."),
         option(
             "--constraint",

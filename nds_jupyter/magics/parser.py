@@ -6,6 +6,7 @@ import argparse
 import difflib
 import functools
 import inspect
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -82,6 +83,25 @@ def unknown_word(
     return f"there is no option {word}" + (f"; did you mean {meant[0]}?" if meant else "")
 
 
+PLAIN = (
+    (re.compile(r"^argument ([^:]+): "), r"\1: "),
+    (re.compile(r"invalid float value: (.*)$"), r"\1 is not a number"),
+    (re.compile(r"invalid int value: (.*)$"), r"\1 is not a whole number"),
+    (re.compile(r"expected one argument$"), "it needs a value"),
+    (re.compile(r"expected at least one argument$"), "it needs at least one value"),
+    (re.compile(r"^the following arguments are required: "), "there is something missing: "),
+    (re.compile(r"invalid choice: (.*) \(choose from (.*)\)$"), r"there is no \1; there are \2"),
+)
+"""What `argparse` says, and how it is said to people."""
+
+
+def plain(message: str) -> str:
+    """Return a sentence of what `argparse` says."""
+    for pattern, words in PLAIN:
+        message = pattern.sub(words, message)
+    return message if message.endswith((".", "?")) else f"{message}."
+
+
 class LineParser(argparse.ArgumentParser):
     """Parses the line of one magic.
 
@@ -126,7 +146,7 @@ class LineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the line."""
-        raise UsageError(f"{self.prog}: {message}. {self.prog}? shows what it takes.")
+        raise UsageError(f"{self.prog}: {plain(message)} {self.prog}? shows what it takes.")
 
     def parse_line(self, line: str) -> argparse.Namespace:
         """Return the values of a line; quotes group words as in a shell."""

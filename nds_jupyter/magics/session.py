@@ -57,7 +57,11 @@ class Session:
         known = self.namespace.get(word)
         if isinstance(known, Job):
             return known.refresh()
-        return named_job(self.client, word)
+        try:
+            return named_job(self.client, word)
+        except JobNotFound as exc:
+            held = f" The variable {word} is no job either." if word in self.namespace else ""
+            raise JobNotFound(f"{exc}{held} %ndsjobs lists your jobs.", **exc.details) from None
 
 
 def named_job(client: Client, word: str) -> Job:
@@ -74,4 +78,4 @@ def named_job(client: Client, word: str) -> Job:
         for job in client.jobs(name=word):
             if job.view.name == word:
                 return job
-        raise
+        raise JobNotFound(f"No job of yours has the id or the name {word}.") from None

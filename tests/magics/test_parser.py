@@ -22,15 +22,18 @@ def test_quotes_group_words_as_in_a_shell() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("--imge x", "did you mean --image"),
+        ("--imge x", "did you mean --image? %%ndsjob? shows"),
         ("--timout=5", "did you mean --timeout"),
         ("--colour red", "no option --colour"),
         ("--requirement numpy", "did you mean --requirements"),
         ("--dockerfle=x", "did you mean --dockerfile"),
-        ("--cpus many", "cpus: invalid float value: 'many'"),
-        ("--network host", "'none', 'bridge'"),
+        ("--cpus many", "--cpus: 'many' is not a number."),
+        ("--network host", "--network: there is no 'host'; there are 'none', 'bridge'."),
+        ("--timeout soon", "--timeout: 'soon' is no time; write it in seconds, or like 90m"),
+        ("--retries 1.5", "'1.5' is not a whole number"),
+        ("--requirements", "--requirements: it needs at least one value."),
         ("--name 'a", "no closing quotation"),
-        ("--name", "expected one argument"),
+        ("--name", "--name: it needs a value. %%ndsjob?"),
         ("stray", "one word too many, 'stray'"),
     ],
 )
@@ -74,6 +77,13 @@ def test_examples_of_the_help_are_lines_that_the_magics_take(name: str) -> None:
     for line in shown:
         magic, _, words = line.partition(" ")
         known[magic]().parse_line(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "long"), [("90", 90.0), ("1.5", 1.5), ("90m", 5400.0), ("2h", 7200.0), ("1d", 86400.0)]
+)
+def test_time_limit_is_seconds_or_has_a_unit(text: str, long: float) -> None:
+    assert PARSER.parse_line(f"--timeout {text}").timeout == long
 
 
 def test_packages_may_stand_one_after_the_other() -> None:

@@ -1,0 +1,66 @@
+"""Somebody who never read the manual goes wrong, and is told what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.magics.notebook import Notebook
+
+pytestmark = [pytest.mark.engine, pytest.mark.kernel]
+
+
+@pytest.fixture
+def told(notebook: Notebook) -> Notebook:
+    """Give a notebook with a job and a variable that is none."""
+    notebook.run("%%ndsjob --job done\nprint('done')").must_succeed()
+    notebook.run("number = 5").must_succeed()
+    return notebook
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("%%ndsjob --data here.csv\npass", "%ndsput FILE brings a file there"),
+        ("%%ndsjob --scriptname fit.R\nprint(1)", "%ndsimages lists"),
+        ("%%ndsjob --cmd 'nosuchprogram -x'\npass", "Exit code 127 means that a program was not"),
+        ("%%ndsjob\n#!/bin/bsh\necho 1", "the first line of the script"),
+        ("%ndslogs nosuch", "the id or the name nosuch. %ndsjobs lists your jobs."),
+        ("%ndslogs number", "The variable number is no job either."),
+        ("%ndsget here.csv", "Data is named by a path that begins with /."),
+        ("%ndsget done --to /proc/nowhere", "/proc/nowhere: No such file or directory."),
+    ],
+)
+def test_error_says_what_to_do_and_shows_no_traceback(told: Notebook, cell: str, said: str) -> None:
+    shown = told.run(cell).shown_error
+    assert said in shown
+    assert "Traceback" not in shown.partition("The end of its log")[0]
+    assert "parser.py" not in shown
+
+
+def test_file_is_put_into_the_home_where_nothing_else_is_named(
+    notebook: Notebook, tmp_path: Path
+) -> None:
+    for number, where in enumerate(["", ".", "./", "./home-3.csv"]):
+        file = tmp_path / f"home-{number}.csv"
+        file.write_text("h\n1\n")
+        notebook.run(f"%ndsput {file} {where}").must_succeed()
+    listed = notebook.run("%ndsls").must_succeed().text
+    assert all(f"/home-{number}.csv" in listed for number in range(4))
+
+
+@pytest.mark.parametrize("cell", ["%%ndsjob\nprint(1)", "%ndsjobs", "%ndsls", "%ndsdoctor"])
+def test_wrong_token_is_called_so(notebook: Notebook, cell: str) -> None:
+    notebook.run("%config NdsMagics.token = 'wrong'").must_succeed()
+    try:
+        done = notebook.run(cell)
+    finally:
+        notebook.run("%config NdsMagics.token = ''").must_succeed()
+    shown = done.text or done.shown_error
+    assert "does not accept the token" in shown
+    assert "NDS_TOKEN" in shown
+
+
+def test_states_may_be_written_small(told: Notebook) -> None:
+    assert "COMPLETED" in told.run("%ndsjobs --state completed").must_succeed().text
