@@ -29,15 +29,21 @@ from dev.engine_api import Endpoint, EngineAnswerError, ask
 PYTHON_IMAGE = "nds/python:3.11"
 SHELL_IMAGE = "nds/shell:test"
 PIP_IMAGE = "nds/pip:3.11"
+R_IMAGE = "nds/r:4"
 
-PULLED = {PYTHON_IMAGE: "python:3.11-slim", SHELL_IMAGE: "busybox:stable"}
+USUAL = (PYTHON_IMAGE, SHELL_IMAGE)
+PULLED = {
+    PYTHON_IMAGE: "python:3.11-slim",
+    SHELL_IMAGE: "busybox:stable",
+    R_IMAGE: "r-base:4.3.2",
+}
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SLOW = 600.0
 
 
 def ensure_images(endpoint: Endpoint, *names: str) -> None:
-    """Make the images that the engine does not have yet; all of them when none is named."""
-    for name in names or PULLED:
+    """Make the images that the engine does not have yet; the usual ones when none is named."""
+    for name in names or USUAL:
         ensure_image(endpoint, name)
 
 
@@ -61,6 +67,7 @@ def ensure_image(endpoint: Endpoint, name: str) -> None:
         PYTHON_IMAGE: _make_python,
         SHELL_IMAGE: _make_shell,
         PIP_IMAGE: _make_pip,
+        R_IMAGE: _make_r,
     }
     try:
         makers[name](endpoint)
@@ -78,36 +85,46 @@ def has_image(endpoint: Endpoint, name: str) -> bool:
 
 
 def _make_python(endpoint: Endpoint) -> None:
-    """Import Debian's Python as an image; its tar is kept in the cache folder."""
+    linked = '--customize-hook=ln -s python3 "$1/usr/bin/python"'
+    _make_of_packages(endpoint, PYTHON_IMAGE, "python3", "python3", linked)
+
+
+def _make_r(endpoint: Endpoint) -> None:
+    _make_of_packages(endpoint, R_IMAGE, "r-base-core", "R")
+
+
+def _make_of_packages(
+    endpoint: Endpoint, name: str, package: str, command: str, *options: str
+) -> None:
+    """Import a Debian package with what it needs as an image; its tar is kept in the cache."""
     folder = cache_folder() / "images"
     folder.mkdir(parents=True, exist_ok=True)
-    rootfs = folder / f"python-{codename()}.tar"
+    rootfs = folder / f"{package.rstrip('0123456789')}-{codename()}.tar"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not rootfs.exists():
-            _bootstrap(rootfs)
-    say(f"Importing {PYTHON_IMAGE} …")
+            _bootstrap(rootfs, name, f"--include={package}", *options)
+    say(f"Importing {name} …")
     with rootfs.open("rb") as content:
-        _import(endpoint, PYTHON_IMAGE, content, (f"ENV {PATH}", 'CMD ["python3"]'))
+        _import(endpoint, name, content, (f"ENV {PATH}", f'CMD ["{command}"]'))
 
 
-def _bootstrap(rootfs: Path) -> None:
+def _bootstrap(rootfs: Path, name: str, *options: str) -> None:
     if find_program("mmdebstrap") is None:
         install(["mmdebstrap"], rootfs.parent)
     unfinished = rootfs.with_name(f"unfinished-{os.getpid()}.tar")
     command = [
         find_program("mmdebstrap") or "mmdebstrap",
         "--variant=essential",
-        "--include=python3",
-        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")),
-        '--customize-hook=ln -s python3 "$1/usr/bin/python"',
+        *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale")),
+        *options,
         codename(),
         str(unfinished),
         *_package_sources(),
     ]
     try:
         run_logged(
-            f"Making {PYTHON_IMAGE} of Debian packages (half a minute, once)",
+            f"Making {name} of Debian packages (a minute, once)",
             command,
             rootfs.parent / "mmdebstrap.log",
         )
