@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.magics.notebook import Notebook
+from dev.engine_api import Endpoint
+from dev.images import PYTHON_IMAGE
+from dev.jupyter import jupyter_server
+from tests.magics.notebook import Notebook, open_notebook
 
 pytestmark = [pytest.mark.engine, pytest.mark.kernel]
 
@@ -64,3 +68,26 @@ def test_wrong_token_is_called_so(notebook: Notebook, cell: str) -> None:
 
 def test_states_may_be_written_small(told: Notebook) -> None:
     assert "COMPLETED" in told.run("%ndsjobs --state completed").must_succeed().text
+
+
+@pytest.fixture
+def narrow_notebook(docker_engine: Endpoint, tmp_path: Path) -> Iterator[Notebook]:
+    """Give a notebook of a server that takes small scripts only."""
+    few = ["--NdsApp.max_script_bytes=5000"]
+    with (
+        jupyter_server(docker_engine, PYTHON_IMAGE, tmp_path, few) as server,
+        open_notebook(server) as opened,
+    ):
+        yield opened
+
+
+@pytest.mark.parametrize("line", ["--out z", "--in x"])
+def test_cell_that_is_too_large_with_its_values_names_ways_out(
+    narrow_notebook: Notebook, line: str
+) -> None:
+    narrow_notebook.run("x = 1").must_succeed()
+    shown = narrow_notebook.run(f"%%ndsjob {line}\nz = 1").shown_error
+    assert "--in, --out: the cell, its values and what carries them" in shown
+    assert "%ndsput" in shown
+    assert "c.NdsApp.max_script_bytes" in shown
+    assert "hello" in narrow_notebook.run("%%ndsjob\nprint('hello')").must_succeed().stdout
