@@ -88,10 +88,7 @@ class Vanished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class NodeGone(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The node went down with the container before its end was known; the message says which.
-
-    `ran` is false where the script had not begun.
-    """
+    """The container went with its node before its end was known; not `ran`: nor had it begun."""
 
     message: str
     at: datetime
@@ -189,7 +186,8 @@ def advance(job: Job, event: Event) -> Job:
         case Vanished(at=at):
             return _lost(job, at, None, "The container was removed before its end was known.")
         case NodeGone(at=at, message=message, ran=ran):
-            return _lost(job, at, Reason.ENGINE, message) if ran else _unbegun(job, at, message)
+            began = ran or job.started is not None
+            return _lost(job, at, Reason.ENGINE, message) if began else _unbegun(job, at, message)
         case StopAsked(intent=intent):
             # A script that has ended is past stopping; only its outputs can still be held back.
             past = job.phase is Phase.COLLECTING and job.spec.output is None

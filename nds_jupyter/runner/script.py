@@ -90,7 +90,7 @@ class Script:
             await self.stopping.close()
 
     async def _started(self, container_id: str) -> bool:
-        """Start the container; False if the engine went away and nobody knows whether it did."""
+        """Start the container; False if that is to be looked at: it, or the engine, went away."""
         engine = self._around.engine
         try:
             other = await engine.start(container_id)
@@ -100,7 +100,7 @@ class Script:
             await asyncio.sleep(RETRY_FIRST)
             self._news.set()
             return False
-        except AWAY:
+        except (NodeLost, *AWAY):
             return False
         event = Started(at=utc_now(), container_id=other, worker=worker)
         await self._around.board.apply(self._job_id, event)

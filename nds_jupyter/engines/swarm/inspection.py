@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import msgspec
 
 from nds_jupyter.engines.base import Container, ContainerStatus, ContainerSummary
@@ -110,7 +108,10 @@ class Inspection:
         state = there.state
         let_go = is_let_go(there.command)
         if state is ContainerStatus.EXITED and not let_go:
-            await self._refuse_unless_its_own_end(place, there, go)
+            if go is None:
+                # What has no file because it is gone itself is `ContainerNotFound`.
+                await engine.inspect(place.container_id)
+            await self._refuse_unless_its_own_end(place, there, ran=go is not None)
         if go is None and state is ContainerStatus.RUNNING and not let_go:
             state = ContainerStatus.CREATED
         return msgspec.structs.replace(
@@ -125,7 +126,7 @@ class Inspection:
         )
 
     async def _refuse_unless_its_own_end(
-        self, place: Place, there: Container, go: datetime | None
+        self, place: Place, there: Container, *, ran: bool
     ) -> None:
         """Tell the end of a script from that of a container which the Swarm took back.
 
@@ -134,7 +135,6 @@ class Inspection:
         NodeLost
             If it is not the script that ended; `ran` says whether it may have begun.
         """
-        ran = go is not None and (there.finished is None or go <= there.finished)
         if ran and there.exit_code not in SIGNALLED:
             return
         tasks = await self._where.tasks_of(place.service)
@@ -144,9 +144,13 @@ class Inspection:
         if ran and not given_up:
             return
         said = f" ({task.error or task.state})" if given_up and task is not None else ""
+        raise await self.ended(place, said, ran=ran)
+
+    async def ended(self, place: Place, said: str = "", *, ran: bool) -> NodeLost:
+        """Return the error of a container that was ended, but not by its script."""
         name = await self._nodes.name_of(place.node_id)
         what = "while the script ran" if ran else "before the script began"
-        raise NodeLost(f"The container on {name} was ended {what}{said}.", ran=ran)
+        return NodeLost(f"The container on {name} was ended {what}{said}.", ran=ran)
 
     async def refuse_lost_files(self, place: Place) -> None:
         """Raise `NodeLost` if a node that has files of a container has been down for too long."""

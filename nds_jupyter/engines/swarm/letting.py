@@ -55,6 +55,8 @@ class Letting:
         ------
         NotPlaced
             If it was let go, and waits for a node; calling this again goes on waiting.
+        NodeLost
+            If it has ended, without having been let go.
         """
         place = await self._where.service_of(container_id)
         if (configs := await self._configs(place)) is not None:
@@ -63,6 +65,10 @@ class Letting:
         engine = await self._where.engine_of(place)
         self._inspection.let_go(place.container_id)
         if not await self._handing.let_go(engine, place.container_id):
+            there = await engine.inspect(place.container_id)
+            if there.state is ContainerStatus.EXITED:
+                # With the file in it, it would pass for one whose script began.
+                raise await self._inspection.ended(place, ran=False)
             await engine.put_archive(place.container_id, GO_FOLDER, go_archive())
         if not self._arrivals.has_started(place.container_id):
             await self._until_started(place)
