@@ -215,6 +215,21 @@ def test_log_is_searched_wrapped_and_followed(lab: Lab, page: Page) -> None:
     assert downloaded.value.path().stat().st_size > 10_000_000
 
 
+def test_log_without_lines_says_why(
+    lab: Lab, page: Page, shoot: Callable[[Page, str], Path]
+) -> None:
+    panel = opened(page, lab.submit("pass", image_name="127.0.0.1:1/no", image_tag="such"))
+    nothing = panel.locator(".nds-log-nothing")
+    expect(nothing).to_contain_text("The image 127.0.0.1:1/no:such can't be pulled")
+    shoot(page, "never-started")
+    expect(opened(page, lab.submit("pass")).locator(".nds-log-nothing")).to_have_text(
+        "The script wrote nothing."
+    )
+    panel = opened(page, lab.submit("print('one')"))
+    expect(panel.get_by_text("1 line", exact=True)).to_be_visible()
+    expect(panel.locator(".nds-log-nothing")).to_have_text("")
+
+
 def test_job_is_stopped_run_again_and_deleted_from_its_panel(lab: Lab, page: Page) -> None:
     job_id = lab.submit("import time\nprint('begun', flush=True)\ntime.sleep(600)", name="long")
     panel = opened(page, job_id)

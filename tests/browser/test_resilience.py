@@ -96,4 +96,5 @@ def test_end_of_a_job_out_of_view_is_told(lab: Lab, open_page: Callable[..., Pag
     expect(page.locator(".Toastify").get_by_text("unwatched: the script ended")).to_be_visible()
     page.locator(".Toastify").get_by_role("button", name="Open").click()
     expect(page.get_by_role("heading", name="unwatched")).to_be_visible()
+    expect(page.locator(".Toastify").get_by_text("unwatched")).to_have_count(0)
     assert lab.job(job_id)["exit_code"] == 3

@@ -93,6 +93,8 @@ class Panels {
     );
     /** @type {Map<string, Lab>} */
     this._open = new Map();
+    /** @type {Map<string, string>} Notifications of jobs that ended. */
+    this._told = new Map();
     this._jobs = new lab.apputils.WidgetTracker({ namespace: "nds-job" });
   }
 
@@ -171,6 +173,8 @@ class Panels {
 
   /** @param {string} jobId */
   _openJob(jobId) {
+    const told = this._told.get(jobId);
+    if (told) this._lab.apputils.Notification.dismiss(told);
     const open = this._open.get(jobId);
     if (open) {
       this._lab.app.shell.activateById(open.id);
@@ -226,14 +230,15 @@ class Panels {
   _tellEnd(job) {
     if (this._open.get(job.job_id)?.isVisible) return;
     const kind = job.state === "COMPLETED" ? "success" : "error";
-    this._notify(`${jobTitle(job)}: ${reasonText(job)}`, kind, () => this._host.openJob(job));
+    const told = this._notify(`${jobTitle(job)}: ${reasonText(job)}`, kind, () => this._host.openJob(job));
+    this._told.set(job.job_id, told);
   }
 
   /** @param {string} message @param {string} kind @param {() => void} [act] */
   _notify(message, kind, act) {
     const actions = act ? [{ label: "Open", callback: act }] : [];
     const { Notification } = this._lab.apputils;
-    Notification.emit(message, kind, { autoClose: kind === "error" ? 10_000 : 5_000, actions });
+    return String(Notification.emit(message, kind, { autoClose: kind === "error" ? 10_000 : 5_000, actions }));
   }
 
   /** @param {string} text */

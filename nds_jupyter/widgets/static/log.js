@@ -1,7 +1,9 @@
 /** The log of one job: live, searched, wrapped, followed. */
 
+/** @import { Job } from "./types.js" */
 /** @import { Store } from "./store.js" */
 import { button, h, iconButton, saveBlob, setAttribute, setText } from "./dom.js";
+import { progressText, reasonText } from "./format.js";
 import { icon } from "./icons.js";
 import { JobLog } from "./joblog.js";
 import { cutSpans, paint } from "./logpaint.js";
@@ -42,8 +44,12 @@ export class LogView {
     this._found = h("span", { class: "nds-count nds-log-found", role: "status", "aria-live": "polite" });
     this._status = h("span", { class: "nds-count nds-log-status", role: "status", "aria-live": "off" });
     this._reload = button("Load skipped lines", () => this._loadAnew(), { hidden: true });
-    this.element = h("div", { class: "nds-log" }, this._makeToolbar(), this._rows.element);
+    this._nothing = h("p", { class: "nds-log-nothing" });
+    this.element = h("div", { class: "nds-log" }, this._makeToolbar(), this._nothing, this._rows.element);
     this._end = this._log.onChange(() => this._schedule());
+    this._endOfJob = store.onChange((changed) => {
+      if (!changed || changed.has(jobId)) this._schedule();
+    });
     this._observer = new ResizeObserver(() => this._where.columns && this._setWrap(true));
     this._observer.observe(this._rows.element);
     this._setFollowing(true);
@@ -52,6 +58,7 @@ export class LogView {
 
   dispose() {
     this._end();
+    this._endOfJob();
     this._observer.disconnect();
     this._rows.dispose();
     this._log.dispose();
@@ -141,6 +148,7 @@ export class LogView {
     this._rows.setCount(rows, dropped);
     setText(this._found, this._search.words);
     setText(this._status, this._words());
+    setText(this._nothing, this._lines.end ? "" : nothingText(this._store.jobs.get(this._jobId), this._log.state));
     this._reload.hidden = !this._log.gaps;
     if (!complete) this._schedule();
   }
@@ -154,7 +162,7 @@ export class LogView {
     const { problem, state } = this._log;
     const { end, first } = this._lines;
     if (problem && !end) return problem;
-    const lines = `${NUMBER.format(end)} lines`;
+    const lines = `${NUMBER.format(end)} ${end === 1 ? "line" : "lines"}`;
     const kept = first ? `, the last ${NUMBER.format(end - first)} here` : "";
     const how = /** @type {Record<string, string>} */ ({ loading: "loading …", live: "live", ended: "" })[state];
     return [`${lines}${kept}`, how].filter(Boolean).join(" · ");
@@ -227,4 +235,17 @@ export class LogView {
 /** @param {number} time milliseconds */
 function clockText(time) {
   return Number.isNaN(time) ? "" : new Date(time).toISOString().slice(11, 23);
+}
+
+/**
+ * What stands where lines would.
+ *
+ * @param {Job | undefined} job
+ * @param {"loading" | "live" | "ended"} state of the log
+ */
+function nothingText(job, state) {
+  if (!job || state === "loading") return "";
+  if (job.phase === "running") return "Nothing written yet.";
+  if (job.phase !== "finished") return job.message || progressText(job);
+  return job.started ? "The script wrote nothing." : reasonText(job);
 }

@@ -19,7 +19,7 @@ export class MetricsView {
     this._jobId = jobId;
     /** @type {Sample[]} */
     this._samples = [];
-    this._cpu = makeChart("CPU", (value) => `${Math.round(value)} %`);
+    this._cpu = makeChart("CPU", (value) => `${value < 10 ? Number(value.toFixed(1)) : Math.round(value)} %`);
     this._memory = makeChart("Memory", (value) => sizeText(Math.round(value)));
     this._network = makeChart("Network", rate);
     this._block = makeChart("Disk", rate);
