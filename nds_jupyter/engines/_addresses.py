@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from docker import errors as docker_errors
 from docker.tls import TLSConfig
-from docker.utils import kwargs_from_env
+from docker.utils import kwargs_from_env, parse_host
 
 from nds_jupyter.errors import EngineUnavailable
 
@@ -52,8 +52,26 @@ def find_address(text: str | None, certificates: str = "") -> Address:
     Raises
     ------
     EngineUnavailable
-        If there is no such context, or its files or the certificates can't be read.
+        If there is no such context, its files or the certificates can't be read, or the URL is
+        none.
     """
+    address = _address(text, certificates)
+    if address.url is not None:
+        _check(address.url)
+    return address
+
+
+def _check(url: str) -> None:
+    try:
+        parse_host(url)
+    except (docker_errors.DockerException, ValueError) as exc:
+        raise EngineUnavailable(
+            f"{url} is no address of a Docker Engine ({exc}). It is unix:///…, tcp://HOST:PORT, "
+            "ssh://USER@HOST or the name of a Docker context."
+        ) from exc
+
+
+def _address(text: str | None, certificates: str) -> Address:
     if text is None:
         return _of_environment()
     if "://" not in text:
