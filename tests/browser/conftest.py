@@ -31,7 +31,7 @@ SLOW = 60_000
 """Milliseconds that a page may take on a loaded machine."""
 
 NOT_OURS = re.compile(
-    r"favicon|WebSocket connection|status of 4(00|09|12)"
+    r"favicon|WebSocket connection|status of 4(00|09|12|22)"
     r"|ERR_(CONNECTION_REFUSED|CONNECTION_RESET|NETWORK_CHANGED|EMPTY_RESPONSE)"
     r"|TypeError: Failed to fetch\s.*static/lab/jlab_core"
 )

@@ -27,6 +27,7 @@ ARGUMENTS = (
     "--LabApp.expose_app_in_browser=True",
     f"--IdentityProvider.token={TOKEN}",
     "--NdsApp.max_running=4",
+    "--NdsApp.max_gpus=2",
 )
 
 

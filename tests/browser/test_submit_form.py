@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from dev.images import SHELL_IMAGE
+from dev.images import PIP_IMAGE, SHELL_IMAGE
 from tests.browser.lab import Lab
+from tests.package_index import MODULE, PACKAGE, PackageIndex
 
 pytestmark = [pytest.mark.browser, pytest.mark.engine]
 
@@ -121,7 +123,109 @@ def test_form_makes_a_sweep_and_runs_a_command(lab: Lab, open_page: Callable[...
     page.evaluate("jupyterapp.commands.execute('nds:show-nds-jobs')")
     page.get_by_role("searchbox", name="Filter jobs").fill("swept")
     expect(page.locator('[data-job][data-state="completed"]')).to_have_count(6)
+    # A row for each point, named after it, and found by it.
+    names = page.locator(".nds-jobs .nds-job-name")
+    shown = sorted(names.all_inner_texts())
+    assert shown == [f"swept lr={lr} seed={seed}" for lr in ("0.1", "big") for seed in (1, 3, 5)]
+    page.get_by_role("searchbox", name="Filter jobs").fill("LR=big")
+    expect(names).to_have_count(3)
+    page.get_by_role("searchbox", name="Filter jobs").fill("swept lr=0.1 seed=3")
+    expect(names).to_have_text("swept lr=0.1 seed=3")
+    page.locator(".nds-jobs [data-job]").click()
+    panel = page.get_by_role("region", name="NDS job", exact=True)
+    expect(panel.get_by_role("log")).to_contain_text('/nds/points.sh {"lr":0.1,"seed":3}')
     jobs = [job for job in lab.jobs() if job["name"].startswith("swept")]
     points = {json.dumps(job["sweep"]["values"], sort_keys=True) for job in jobs}
     expected = [{"lr": lr, "seed": seed} for lr in (0.1, "big") for seed in (1, 3, 5)]
     assert points == {json.dumps(each) for each in expected}
+
+
+@pytest.fixture
+def form(open_page: Callable[..., Page]) -> Locator:
+    """Open the form, with the part that few jobs need."""
+    page = open_page()
+    page.evaluate("jupyterapp.commands.execute('nds:new-job')")
+    form = page.get_by_role("region", name="New job")
+    form.get_by_text("More: command").click()
+    return form
+
+
+def asked_for(lab: Lab, name: str) -> dict[str, Any]:
+    """Return what the job of a name was asked for, as the server keeps it."""
+    (job,) = [each for each in lab.jobs() if each["name"] == name]
+    return dict(lab.server.ask("GET", f"nds/jobs/{job['job_id']}"))
+
+
+def test_form_builds_what_requirements_name(
+    lab: Lab, form: Locator, package_index: PackageIndex
+) -> None:
+    requirements = package_index.requirements(PACKAGE)
+    form.get_by_label("Script", exact=True).fill(f"import {MODULE}; print({MODULE}.GREETING)")
+    form.get_by_label("Image").fill(PIP_IMAGE)
+    form.get_by_label("Name", exact=True).fill("with-requirements")
+    form.get_by_label("Requirements for pip").fill(requirements)
+    form.get_by_role("button", name="Run").click()
+    panel = form.page.get_by_role("region", name="NDS job", exact=True)
+    expect(panel.get_by_role("log")).to_contain_text(package_index.greeting)
+    expect(panel.get_by_text("completed").first).to_be_visible()
+    spec = asked_for(lab, "with-requirements")
+    assert spec["requirements"] == requirements
+    assert "dockerfile" not in spec
+
+
+def test_form_builds_a_dockerfile(lab: Lab, form: Locator, package_index: PackageIndex) -> None:
+    recipe = f"FROM {PIP_IMAGE}\nRUN echo {package_index.greeting} > /made\n"
+    form.get_by_label("Script", exact=True).fill("print('made:', open('/made').read())")
+    form.get_by_label("Name", exact=True).fill("with-dockerfile")
+    form.get_by_label("Dockerfile").fill(recipe)
+    form.get_by_role("button", name="Run").click()
+    panel = form.page.get_by_role("region", name="NDS job", exact=True)
+    expect(panel.get_by_role("log")).to_contain_text(f"made: {package_index.greeting}")
+    assert asked_for(lab, "with-dockerfile")["dockerfile"] == recipe
+
+
+def test_every_limit_of_the_form_is_the_jobs(lab: Lab, form: Locator) -> None:
+    form.get_by_label("Script", exact=True).fill("cat /sys/class/net/*/operstate; sleep 600")
+    form.get_by_label("Image").fill(SHELL_IMAGE)
+    form.get_by_label("File name of the script").fill("limited.sh")
+    form.get_by_label("Name", exact=True).fill("limited")
+    form.get_by_label("CPUs").fill("0.25")
+    form.get_by_label("Memory").fill("48m")
+    form.get_by_label("Time limit in seconds").fill("3")
+    form.get_by_label("Runs again if its node is lost").fill("2")
+    form.get_by_label("Network").select_option("none")
+    form.get_by_role("button", name="Run").click()
+    panel = form.page.get_by_role("region", name="NDS job", exact=True)
+    expect(panel.get_by_text("stopped after its time limit of 3.0 s").first).to_be_visible()
+    spec = asked_for(lab, "limited")
+    limits = {name: spec[name] for name in ("cpus", "memory", "timeout", "retries", "network")}
+    assert limits == {
+        "cpus": 0.25,
+        "memory": 48 * 2**20,
+        "timeout": 3.0,
+        "retries": 2,
+        "network": "none",
+    }
+
+
+def test_node_and_gpus_are_asked_for_as_they_stand_in_the_form(lab: Lab, form: Locator) -> None:
+    constraints = ["node.labels.gpu==true", "node.hostname!=old"]
+    form.get_by_label("Script", exact=True).fill("true")
+    form.get_by_label("Image").fill(SHELL_IMAGE)
+    form.get_by_label("File name of the script").fill("placed.sh")
+    form.get_by_label("Name", exact=True).fill("placed")
+    form.get_by_label("Node, on a Swarm").fill("\n".join(constraints))
+    form.get_by_label("GPUs").fill("3")
+    run = form.get_by_role("button", name="Run")
+    with form.page.expect_request("**/nds/upload") as sent:
+        run.click()
+    body = sent.value.post_data_json
+    assert (body["constraint"], body["gpus"]) == (constraints, 3)
+    expect(form.get_by_role("alert")).to_contain_text("3 are more than the 2 allowed here")
+    form.get_by_label("GPUs").fill("2")
+    run.click()
+    # One engine has no node to choose.
+    panel = form.page.get_by_role("region", name="NDS job", exact=True)
+    expect(panel.get_by_text("No node to choose").first).to_be_visible()
+    spec = asked_for(lab, "placed")
+    assert (spec["constraint"], spec["gpus"]) == (constraints, 2)

@@ -4,7 +4,14 @@
 /** @import { IconName } from "./icons.js" */
 
 /** Made once: for each row that passes by, `toLocaleString` would look for it anew. */
-const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "medium" });
+const MOMENT = new Intl.DateTimeFormat(undefined, {
+  year: "numeric",
+  month: "numeric",
+  day: "numeric",
+  hour: "numeric",
+  minute: "numeric",
+  second: "numeric",
+});
 
 /** @param {number | null | undefined} bytes */
 export function sizeText(bytes) {
