@@ -116,22 +116,6 @@ OPEN = """async () => {
 }"""
 
 
-SORT = """async () => {
-  const panel = document.querySelector(".nds-data");
-  const frame = () => new Promise(requestAnimationFrame);
-  const row = (text) => panel.querySelector(".nds-table-rows .nds-row")?.textContent.includes(text);
-  const press = (text) => {
-    [...panel.querySelectorAll("button")].find((each) => each.textContent === text)?.click();
-  };
-  while (!row("big")) await frame();
-  press("big");
-  while (!row("entry-000000")) await frame();
-  press("Name");
-  while (!row("entry-099999")) await frame();
-}"""
-"""Have a collection's last entry first, which takes all of them."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Panels:
     """A running server and a page of it.
@@ -272,9 +256,6 @@ def big_collection(panels: Panels) -> Iterator[Figure]:
         unit="ms",
         at_most=2.5,
     )
-    page.evaluate(LONG_TASKS)
-    page.evaluate(SORT)
-    yield longest_task("the same loaded and sorted", page)
 
 
 def run_command(page: Page, command: str, arguments: dict[str, str] | None = None) -> None:
