@@ -20,7 +20,7 @@ from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.jobs import Job, JobSpec, Limits
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.journal.thread import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
 from nds_jupyter.scripts import script_facts
 

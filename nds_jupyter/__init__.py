@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nds_jupyter.client import Client
-    from nds_jupyter.job import Job
-    from nds_jupyter.job_async import gather
+    from nds_jupyter.client.job import Job
+    from nds_jupyter.client.job_async import gather
     from nds_jupyter.widgets import DataBrowser, JobPanel
 
 __all__ = ["Client", "DataBrowser", "Job", "JobPanel", "__version__", "gather"]
 
 _PUBLIC = {
-    "Client": "nds_jupyter.client",
+    "Client": "nds_jupyter.client.core",
     "DataBrowser": "nds_jupyter.widgets",
-    "Job": "nds_jupyter.job",
+    "Job": "nds_jupyter.client.job",
     "JobPanel": "nds_jupyter.widgets",
-    "gather": "nds_jupyter.job_async",
+    "gather": "nds_jupyter.client.job_async",
 }
 
 

@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
+from nds_jupyter.admission.job_request import JobRequest
+from nds_jupyter.admission.policy import Policy
+from nds_jupyter.admission.sweeps import admit_all
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, Container, ContainerStatus, Engine
 from nds_jupyter.errors import (
     ContainerNotFound,
@@ -16,14 +19,11 @@ from nds_jupyter.errors import (
 )
 from nds_jupyter.inputs import Logical
 from nds_jupyter.job_files import JobFiles
-from nds_jupyter.job_request import JobRequest
 from nds_jupyter.jobs import Job, JobSpec
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.journal.thread import JournalThread
 from nds_jupyter.lookup import Lookup
-from nds_jupyter.policy import Policy
 from nds_jupyter.runner import JobRunner
-from nds_jupyter.sweep_policy import admit_all
 from nds_jupyter.views import StopView
 
 STOP_SLACK = 30.0

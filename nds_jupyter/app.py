@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nds_jupyter.data.store import DataStore
     from nds_jupyter.engines.base import Engine
     from nds_jupyter.gateway import Gateway
-    from nds_jupyter.journal_thread import JournalThread
+    from nds_jupyter.journal.thread import JournalThread
     from nds_jupyter.pages import Pages
     from nds_jupyter.runner import JobRunner
 
@@ -86,7 +86,7 @@ class NdsApp(Configuration, ExtensionApp):
         """
         from nds_jupyter.data.root import default_root, open_backend
         from nds_jupyter.data.store import DataStore
-        from nds_jupyter.draft_record import DraftRecord
+        from nds_jupyter.journal.drafts import DraftRecord
 
         url = self.data_root or default_root(self._server.root_dir)
         return DataStore(
@@ -127,16 +127,16 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.actions import Actions
         from nds_jupyter.handlers.base import SETTINGS_KEY, Services
         from nds_jupyter.handover import Handover
-        from nds_jupyter.health import Health
         from nds_jupyter.job_files import JobFiles
         from nds_jupyter.journal import Journal
-        from nds_jupyter.journal_thread import JournalThread
-        from nds_jupyter.load import Load
-        from nds_jupyter.log_reports import LogReports
+        from nds_jupyter.journal.thread import JournalThread
         from nds_jupyter.lookup import Lookup
         from nds_jupyter.pages import Pages
-        from nds_jupyter.reports import Reports
-        from nds_jupyter.results import Results
+        from nds_jupyter.reports.containers import Reports
+        from nds_jupyter.reports.health import Health
+        from nds_jupyter.reports.load import Load
+        from nds_jupyter.reports.logs import LogReports
+        from nds_jupyter.reports.results import Results
         from nds_jupyter.runner import JobRunner
 
         policy = self.policy()
@@ -198,7 +198,7 @@ class NdsApp(Configuration, ExtensionApp):
 
     def openapi(self) -> dict[str, object]:
         """Return the description of all routes."""
-        from nds_jupyter.openapi import document
+        from nds_jupyter.openapi.document import document
 
         return document(self.route_prefix)
 

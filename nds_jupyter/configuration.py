@@ -22,12 +22,12 @@ from traitlets import (
 )
 
 from nds_jupyter import routes
+from nds_jupyter.admission.image_references import image_reference
+from nds_jupyter.admission.policy import Policy
 from nds_jupyter.data.spool import SpoolBounds
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.image_references import image_reference
 from nds_jupyter.jobs import Limits, Network
 from nds_jupyter.kernel_environment import administrators_url
-from nds_jupyter.policy import Policy
 from nds_jupyter.runner.settings import RunnerSettings
 from nds_jupyter.sizes import parse_size
 from nds_jupyter.swarm_configuration import SwarmConfiguration

@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from nds_jupyter.discovery import ServerAddress, find_server
+from nds_jupyter.client.discovery import ServerAddress, find_server
+from nds_jupyter.client.transport import KEEP_ALIVE
 from nds_jupyter.errors import Forbidden, GatewayUnavailable, TooBusy
-from nds_jupyter.transport import KEEP_ALIVE
 
 if TYPE_CHECKING:
     import httpx

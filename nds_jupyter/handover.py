@@ -14,7 +14,7 @@ from nds_jupyter.data.writing import Exists
 from nds_jupyter.datapaths import join
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.results import Results
+from nds_jupyter.reports.results import Results
 from nds_jupyter.tarstream import TarReader, content_size
 
 PIECE = 2**20

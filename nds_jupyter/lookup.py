@@ -24,7 +24,7 @@ from nds_jupyter.errors import (
 )
 from nds_jupyter.jobs import Job, JobState
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.journal.thread import JournalThread
 from nds_jupyter.runner import JobRunner
 
 T = TypeVar("T")

@@ -23,8 +23,8 @@ from nds_jupyter.archives import (
     open_raw,
     parse_range,
 )
+from nds_jupyter.client.extract import unpack
 from nds_jupyter.errors import Conflict, EngineError, InvalidRequest, NdsError, TooLarge
-from nds_jupyter.extract import unpack
 
 NAMES = st.text(
     st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=120

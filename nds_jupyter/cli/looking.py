@@ -6,11 +6,10 @@ import argparse
 import contextlib
 import sys
 
-from nds_jupyter import reprs
-from nds_jupyter.client import Client
-from nds_jupyter.doctor import diagnose
+from nds_jupyter.client import Client, reprs
+from nds_jupyter.client.doctor import diagnose
+from nds_jupyter.client.job import Job
 from nds_jupyter.errors import JobNotFound
-from nds_jupyter.job import Job
 from nds_jupyter.magics.data_lines import names_data
 from nds_jupyter.magics.job_lines import listed
 from nds_jupyter.magics.session import named_job

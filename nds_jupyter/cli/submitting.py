@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-from nds_jupyter import reprs
 from nds_jupyter.cli.looking import client_for, show_log
-from nds_jupyter.client import Client
+from nds_jupyter.client import Client, reprs
+from nds_jupyter.client.job import Job
+from nds_jupyter.client.job_array import JobArray
+from nds_jupyter.client.submission import request_fields
 from nds_jupyter.errors import InvalidRequest, JobFailed
-from nds_jupyter.job import Job
-from nds_jupyter.job_array import JobArray
 from nds_jupyter.jobs import JobState
 from nds_jupyter.magics.cell_run import Pending, S, job_line, stopped_surely
 from nds_jupyter.magics.defaults import Defaults
@@ -25,7 +25,6 @@ from nds_jupyter.magics.option_groups import CellContext
 from nds_jupyter.magics.preview import Preview
 from nds_jupyter.magics.project import project_settings
 from nds_jupyter.magics.settings import NdsMagics
-from nds_jupyter.submission import request_fields
 
 FAILED = 1
 """The exit code of a job that failed without one of its own."""

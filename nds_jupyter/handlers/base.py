@@ -22,14 +22,14 @@ from nds_jupyter.handlers.decode import convert, json_object, single_values, tex
 from nds_jupyter.handlers.problems import problem, status_of
 from nds_jupyter.handlers.streaming import StreamingHandler
 from nds_jupyter.handover import Handover
-from nds_jupyter.health import Health
-from nds_jupyter.journal_thread import JournalThread
-from nds_jupyter.load import Load
-from nds_jupyter.log_reports import LogReports
+from nds_jupyter.journal.thread import JournalThread
 from nds_jupyter.lookup import Lookup, Target
 from nds_jupyter.pages import Pages
-from nds_jupyter.reports import Reports
-from nds_jupyter.results import Results
+from nds_jupyter.reports.containers import Reports
+from nds_jupyter.reports.health import Health
+from nds_jupyter.reports.load import Load
+from nds_jupyter.reports.logs import LogReports
+from nds_jupyter.reports.results import Results
 
 T = TypeVar("T")
 Method = TypeVar("Method", bound=Callable[..., Any])

@@ -17,8 +17,8 @@ from nds_jupyter.errors import Conflict, InvalidRequest, TooLarge
 from nds_jupyter.gateway import PASSED_ON
 from nds_jupyter.handlers.base import NdsHandler, allowed
 from nds_jupyter.handlers.decode import json_body
+from nds_jupyter.handlers.preconditions import entity_tag, expect, names
 from nds_jupyter.handlers.receiving import Receiving
-from nds_jupyter.preconditions import entity_tag, expect, names
 from nds_jupyter.queries import DataPostQuery, DataRemoveQuery, ListDataQuery, NoQuery
 from nds_jupyter.views import DataRow
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import msgspec
 
+from nds_jupyter.admission.job_request import JobRequest
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.job_request import JobRequest
 
 T = TypeVar("T")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nds_jupyter.cell_archives import cell_of
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.job_pages import JobFilter
 from nds_jupyter.journal import Journal
+from nds_jupyter.journal.job_pages import JobFilter
 from nds_jupyter.queries import JobQuery, JobsQuery, NoQuery, StopQuery
 from nds_jupyter.views import job_view, spec_view
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from nds_jupyter.admission.job_request import JobRequest
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.handlers.base import NdsHandler, allowed
 from nds_jupyter.handlers.decode import form_request, json_request, single_values
-from nds_jupyter.job_request import JobRequest
 from nds_jupyter.queries import JobQuery, NoQuery
 from nds_jupyter.views import job_view
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 
-from nds_jupyter import reprs
+from nds_jupyter.client import reprs
+from nds_jupyter.client.job import Job
+from nds_jupyter.client.status_line import StatusLine
 from nds_jupyter.errors import NdsError
-from nds_jupyter.job import Job
 from nds_jupyter.jobs import JobState
-from nds_jupyter.magics.live import StatusLine
 from nds_jupyter.values.fetching import names_of
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Generic, Protocol, Self, TypeVar
 
-from nds_jupyter import reprs
+from nds_jupyter.client import reprs
+from nds_jupyter.client.job import Job
+from nds_jupyter.client.status_line import StatusLine
 from nds_jupyter.errors import NdsError
-from nds_jupyter.job import Job
 from nds_jupyter.magics.failure import interrupted
-from nds_jupyter.magics.live import LOOK, StatusLine
+from nds_jupyter.magics.live import LOOK
 from nds_jupyter.magics.sending import Abandoned, Sending
 
 T = TypeVar("T")

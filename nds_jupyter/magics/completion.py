@@ -12,8 +12,8 @@ import msgspec
 from IPython.core.completer import CompletionContext, SimpleCompletion
 
 from nds_jupyter.client import Client
+from nds_jupyter.client.job import Job
 from nds_jupyter.errors import NdsError
-from nds_jupyter.job import Job
 from nds_jupyter.jobs import JobState
 from nds_jupyter.magics.parser import LineParser, Option
 from nds_jupyter.magics.session import Session

@@ -10,12 +10,12 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
+from nds_jupyter.client.reprs import Table
 from nds_jupyter.data.entries import Avu, Kind
 from nds_jupyter.datapaths import is_url
 from nds_jupyter.magics.parser import option, takes
 from nds_jupyter.magics.progress import ProgressLine
 from nds_jupyter.magics.session import Session
-from nds_jupyter.reprs import Table
 
 PATH = option(
     "path",

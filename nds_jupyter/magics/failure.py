@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from nds_jupyter.errors import JobFailed, NdsError
 
 if TYPE_CHECKING:
-    from nds_jupyter.job import Job
+    from nds_jupyter.client.job import Job
 
 F = TypeVar("F", bound=Callable[..., Any])
 

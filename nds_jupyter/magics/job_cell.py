@@ -8,18 +8,20 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
+from nds_jupyter.client.job import Job
+from nds_jupyter.client.job_array import JobArray
+from nds_jupyter.client.local_files import opened
+from nds_jupyter.client.status_line import StatusLine
+from nds_jupyter.client.submission import request_fields
 from nds_jupyter.errors import TooLarge
-from nds_jupyter.job import Job
-from nds_jupyter.job_array import JobArray
 from nds_jupyter.jobs import JobState
-from nds_jupyter.local_files import opened
 from nds_jupyter.magics.background import announce
 from nds_jupyter.magics.cell_run import job_line, run_to_end
 from nds_jupyter.magics.defaults import defaults_of
 from nds_jupyter.magics.examples import CELLS
 from nds_jupyter.magics.failure import raise_if_failed
 from nds_jupyter.magics.job_options import cell_options, job_fields, job_finished
-from nds_jupyter.magics.live import LiveLog, StatusLine
+from nds_jupyter.magics.live import LiveLog
 from nds_jupyter.magics.option_groups import CellContext
 from nds_jupyter.magics.origin import origin_labels
 from nds_jupyter.magics.parser import takes
@@ -27,7 +29,6 @@ from nds_jupyter.magics.preview import Preview
 from nds_jupyter.magics.render import rendered
 from nds_jupyter.magics.sending import Sending
 from nds_jupyter.magics.session import Session
-from nds_jupyter.submission import request_fields
 
 
 @magics_class

@@ -8,16 +8,16 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from nds_jupyter.client import Client
+from nds_jupyter.client.job import Job
+from nds_jupyter.client.job_list import JobList
+from nds_jupyter.client.reprs import Table
 from nds_jupyter.errors import JobNotFound
-from nds_jupyter.job import Job
-from nds_jupyter.job_list import JobList
 from nds_jupyter.jobs import JobState
 from nds_jupyter.magics.data_lines import download, names_data
 from nds_jupyter.magics.live import LiveLog
 from nds_jupyter.magics.parser import option, takes
 from nds_jupyter.magics.session import Session
 from nds_jupyter.magics.times import instant
-from nds_jupyter.reprs import Table
 
 JOB = option(
     "job",

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from IPython.core.error import UsageError
 
-from nds_jupyter.job import Job
+from nds_jupyter.client.job import Job
 from nds_jupyter.magics.build_options import BUILD
 from nds_jupyter.magics.data_options import DATA
 from nds_jupyter.magics.option_groups import CellContext, JobOptions

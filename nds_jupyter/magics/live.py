@@ -9,13 +9,11 @@ import threading
 import time
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any
 
-from IPython.display import DisplayHandle, display
-
-from nds_jupyter import reprs
+from nds_jupyter.client import reprs
+from nds_jupyter.client.job import LAST_LINES, Job
+from nds_jupyter.client.status_line import StatusLine
 from nds_jupyter.errors import NdsError
-from nds_jupyter.job import LAST_LINES, Job
 from nds_jupyter.views import LogLine
 
 LOOK = 0.25
@@ -27,39 +25,9 @@ STATUS_EVERY = 1.0
 AHEAD = 5000
 """Lines read ahead of what the notebook has taken; more wait in the engine."""
 
-STATUS_TYPE = "application/vnd.nds-jupyter.job+json"
-"""MIME type of a status with buttons, for JupyterLab with our extension; others show the text."""
-
 BURST = 200
 """Lines waiting, above which the order of stdout and stderr gives way to fewer messages: a Jupyter
 server drops output beyond a rate of messages."""
-
-
-class StatusLine:
-    """One line that changes in place."""
-
-    def __init__(self) -> None:
-        self._handle: DisplayHandle | None = None
-        self._shown: dict[str, Any] = {}
-
-    def show(self, text: str, *, waits_for: str = "") -> None:
-        """Show a text instead of the one before.
-
-        Parameters
-        ----------
-        waits_for
-            Id of a job that the cell waits for: it can be stopped or sent to the background there.
-        """
-        content: dict[str, Any] = {"text/plain": text}
-        if waits_for:
-            content[STATUS_TYPE] = {"job_id": waits_for}
-        if content == self._shown:
-            return
-        self._shown = content
-        if self._handle is None:
-            self._handle = display(content, raw=True, display_id=True)
-        else:
-            self._handle.update(content, raw=True)
 
 
 class LiveLog:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from nds_jupyter.job import Job
+from nds_jupyter.client.job import Job
 from nds_jupyter.magics.defaults import Defaults
 from nds_jupyter.magics.parser import Option
 from nds_jupyter.magics.sending import Sending

@@ -7,9 +7,9 @@ import argparse
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
+from nds_jupyter.client.reprs import Table
 from nds_jupyter.magics.parser import takes
 from nds_jupyter.magics.session import Session
-from nds_jupyter.reprs import Table
 
 
 @magics_class
@@ -36,6 +36,6 @@ class ServerLines(Magics):
     def ndsdoctor(self, options: argparse.Namespace) -> Table:
         """Look at everything between this notebook and a container, and say what to do."""
         del options
-        from nds_jupyter.doctor import diagnose
+        from nds_jupyter.client.doctor import diagnose
 
         return diagnose(lambda: self._session.client)

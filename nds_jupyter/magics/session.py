@@ -7,8 +7,8 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 
 from nds_jupyter.client import Client
+from nds_jupyter.client.job import Job
 from nds_jupyter.errors import InvalidRequest, JobNotFound
-from nds_jupyter.job import Job
 from nds_jupyter.magics.cell_source import CellSource
 from nds_jupyter.magics.settings import NdsMagics
 

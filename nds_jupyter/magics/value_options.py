@@ -10,8 +10,8 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from nds_jupyter.cell_archives import NAME
+from nds_jupyter.client.job import Job
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.job import Job
 from nds_jupyter.magics.failure import interrupted
 from nds_jupyter.magics.option_groups import CellContext, JobOptions
 from nds_jupyter.magics.parser import option

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from nds_jupyter.errors import JobNotFound, StorageFull
 from nds_jupyter.jobs import Job
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.journal.thread import JournalThread
 from nds_jupyter.runner.listener import Listener
 from nds_jupyter.transitions import Event, Progressed, Told, advance
 

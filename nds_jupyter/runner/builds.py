@@ -7,7 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 
-from nds_jupyter.dockerfiles import REQUIREMENTS
+from nds_jupyter.admission.dockerfiles import REQUIREMENTS
 from nds_jupyter.engines.base import LABEL_BUILD, LABEL_SERVER, Engine, ImageSpec
 from nds_jupyter.errors import EngineError, EngineUnavailable, ImageNotFound
 from nds_jupyter.jobs import Build, JobSpec, utc_now

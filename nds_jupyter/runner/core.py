@@ -13,7 +13,7 @@ from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import Engine, Sample
 from nds_jupyter.jobs import Job, JobSpec, Phase, Reason, container_name, new_job_id, utc_now
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.journal.thread import JournalThread
 from nds_jupyter.runner.around import Surroundings
 from nds_jupyter.runner.board import Board
 from nds_jupyter.runner.builds import Builds

@@ -17,7 +17,7 @@ from nds_jupyter.engines.base import (
 from nds_jupyter.engines.cluster import Fate, Tidied
 from nds_jupyter.jobs import Job
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.journal.thread import JournalThread
 
 
 class Orphans:

@@ -22,7 +22,7 @@ from nds_jupyter.errors import (
 )
 from nds_jupyter.jobs import BUILT, Job, utc_now
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.journal.thread import JournalThread
 from nds_jupyter.logs import end_of_log
 from nds_jupyter.runner.settings import RunnerSettings
 from nds_jupyter.transitions import ContainerRemoved, advance

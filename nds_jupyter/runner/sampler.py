@@ -12,7 +12,7 @@ import msgspec
 from nds_jupyter.engines.base import Engine, Sample
 from nds_jupyter.errors import NdsError, NoEndpoint
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.journal.thread import JournalThread
 from nds_jupyter.runner.listener import Listener
 
 FIRST_SAMPLE = 1.0

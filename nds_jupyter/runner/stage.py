@@ -31,7 +31,7 @@ from nds_jupyter.errors import (
 )
 from nds_jupyter.jobs import Build, Job, container_name
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.journal.thread import JournalThread
 from nds_jupyter.runner.board import Board
 from nds_jupyter.runner.builds import Builds
 from nds_jupyter.scripts import command_line, interpreter_candidates

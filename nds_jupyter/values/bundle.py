@@ -12,7 +12,7 @@ from importlib import resources
 import msgspec
 
 from nds_jupyter.cell_archives import MEMBER
-from nds_jupyter.local_files import LocalFile
+from nds_jupyter.client.local_files import LocalFile
 from nds_jupyter.values.packing import Terms, Wish, pack
 
 INLINE = 128 * 2**10

@@ -14,7 +14,7 @@ from nds_jupyter.values.packing import Wish
 from nds_jupyter.values.plain import NotPortable
 
 if TYPE_CHECKING:
-    from nds_jupyter.job import Job
+    from nds_jupyter.client.job import Job
 
 IN_MEMORY = 2**24
 """Bytes of a value that is kept in memory on its way; a larger one is on disk."""

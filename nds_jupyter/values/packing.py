@@ -9,8 +9,8 @@ from typing import IO, Any
 
 import msgspec
 
+from nds_jupyter.client.local_files import LocalFile
 from nds_jupyter.errors import InvalidRequest, TooLarge
-from nds_jupyter.local_files import LocalFile
 from nds_jupyter.sizes import size_text
 from nds_jupyter.values import codec
 from nds_jupyter.values.plain import NotPortable

@@ -11,7 +11,7 @@ import traitlets
 
 from nds_jupyter._version import __version__
 from nds_jupyter.client import Client
-from nds_jupyter.job import Job
+from nds_jupyter.client.job import Job
 from nds_jupyter.widgets.relay import Relay
 
 STATIC = Path(__file__).parent / "static"

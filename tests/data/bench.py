@@ -15,7 +15,7 @@ import pytest
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.jobs import Input, Job, JobSpec, Limits
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.journal.thread import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
 from nds_jupyter.scripts import script_facts
 from tests.engine.fake import FakeEngine

@@ -13,10 +13,10 @@ from nds_jupyter.data.drafts import Draft, Memory, draft_in
 from nds_jupyter.data.irods.placing import aside_of
 from nds_jupyter.data.store import DataStore
 from nds_jupyter.data.writing import Exists
-from nds_jupyter.draft_record import DraftRecord
 from nds_jupyter.errors import NdsError, StorageFull
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.journal.drafts import DraftRecord
+from nds_jupyter.journal.thread import JournalThread
 from tests.data.conftest import zone_root
 from tests.data.looking import Pieces, content, hidden, listed
 from tests.irods_zone.fixtures import AnyZone

@@ -16,7 +16,7 @@ import pytest
 from tornado.httputil import format_timestamp
 
 from nds_jupyter.client import Client
-from nds_jupyter.doctor import Diagnosis, Finding, diagnose
+from nds_jupyter.client.doctor import Diagnosis, Finding, diagnose
 from nds_jupyter.sizes import size_text
 from tests.engine.fake import FakeEngine
 from tests.handlers.identities import ADA, READER, NamedUsers, ReadersLook
@@ -60,7 +60,7 @@ def wrong(diagnosis: Diagnosis) -> dict[str, Finding]:
 @pytest.fixture(autouse=True)
 def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Be content with the disk of the machine that runs the tests."""
-    monkeypatch.setattr("nds_jupyter.doctor.LEAST_FREE", 2**20)
+    monkeypatch.setattr("nds_jupyter.client.doctor.LEAST_FREE", 2**20)
 
 
 async def test_nothing_is_wrong(ask_doctor: Diagnose) -> None:
@@ -88,7 +88,7 @@ async def test_engine_without_images(ask_doctor: Diagnose, fake_engine: FakeEngi
 
 
 async def test_another_version(ask_doctor: Diagnose, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nds_jupyter.health.__version__", "0.0.1")
+    monkeypatch.setattr("nds_jupyter.reports.health.__version__", "0.0.1")
     found = wrong(await ask_doctor())
     assert found.keys() == {"version"}
     assert "0.0.1 on the server" in found["version"].said
@@ -113,7 +113,7 @@ async def test_little_room_here(
     ask_doctor: Diagnose, monkeypatch: pytest.MonkeyPatch, small_disk: Path
 ) -> None:
     monkeypatch.chdir(small_disk)
-    monkeypatch.setattr("nds_jupyter.doctor.LEAST_FREE", 2 * 2**20)
+    monkeypatch.setattr("nds_jupyter.client.doctor.LEAST_FREE", 2 * 2**20)
     found = wrong(await ask_doctor())
     assert found.keys() == {"disk"}
     assert size_text(2**20) in found["disk"].said

@@ -16,7 +16,7 @@ from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE
 from dev.jupyter import Server, jupyter_server
 from nds_jupyter.client import Client
-from nds_jupyter.job_array import JobArray
+from nds_jupyter.client.job_array import JobArray
 from nds_jupyter.jobs import Reason
 from nds_jupyter.magics.cell_run import run_to_end
 from tests.irods_zone.codes import Api

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nds_jupyter.magics.live import STATUS_TYPE
+from nds_jupyter.client.status_line import STATUS_TYPE
 from tests.magics.notebook import Cell, Notebook, store
 
 pytestmark = [pytest.mark.engine, pytest.mark.kernel]

@@ -36,7 +36,7 @@ from tests.swarm.conftest import Lab, spec
 import logging
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.journal.thread import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
 
 async def main():

@@ -11,7 +11,7 @@ import pytest
 
 from dev.swarm import Swarm
 from nds_jupyter.client import Client
-from nds_jupyter.doctor import diagnose
+from nds_jupyter.client.doctor import diagnose
 
 pytestmark = pytest.mark.swarm
 

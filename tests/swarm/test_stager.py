@@ -23,7 +23,7 @@ from nds_jupyter.engines.swarm.helpers import LABEL_HELPER
 from nds_jupyter.errors import EngineError
 from nds_jupyter.jobs import Input, Job, JobState, Limits, Phase, Reason
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal_thread import JournalThread
+from nds_jupyter.journal.thread import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
 from tests.irods_zone.zone import Zone
 from tests.swarm.conftest import Lab, wait_for

@@ -1,0 +1,258 @@
+"""What a job may ask of an engine: images, limits, networks. Pure."""
+
+from __future__ import annotations
+
+import fnmatch
+from pathlib import PurePosixPath
+
+import msgspec
+
+from nds_jupyter.admission.constraints import node_constraints
+from nds_jupyter.admission.dockerfiles import (
+    has_base,
+    recipe,
+    requirements_recipe,
+    requirements_text,
+)
+from nds_jupyter.admission.image_references import image_reference
+from nds_jupyter.admission.job_request import (
+    JobRequest,
+    checked_env,
+    checked_labels,
+    checked_name,
+    command_of,
+    scriptname_of,
+    without_nul,
+)
+from nds_jupyter.datapaths import logical_path
+from nds_jupyter.errors import InvalidRequest, RefusedByPolicy, TooLarge
+from nds_jupyter.inputs import Logical, parse_files, parse_inputs, parse_output
+from nds_jupyter.jobs import BUILT, Build, JobSpec, Limits, Network
+from nds_jupyter.scripts import INTERPRETERS, script_facts
+from nds_jupyter.sizes import parse_size, size_text
+
+LEAST_MEMORY = 6 * 2**20
+"""Bytes; Docker refuses a smaller limit."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What an administrator allows, and what a job gets that asks for nothing.
+
+    Parameters
+    ----------
+    allowed_images
+        Shell patterns over full references (``name:tag``); a job's image must match one.
+    max_limits
+        The most that a job may ask for.
+    max_timeout
+        Seconds; None for no bound. A job that asks for none then gets this one.
+    max_script_bytes
+        Bytes of the script.
+    chooses_nodes
+        Whether there may be several nodes, between which a job's constraints choose.
+    allow_builds
+        Whether a job may have an image built.
+    """
+
+    default_image: str
+    allowed_images: tuple[str, ...]
+    default_limits: Limits
+    max_limits: Limits
+    default_network: Network
+    networks: tuple[Network, ...]
+    max_timeout: float | None
+    max_script_bytes: int
+    max_gpus: int = 0
+    max_retries: int = 10
+    chooses_nodes: bool = False
+    allow_builds: bool = True
+
+    def allows_image(self, reference: str) -> bool:
+        """Whether a full reference matches one of the patterns; what was built is not named."""
+        if reference.startswith(f"{BUILT}:"):
+            return False
+        return any(fnmatch.fnmatchcase(reference, pattern) for pattern in self.allowed_images)
+
+
+def _path_of_a_plain_root(text: str, field: str) -> str:
+    return logical_path(text, field=field)
+
+
+def admit(
+    request: JobRequest, policy: Policy, logical: Logical = _path_of_a_plain_root
+) -> tuple[JobSpec, bytes]:
+    """Judge a request and fill in what it left out.
+
+    Parameters
+    ----------
+    logical
+        Makes a path of the data root from a path or URL.
+
+    Returns
+    -------
+    tuple
+        The job's specification, and its script.
+
+    Raises
+    ------
+    InvalidRequest
+        If a field is malformed, or the script is given twice or not at all.
+    RefusedByPolicy
+        If it asks for an image, limit or network that is not allowed.
+    TooLarge
+        If the script is too long.
+    """
+    script = _script(request, policy)
+    digest, shebang = script_facts(script)
+    image, build = _image_and_build(request, policy)
+    inputs = parse_inputs(request.data, logical)
+    spec = JobSpec(
+        scriptname=scriptname_of(request),
+        script_sha256=digest,
+        script_shebang=shebang,
+        image=image,
+        build=build,
+        limits=_limits(request, policy),
+        name=checked_name(request.name),
+        command=command_of(request),
+        args=without_nul("args", request.args),
+        env=checked_env(request.env),
+        labels=checked_labels(request.labels),
+        timeout=_timeout(request, policy),
+        network=_network(request, policy),
+        constraints=node_constraints(request.constraint, chooses_nodes=policy.chooses_nodes),
+        gpus=_gpus(request, policy),
+        retries=_retries(request, policy),
+        data=inputs,
+        files=parse_files(request.files, inputs),
+        output=parse_output(request.output, logical),
+        overwrite=request.overwrite,
+        output_on_failure=request.output_on_failure,
+    )
+    _check_runnable(spec)
+    return spec, script
+
+
+def _script(request: JobRequest, policy: Policy) -> bytes:
+    if (request.script is None) == (request.file is None):
+        found = "neither is there" if request.script is None else "both are there"
+        raise InvalidRequest(f"script, file: give exactly one of them; {found}.")
+    script = request.file if request.script is None else request.script.encode("utf-8")
+    if not script:
+        raise InvalidRequest("script: it is empty.")
+    if len(script) > policy.max_script_bytes:
+        raise TooLarge(
+            f"The script has {size_text(len(script))}; at most "
+            f"{size_text(policy.max_script_bytes)} are allowed (c.NdsApp.max_script_bytes). Send "
+            "large content as data."
+        )
+    return script
+
+
+def _image(request: JobRequest, policy: Policy) -> str:
+    if request.image_name is None and request.image_tag is not None:
+        raise InvalidRequest("image_name: missing, though image_tag is there.")
+    name = policy.default_image if request.image_name is None else request.image_name
+    if not name:
+        raise InvalidRequest("image_name: missing, and this server has no default image.")
+    return _allowed(image_reference(name, request.image_tag), policy)
+
+
+def _allowed(reference: str, policy: Policy) -> str:
+    if not policy.allows_image(reference):
+        raise RefusedByPolicy(
+            f"The image {reference} is not allowed here. GET /list_images lists those that are."
+        )
+    return reference
+
+
+def _image_and_build(request: JobRequest, policy: Policy) -> tuple[str, Build | None]:
+    dockerfile, requirements = request.dockerfile, ""
+    if dockerfile is None and request.requirements is None:
+        return _image(request, policy), None
+    if not policy.allow_builds:
+        raise RefusedByPolicy(
+            "requirements, dockerfile: this server builds no images. Choose one that has all."
+        )
+    if dockerfile is None:
+        requirements = requirements_text(request.requirements or "")
+        read = requirements_recipe(_image(request, policy))
+    elif request.requirements is not None:
+        raise InvalidRequest("requirements, dockerfile: give one of them; both are there.")
+    elif has_base(dockerfile):
+        read = recipe(dockerfile)
+    else:
+        read = recipe(f"FROM {_image(request, policy)}\n{dockerfile}")
+    for each in read.images:
+        _allowed(image_reference(each), policy)
+    network = Network.BRIDGE if Network.BRIDGE in policy.networks else Network.NONE
+    build = Build(dockerfile=read.dockerfile, requirements=requirements, network=network)
+    return image_reference(read.base), build
+
+
+def _limits(request: JobRequest, policy: Policy) -> Limits:
+    default, most = policy.default_limits, policy.max_limits
+    cpus = min(default.cpus, most.cpus) if request.cpus is None else request.cpus
+    memory = min(default.memory, most.memory)
+    if request.memory is not None:
+        memory = parse_size(request.memory, "memory")
+    if not 0.01 <= cpus < float("inf"):
+        raise InvalidRequest(f"cpus: {cpus:g} is not an amount of CPUs; give at least 0.01.")
+    if memory < LEAST_MEMORY:
+        raise InvalidRequest(f"memory: give at least {size_text(LEAST_MEMORY)}.")
+    if cpus > most.cpus:
+        raise RefusedByPolicy(f"cpus: {cpus:g} are more than the {most.cpus:g} allowed here.")
+    if memory > most.memory:
+        raise RefusedByPolicy(
+            f"memory: {size_text(memory)} are more than the {size_text(most.memory)} allowed here."
+        )
+    return Limits(cpus=cpus, memory=memory, pids=default.pids)
+
+
+def _timeout(request: JobRequest, policy: Policy) -> float | None:
+    if request.timeout is None:
+        return policy.max_timeout
+    if not 0 < request.timeout < float("inf"):
+        raise InvalidRequest("timeout: give a positive number of seconds.")
+    if policy.max_timeout is not None and request.timeout > policy.max_timeout:
+        raise RefusedByPolicy(
+            f"timeout: {request.timeout:g} s are more than the {policy.max_timeout:g} s allowed."
+        )
+    return request.timeout
+
+
+def _network(request: JobRequest, policy: Policy) -> Network:
+    network = policy.default_network if request.network is None else request.network
+    if network not in policy.networks:
+        raise RefusedByPolicy(f"network: {network.value!r} is not allowed here.")
+    return network
+
+
+def _gpus(request: JobRequest, policy: Policy) -> int:
+    if request.gpus < 0:
+        raise InvalidRequest("gpus: give a number of GPUs, or none.")
+    if request.gpus > policy.max_gpus:
+        raise RefusedByPolicy(
+            f"gpus: {request.gpus} are more than the {policy.max_gpus} allowed here."
+        )
+    return request.gpus
+
+
+def _retries(request: JobRequest, policy: Policy) -> int:
+    if request.retries < 0:
+        raise InvalidRequest("retries: give a number, or none.")
+    if request.retries > policy.max_retries:
+        raise RefusedByPolicy(
+            f"retries: {request.retries} are more than the {policy.max_retries} allowed here."
+        )
+    return request.retries
+
+
+def _check_runnable(spec: JobSpec) -> None:
+    suffix = PurePosixPath(spec.scriptname).suffix
+    if spec.command is None and not spec.script_shebang and suffix not in INTERPRETERS:
+        known = " ".join(sorted(INTERPRETERS))
+        raise InvalidRequest(
+            f"scriptname: nothing says how to run {spec.scriptname!r}. Begin the script with #!, "
+            f"give it a known suffix ({known}), or give command."
+        )

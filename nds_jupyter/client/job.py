@@ -1,0 +1,271 @@
+"""One job, from Python: what it is, its log, its results, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import IO, Any, Literal, overload
+
+import msgspec
+
+from nds_jupyter import routes
+from nds_jupyter.client import reprs
+from nds_jupyter.client.extract import list_files, unpack
+from nds_jupyter.client.job_async import log_lines
+from nds_jupyter.client.job_log import followed_lines, followed_text
+from nds_jupyter.client.job_record import JobRecord
+from nds_jupyter.engine_views import ChangeView, ContainerView, MetricView
+from nds_jupyter.errors import JobFailed, NdsError, PathNotFound, TooLarge
+from nds_jupyter.jobs import JobState, SentFile
+from nds_jupyter.sizes import size_text
+from nds_jupyter.values import LARGEST
+from nds_jupyter.views import JobView, LogLine, LogText, SpecView, StopView
+
+PIECE = 2**20
+
+Progress = Callable[[str, int, int], object]
+
+LAST_LINES = 20
+"""Lines of its log that the error of a failed job shows."""
+
+
+def exported_files(path: Path) -> Path:
+    """Return the folder of the files that an exported job was sent with."""
+    return path.with_name(f"{path.stem}.files")
+
+
+class Job(JobRecord):
+    """One job; its properties are those of the last `refresh`."""
+
+    @overload
+    def logs(
+        self, *, tail: int | None = ..., stream: str = ..., follow: Literal[False] = ...
+    ) -> str: ...
+
+    @overload
+    def logs(
+        self, *, tail: int | None = ..., stream: str = ..., follow: Literal[True]
+    ) -> Iterator[str]: ...
+
+    def logs(
+        self, *, tail: int | None = None, stream: str = "both", follow: bool = False
+    ) -> str | Iterator[str]:
+        """Return the log as text (its last MiB), or with `follow` an iterator of pieces of it.
+
+        Parameters
+        ----------
+        tail
+            Lines from the end.
+        stream
+            ``stdout``, ``stderr`` or ``both``.
+        """
+        query = self._id(tail=tail, stream=stream)
+        if follow:
+            return followed_text(self._transport, query)
+        return self._transport.call("GET", routes.STDOUT, LogText, params=query).stdout
+
+    def lines(self, *, tail: int | None = None) -> Generator[LogLine, None, None]:
+        """Yield the log's lines with stream and time, as they come, until the job has ended.
+
+        A connection that drops is taken up again where it was.
+        """
+        return followed_lines(self._transport, self._id(tail=tail))
+
+    def alogs(self) -> AsyncGenerator[str, None]:
+        """Yield the lines of its log as they come, in asynchronous code, until it has ended."""
+        return log_lines(self)
+
+    def stop(self, timeout: float = 10.0) -> StopView:
+        """Stop it; after `timeout` seconds it is killed."""
+        query = self._id(timeout=timeout)
+        answer = self._transport.call(
+            "POST", routes.STOP, StopView, params=query, timeout=timeout + 60
+        )
+        self.refresh()
+        return answer
+
+    def diff(self) -> reprs.Table:
+        """Return what it changed on its container's filesystem."""
+        query = self._id(limit=1000)
+        pages = self._transport.pages(routes.DIFF, list[ChangeView], query)
+        return reprs.Table(
+            ("kind", "path"), [(row.kind, row.path) for page in pages for row in page]
+        )
+
+    def metrics(self) -> MetricView:
+        """Return what it uses and used."""
+        return self._transport.call("GET", routes.METRIC, MetricView, params=self._id())
+
+    def info(self) -> ContainerView:
+        """Return its container."""
+        if self.view.container_id is None:
+            self.refresh()
+        query = {"cont_id": self.view.container_id or f"nds-{self.id}"}
+        return self._transport.call("GET", routes.INFO, ContainerView, params=query)
+
+    def results(self) -> reprs.Table:
+        """Return the list of files under ``/results``: name and size in bytes."""
+        with self._transport.stream(routes.RESULTS, self._id()) as answer:
+            return reprs.Table(("name", "size"), list_files(answer.iter_bytes()))
+
+    def download(
+        self, path: str | PathLike[str] = ".", *, source: str = "/results", overwrite: bool = False
+    ) -> list[Path]:
+        """Download a path of its container into a folder, and return the files.
+
+        Parameters
+        ----------
+        path
+            The folder; made if it is not there.
+        source
+            A folder or file in the container.
+        overwrite
+            Whether files that exist are replaced.
+
+        Raises
+        ------
+        Conflict
+            If a file exists.
+        """
+        with self._transport.stream(routes.RESULTS, self._id(path=source)) as answer:
+            return list(unpack(answer.iter_bytes(), Path(path), overwrite=overwrite).files)
+
+    def copy_file(
+        self, path: str, into: IO[bytes], *, most: int, progress: Progress | None = None
+    ) -> int:
+        """Copy one file of its container, and return its size in bytes.
+
+        Parameters
+        ----------
+        path
+            Relative to ``/results``, or absolute.
+        most
+            Bytes.
+        progress
+            Told the file's name, the bytes that have passed, and those there are.
+
+        Raises
+        ------
+        TooLarge
+            If it has more.
+        PathNotFound
+            If there is none.
+        """
+        query = self._id(path=path, format="raw")
+        with self._transport.stream(routes.RESULTS, query) as answer:
+            size = int(answer.headers.get("Content-Length", 0))
+            if size > most:
+                raise TooLarge(
+                    f"{path} has {size_text(size)}, more than the {size_text(most)} that are read."
+                )
+            name, done = path.rpartition("/")[2], 0
+            for data in answer.iter_bytes(PIECE):
+                into.write(data)
+                done += len(data)
+                if progress is not None:
+                    progress(name, done, size)
+        return size
+
+    def value(self, name: str, *, allow_pickle: bool = False, most: int = LARGEST) -> Any:
+        """Return a variable that its script left behind by ``--out``, at any time after its end.
+
+        Parameters
+        ----------
+        name
+            ``NAME``, or ``NAME.FORMAT`` for one of several formats: ``total.csv``.
+        allow_pickle
+            Whether to load a pickle, which runs what is in it.
+        most
+            Bytes; a larger value is refused.
+        """
+        from nds_jupyter.values.fetching import fetch
+        from nds_jupyter.values.packing import Wish
+
+        wish = Wish.parse(name, "value")
+        return fetch(self, wish, allow_pickle=allow_pickle, most=most).value
+
+    def values(self, *, allow_pickle: bool = False, most: int = LARGEST) -> dict[str, Any]:
+        """Return every variable that was asked for by ``--out``, by name; see `value`."""
+        from nds_jupyter.values.fetching import names_of
+        from nds_jupyter.values.packing import Wish
+
+        wishes = [Wish.parse(name, "--out") for name in names_of(self)]
+        return {
+            wish.name: self.value(
+                f"{wish.name}{wish.suffix or ''}", allow_pickle=allow_pickle, most=most
+            )
+            for wish in wishes
+        }
+
+    @property
+    def spec(self) -> SpecView:
+        """What it was asked for, its script included; `Client.submit_spec` takes it."""
+        return self._transport.call("GET", routes.JOB.format(job_id=self.id), SpecView)
+
+    def export(self, path: str | PathLike[str]) -> Path:
+        """Write its specification to a file that `Client.submit_file` takes, and return its path.
+
+        Files that were sent with it, as large values are, are written to a folder beside: those of
+        ``job.json`` to ``job.files``. Variables of the environment are written, too: mind what is
+        secret among them.
+        """
+        target = Path(path)
+        spec = self.spec
+        target.write_bytes(msgspec.json.format(msgspec.json.encode(spec), indent=2))
+        folder = exported_files(target)
+        for each in spec.files or ():
+            folder.mkdir(exist_ok=True)
+            if not (folder / each.sha256).is_file():
+                self._copy_sent(each, folder / each.sha256)
+        return target
+
+    def _copy_sent(self, file: SentFile, target: Path) -> None:
+        draft = target.with_suffix(".part")
+        try:
+            with draft.open("wb") as into:
+                try:
+                    self._transport.copy(routes.FILE.format(sha256=file.sha256), into)
+                except PathNotFound:
+                    # The server keeps it for a while only; its container, until retention.
+                    self.copy_file(file.to, into, most=file.size)
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def rerun(self) -> Job:
+        """Submit the same job again, and return the new one."""
+        route = routes.RERUN.format(job_id=self.id)
+        return Job(self._transport, self._transport.call("POST", route, JobView))
+
+    def delete(self) -> None:
+        """Stop it if it runs, and remove its container and record."""
+        self._transport.discard(routes.JOB.format(job_id=self.id))
+
+    def panel(self) -> Any:
+        """Return its panel: log, metrics, diff, results and information, live in the notebook."""
+        from nds_jupyter.widgets import JobPanel
+
+        return JobPanel(self)
+
+    def raise_if_failed(self) -> Job:
+        """Return the job if it COMPLETED, or has not ended.
+
+        Raises
+        ------
+        JobFailed
+            With exit code, reason and the last 20 lines of its log.
+        """
+        if not self.is_finished or self.state is JobState.COMPLETED:
+            return self
+        raise JobFailed(f"{reprs.headline(self.view)}{self._last_lines()}", job_id=self.id)
+
+    def _last_lines(self) -> str:
+        try:
+            lines = self.logs(tail=LAST_LINES).splitlines()
+        except NdsError:
+            return ""
+        if not lines:
+            return ""
+        shown = [f"  {reprs.overwritten(line)}" for line in lines[-LAST_LINES:]]
+        return "\n".join(["\nThe end of its log:", *shown])

@@ -1,0 +1,152 @@
+"""The jobs of a sweep, together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from nds_jupyter import routes
+from nds_jupyter.client.job import Job
+from nds_jupyter.client.job_list import JobList
+from nds_jupyter.client.transport import Transport
+from nds_jupyter.errors import JobFailed
+from nds_jupyter.jobs import JobState
+from nds_jupyter.sweeps import table_columns
+from nds_jupyter.views import JobView
+
+LOOK = 1.0
+"""Seconds that the server waits for one job's end before all of them are looked at again."""
+
+AT_ONCE = 8
+"""Requests at one time."""
+
+BAR = 30
+"""Characters of the bar of progress."""
+
+
+class JobArray(JobList):
+    """One job a point, in the order of the points; shows as a table.
+
+    Parameters
+    ----------
+    transport
+        Leads to the server that runs them.
+    jobs
+        At least one.
+    """
+
+    def __init__(self, transport: Transport, jobs: Iterable[Job]) -> None:
+        super().__init__(jobs)
+        self._transport = transport
+
+    @property
+    def sweep_id(self) -> str:
+        """What the jobs have in common; `Client.jobs` and the panel find them by it."""
+        point = self[0].view.sweep
+        return "" if point is None else point.sweep_id
+
+    @property
+    def failed(self) -> JobArray:
+        """The jobs that ended, and did not complete."""
+        return self._those(lambda job: job.is_finished and job.state is not JobState.COMPLETED)
+
+    @property
+    def running(self) -> JobArray:
+        """The jobs that have not ended."""
+        return self._those(lambda job: not job.is_finished)
+
+    def _those(self, wanted: Callable[[Job], bool]) -> JobArray:
+        return JobArray(self._transport, filter(wanted, self))
+
+    def refresh(self) -> JobArray:
+        """Ask the server anew, by one request a thousand jobs, and return this."""
+        if self:
+            query = {"sweep": self.sweep_id, "limit": 1000}
+            pages = self._transport.pages(routes.JOBS, list[JobView], query)
+            views = {view.job_id: view for page in pages for view in page}
+            for job in self:
+                job.view = views.get(job.id, job.view)
+        return self
+
+    def wait(self, tell: Callable[[str], object] | None = None) -> JobArray:
+        """Wait until all have ended, and return this.
+
+        Parameters
+        ----------
+        tell
+            Given a line of progress after each look; None shows a bar in the notebook.
+        """
+        show = tell or _bar()
+        while True:
+            self.refresh()
+            show(self.progress())
+            left = self.running
+            if not left:
+                return self
+            query = {"job_id": left[0].id, "wait": LOOK}
+            self._transport.call("GET", routes.UPLOAD, JobView, params=query)
+
+    def values(self, name: str, *, allow_pickle: bool = False) -> list[Any]:
+        """Return a variable that every job left behind by ``--out``, in the order of the points."""
+        return self._each(lambda job: job.value(name, allow_pickle=allow_pickle), self)
+
+    def progress(self) -> str:
+        """Return a bar and how many jobs are where."""
+        done, failed, total = len(self) - len(self.running), len(self.failed), len(self)
+        filled = BAR * done // max(1, total)
+        bar = "█" * filled + "░" * (BAR - filled)
+        return f"{bar} {done} of {total} ended" + (f", {failed} failed" if failed else "")
+
+    def stop(self, timeout: float = 10.0) -> JobArray:
+        """Stop all that run or wait; after `timeout` seconds they are killed."""
+        self._each(lambda job: job.stop(timeout), reversed(self.running))
+        return self.refresh()
+
+    def rerun_failed(self) -> JobArray:
+        """Submit the points again that failed, and return the new jobs."""
+        return JobArray(self._transport, self._each(Job.rerun, self.failed))
+
+    def _each(self, act: Callable[[Job], Any], jobs: Iterable[Job]) -> list[Any]:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(act, jobs))
+
+    def raise_if_failed(self) -> JobArray:
+        """Return this if every job COMPLETED.
+
+        Raises
+        ------
+        JobFailed
+            With how many did not, and the first one's error.
+        """
+        failed = self.failed
+        if not failed:
+            return self
+        try:
+            failed[0].raise_if_failed()
+        except JobFailed as exc:
+            said = f"{len(failed)} of {len(self)} jobs failed. The first one: {exc.message}"
+            raise JobFailed(said, job_id=failed[0].id) from None
+        return self
+
+    def to_frame(self) -> Any:
+        """Return the jobs as a pandas data frame: a column for each name of the sweep, then fields.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        frame = super().to_frame().drop(columns="sweep")
+        points = [job.view.sweep.values if job.view.sweep else {} for job in self]
+        for place, name in enumerate(table_columns(points)):
+            shown = name if name not in frame.columns else f"sweep_{name}"
+            frame.insert(place, shown, [point.get(name) for point in points])
+        return frame
+
+
+def _bar() -> Callable[[str], object]:
+    """Return what shows a line that changes in place."""
+    from nds_jupyter.client.status_line import StatusLine
+
+    return StatusLine().show

@@ -1,0 +1,82 @@
+"""A job's log while it grows, over a connection that may drop."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from nds_jupyter import routes
+from nds_jupyter.client.patience import Patience
+from nds_jupyter.client.transport import Transport
+from nds_jupyter.errors import ServerNotFound, TooBusy
+from nds_jupyter.views import LogLine
+
+REMEMBERED = 1000
+"""Lines that are remembered, to be told from new ones after the connection dropped."""
+
+_BELOW_MICROSECONDS = re.compile(r"(\.\d{6})\d+")
+
+
+def followed_lines(
+    transport: Transport, query: Mapping[str, Any]
+) -> Generator[LogLine, None, None]:
+    """Yield lines until the job has ended; a dropped connection is taken up again where it was.
+
+    Parameters
+    ----------
+    query
+        Names the job; its `tail` counts at the first attempt only.
+    """
+    recent: deque[LogLine] = deque(maxlen=REMEMBERED)
+    patience = Patience()
+    ended = False
+    while not ended:
+        try:
+            for line in _lines_after(transport, {**query, "follow": 1}, recent):
+                patience.answered()
+                recent.append(line)
+                yield line
+            ended = True
+        except (ServerNotFound, TooBusy) as exc:
+            patience.wait(exc)
+
+
+def _lines_after(
+    transport: Transport, query: Mapping[str, Any], recent: deque[LogLine]
+) -> Iterator[LogLine]:
+    """Yield the lines that are not among those that came already."""
+    asked = dict(query)
+    if recent:
+        asked.pop("tail", None)
+        asked["since"] = _BELOW_MICROSECONDS.sub(r"\1", recent[0].time)
+    seen = Counter(recent)
+    for line in _read_lines(transport, asked):
+        if seen[line] > 0:
+            seen[line] -= 1
+        else:
+            yield line
+
+
+def _read_lines(transport: Transport, query: Mapping[str, Any]) -> Iterator[LogLine]:
+    decode = msgspec.json.Decoder(LogLine).decode
+    with transport.stream(routes.STDOUT, query, "application/x-ndjson") as answer:
+        rest = b""
+        for data in answer.iter_bytes():
+            *lines, rest = (rest + data).split(b"\n")
+            yield from map(decode, lines)
+
+
+def followed_text(transport: Transport, query: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a log's text as it comes, until the job has ended."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    with transport.stream(routes.STDOUT, {**query, "follow": 1}, "text/plain") as answer:
+        for data in answer.iter_bytes():
+            if text := decoder.decode(data):
+                yield text
+    if text := decoder.decode(b"", final=True):
+        yield text
