@@ -35,7 +35,11 @@ c.JupyterHub.authenticator_class = "dummy"
 c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = {folder!r} + "/{{username}}"
 c.Spawner.cmd = [{python!r}, "-m", "jupyterhub.singleuser"]
-c.Spawner.args = ["--allow-root", "--KernelSpecManager.ensure_native_kernel=True"]
+c.Spawner.args = [
+    "--allow-root",
+    "--KernelSpecManager.ensure_native_kernel=True",
+    "--LabApp.expose_app_in_browser=True",
+]
 c.Authenticator.allowed_users = {{"ada", "bob", "eve"}}
 # A busy machine takes its time.
 c.Spawner.start_timeout = c.Spawner.http_timeout = 240

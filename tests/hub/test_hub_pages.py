@@ -19,6 +19,7 @@ from tests.browser.conftest import (
     shoot,
     watch,
 )
+from tests.browser.lab import started
 from tests.hub.running import Hub, start_server
 
 __all__ = ["browser", "context", "jp_asyncio_loop", "jp_server_cleanup", "shoot", "watch"]
@@ -44,8 +45,7 @@ def page(hub: Hub, context: BrowserContext, watch: Watch) -> Iterator[Page]:
     page.get_by_label("Password").fill("any")
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/user/ada/lab**")
-    expect(page.get_by_role("tab", name="NDS Jobs")).to_be_visible()
-    yield page
+    yield started(page)
     page.close()
 
 
