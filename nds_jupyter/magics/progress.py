@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from IPython.display import DisplayHandle, display
-
+from nds_jupyter.client.status_line import StatusLine
 from nds_jupyter.sizes import size_text
 
 EVERY = 0.2
@@ -18,7 +17,7 @@ class ProgressLine:
     """Shows the transfer of one object after the other."""
 
     def __init__(self) -> None:
-        self._handle: DisplayHandle | None = None
+        self._line = StatusLine()
         self._shown = float("-inf")
 
     def __call__(self, name: str, done: int, total: int) -> None:
@@ -29,9 +28,4 @@ class ProgressLine:
         self._shown = now
         filled = WIDTH if total <= 0 else min(WIDTH, WIDTH * done // total)
         bar = "█" * filled + "░" * (WIDTH - filled)
-        text = f"{bar} {size_text(done)} of {size_text(total)}  {name}"
-        content = {"text/plain": text}
-        if self._handle is None:
-            self._handle = display(content, raw=True, display_id=True)
-        else:
-            self._handle.update(content, raw=True)
+        self._line.show(f"{bar} {size_text(done)} of {size_text(total)}  {name}")
