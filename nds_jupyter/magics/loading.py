@@ -73,9 +73,10 @@ def register(shell: InteractiveShell) -> None:
 
 
 def _vocabulary(shell: InteractiveShell, settings: NdsMagics, source: CellSource) -> Vocabulary:
+    from nds_jupyter.magics.session import Session
     from nds_jupyter.magics.vocabulary import Vocabulary
 
-    return Vocabulary(shell, settings, source)
+    return Vocabulary(shell, Session(shell, settings, source))
 
 
 def _stand_in(vocabulary: Callable[[], Vocabulary], kind: str, name: str) -> Callable[..., Any]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from nds_jupyter.magics.cell_source import CellSource
 from nds_jupyter.magics.completion import Completion
 from nds_jupyter.magics.data_lines import DataLines
 from nds_jupyter.magics.job_cell import JobCell
@@ -16,7 +15,6 @@ from nds_jupyter.magics.panel_lines import PanelLines
 from nds_jupyter.magics.parser import LineParser
 from nds_jupyter.magics.server_lines import ServerLines
 from nds_jupyter.magics.session import Session
-from nds_jupyter.magics.settings import NdsMagics
 from nds_jupyter.magics.value_lines import ValueLines
 
 __all__ = ["OWNERS", "Vocabulary", "parsers"]
@@ -25,20 +23,11 @@ OWNERS = (JobCell, JobLines, DataLines, ServerLines, PanelLines, ValueLines)
 
 
 class Vocabulary:
-    """The magics of one shell; making it registers them.
+    """The magics of one shell; making it registers them."""
 
-    Parameters
-    ----------
-    settings
-        What `%config NdsMagics` sets.
-    source
-        Knows the cell that runs.
-    """
-
-    def __init__(self, shell: InteractiveShell, settings: NdsMagics, source: CellSource) -> None:
-        self.session = Session(shell, settings, source)
-        self.completion = Completion(self.session, parsers())
-        made = [owner(shell, self.session) for owner in OWNERS]
+    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+        self.completion = Completion(session, parsers())
+        made = [owner(shell, session) for owner in OWNERS]
         self._magics: dict[tuple[str, str], Callable[..., Any]] = {
             (kind, name): magic
             for each in made
