@@ -32,6 +32,10 @@ def get_rows(client: Any, path: str, params: Mapping[str, str], row: type[T]) ->
     row
         What is read of each row; the rest is skipped.
     """
+    return msgspec.json.decode(_content(client, path, params), type=list[row])  # type: ignore[valid-type]
+
+
+def _content(client: Any, path: str, params: Mapping[str, str]) -> bytes:
     url = client._url(path)
     if url.startswith(OF_THE_SDK):
         pool = client.get_adapter(url).get_connection(url)
@@ -40,8 +44,8 @@ def get_rows(client: Any, path: str, params: Mapping[str, str], row: type[T]) ->
             "GET", target, headers=_HEADERS, retries=False, timeout=client.timeout
         )
         if answer.status == 200:
-            return msgspec.json.decode(answer.data, type=list[row])  # type: ignore[valid-type]
+            return bytes(answer.data)
     # The SDK says what is wrong in its own errors.
     response = client._get(url, params=params)
     client._raise_for_status(response)
-    return msgspec.json.decode(response.content, type=list[row])  # type: ignore[valid-type]
+    return bytes(response.content)

@@ -121,11 +121,11 @@ def _by_genquery2(session: Session, queries: Sequence[Query]) -> list[list[Row]]
 
 def _replies(conns: Sequence[Wire], queries: Sequence[Query]) -> list[iRODSMessage]:
     """Send a question over each before the first answer is read: so a thread can ask several."""
-    asked = [conn for conn, _ in zip(conns, queries, strict=False)]
-    for conn, query in zip(asked, queries, strict=False):
+    asked = [*zip(conns, queries, strict=False)]
+    for conn, query in asked:
         conn.send(_genquery2_message(query))
     replies, refused = [], None
-    for conn in asked:
+    for conn, _ in asked:
         try:
             replies.append(conn.recv())
         except iRODSException as exc:

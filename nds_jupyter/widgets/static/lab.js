@@ -175,6 +175,7 @@ class Panels {
   _openJob(jobId) {
     const told = this._told.get(jobId);
     if (told) this._lab.apputils.Notification.dismiss(told);
+    this._told.delete(jobId);
     const open = this._open.get(jobId);
     if (open) {
       this._lab.app.shell.activateById(open.id);
