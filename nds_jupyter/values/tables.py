@@ -41,7 +41,18 @@ def dump_parquet(value: Any, file: IO[bytes]) -> None:
 
 def load_parquet(file: IO[bytes]) -> Any:
     """Read a Parquet file."""
-    return _value_of(needed("pyarrow.parquet").read_table(file))
+    return _value_of(_in_seconds(needed("pyarrow.parquet").read_table(file)))
+
+
+def _in_seconds(table: Any) -> Any:
+    """Return a table with the times in whole seconds that it had; Parquet has milliseconds."""
+    arrow = needed("pyarrow")
+    schema = table.schema
+    for place in _note_of(table).get("seconds", ()):
+        kind = schema.field(place).type
+        whole = arrow.time32("s") if arrow.types.is_time(kind) else arrow.timestamp("s", kind.tz)
+        schema = schema.set(place, schema.field(place).with_type(whole))
+    return table.cast(schema) if schema != table.schema else table
 
 
 def dump_csv(value: Any, file: IO[bytes]) -> None:
@@ -79,8 +90,15 @@ def _arrow_table(value: Any) -> Any:
             note["unnamed"] = value.name is None
             value = value.to_frame("value" if value.name is None else value.name)
         table = _of_frame(value)
+    note["seconds"] = [place for place, each in enumerate(table.schema) if _is_in_seconds(each)]
     noted = {**(table.schema.metadata or {}), _NOTE: json.dumps(note).encode()}
     return table.replace_schema_metadata(noted)
+
+
+def _is_in_seconds(field: Any) -> bool:
+    types = needed("pyarrow").types
+    kind = field.type
+    return bool((types.is_timestamp(kind) or types.is_time32(kind)) and kind.unit == "s")
 
 
 def _of_frame(frame: Any) -> Any:
@@ -101,7 +119,7 @@ def _of_frame(frame: Any) -> Any:
     _expect_same_shape(frame, back)
     for place, name in enumerate(frame.columns):
         if str(frame.dtypes.iloc[place]) == "object":
-            _expect_returns(name, table.column(place))
+            _expect_returns(name, table.column(place), frame.iloc[:, place])
     return table
 
 
@@ -120,7 +138,7 @@ def _expect_same_shape(frame: Any, back: Any) -> None:
             raise NotPortable(f"its column {name!r} of type {before} would return as {after}")
 
 
-def _expect_returns(name: object, column: Any) -> None:
+def _expect_returns(name: object, column: Any, values: Any) -> None:
     """Raise if what Arrow made of Python objects would return as something else."""
     types = needed("pyarrow").types
     found = column.type
@@ -132,11 +150,20 @@ def _expect_returns(name: object, column: Any) -> None:
     whole = types.is_integer(found) or types.is_floating(found)
     if whole and column.null_count:
         raise NotPortable(f"its column {name!r} mixes numbers and None. astype('Int64') may help")
+    if types.is_temporal(found) or types.is_binary(found) or types.is_large_binary(found):
+        # Among dates Arrow takes a number for days since 1970, and among bytes a text for bytes.
+        after = column.drop_null().to_pylist()
+        if any(one != other for one, other in zip(values.dropna(), after)):  # noqa: B905
+            raise NotPortable(f"its column {name!r} mixes kinds of values. Bring them to one kind")
+
+
+def _note_of(table: Any) -> Any:
+    written = (table.schema.metadata or {}).get(_NOTE)
+    return json.loads(written.decode()) if written else {"kind": "DataFrame"}
 
 
 def _value_of(table: Any) -> Any:
-    written = (table.schema.metadata or {}).get(_NOTE)
-    note = json.loads(written.decode()) if written else {"kind": "DataFrame"}
+    note = _note_of(table)
     if note["kind"] == "Table":
         # The note is ours; the table returns with what it had.
         rest = {key: text for key, text in table.schema.metadata.items() if key != _NOTE}

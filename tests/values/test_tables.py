@@ -96,6 +96,17 @@ def test_frame_returns_as_it_was_or_is_refused(frame: pd.DataFrame, suffix: str)
     pd.testing.assert_frame_equal(back, frame)
 
 
+@pytest.mark.parametrize("suffix", [".arrow", ".parquet"])
+@pytest.mark.parametrize("moments", [[], ["2024-02-29 12:00:01", None]])
+def test_times_in_whole_seconds_return_as_such(suffix: str, moments: list[str | None]) -> None:
+    index = pd.DatetimeIndex(moments, tz="Asia/Tokyo").as_unit("s")
+    frame = pd.DataFrame({"at": index.tz_localize(None)}, index=index)
+    assert "datetime64[s]" in map(str, frame.dtypes)
+    pd.testing.assert_frame_equal(back_of(frame, suffix), frame)
+    clock = pa.table({"t": pa.array([1, None], pa.time32("s")), "n": [1, 2]})
+    assert back_of(clock, suffix).equals(clock)
+
+
 @given(values=st.lists(st.floats()), name=st.none() | TEXT | st.integers(-(2**63), 2**63 - 1))
 @steadily
 def test_series_returns_with_its_name(values: list[float], name: object) -> None:
@@ -147,6 +158,9 @@ def test_tables_that_people_have_return(name: str, suffix: str) -> None:
         (pd.DataFrame({"a": [1j]}), "Arrow can't hold it"),
         (pd.DataFrame({"a": pd.array([0, 1], "Sparse[int]")}), "Sparse"),
         (pd.DataFrame({"a": pd.Series([1, None], dtype=object)}), "Int64"),
+        (pd.DataFrame({"a": [dt.date(2000, 1, 1), 0]}), "mixes kinds"),
+        (pd.DataFrame({"a": [dt.date(2000, 1, 1), dt.datetime(2000, 1, 1, 5)]}), "mixes kinds"),
+        (pd.DataFrame({"a": ["text", b"bytes", None]}), "mixes kinds"),
         (pd.DataFrame(index=range(3)), "no columns"),
     ],
 )
