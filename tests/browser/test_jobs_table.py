@@ -131,6 +131,22 @@ def test_job_is_run_again_and_its_id_copied_by_keys(lab: Lab, page: Page, table:
     expect(table.locator("[data-job]")).to_have_count(1)
 
 
+def test_row_says_more_to_who_points_at_it_or_comes_by_keys(
+    lab: Lab, page: Page, table: Locator
+) -> None:
+    jobs = [lab.submit("raise SystemExit(4)", name=f"pointed-{number}") for number in range(2)]
+    page.get_by_role("searchbox", name="Filter jobs").fill("pointed-")
+    expect(table.locator('[data-state="failed"]')).to_have_count(2)
+    for job_id, come in zip(
+        jobs, (lambda row: row.hover(), lambda _: page.keyboard.press("Home")), strict=True
+    ):
+        table.focus()
+        row = table.locator(f'[data-job="{job_id}"]')
+        come(row)
+        expect(row).to_have_attribute("title", re.compile(rf"\({job_id}\)[^$]+exit code 4"))
+        expect(row.get_by_role("gridcell").nth(4)).to_have_attribute("title", re.compile(r":\d\d"))
+
+
 def test_progress_is_shown_while_data_is_brought(lab: Lab, page: Page, table: Locator) -> None:
     large = lab.data / "large.bin"
     with large.open("wb") as file:

@@ -48,6 +48,36 @@ export function setAttribute(element, name, value) {
 }
 
 /**
+ * Set a text over and over. What was written last is remembered here: to read it from the document would make a string
+ * each time, which the garbage collection must find.
+ *
+ * @param {HTMLElement} element with nothing in it
+ * @returns {(text: string) => void}
+ */
+export function textWriter(element) {
+  const node = document.createTextNode("");
+  element.append(node);
+  let written = "";
+  return (text) => {
+    if (text !== written) node.data = written = text;
+  };
+}
+
+/**
+ * Set an attribute over and over, as `textWriter` does a text.
+ *
+ * @param {Element} element
+ * @param {string} name
+ * @returns {(value: string) => void}
+ */
+export function attributeWriter(element, name) {
+  let written = element.getAttribute(name);
+  return (value) => {
+    if (value !== written) element.setAttribute(name, (written = value));
+  };
+}
+
+/**
  * A button with an icon; its label is its name for screen readers and its tooltip.
  *
  * @param {Node} icon

@@ -60,24 +60,23 @@ export function jobTitle(job) {
   return job.name || job.scriptname || job.job_id;
 }
 
+/** @type {Record<string, string>} */
+const ENDED = { COMPLETED: "completed", RUNNING: "running", UNKNOWN: "unknown" };
+
 /** @param {Job} job @returns {string} A state as people say it. */
 export function stateText(job) {
   if (job.phase === "accepted") return "queued";
   if (job.phase !== "finished") return job.phase;
   if (job.state === "FAILED") return job.reason === "stopped" ? "stopped" : "failed";
-  return job.state.toLowerCase();
+  return ENDED[job.state] ?? "unknown";
 }
+
+/** @type {Record<string, IconName>} */
+const ICONS = { queued: "queued", completed: "check", failed: "error", stopped: "stop", unknown: "unknown" };
 
 /** @param {Job} job @returns {IconName} */
 export function stateIcon(job) {
-  const icons = /** @type {Record<string, IconName>} */ ({
-    queued: "queued",
-    completed: "check",
-    failed: "error",
-    stopped: "stop",
-    unknown: "unknown",
-  });
-  return icons[stateText(job)] ?? "running";
+  return ICONS[stateText(job)] ?? "running";
 }
 
 /** @param {Job} job @returns {number | null} From 0 to 1; null where there is none to tell. */

@@ -2,7 +2,7 @@
 
 /** @import { Job } from "./types.js" */
 /** @import { Actions } from "./actions.js" */
-import { h, iconButton, setAttribute, setText } from "./dom.js";
+import { attributeWriter, h, iconButton, setAttribute, textWriter } from "./dom.js";
 import { ageText, jobDuration, jobTitle, progressOf, progressText, reasonText, stateIcon, stateText, timeText } from "./format.js";
 import { changeIcon, icon } from "./icons.js";
 
@@ -25,8 +25,7 @@ export function makeJobRow({ jobAt, isActive, actions, open }) {
   const toolbox = rowActions(actions, () => job);
   const element = h(
     "div",
-    // Hundreds of rows pass by for each that somebody points at.
-    { class: "nds-row nds-jobRow", role: "row", onclick: () => open(job), onpointerenter: () => toolbox.update(job, isActive(job)) },
+    { class: "nds-row nds-jobRow", role: "row", onclick: () => open(job), onpointerenter: () => point(isActive(job)) },
     cell("state", symbol, state),
     cell("name", name, note, bar),
     image,
@@ -35,30 +34,52 @@ export function makeJobRow({ jobAt, isActive, actions, open }) {
     duration,
     toolbox.element,
   );
+  const write = {
+    state: attributeWriter(element, "data-state"),
+    id: attributeWriter(element, "data-job"),
+    index: attributeWriter(element, "aria-rowindex"),
+    selected: attributeWriter(element, "aria-selected"),
+    word: textWriter(state),
+    name: textWriter(name),
+    note: textWriter(note),
+    image: textWriter(image),
+    worker: textWriter(worker),
+    age: textWriter(age),
+    duration: textWriter(duration),
+  };
+
+  /**
+   * Make what only who points at a row, or comes to it by keys, has a use for: hundreds pass by for each of those.
+   *
+   * @param {boolean} active
+   */
+  function point(active) {
+    setAttribute(element, "title", `${jobTitle(job)} (${job.job_id})\n${job.image}\n${reasonText(job)}`);
+    setAttribute(age, "title", timeText(job.created));
+    toolbox.update(job, active);
+  }
 
   /** @param {number} index */
   function update(index) {
     job = jobAt(index);
     const word = stateText(job);
     const active = isActive(job);
-    setAttribute(element, "data-state", word);
-    setAttribute(element, "data-job", job.job_id);
-    setAttribute(element, "aria-rowindex", String(index + 2));
-    setAttribute(element, "aria-selected", String(active));
-    setAttribute(element, "title", `${jobTitle(job)} (${job.job_id})\n${job.image}\n${reasonText(job)}`);
+    write.state(word);
+    write.id(job.job_id);
+    write.index(String(index + 2));
+    write.selected(String(active));
     changeIcon(symbol, stateIcon(job));
-    setText(state, word);
-    setText(name, jobTitle(job));
-    setText(image, job.image);
-    setText(worker, job.worker ?? "");
-    setText(age, ageText(job.created));
-    setAttribute(age, "title", timeText(job.created));
-    setText(duration, jobDuration(job));
-    setText(note, noteText(job));
+    write.word(word);
+    write.name(jobTitle(job));
+    write.image(job.image);
+    write.worker(job.worker ?? "");
+    write.age(ageText(job.created));
+    write.duration(jobDuration(job));
+    write.note(noteText(job));
     const done = progressOf(job);
-    bar.hidden = done === null;
+    if (bar.hidden !== (done === null)) bar.hidden = done === null;
     if (done !== null) bar.value = done;
-    if (active || toolbox.made) toolbox.update(job, active);
+    if (active || toolbox.made) point(active);
   }
   return { element, update };
 }

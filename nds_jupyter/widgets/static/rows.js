@@ -169,17 +169,20 @@ export class Rows {
 
   /** @param {number} first @param {number} last @param {boolean} anew */
   _show(first, last, anew) {
-    const keys = Array.from({ length: last - first }, (_, at) => this._key(first + at));
+    /** @type {(string | number)[]} */
+    const keys = [];
+    for (let index = first; index < last; index += 1) keys.push(this._key(index));
     const wanted = new Set(keys);
-    const all = [...this._shown];
-    let leaving = all.filter(([key]) => !wanted.has(key)).map(([, row]) => row);
+    /** @type {Row[]} */
+    let leaving = [];
+    this._shown.forEach((row, key) => void (wanted.has(key) || leaving.push(row)));
     const focused = this._focused();
     const astray = focused !== null && leaving.some((row) => row.element.contains(focused));
     // Where most leave, as after a jump, all rows change in place: to move them costs the browser more.
-    const inPlace = leaving.length > all.length / 2 && (astray || !focused);
+    const inPlace = leaving.length > this._shown.size / 2 && (astray || !focused);
     /** @type {Map<string | number, Row>} */
     const before = inPlace ? new Map() : this._shown;
-    if (inPlace) leaving = all.map(([, row]) => row);
+    if (inPlace) leaving = [...this._shown.values()];
     else for (const row of leaving) row.element.remove();
     const free = [...leaving, ...this._spare].reverse();
     this._shown = new Map();
