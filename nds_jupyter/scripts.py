@@ -35,6 +35,36 @@ def interpreter_candidates(spec: JobSpec) -> tuple[str, ...]:
     return INTERPRETERS.get(PurePosixPath(spec.scriptname).suffix, ())
 
 
+def missing_program(spec: JobSpec, first_line: str = "") -> str:
+    """Return the sentence for a job that ran nothing, since its image lacks what should run it.
+
+    Parameters
+    ----------
+    first_line
+        Of the script; it matters where that names what runs it.
+    """
+    if spec.command is not None:
+        return (
+            f"The image {spec.image} has no program {spec.command[0]}. Choose an image that has "
+            "it, or correct the command."
+        )
+    if spec.script_shebang and first_line.endswith("\r"):
+        return (
+            f"The first line of {spec.scriptname} ends with a carriage return, as on Windows, so "
+            "that no program is found for it. Save the script with the line ends of Unix."
+        )
+    if spec.script_shebang:
+        return (
+            f"The image {spec.image} has no program for the first line of {spec.scriptname}, "
+            f"{first_line}. Choose an image that has it, or change that line."
+        )
+    return (
+        f"The image {spec.image} has no {' or '.join(interpreter_candidates(spec))} to run "
+        f"{spec.scriptname} with. Choose another image, begin the script with #!, or give a "
+        "command."
+    )
+
+
 def command_line(spec: JobSpec, interpreter: str | None) -> tuple[str, ...]:
     """Return what the container runs.
 

@@ -74,11 +74,15 @@ class StopAsked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Broke(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """It can't go on, for a reason that is not the script's."""
+    """It can't go on, for a reason that is not the script's.
+
+    `exit_code` is there where its container ended without having run the script.
+    """
 
     reason: Reason
     message: str
     at: datetime
+    exit_code: int | None = None
 
 
 class Vanished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -181,8 +185,9 @@ def advance(job: Job, event: Event) -> Job:
             return _exited(job, event)
         case Delivered(at=at, message=message):
             return _end(job, at, message=message)
-        case Broke(reason=reason, message=message, at=at):
-            return _end(job, at, reason, message)
+        case Broke(reason=reason, message=message, at=at, exit_code=code):
+            kept = job if code is None else msgspec.structs.replace(job, exit_code=code)
+            return _end(kept, at, reason, message)
         case Vanished(at=at):
             return _lost(job, at, None, "The container was removed before its end was known.")
         case NodeGone(at=at, message=message, ran=ran):

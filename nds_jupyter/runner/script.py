@@ -7,27 +7,42 @@ runs twice.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
+from nds_jupyter.engines import programs
 from nds_jupyter.engines.base import (
     LABEL_ATTEMPT,
     LABEL_JOB,
     Container,
     ContainerStatus,
     EngineEvent,
+    LogRequest,
 )
-from nds_jupyter.errors import ContainerNotFound, NdsError, NodeLost, NotPlaced
+from nds_jupyter.errors import ContainerNotFound, ImageNotFound, NdsError, NodeLost, NotPlaced
 from nds_jupyter.jobs import Job, Reason, container_name, utc_now
 from nds_jupyter.runner.around import AWAY, RETRY_FIRST, Surroundings
 from nds_jupyter.runner.stopping import Stopping
+from nds_jupyter.scripts import missing_program
 from nds_jupyter.transitions import Exited, NodeGone, Started, StopAsked, Vanished
 
 LOOK_AGAIN = 60.0
 """Seconds after which a running container is inspected even without an event."""
 
+READ_LOG = 10.0
+"""Seconds for the last lines of a log that may say why nothing ran."""
+
 
 class NeverStarted(Exception):
     """A stop was wanted before the script had started."""
+
+
+class NoProgram(ImageNotFound):
+    """The container ended without having run the script: its image lacks what should run it."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class Script:
@@ -80,6 +95,8 @@ class Script:
         ------
         NeverStarted
             If it is to be stopped, and did not run yet.
+        NoProgram
+            If its container has ended, and could not run it.
         """
         try:
             looking = resumed or not await self._started(self._container_id)
@@ -162,8 +179,33 @@ class Script:
         await self._record_start(container)
         if container.state not in {ContainerStatus.EXITED, ContainerStatus.DEAD}:
             return False
+        await self._refuse_unless_it_ran(container)
         await board.apply(self._job_id, _exit_of(container))
         return True
+
+    async def _refuse_unless_it_ran(self, container: Container) -> None:
+        """Raise `NoProgram` if the image lacks the program that should have run."""
+        code = container.exit_code
+        if code is None or code not in programs.CODES:
+            return
+        around, job = self._around, self._job
+        first_line = await around.stage.first_line(job)
+        log = await self._end_of_log(container)
+        if programs.was_not_found(code, log, first_line):
+            raise NoProgram(missing_program(job.spec, first_line), code)
+
+    async def _end_of_log(self, container: Container) -> bytes:
+        """Return the last lines of a log; none where it can't be read: what it says is an extra."""
+        request = LogRequest(tail=programs.MOST_LINES)
+        try:
+            async with (
+                asyncio.timeout(READ_LOG),
+                contextlib.aclosing(self._around.engine.logs(container.id, request)) as chunks,
+            ):
+                return b"".join([chunk.data async for chunk in chunks])
+        except (NdsError, TimeoutError) as exc:
+            self._around.log.debug("The log of job %s can't be read: %s", self._job_id, exc)
+            return b""
 
     async def _wait_for_news(self, container_id: str) -> bool:
         """Wait for an event, a stop or the time limit; True if the container is to be looked at."""

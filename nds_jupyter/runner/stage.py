@@ -34,7 +34,7 @@ from nds_jupyter.journal import Journal
 from nds_jupyter.journal.thread import JournalThread
 from nds_jupyter.runner.board import Board
 from nds_jupyter.runner.builds import Builds
-from nds_jupyter.scripts import command_line, interpreter_candidates
+from nds_jupyter.scripts import command_line, interpreter_candidates, missing_program
 from nds_jupyter.transitions import Launching, Progressed, Pulling, Staging, Told
 
 PROGRESS_EVERY = 0.2
@@ -196,11 +196,7 @@ class Stage:
             # It can't be looked for there; the script's log says so if there is none.
             return container_id
         if found is None:
-            names = " or ".join(candidates)
-            raise ImageNotFound(
-                f"The image {job.spec.image} has no {names} to run {job.spec.scriptname} with. "
-                "Choose another image, begin the script with #!, or give a command."
-            )
+            raise ImageNotFound(missing_program(job.spec))
         self._interpreters[image.id, candidates] = found
         if found == guess:
             return container_id
@@ -238,6 +234,11 @@ class Stage:
         whose = {LABEL_OWNER: job.owner, LABEL_SERVER: self._journal.server_id}
         attempt = {LABEL_ATTEMPT: str(job.attempts + 1)} if job.attempts else {}
         return {**job.spec.labels, LABEL_JOB: job.job_id, **whose, **attempt}
+
+    async def first_line(self, job: Job) -> str:
+        """Return what a job's script begins with, at most 200 characters of its first line."""
+        script = await self._journal.do(Journal.script, job.job_id)
+        return script.partition(b"\n")[0].decode(errors="replace")[:200]
 
     async def _find_interpreter(
         self, container_id: str, image: Image, candidates: tuple[str, ...]

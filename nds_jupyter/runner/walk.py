@@ -14,7 +14,7 @@ from nds_jupyter.engines.base import EngineEvent
 from nds_jupyter.errors import ImageNotFound, NdsError, NotPlaced
 from nds_jupyter.jobs import Job, Phase, Reason, utc_now
 from nds_jupyter.runner.around import AWAY, RETRY_FIRST, RETRY_MOST, Surroundings
-from nds_jupyter.runner.script import NeverStarted, Script
+from nds_jupyter.runner.script import NeverStarted, NoProgram, Script
 from nds_jupyter.runner.transfers import InputsFailed, OutputFailed, wants_results
 from nds_jupyter.transitions import Broke, Delivered, Waiting
 
@@ -74,7 +74,8 @@ class Walk:
         except (_StopWanted, NeverStarted):
             await self._break(Reason.STOPPED, "")
         except ImageNotFound as exc:
-            await self._break(Reason.IMAGE, exc.message)
+            code = exc.exit_code if isinstance(exc, NoProgram) else None
+            await self._break(Reason.IMAGE, exc.message, code)
         except InputsFailed as exc:
             await self._break(Reason.DATA, exc.message)
         except OutputFailed as exc:
@@ -186,7 +187,7 @@ class Walk:
                 await self._placed.wait()
         self._placed.clear()
 
-    async def _break(self, reason: Reason, message: str) -> None:
+    async def _break(self, reason: Reason, message: str, exit_code: int | None = None) -> None:
         """End a job that can't go on: nothing of it runs on, then the end is recorded."""
         while True:
             try:
@@ -198,5 +199,5 @@ class Walk:
                 break
             else:
                 break
-        event = Broke(reason=reason, message=message, at=utc_now())
+        event = Broke(reason=reason, message=message, at=utc_now(), exit_code=exit_code)
         await self._around.board.apply(self.job_id, event)

@@ -80,7 +80,7 @@ def test_quiet_job_tells_only_how_it_failed(run: Run) -> None:
     [
         (["--timeout", "0.5"], "import time; time.sleep(60)", {143, 137}, "(timeout)"),
         (["--image", "nds/absent:1"], "print()", {1}, "(image)"),
-        (["--cmd", "no-such-program"], "print()", {127}, "no-such-program"),
+        (["--cmd", "no-such-program"], "print()", {127}, "has no program no-such-program. Choose"),
     ],
 )
 def test_job_that_fails_says_why(

@@ -99,7 +99,8 @@ class FakeContainer:
     def _script(self) -> str:
         program, last = self.spec.command[0], self.spec.command[-1]
         if not any(map(self.exists, (program, f"/bin/{program}", f"/usr/bin/{program}"))):
-            return f"echo exec {program} failed: No such file >&2; exit 127"
+            said = f"exec {program} failed: No such file or directory"
+            return f"echo '[FATAL tini (7)] {said}' >&2; exit 127"
         is_text = "-c" in self.spec.command
         return last if is_text else self.files.get(last, b"").decode()
 

@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
+from nds_jupyter.engines import programs
 from nds_jupyter.engines.base import (
     LABEL_JOB,
     LABEL_OWNER,
@@ -62,12 +63,23 @@ async def test_name_can_be_taken_once(engine: Engine) -> None:
     await engine.remove(await created(engine, spec))
 
 
-async def test_missing_program_ends_as_a_shell_would_say(engine: Engine) -> None:
-    async with container(engine, "", command=("/no/such/program",)) as container_id:
+@pytest.mark.parametrize("program", ["nosuchprogram", "/no/such/program"])
+async def test_missing_program_is_told_from_a_script_that_ends_alike(
+    engine: Engine, program: str
+) -> None:
+    async with container(engine, "", command=(program, "-x")) as container_id:
         await engine.start(container_id)
-        assert (await end_of(engine, container_id)).exit_code == 127
+        code = (await end_of(engine, container_id)).exit_code
         log = b"".join(data for _, data in await read_log(engine, container_id))
-        assert b"/no/such/program" in log
+    assert code == 127
+    assert program.encode() in log
+    assert programs.was_not_found(code, log)
+    async with container(engine, "echo not found >&2; exit 127") as container_id:
+        await engine.start(container_id)
+        code = (await end_of(engine, container_id)).exit_code
+        log = b"".join(data for _, data in await read_log(engine, container_id))
+    assert code == 127
+    assert not programs.was_not_found(code, log)
 
 
 async def test_unknown_container_is_told(engine: Engine) -> None:

@@ -71,14 +71,54 @@ async def test_job_in_the_background_says_so_and_runs_on(ask: Ask) -> None:
         ({"script": "sleep 60", "timeout": 0.5}, "timeout"),
         ({"script": "echo", "image_name": "missing/image"}, "image"),
         ({"script": "print()", "scriptname": "job.py"}, "image"),
-        ({"script": "x", "command": ["/no/such/program"]}, None),
+        ({"script": "exit 127"}, "exit"),
+        ({"script": "echo exec x failed: No such file or directory; exit 127"}, "exit"),
     ],
 )
-async def test_failure_has_its_reason(ask: Ask, fields: dict[str, Any], reason: str | None) -> None:
+async def test_failure_has_its_reason(ask: Ask, fields: dict[str, Any], reason: str) -> None:
     job = await finished(ask, **fields)
-    assert job["state"] == "FAILED"
+    assert (job["state"], job["reason"]) == ("FAILED", reason)
     assert job["message"]
-    assert reason is None or job["reason"] == reason
+
+
+@pytest.mark.parametrize("program", ["nosuchprogram", "/no/such/program"])
+async def test_image_without_the_program_is_told_by_name(ask: Ask, program: str) -> None:
+    job = await finished(ask, script="x", command=[program, "-x"])
+    assert (job["state"], job["reason"], job["exit_code"]) == ("FAILED", "image", 127)
+    assert job["message"] == (
+        f"The image nds/shell:test has no program {program}. Choose an image that has it, or "
+        "correct the command."
+    )
+    assert job["container_id"]
+    assert job["started"] <= job["finished"]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("engine_kind", ["docker"])
+@pytest.mark.parametrize(
+    ("first_line", "said"),
+    [
+        ("#!/bin/nosuchshell", "first line of job.sh, #!/bin/nosuchshell. Choose an image"),
+        ("#!/usr/bin/env nosuchshell", "first line of job.sh, #!/usr/bin/env nosuchshell. Choose"),
+        ("#!/bin/sh\r", "Save the script with the line ends of Unix."),
+    ],
+)
+async def test_first_line_that_names_a_missing_program_is_shown(
+    ask: Ask, first_line: str, said: str
+) -> None:
+    job = await finished(ask, script=f"{first_line}\necho 1", scriptname="job.sh")
+    assert (job["state"], job["reason"], job["exit_code"]) == ("FAILED", "image", 127)
+    assert said in job["message"]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("engine_kind", ["docker"])
+@pytest.mark.parametrize(
+    "script", ["nosuchprogram", "exec nosuchprogram", "echo on; exec env nosuchprogram"]
+)
+async def test_script_that_misses_a_program_itself_has_run(ask: Ask, script: str) -> None:
+    job = await finished(ask, script=script)
+    assert (job["reason"], job["exit_code"]) == ("exit", 127)
 
 
 @pytest.mark.engine

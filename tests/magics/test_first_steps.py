@@ -28,8 +28,10 @@ def told(notebook: Notebook) -> Notebook:
     [
         ("%%ndsjob --data here.csv\npass", "%ndsput FILE brings a file there"),
         ("%%ndsjob --scriptname fit.R\nprint(1)", "%ndsimages lists"),
-        ("%%ndsjob --cmd 'nosuchprogram -x'\npass", "Exit code 127 means that a program was not"),
-        ("%%ndsjob\n#!/bin/bsh\necho 1", "the first line of the script"),
+        ("%%ndsjob --cmd 'nosuchprogram -x'\npass", "has no program nosuchprogram. Choose"),
+        ("%%ndsjob --cmd 'nosuchprogram -x'\npass", "%ndsimages lists the images"),
+        ("%%ndsjob --cmd 'sh -c nosuch'\npass", "Exit code 127 means that a program was not"),
+        ("%%ndsjob\n#!/bin/bsh\necho 1", "no program for the first line of"),
         ("%ndslogs nosuch", "the id or the name nosuch. %ndsjobs lists your jobs."),
         ("%ndslogs number", "The variable number is no job either."),
         ("%ndsget here.csv", "Data is named by a path that begins with /."),

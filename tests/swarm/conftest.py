@@ -66,7 +66,7 @@ class Lab:
 def spec(script: str, memory: int = 32 << 20, **fields: Any) -> JobSpec:
     digest, shebang = script_facts(script.encode())
     return JobSpec(
-        scriptname="job.sh",
+        scriptname=fields.pop("scriptname", "job.sh"),
         script_sha256=digest,
         script_shebang=shebang,
         image="nds/shell:test",

@@ -41,6 +41,21 @@ async def test_exit_code_and_out_of_memory_are_told_from_any_node(open_lab: Open
         assert (starved.reason, starved.worker) == (Reason.OOM, "node3")
 
 
+async def test_missing_program_is_told_from_a_script_that_ends_alike(open_lab: OpenLab) -> None:
+    async with open_lab() as lab:
+        jobs = [
+            await lab.submit("exit 0", command=("nosuchprogram", "-x")),
+            await lab.submit("#!/bin/nosuchshell\nexit 0"),
+            await lab.submit("nosuchprogram"),
+        ]
+        named, first, ran = await asyncio.gather(*map(lab.ended, jobs))
+        assert (named.reason, named.exit_code) == (Reason.IMAGE, 127), named
+        assert "nds/shell:test has no program nosuchprogram. Choose" in named.message
+        assert (first.reason, first.exit_code) == (Reason.IMAGE, 127), first
+        assert "the first line of job.sh, #!/bin/nosuchshell. Choose" in first.message
+        assert (ran.reason, ran.exit_code) == (Reason.EXIT, 127), ran
+
+
 async def test_short_script_is_handed_over_and_a_long_one_is_put_there(open_lab: OpenLab) -> None:
     async with open_lab() as lab:
         # The script finds no input, though its starter had one.

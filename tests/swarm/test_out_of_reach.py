@@ -73,6 +73,25 @@ async def log_of(engine: SwarmEngine, container: str) -> str:
     return b"".join([chunk.data async for chunk in chunks]).decode()
 
 
+async def test_missing_program_is_told_from_a_script_that_ends_alike(open_lab: OpenLab) -> None:
+    async with open_lab() as lab:
+        jobs = [
+            await lab.submit("exit 0", command=("nosuchprogram", "-x"), constraints=THREE),
+            await lab.submit("print()", scriptname="job.py", constraints=THREE),
+            await lab.submit("#!/bin/nosuchshell\nexit 0", constraints=THREE),
+            await lab.submit("nosuchprogram", constraints=THREE),
+        ]
+        named, python, first, ran = await asyncio.gather(*map(lab.ended, jobs))
+        assert {job.worker for job in (named, python, first, ran)} == {"node3"}
+        assert (named.reason, named.exit_code) == (Reason.IMAGE, 127), named
+        assert "nds/shell:test has no program nosuchprogram. Choose" in named.message
+        assert (python.reason, python.exit_code) == (Reason.IMAGE, 127), python
+        assert "has no python3 or python to run job.py with." in python.message
+        assert (first.reason, first.exit_code) == (Reason.IMAGE, 127), first
+        assert "the first line of job.sh, #!/bin/nosuchshell. Choose" in first.message
+        assert (ran.reason, ran.exit_code) == (Reason.EXIT, 127), ran
+
+
 async def test_job_without_inputs_runs_and_its_log_comes_through_the_manager(
     open_lab: OpenLab,
 ) -> None:

@@ -23,6 +23,11 @@ GO_FOLDER, GO_FILE = "/nds", ".go"
 GO_PATH = f"{GO_FOLDER}/{GO_FILE}"
 HANDED_PATH = "/nds/.handed"
 
+NO_PROGRAM = (
+    'command -v "$1" >/dev/null || { echo "nds: the image has no program $1" >&2; exit 127; }'
+)
+"""Said alike by whatever shell an image has; `programs` knows the line."""
+
 STARTER = f"""\
 #!/bin/sh
 trap 'exit 143' TERM INT
@@ -34,6 +39,7 @@ done
 kill $! 2>/dev/null
 wait $! 2>/dev/null
 trap - TERM INT
+{NO_PROGRAM}
 exec "$@" </dev/null 3<&-
 """
 
@@ -42,15 +48,15 @@ STARTER_NAME = f"nds-starter-{hashlib.sha256(STARTER.encode()).hexdigest()[:12]}
 
 LETTING_PATH = "/nds/.letting"
 
-LETTING = """\
+LETTING = f"""\
 #!/bin/sh
 if [ ! -w . ]; then
-  NDS_RESULTS=${TMPDIR:-/tmp}/nds-results
+  NDS_RESULTS=${{TMPDIR:-/tmp}}/nds-results
   export NDS_RESULTS
   mkdir -p "$NDS_RESULTS" && cd "$NDS_RESULTS" || exit 126
   echo "nds: this user may not write to /results on this node; NDS_RESULTS is $NDS_RESULTS" >&2
 fi
-command -v "$1" >/dev/null || { echo "nds: the image has no program $1" >&2; exit 127; }
+{NO_PROGRAM}
 exec "$@"
 """
 """What runs first on a node without an endpoint. Nobody could make folders for its user there."""
