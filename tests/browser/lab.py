@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from dev.engine_api import Endpoint
@@ -96,6 +96,9 @@ def running_lab(
     folder: Path,
     data_root: str = "",
     environment: Mapping[str, str] = MappingProxyType({}),
+    *,
+    image: str = PYTHON_IMAGE,
+    arguments: Sequence[str] = (),
 ) -> Iterator[Lab]:
     """Run JupyterLab until the end of the block.
 
@@ -105,6 +108,10 @@ def running_lab(
         A folder of its own where it is left out.
     environment
         Further variables of the server.
+    image
+        Of a job that names none.
+    arguments
+        Further arguments of the server.
     """
     port = free_port()
     extensions = folder / "labextensions" / "nds-jupyter"
@@ -119,16 +126,17 @@ def running_lab(
     quiet(folder)
 
     def start() -> AbstractContextManager[Server]:
-        arguments = [
+        given = [
             *ARGUMENTS,
+            *arguments,
             f"--LabApp.extra_labextensions_path={extensions.parent}",
             f"--NdsApp.data_root={data_root or data}",
         ]
         return jupyter_server(
             endpoint,
-            PYTHON_IMAGE,
+            image,
             folder,
-            arguments,
+            given,
             application="jupyterlab",
             port=port,
             environment=environment,
@@ -165,3 +173,15 @@ def started(page: Page, ours: str = "NDS Jobs") -> Page:
                 return page
         page.reload()
     raise AssertionError(f"JupyterLab did not start with {ours} in it.")
+
+
+def widen_sidebar(page: Page) -> None:
+    """Drag the edge of the sidebar, so that every column has room."""
+    sidebar = page.locator("#jp-left-stack").bounding_box()
+    assert sidebar is not None
+    x, y = sidebar["x"] + sidebar["width"], sidebar["y"] + sidebar["height"] / 2
+    page.mouse.move(x + 1, y)
+    page.mouse.down()
+    page.mouse.move(x + 650, y, steps=4)
+    page.mouse.up()
+    expect(page.get_by_role("columnheader", name="Image")).to_be_visible()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from dev.images import PYTHON_IMAGE, SHELL_IMAGE
-from tests.browser.lab import Lab
+from tests.browser.lab import Lab, widen_sidebar
 
 pytestmark = [pytest.mark.browser, pytest.mark.engine]
 
@@ -27,18 +27,6 @@ def page(open_page: Callable[..., Page]) -> Page:
 @pytest.fixture
 def table(page: Page) -> Locator:
     return page.get_by_role("region", name="NDS jobs").get_by_role("grid", name="Jobs")
-
-
-def widen_sidebar(page: Page) -> None:
-    """Drag the edge of the sidebar, so that every column has room."""
-    sidebar = page.locator("#jp-left-stack").bounding_box()
-    assert sidebar is not None
-    x, y = sidebar["x"] + sidebar["width"], sidebar["y"] + sidebar["height"] / 2
-    page.mouse.move(x + 1, y)
-    page.mouse.down()
-    page.mouse.move(x + 650, y, steps=4)
-    page.mouse.up()
-    expect(page.get_by_role("columnheader", name="Image")).to_be_visible()
 
 
 def test_table_is_filtered_and_used_by_keys(lab: Lab, page: Page, table: Locator) -> None:
