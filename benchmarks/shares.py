@@ -13,8 +13,8 @@ from dev.swarm_node import SwarmNode
 CONTROLLER = Path("/sys/fs/cgroup/cpu")
 """Where cgroup v1 has it, which Debian's engine runs on here."""
 
-PERIOD, QUOTA = 2500, 1000
-"""Microseconds: of each 2.5 ms an engine has one. Three of them leave 0.8 of two processors."""
+PERIOD, QUOTA = 3000, 1000
+"""Microseconds: an engine has a third of a processor; three of them leave one of two to others."""
 
 
 @contextlib.contextmanager

@@ -67,9 +67,18 @@ class Clients:
             self._made.append(client)
         return client
 
+    @property
+    def version(self) -> str | None:
+        """The API's version; None until a client was made."""
+        return self._version
+
+    def address(self) -> Address:
+        """Return where the engine is, as things are now."""
+        return find_address(self._text, self._certificates)
+
     def new(self, timeout: float | None) -> Any:
         """Return a new client; the API's version is asked for once."""
-        where = find_address(self._text, self._certificates)
+        where = self.address()
         if self._version is None:
             probe = self._made_for(where, DEFAULT_DOCKER_API_VERSION, self._deadline)
             with contextlib.closing(probe):
@@ -113,7 +122,7 @@ class Clients:
 
     def disk_free(self, folder: str) -> int | None:
         """Return the free bytes of the engine's disk, if it is a disk of this machine."""
-        url = find_address(self._text, self._certificates).url or "unix://"
+        url = self.address().url or "unix://"
         if not url.startswith(("unix://", "http+unix://")):
             return None
         try:

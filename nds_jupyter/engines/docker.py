@@ -13,11 +13,12 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, M
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
+from urllib.parse import quote
 
 from nds_jupyter.engines import _translate as translate
+from nds_jupyter.engines._calls import EngineCalls
 from nds_jupyter.engines._client import Clients, translated
-from nds_jupyter.engines._lean import get_rows
 from nds_jupyter.engines._relay import relay_in_thread
 from nds_jupyter.engines._sources import Sources, has_ended
 from nds_jupyter.engines._streams import StreamPlaces, read_in_thread
@@ -46,8 +47,6 @@ from nds_jupyter.errors import (
 )
 from nds_jupyter.jobs import Progress
 
-T = TypeVar("T")
-
 RECONNECT_FIRST, RECONNECT_MOST = 0.2, 5.0
 """Seconds between attempts to reconnect the stream of events."""
 
@@ -61,7 +60,7 @@ UNPACK = 60.0
 """Seconds that the engine gets beside the deadline to answer after the end of a long archive."""
 
 
-class DockerEngine:
+class DockerEngine(EngineCalls):
     """One Docker Engine; nothing talks to it before the first call.
 
     Parameters
@@ -88,24 +87,13 @@ class DockerEngine:
         deadline: float = 30.0,
         certificates: str = "",
     ) -> None:
-        self._clients = Clients(base_url, deadline, certificates)
+        super().__init__(Clients(base_url, deadline, certificates), threads, deadline)
         self._sources = Sources(self._clients, deadline)
-        self._deadline = deadline
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="nds-engine")
         self._stoppers = ThreadPoolExecutor(STOPS, thread_name_prefix="nds-stop")
         self._streams = StreamPlaces(max_streams)
         self._samplers = StreamPlaces(max_streams)
         self._watchers = StreamPlaces(4)
         self._name: str | None = None
-
-    async def _call(
-        self, what: str, call: Callable[[Any], T], missing: type[NdsError] = ContainerNotFound
-    ) -> T:
-        def work() -> T:
-            with translated(what, missing):
-                return call(self._clients.of_this_thread())
-
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     async def info(self) -> EngineInfo:
         """Ask the engine who it is."""
@@ -219,7 +207,8 @@ class DockerEngine:
     async def inspect(self, container: str) -> Container:
         """Return one container."""
         worker = await self._node()
-        data = await self._call(titled(container), lambda each: each.inspect_container(container))
+        path = f"/containers/{quote(container, safe='')}/json"
+        data = await self._get(titled(container), path, dict[str, Any])
         return translate.container(data, worker)
 
     async def containers(
@@ -230,9 +219,8 @@ class DockerEngine:
         wanted = [f"{name}={value}" if value else name for name, value in labels.items()]
         # One call: the SDK's own list would inspect every container.
         params = {"all": str(int(include_ended)), "filters": json.dumps({"label": wanted})}
-        rows = await self._call(
-            "The containers",
-            lambda client: get_rows(client, "/containers/json", params, translate.ContainerRow),
+        rows = await self._get(
+            "The containers", "/containers/json", list[translate.ContainerRow], params
         )
         return tuple(translate.summary(row, worker) for row in rows)
 
@@ -323,5 +311,4 @@ class DockerEngine:
     async def close(self) -> None:
         """Free threads and connections; streams end with who reads them."""
         self._stoppers.shutdown(wait=False, cancel_futures=True)
-        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
-        self._clients.close()
+        await self._end_calls()

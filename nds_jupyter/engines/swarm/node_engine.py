@@ -131,14 +131,13 @@ class NodeEngine(Stores):
 
     async def swarm_nodes(self) -> tuple[Node, ...]:
         """List the Swarm's nodes."""
-        rows = await self._call("The list of nodes", lambda client: client.nodes())
+        rows = await self._get("The list of nodes", "/nodes", list[dict[str, Any]])
         return tuple(map(values.node, rows))
 
     async def tasks(self, filters: Mapping[str, list[str]]) -> tuple[Task, ...]:
         """List tasks that are not being removed."""
-        rows = await self._call(
-            "The service", lambda client: client.tasks(filters={**filters}), ContainerNotFound
-        )
+        params = {"filters": json.dumps({**filters})}
+        rows = await self._get("The service", "/tasks", list[dict[str, Any]], params)
         found = map(values.task, rows)
         return tuple(task for task in found if not task.removed)
 
