@@ -75,9 +75,12 @@ def test_node_is_chosen_and_a_choice_that_no_node_meets_is_told(
     shoot(page, "placed")
 
     panel = submitted(page, "nowhere", "hostname", "node.labels.instrument==no")
-    expect(panel).to_contain_text(
-        "no suitable node (scheduling constraints not satisfied on 3 nodes)"
-    )
+    why = "no suitable node (scheduling constraints not satisfied on 3 nodes)"
+    expect(panel.get_by_role("status").first).to_contain_text(f"Waiting for a node: {why}")
+    nothing = panel.locator(".nds-log-nothing")
+    expect(nothing).to_be_visible()
+    expect(nothing).to_contain_text(why)
+    expect(page.get_by_role("grid", name="Jobs")).to_contain_text(why)
     shoot(page, "unplaced")
     panel.get_by_role("button", name="Stop").click()
     expect(panel.get_by_role("status").first).to_contain_text("stopped on request")

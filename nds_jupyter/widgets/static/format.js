@@ -85,9 +85,10 @@ export function progressOf(job) {
   return Math.min(1, job.progress.done / job.progress.total);
 }
 
-/** @param {Job} job */
+/** @param {Job} job @returns {string} How far it is, or what it waits for. */
 export function progressText(job) {
   const { progress } = job;
+  if (job.phase === "staging" && !progress && job.message) return job.message;
   if (!progress || job.phase === "finished") return stateText(job);
   const amount = (/** @type {number} */ n) => (progress.unit === "bytes" ? sizeText(n) : String(n));
   const of = progress.total ? ` of ${amount(progress.total)}` : "";
