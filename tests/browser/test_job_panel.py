@@ -221,6 +221,13 @@ def test_log_without_lines_says_why(
     panel = opened(page, lab.submit("pass", image_name="127.0.0.1:1/no", image_tag="such"))
     nothing = panel.locator(".nds-log-nothing")
     expect(nothing).to_contain_text("The image 127.0.0.1:1/no:such can't be pulled")
+    # Playwright calls visible what something else covers.
+    topmost = """element => {
+        element.style.pointerEvents = "auto";
+        const { x, y } = element.getBoundingClientRect();
+        return document.elementFromPoint(x + 5, y + 5) === element;
+    }"""
+    assert nothing.evaluate(topmost)
     shoot(page, "never-started")
     expect(opened(page, lab.submit("pass")).locator(".nds-log-nothing")).to_have_text(
         "The script wrote nothing."
