@@ -16,7 +16,7 @@ PACKAGE := pyproject.toml $(shell find nds_jupyter jupyter-config labextension -
 help:
 	@echo 'make demo    run the quickstart notebook on a Docker Engine, and show what comes out'
 	@echo 'make test    run all tests, on a real Docker Engine (make test ARGS="-k logs")'
-	@echo 'make check   run the tests that need no Docker Engine and no Swarm'
+	@echo 'make check   run the quick tests that need no Docker Engine and no Swarm'
 	@echo 'make lint    check style, types (also of the front end) and import contracts'
 	@echo 'make format  format the code'
 	@echo 'make docs    write the parts of docs/ that are made from the code'
@@ -30,7 +30,7 @@ test: $(VENV)/test.stamp
 	@$(WITH_ENGINE) sh -c '$(BIN)/python dev/images.py && exec $(BIN)/python -m pytest $(ARGS)'
 
 check: $(VENV)/test.stamp
-	@$(BIN)/python -m pytest -m 'not engine and not swarm and not browser' $(ARGS)
+	@$(BIN)/python -m pytest -m 'not engine and not swarm and not browser and not slow' $(ARGS)
 
 lint: $(VENV)/test.stamp
 	@$(BIN)/ruff check .

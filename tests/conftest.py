@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -29,6 +31,31 @@ pytest_plugins = [
     "tests.package_index",
     "tests.swarm.cluster",
 ]
+
+
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Let one worker alone use a real zone, in which the tests make a user."""
+    return 1 if "NDS_TEST_IRODS_ENV" in os.environ else None
+
+
+def pytest_collection_finish() -> None:
+    """Spare each collection of garbage what imports and the list of tests keep for good."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def jp_nbconvert_templates() -> None:
+    """Copy no templates for a server, as pytest-jupyter does: none exports a notebook."""
+
+
+@pytest.fixture
+def jp_configurable_serverapp(jp_configurable_serverapp: Any) -> Iterator[Any]:
+    """Forget a server's loggers with it: pytest goes through all there are, for each test."""
+    yield jp_configurable_serverapp
+    loggers = logging.root.manager.loggerDict
+    for name in [name for name in loggers if name.startswith("jupyter_events.logger.")]:
+        del loggers[name]
 
 
 @pytest.fixture(scope="session", autouse=True)

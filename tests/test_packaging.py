@@ -14,6 +14,8 @@ import pytest
 
 from nds_jupyter import __version__
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 # `jupyter server extension`, without the scripts that only an environment of its own has.
 EXTENSION_TOOL = "from jupyter_server.extension.serverextension import main; main()"

@@ -14,7 +14,7 @@ from tests.irods_zone.zone import Zone
 from tests.roots import Root
 
 # The iRODS client leaves the sockets of broken connections to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"), pytest.mark.slow]
 
 SIZE = 20 * 2**20
 NOWHERE = "tcp://127.0.0.1:9"

@@ -95,7 +95,11 @@ async def test_owner_who_has_much_is_told_of_the_data_root(tmp_path: Path) -> No
         await spool.receive("bob", other, pieces(b"x" * 3000), 3000)
 
 
-@pytest.mark.parametrize("digest", ["", "..", "x" * 64, SHA256.upper(), SHA256[:-1], SHA256 + "0"])
+@pytest.mark.parametrize(
+    "digest",
+    ["", "..", "x" * 64, SHA256.upper(), SHA256[:-1], SHA256 + "0"],
+    ids=["none", "parent", "other letters", "capitals", "one less", "one more"],
+)
 async def test_only_digests_are_names(tmp_path: Path, digest: str) -> None:
     async with opened(tmp_path) as spool:
         with pytest.raises(InvalidRequest, match="sha256"):

@@ -53,7 +53,9 @@ def jp_server_config(
     engine_traits: dict[str, Any], data_traits: dict[str, Any], owner: str, tmp_path: Path
 ) -> dict[str, Any]:
     return {
-        "ServerApp": {"jpserver_extensions": {"nds_jupyter": True}},
+        "ServerApp": {
+            "jpserver_extensions": {"nds_jupyter": True, "jupyter_server_terminals": False}
+        },
         "NdsApp": {
             **engine_traits,
             **data_traits,

@@ -191,6 +191,7 @@ class TestZone:
         jp_server_config["NdsApp"]["data_root"] = f"irods://{faulty_zone.home()}"
         return jp_server_config
 
+    @pytest.mark.usefixtures("little_patience")
     async def test_zone_that_is_down(self, ask_doctor: Diagnose, faulty_zone: Zone) -> None:
         assert wrong(await ask_doctor()) == {}
         faulty_zone.faults.refuse()

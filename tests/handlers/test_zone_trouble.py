@@ -83,6 +83,7 @@ async def test_password_that_expires_says_what_to_renew_and_needs_no_restart(
 
 
 @faulty
+@pytest.mark.usefixtures("little_patience")
 async def test_zone_that_is_down_is_told_and_back_by_itself(
     ask: Ask, data_root: Root, faulty_zone: Zone
 ) -> None:

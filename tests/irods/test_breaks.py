@@ -76,6 +76,7 @@ def test_a_restarted_server_is_waited_for(faulty_zone: Zone) -> None:
         assert reading.result(timeout=60) == b"1"
 
 
+@pytest.mark.slow
 def test_what_takes_the_server_long_is_waited_for(faulty_zone: Zone, tmp_path: Path) -> None:
     fs = connect_to(faulty_zone, timeout=3.0)
     path = f"{fs.home}/x"
@@ -89,6 +90,7 @@ def test_what_takes_the_server_long_is_waited_for(faulty_zone: Zone, tmp_path: P
     assert fs.cat_file(f"{path}2") == b"22"
 
 
+@pytest.mark.slow
 def test_a_transfer_as_a_whole_has_no_deadline(faulty_zone: Zone, tmp_path: Path) -> None:
     fs = connect_to(faulty_zone, timeout=4.0)
     faulty_zone.faults.slow(1.0, Api.WRITE)

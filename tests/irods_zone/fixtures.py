@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+import fsspec
 import pytest
 from irods.exception import CollectionDoesNotExist
 from irods.session import iRODSSession
@@ -68,6 +69,12 @@ def _collection(irods_zone: AnyZone) -> Iterator[str]:
     yield path
     with irods_zone.session() as session, contextlib.suppress(CollectionDoesNotExist):
         session.collections.get(path).remove(recurse=True, force=True)
+
+
+@pytest.fixture
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a server give a zone that refuses it up soon, as one may configure it for fsspec."""
+    monkeypatch.setitem(fsspec.config.conf, "irods", {"patience": 1.0})
 
 
 @pytest.fixture
