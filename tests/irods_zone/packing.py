@@ -53,14 +53,27 @@ def pack_error(message: str) -> str:
     return pack("RError_PI", pack("RErrMsg_PI", status=0, msg=message), count=1)
 
 
+_CONTROLS = {code: 0xE000 + code for code in (*range(1, 9), *range(11, 32))}
+"""Characters that XML can't hold, or not as they are, and what stands for them while it is read."""
+
+_BACK = {stand_in: code for code, stand_in in _CONTROLS.items()}
+
+
 def unpack(body: bytes) -> Element:
-    """Read a body; an empty one is an empty element."""
+    """Read a body; an empty one is an empty element.
+
+    A server takes control characters in a text as they are; clients send some: a new password is
+    scrambled with whatever `string.printable` has.
+    """
     if not body:
         return Element("empty")
     try:
-        return fromstring(body.replace(b"\0", b""))
-    except ParseError as error:
+        found = fromstring(body.replace(b"\0", b"").decode().translate(_CONTROLS))
+    except (ParseError, UnicodeDecodeError) as error:
         raise Refused(Status.INVALID_INPUT, f"body is not XML: {error}") from error
+    for element in found.iter():
+        element.text = element.text and element.text.translate(_BACK)
+    return found
 
 
 def unpack_json(element: Element) -> dict[str, Any]:

@@ -61,6 +61,17 @@ def test_new_password_takes_the_place_of_the_old(faulty_zone: Zone) -> None:
         session.collections.exists(faulty_zone.home("alice"))
 
 
+@pytest.mark.parametrize("first", ["\x0b", "\r", "\n", "&"])
+def test_new_password_may_be_sent_behind_any_printable_character(
+    faulty_zone: Zone, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setattr("random.SystemRandom.choice", lambda *_: first)
+    with faulty_zone.session("alice") as session:
+        session.users.modify_password(faulty_zone.password("alice"), "another one")
+    with faulty_zone.session("alice", password="another one") as session:
+        assert session.collections.exists(faulty_zone.home("alice"))
+
+
 def test_everything_passes_under_tls(tls_zone: Zone, tmp_path: Path) -> None:
     content = bytes(range(256)) * (160 << 10)
     (tmp_path / "there").write_bytes(content)
