@@ -11,34 +11,50 @@ import socket
 import ssl
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 from docker.utils import parse_host
-from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
-from tornado.httputil import (
-    HTTPHeaders,
-    HTTPInputError,
-    HTTPMessageDelegate,
-    RequestStartLine,
-    ResponseStartLine,
-)
-from tornado.iostream import IOStream
+from tornado.httputil import HTTPHeaders, HTTPInputError, parse_response_start_line
+from tornado.iostream import IOStream, UnsatisfiableReadError
 from tornado.tcpclient import TCPClient
 
 from nds_jupyter.engines._addresses import Address
 from nds_jupyter.engines._client import Clients
+from nds_jupyter.engines._reader import READ, Dechunker
 from nds_jupyter.engines._ssh import SCHEME as BY_SSH
+from nds_jupyter.engines.base import Part
 from nds_jupyter.errors import NdsError
 
 MOST_KEPT = 4
 """Connections that wait for the next question."""
 
-MOST_BYTES = 256 * 2**20
-"""Of an answer: containers by the hundred thousand."""
+MOST_HEAD = 64 * 1024
+"""Bytes of an answer's headers."""
 
 _UNIX = "http+unix://"
-_HEADERS = {"Host": "docker", "Accept-Encoding": "identity"}
+_HEADERS = "Host: docker\r\nAccept-Encoding: identity\r\n"
+_LAST = b"0\r\n\r\n"
+
+
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine said.
+
+    Parameters
+    ----------
+    lasts
+        Whether the connection can carry the next question.
+    """
+
+    status: int
+    content: bytes
+    lasts: bool
+
+    @property
+    def wanted(self) -> bytes | None:
+        """What was asked for; None where the engine says something else."""
+        return self.content if self.status == HTTPStatus.OK else None
 
 
 class Asking:
@@ -87,13 +103,14 @@ class Asking:
     async def _answer(self, target: str) -> bytes | None:
         # The engine may have ended those that are kept; then one is made anew.
         while (kept := self._take()) is not None:
-            if (answer := await self._ask(kept, target)).is_whole:
-                return answer.content
+            if (answer := await self._ask(kept, target)) is not None:
+                return answer.wanted
         try:
             made = await _connected(self._clients.address())
         except (OSError, NdsError):
             return None
-        return None if made is None else (await self._ask(made, target)).content
+        answer = None if made is None else await self._ask(made, target)
+        return None if answer is None else answer.wanted
 
     def _take(self) -> IOStream | None:
         loop = asyncio.get_running_loop()
@@ -105,20 +122,21 @@ class Asking:
                 return stream
         return None
 
-    async def _ask(self, stream: IOStream, target: str) -> _Answer:
-        answer = _Answer()
+    async def _ask(self, stream: IOStream, target: str) -> _Answer | None:
+        """Ask on a connection; None if the answer does not come, or not as a whole."""
         try:
-            await _exchange(stream, target, answer)
-        except (OSError, HTTPInputError):
+            answer = await _exchange(stream, target)
+        except (OSError, HTTPInputError, UnsatisfiableReadError, ValueError):
             stream.close()
+            return None
         except BaseException:
             # Whoever asks next must not get this one's answer.
             stream.close()
             raise
-        if not answer.is_whole or len(self._kept) >= MOST_KEPT:
-            stream.close()
-        elif not stream.closed():
+        if answer.lasts and len(self._kept) < MOST_KEPT:
             self._kept.append(stream)
+        else:
+            stream.close()
         return answer
 
     def close(self) -> None:
@@ -127,35 +145,37 @@ class Asking:
             self._kept.pop().close()
 
 
-class _Answer(HTTPMessageDelegate):
-    def __init__(self) -> None:
-        self._status = 0
-        self.is_whole = False
-        self._parts: list[bytes] = []
-
-    def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
-        del headers
-        self._status = cast(ResponseStartLine, start_line).code
-
-    def data_received(self, chunk: bytes) -> None:
-        self._parts.append(chunk)
-
-    def finish(self) -> None:
-        self.is_whole = True
-
-    @property
-    def content(self) -> bytes | None:
-        """What was asked for; None where something else came, or less."""
-        return b"".join(self._parts) if self.is_whole and self._status == HTTPStatus.OK else None
+async def _exchange(stream: IOStream, target: str) -> _Answer:
+    await stream.write(f"GET {target} HTTP/1.1\r\n{_HEADERS}\r\n".encode("ascii"))
+    head = (await stream.read_until(b"\r\n\r\n", MOST_HEAD)).decode("latin-1")
+    first, _, rest = head.partition("\r\n")
+    status, headers = parse_response_start_line(first).code, HTTPHeaders.parse(rest)
+    lasts = headers.get("Connection", "").lower() != "close"
+    if headers.get("Transfer-Encoding", "").lower() == "chunked":
+        content, is_over = await _chunks(stream)
+        return _Answer(status=status, content=content, lasts=lasts and is_over)
+    if "Content-Length" in headers:
+        content = await stream.read_bytes(int(headers["Content-Length"]))
+        return _Answer(status=status, content=content, lasts=lasts)
+    return _Answer(status=status, content=await stream.read_until_close(), lasts=False)
 
 
-async def _exchange(stream: IOStream, target: str, answer: _Answer) -> None:
-    parameters = HTTP1ConnectionParameters(max_body_size=MOST_BYTES)
-    connection = HTTP1Connection(stream, is_client=True, params=parameters)
-    sent = connection.write_headers(RequestStartLine("GET", target, ""), HTTPHeaders(_HEADERS))
-    connection.finish()
-    await sent
-    await connection.read_response(answer)
+async def _chunks(stream: IOStream) -> tuple[bytes, bool]:
+    """Read a body in chunks, which Tornado takes apart one by one, and the engine makes of a line.
+
+    Returns
+    -------
+    tuple
+        The body, and whether nothing more of it can come.
+    """
+    dechunker = Dechunker()
+    parts: list[Part] = []
+    end = b""
+    while not dechunker.ended:
+        data = await stream.read_bytes(READ, partial=True)
+        parts += dechunker.feed(data)
+        end = (end + data)[-len(_LAST) :]
+    return b"".join(parts), end == _LAST
 
 
 async def _connected(address: Address) -> IOStream | None:

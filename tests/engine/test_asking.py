@@ -26,14 +26,20 @@ class Engine:
     def __init__(self) -> None:
         self.connections = 0
         self.is_asked = asyncio.Event()
+        self.serving: list[Any] = []
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.status = "200 OK"
         self.ends_connections = False
         self.cuts_answers = False
+        self.chunk = 0
+        """Bytes of a chunk; 0 for an answer that says its length."""
+        self.pause = 0.0
+        """Seconds before the last bytes of an answer in chunks."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.serving.append(asyncio.current_task())
         try:
             while line := await reader.readline():
                 target = line.split()[1].decode()
@@ -43,12 +49,24 @@ class Engine:
                 await self.may_answer.wait()
                 long = len(target) + 100 * self.cuts_answers
                 head = f"HTTP/1.1 {self.status}\r\nContent-Length: {long}\r\n\r\n"
-                writer.write(f"{head}{target}".encode())
+                if self.chunk:
+                    await self.write_chunks(target.encode(), writer)
+                else:
+                    writer.write(f"{head}{target}".encode())
                 await writer.drain()
                 if self.ends_connections or self.cuts_answers:
                     break
         finally:
             writer.close()
+
+    async def write_chunks(self, body: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for at in range(0, len(body), self.chunk):
+            part = body[at : at + self.chunk]
+            writer.write(b"%x\r\n%s\r\n" % (len(part), part))
+        writer.write(b"0\r\n")
+        await asyncio.sleep(self.pause)
+        writer.write(b"\r\n")
 
 
 class Known(Clients):
@@ -63,10 +81,11 @@ class Known(Clients):
 async def served(folder: Path) -> AsyncIterator[tuple[Engine, Asking]]:
     engine, path = Engine(), folder / "engine.sock"
     asking = Asking(Known(f"unix://{path}", 2.0), 2.0)
-    async with await asyncio.start_unix_server(engine.serve, path):
+    async with await asyncio.start_unix_server(engine.serve, path, limit=2**20):
         yield engine, asking
         asking.close()
         engine.may_answer.set()
+        await asyncio.gather(*engine.serving, return_exceptions=True)
 
 
 async def test_connections_are_kept_and_each_question_has_its_answer(tmp_path: Path) -> None:
@@ -100,6 +119,18 @@ async def test_connection_that_the_engine_has_ended_is_made_anew(tmp_path: Path)
         for turn in range(3):
             assert await asking.get(PATH, {"n": str(turn)}) == f"/v1.41{PATH}?n={turn}".encode()
         assert engine.connections == 3
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 4096, 100_000])
+@pytest.mark.parametrize("pause", [0.0, 0.02])
+async def test_answer_in_chunks_is_whole_and_none_of_it_left_for_the_next(
+    tmp_path: Path, chunk: int, pause: float
+) -> None:
+    async with served(tmp_path) as (engine, asking):
+        engine.chunk, engine.pause = chunk, pause
+        for turn in range(3):
+            name = f"{turn}" * 50_000
+            assert await asking.get(PATH, {"n": name}) == f"/v1.41{PATH}?n={name}".encode()
 
 
 async def test_error_is_left_to_the_sdk_and_its_connection_is_kept(tmp_path: Path) -> None:
