@@ -191,7 +191,7 @@ class Stage:
         if not candidates or known:
             return container_id
         try:
-            found = await self._find_interpreter(container_id, image, candidates)
+            found = await self._find_interpreter(container_id, job.spec.run_image, candidates)
         except NoEndpoint:
             # It can't be looked for there; the script's log says so if there is none.
             return container_id
@@ -241,8 +241,10 @@ class Stage:
         return script.partition(b"\n")[0].decode(errors="replace")[:200]
 
     async def _find_interpreter(
-        self, container_id: str, image: Image, candidates: tuple[str, ...]
+        self, container_id: str, reference: str, candidates: tuple[str, ...]
     ) -> str | None:
+        # Asked again: the node that has got the container has the image, which none may have had.
+        image = await self._engine.image(reference)
         for name in candidates:
             for folder in image.path:
                 if await self._engine.path_exists(container_id, f"{folder}/{name}"):

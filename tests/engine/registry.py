@@ -33,7 +33,7 @@ def _blobs(tar: bytes) -> tuple[dict[str, bytes], bytes]:
         {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Env": ["PATH=/bin:/usr/bin"]},
+            "config": {"Env": ["PATH=/bin:/usr/bin:/opt/julia/bin"]},
             "rootfs": {"type": "layers", "diff_ids": [_digest(tar)]},
         }
     ).encode()

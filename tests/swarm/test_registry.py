@@ -23,11 +23,12 @@ from tests.swarm.conftest import Lab, OpenLab, spec
 pytestmark = pytest.mark.swarm
 
 LOGIN = "ada:lovelace"
+JULIA = b'#!/bin/sh\nexec /bin/sh "$@"\n'
 THREE = ("node.hostname==node3",)
 
 
 def shell_tar() -> bytes:
-    """Return a filesystem with a shell and nothing else."""
+    """Return a filesystem with a shell, and a program in a folder that few images have."""
     program = find_program("busybox")
     assert program is not None, "the image of a shell needs Debian's busybox-static"
     buffer = io.BytesIO()
@@ -37,6 +38,9 @@ def shell_tar() -> bytes:
             link = tarfile.TarInfo(f"bin/{name}")
             link.type, link.linkname, link.mode = tarfile.SYMTYPE, "busybox", 0o777
             tar.addfile(link)
+        program_there = tarfile.TarInfo("opt/julia/bin/julia")
+        program_there.size, program_there.mode = len(JULIA), 0o755
+        tar.addfile(program_there, io.BytesIO(JULIA))
     return buffer.getvalue()
 
 
@@ -49,9 +53,10 @@ def registry(clean_swarm: Swarm) -> Iterator[Registry]:
             ask(endpoint, "DELETE", f"/images/{made.image}", query={"force": "1"})
 
 
-async def run(lab: Lab, image: str) -> Job:
+async def run(lab: Lab, image: str, scriptname: str = "job.sh") -> Job:
     script = "echo here"
-    wanted = msgspec.structs.replace(spec(script, constraints=THREE), image=image)
+    wanted = spec(script, constraints=THREE)
+    wanted = msgspec.structs.replace(wanted, image=image, scriptname=scriptname)
     job, _ = await lab.runner.submit("ada", wanted, script.encode())
     return await lab.ended(job)
 
@@ -67,6 +72,19 @@ async def test_node_fetches_an_image_with_the_credentials_of_docker_login(
         assert (job.state, job.worker) == (JobState.COMPLETED, "node3"), job
         assert await lab.log(job) == "here\n"
         await lab.runner.delete(job)
+
+
+async def test_interpreter_is_looked_for_where_the_fetched_image_has_it(
+    open_lab: OpenLab, clean_swarm: Swarm
+) -> None:
+    with Registry(shell_tar(), clean_swarm.manager.lan.gateway).serving() as registry:
+        async with open_lab() as lab:
+            job = await run(lab, registry.image, "job.jl")
+            assert job.state is JobState.COMPLETED, job
+            assert await lab.log(job) == "here\n"
+            await lab.runner.delete(job)
+        endpoint = clean_swarm.nodes[2].endpoint
+        ask(endpoint, "DELETE", f"/images/{registry.image}", query={"force": "1"})
 
 
 async def test_image_that_nobody_may_fetch_without_a_login_is_the_image_s_fault(
