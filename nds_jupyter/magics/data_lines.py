@@ -13,6 +13,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 from nds_jupyter.client.reprs import Table
 from nds_jupyter.data.entries import Avu, Kind
 from nds_jupyter.datapaths import is_url
+from nds_jupyter.magics.counts import at_least
 from nds_jupyter.magics.parser import option, takes
 from nds_jupyter.magics.progress import ProgressLine
 from nds_jupyter.magics.session import Session
@@ -52,7 +53,7 @@ class DataLines(Magics):
     @takes(
         option("path", nargs="?", completes="data", help="A collection; default: your home."),
         option("--q", metavar="TEXT", help="Only names that contain this."),
-        option("--limit", type=int, default=100, help="How many at most."),
+        option("--limit", type=at_least(1), default=100, help="How many at most."),
         examples="%ndsls\n%ndsls /home/ada/study --q .csv",
     )
     def ndsls(self, options: argparse.Namespace) -> Table:
@@ -60,7 +61,7 @@ class DataLines(Magics):
         found = self._session.client.data.list(options.path, q=options.q)
         rows = [
             (f"{row.path}/" if row.kind is Kind.COLLECTION else row.path, row.size, row.modified)
-            for row in islice(found, max(0, options.limit))
+            for row in islice(found, options.limit)
         ]
         return Table(("path", "size", "modified"), rows)
 

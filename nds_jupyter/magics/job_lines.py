@@ -13,6 +13,7 @@ from nds_jupyter.client.job_list import JobList
 from nds_jupyter.client.reprs import Table
 from nds_jupyter.errors import JobNotFound
 from nds_jupyter.jobs import JobState
+from nds_jupyter.magics.counts import at_least
 from nds_jupyter.magics.data_lines import download, names_data
 from nds_jupyter.magics.live import LiveLog
 from nds_jupyter.magics.parser import option, takes
@@ -61,7 +62,7 @@ class JobLines(Magics):
         option("--name", help="Only names that contain this."),
         option("--image", completes="image", help="Only images that contain this."),
         option("--since", help="Only jobs made since: 90m, 2h, 3d, 2026-01-31, or a full time."),
-        option("--limit", type=int, default=20, help="How many at most; default 20."),
+        option("--limit", type=at_least(1), default=20, help="How many at most; default 20."),
         option("--all", action="store_true", help="All of them."),
         examples="%ndsjobs --state FAILED --since 2h\n%ndsjobs --name night --all",
     )
@@ -72,7 +73,7 @@ class JobLines(Magics):
     @line_magic
     @takes(
         JOB,
-        option("--tail", type=int, help="Lines from the end."),
+        option("--tail", type=at_least(0), help="Lines from the end."),
         option("-f", "--follow", action="store_true", help="Go on until the job has ended."),
         examples="%ndslogs\n%ndslogs night --follow\n%ndslogs 9f2c --tail 20",
     )

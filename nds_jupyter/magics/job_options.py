@@ -16,6 +16,7 @@ from IPython.core.error import UsageError
 
 from nds_jupyter.client.job import Job
 from nds_jupyter.magics.build_options import BUILD
+from nds_jupyter.magics.counts import at_least
 from nds_jupyter.magics.data_options import DATA
 from nds_jupyter.magics.option_groups import CellContext, JobOptions
 from nds_jupyter.magics.parser import Option, option
@@ -84,7 +85,7 @@ CONTAINER = JobOptions(
             type=seconds,
             help="After how long the job is stopped: seconds, or like 90m, 2h, 1d.",
         ),
-        option("--gpus", type=int, help="Whole GPUs for this job alone."),
+        option("--gpus", type=at_least(0), help="Whole GPUs for this job alone."),
         option(
             "--constraint",
             action="append",
@@ -93,7 +94,7 @@ CONTAINER = JobOptions(
         ),
         option(
             "--retries",
-            type=int,
+            type=at_least(0),
             metavar="N",
             help="Run the script again, so often at most, when its node or container was lost "
             "and nobody knows how it ended.",

@@ -10,6 +10,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
+from nds_jupyter.magics.counts import at_least
 from nds_jupyter.magics.option_groups import CellContext, JobOptions
 from nds_jupyter.magics.parser import option
 
@@ -59,7 +60,7 @@ SWEEP = JobOptions(
         ),
         option(
             "--max-concurrent",
-            type=int,
+            type=at_least(1),
             metavar="N",
             help="Jobs of the sweep that run at one time.",
         ),

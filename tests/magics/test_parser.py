@@ -31,6 +31,8 @@ def test_quotes_group_words_as_in_a_shell() -> None:
         ("--network host", "--network: there is no 'host'; there are 'none', 'bridge'."),
         ("--timeout soon", "--timeout: 'soon' is no time; write it in seconds, or like 90m"),
         ("--retries 1.5", "'1.5' is not a whole number"),
+        ("--retries -1", "--retries: '-1' is not a whole number from 0 up. %%ndsjob? shows"),
+        ("--max-concurrent 0", "--max-concurrent: '0' is not a whole number from 1 up"),
         ("--requirements", "--requirements: it needs at least one value."),
         ("--name 'a", "no closing quotation"),
         ("--name", "--name: it needs a value. %%ndsjob?"),
@@ -77,6 +79,17 @@ def test_examples_of_the_help_are_lines_that_the_magics_take(name: str) -> None:
     for line in shown:
         magic, _, words = line.partition(" ")
         known[magic]().parse_line(words)
+
+
+@pytest.mark.parametrize(
+    ("magic", "words"),
+    [("%ndsjobs", "--limit -3"), ("%ndsls", "--limit 0"), ("%ndslogs", "--tail -1")],
+)
+def test_number_that_makes_no_sense_is_refused_before_the_server_is_asked(
+    magic: str, words: str
+) -> None:
+    with pytest.raises(UsageError, match=f"{words.partition(' ')[0]}: .* whole number from"):
+        parsers()[magic]().parse_line(words)
 
 
 @pytest.mark.parametrize(
