@@ -229,3 +229,58 @@ def test_hostile_names_stay_text_and_go_into_a_new_job(
     data = page.get_by_role("region", name="New job").get_by_label("Data, brought to /data")
     expect(data).to_have_value(f"/small/{HOSTILE}.csv")
     assert page.evaluate("window.hacked") is None
+
+
+ODD = (
+    "two  words.txt",
+    "100%.txt",
+    "a%2Fb.txt",
+    "why?.txt",
+    "part#2.txt",
+    "new\nline.txt",
+    "back\\slash.txt",
+    'it\'s "quoted".txt',
+    "semi;colon&amp;.txt",
+    "\u202etxt.exe",
+    "Größe 😀.txt",
+    "-rf.txt",
+    "~.txt",
+)
+
+
+def row_of(panel: Locator, path: str) -> Locator:
+    """Return the row of a path, whatever characters that has."""
+    escaped = "".join(char if char.isalnum() else f"\\{ord(char):x} " for char in path)
+    return panel.locator(f'[data-path="{escaped}"]')
+
+
+def test_odd_names_are_listed_previewed_downloaded_renamed_and_deleted(
+    lab: Lab, page: Page, browser_panel: Locator
+) -> None:
+    folder = lab.data / "odd"
+    folder.mkdir()
+    for number, name in enumerate(ODD):
+        (folder / name).write_text(f"this is number {number}.")
+    browser_panel.get_by_role("button", name="Refresh").click()
+    browser_panel.get_by_role("button", name="odd", exact=True).click()
+    expect(browser_panel.locator("[data-path]")).to_have_count(len(ODD))
+    details = browser_panel.locator(".nds-details")
+    for number, name in enumerate(ODD):
+        row_of(browser_panel, f"/odd/{name}").get_by_role("button").click()
+        expect(details).to_have_attribute("aria-label", f"Details of {name}")
+        details.get_by_role("button", name="Preview").click()
+        expect(details.get_by_text(f"this is number {number}.")).to_be_visible()
+        with page.expect_download() as downloaded:
+            details.get_by_role("button", name="Download").click()
+        assert downloaded.value.path().read_text() == f"this is number {number}."
+        renamed = f"now {number} {name}".replace("\n", " ")
+        details.get_by_role("button", name="Rename").click()
+        question = page.get_by_role("dialog", name="Rename")
+        question.get_by_role("textbox").fill(renamed)
+        question.get_by_role("button", name="Rename").click()
+        row_of(browser_panel, f"/odd/{renamed}").get_by_role("button").click()
+        expect(details).to_have_attribute("aria-label", f"Details of {renamed}")
+        details.get_by_role("button", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(row_of(browser_panel, f"/odd/{renamed}")).to_have_count(0)
+    assert list(folder.iterdir()) == []
