@@ -132,7 +132,7 @@ def test_row_says_more_to_who_points_at_it_or_comes_by_keys(
         row = table.locator(f'[data-job="{job_id}"]')
         come(row)
         expect(row).to_have_attribute("title", re.compile(rf"\({job_id}\)[^$]+exit code 4"))
-        expect(row.get_by_role("gridcell").nth(4)).to_have_attribute("title", re.compile(r":\d\d"))
+        expect(row.locator(".nds-col-age")).to_have_attribute("title", re.compile(r":\d\d"))
 
 
 def test_progress_is_shown_while_data_is_brought(lab: Lab, page: Page, table: Locator) -> None:
