@@ -25,6 +25,7 @@ hypothesis.settings.load_profile("steady")
 
 pytest_plugins = [
     "pytest_jupyter.jupyter_server",
+    "tests.engine.proxy",
     "tests.handlers.asking",
     "tests.irods_zone.fixtures",
     "tests.roots",

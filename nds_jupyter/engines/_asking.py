@@ -72,7 +72,7 @@ class Asking:
         self._clients = clients
         self._deadline = deadline
         self._kept: list[IOStream] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
 
     async def get(self, path: str, params: Mapping[str, str]) -> bytes | None:
         """Return the content that an engine answers with.
@@ -109,14 +109,11 @@ class Asking:
             made = await _connected(self._clients.address())
         except (OSError, NdsError):
             return None
-        answer = None if made is None else await self._ask(made, target)
-        return None if answer is None else answer.wanted
+        if made is None or (answer := await self._ask(made, target)) is None:
+            return None
+        return answer.wanted
 
     def _take(self) -> IOStream | None:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self.close()
-            self._loop = loop
         while self._kept:
             if not (stream := self._kept.pop()).closed():
                 return stream
@@ -133,14 +130,15 @@ class Asking:
             # Whoever asks next must not get this one's answer.
             stream.close()
             raise
-        if answer.lasts and len(self._kept) < MOST_KEPT:
+        if answer.lasts and len(self._kept) < MOST_KEPT and not self._closed:
             self._kept.append(stream)
         else:
             stream.close()
         return answer
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; those whose answers are under way when these have come."""
+        self._closed = True
         while self._kept:
             self._kept.pop().close()
 

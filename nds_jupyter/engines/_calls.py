@@ -70,6 +70,6 @@ class EngineCalls:
 
 
 def _by_the_sdk(client: Any, path: str, params: Mapping[str, str]) -> bytes:
-    response = client._get(client._url("/{0}", path.removeprefix("/")), params=params)
+    response = client._get(client._url(path), params=params)
     client._raise_for_status(response)
     return bytes(response.content)

@@ -26,13 +26,6 @@ SCRIPT = "echo ran; exit 3"
 
 
 @pytest.fixture
-def proxy(docker_engine_url: str, tmp_path: Path) -> Iterator[EngineProxy]:
-    socket = Path(docker_engine_url.removeprefix("unix://"))
-    with EngineProxy(tmp_path / "engine.sock", socket).serving() as proxy:
-        yield proxy
-
-
-@pytest.fixture
 def server(proxy: EngineProxy, tmp_path: Path) -> Iterator[Server]:
     server = Server(
         tmp_path,

@@ -13,8 +13,18 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 VERBS = (b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ")
 PIECE = 64 * 1024
+
+
+@pytest.fixture
+def proxy(docker_engine_url: str, tmp_path: Path) -> Iterator[EngineProxy]:
+    """Give a proxy in front of the real engine."""
+    socket = Path(docker_engine_url.removeprefix("unix://"))
+    with EngineProxy(tmp_path / "engine.sock", socket).serving() as proxy:
+        yield proxy
 
 
 class EngineProxy:

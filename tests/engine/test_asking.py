@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,19 @@ async def test_engine_that_says_nothing_is_waited_for_no_longer_than_its_deadlin
             await asking.get(PATH, {})
 
 
+async def test_connection_whose_answer_comes_after_the_end_is_closed(tmp_path: Path) -> None:
+    async with served(tmp_path) as (engine, asking):
+        engine.may_answer.clear()
+        late = asyncio.create_task(asking.get(PATH, {}))
+        await engine.is_asked.wait()
+        asking.close()
+        engine.may_answer.set()
+        assert await late == f"/v1.41{PATH}".encode()
+        # The engine hears that the connection has ended.
+        async with asyncio.timeout(2):
+            await asyncio.gather(*engine.serving)
+
+
 @pytest.mark.parametrize("url", ["ssh://ada@nowhere.invalid", "tcp://127.0.0.1:9", "no-context"])
 async def test_other_ways_are_left_to_the_sdk(url: str) -> None:
     assert await Asking(Known(url, 2.0), 2.0).get(PATH, {}) is None
@@ -173,23 +186,15 @@ def test_tls_without_plain_verification_is_left_to_the_sdk(verify: Any) -> None:
     assert _context(docker.tls.TLSConfig(verify=verify)) is None
 
 
-@pytest.fixture
-def proxy(docker_engine_url: str, tmp_path: Path) -> Iterator[EngineProxy]:
-    socket = Path(docker_engine_url.removeprefix("unix://"))
-    with EngineProxy(tmp_path / "engine.sock", socket).serving() as proxy:
-        yield proxy
-
-
 @asynccontextmanager
-async def opened(make: Callable[[], DockerEngine]) -> AsyncIterator[DockerEngine]:
-    engine = make()
+async def closed_after(engine: DockerEngine) -> AsyncIterator[DockerEngine]:
     yield engine
     await engine.close()
 
 
 @pytest.mark.engine
 async def test_real_engine_that_loses_every_connection_is_asked_anew(proxy: EngineProxy) -> None:
-    async with opened(lambda: DockerEngine(proxy.url)) as engine:
+    async with closed_after(DockerEngine(proxy.url)) as engine:
         for _ in range(3):
             await engine.containers({"nds.test": "none"}, include_ended=True)
             proxy.cut()
@@ -200,7 +205,7 @@ async def test_real_engine_that_loses_every_connection_is_asked_anew(proxy: Engi
 async def test_real_engine_says_what_is_missing_after_it_was_asked_before(
     docker_engine_url: str,
 ) -> None:
-    async with opened(lambda: DockerEngine(docker_engine_url)) as engine:
+    async with closed_after(DockerEngine(docker_engine_url)) as engine:
         await engine.containers({}, include_ended=True)
         with pytest.raises(ContainerNotFound, match="no such container"):
             await engine.inspect("nosuch/../x y")
@@ -210,7 +215,7 @@ async def test_real_engine_says_what_is_missing_after_it_was_asked_before(
 async def test_engine_that_hangs_or_is_gone_is_told_apart(
     proxy: EngineProxy, tmp_path: Path
 ) -> None:
-    async with opened(lambda: DockerEngine(proxy.url, deadline=1.0)) as engine:
+    async with closed_after(DockerEngine(proxy.url, deadline=1.0)) as engine:
         await engine.containers({}, include_ended=True)
         proxy.hold_request("^GET .*/containers/json")
         with pytest.raises(DeadlineExceeded):

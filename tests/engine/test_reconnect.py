@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 
@@ -16,13 +14,6 @@ from tests.engine.contract import DEADLINE, container, end_of
 from tests.engine.proxy import EngineProxy
 
 pytestmark = pytest.mark.engine
-
-
-@pytest.fixture
-def proxy(docker_engine_url: str, tmp_path: Path) -> Iterator[EngineProxy]:
-    socket = Path(docker_engine_url.removeprefix("unix://"))
-    with EngineProxy(tmp_path / "engine.sock", socket).serving() as proxy:
-        yield proxy
 
 
 async def test_cut_stream_reconnects_and_loses_nothing(

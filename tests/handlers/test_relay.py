@@ -7,9 +7,7 @@ import io
 import socket
 import tarfile
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,13 +20,6 @@ from tests.waiting import until
 pytestmark = pytest.mark.engine
 
 BIG = "dd if=/dev/urandom of=/results/big bs=1M count=48"
-
-
-@pytest.fixture
-def proxy(docker_engine_url: str, tmp_path: Path) -> Iterator[EngineProxy]:
-    behind = Path(docker_engine_url.removeprefix("unix://"))
-    with EngineProxy(tmp_path / "engine.sock", behind).serving() as proxy:
-        yield proxy
 
 
 @pytest.fixture
