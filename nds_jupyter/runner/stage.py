@@ -191,7 +191,10 @@ class Stage:
         if not candidates or known:
             return container_id
         try:
-            found = await self._find_interpreter(container_id, job.spec.run_image, candidates)
+            # The node that has got the container has the image, which none may have had before.
+            with contextlib.suppress(ImageNotFound):
+                image = await self._engine.image(job.spec.run_image)
+            found = await self._find_interpreter(container_id, image, candidates)
         except NoEndpoint:
             # It can't be looked for there; the script's log says so if there is none.
             return container_id
@@ -241,10 +244,8 @@ class Stage:
         return script.partition(b"\n")[0].decode(errors="replace")[:200]
 
     async def _find_interpreter(
-        self, container_id: str, reference: str, candidates: tuple[str, ...]
+        self, container_id: str, image: Image, candidates: tuple[str, ...]
     ) -> str | None:
-        # Asked again: the node that has got the container has the image, which none may have had.
-        image = await self._engine.image(reference)
         for name in candidates:
             for folder in image.path:
                 if await self._engine.path_exists(container_id, f"{folder}/{name}"):

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from nds_jupyter.engines.images import Image
+from nds_jupyter.errors import ImageNotFound
 from nds_jupyter.handlers import ROUTES
+from tests.engine.fake import FakeEngine
 from tests.handlers.asking import Ask, finished, said
 
 
@@ -216,3 +219,20 @@ async def test_health_and_openapi(ask: Ask) -> None:
     document = said(await ask("GET", "/openapi.json"))
     assert set(document["paths"]) == {f"/nds{template}" for template, _ in ROUTES}
     assert [each["name"] for each in said(await ask("GET", "/list_images"))]
+
+
+@pytest.mark.parametrize("engine_kind", ["fake"])
+async def test_interpreter_is_found_though_the_image_is_not_seen_again(
+    ask: Ask, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, seen = fake_engine.image, []
+
+    async def seen_once(reference: str) -> Image:
+        seen.append(reference)
+        if len(seen) > 1:
+            raise ImageNotFound("no node that can be asked has it")
+        return await image(reference)
+
+    monkeypatch.setattr(fake_engine, "image", seen_once)
+    job = await finished(ask, script="exit 0", scriptname="job.sh")
+    assert (job["state"], len(seen)) == ("COMPLETED", 2), job
