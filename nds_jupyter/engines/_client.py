@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from nds_jupyter.engines._addresses import Address, find_address
 from nds_jupyter.engines._reasons import NO_REASON, reason
 from nds_jupyter.engines._ssh import SCHEME, lead_by_ssh
 from nds_jupyter.engines._unix import close_failed_sockets
+from nds_jupyter.engines.programs import missing_in
 from nds_jupyter.errors import (
     AmbiguousId,
     ContainerNotFound,
@@ -33,8 +33,6 @@ from nds_jupyter.errors import (
 
 NOWHERE = "http://127.0.0.1:9"
 """What the SDK is told where the connections are made for it."""
-
-_MISSING_PROGRAM = re.compile(r'exec: "?([^":]+)"?: (?:executable file not found|stat .*no such)')
 
 
 class Clients:
@@ -168,9 +166,8 @@ def translated(what: str, missing: type[NdsError] = ContainerNotFound) -> Iterat
 def _of_answer(exc: docker_errors.APIError, what: str, missing: type[NdsError]) -> NdsError:
     said = str(exc.explanation or exc)
     status = exc.status_code
-    program = _MISSING_PROGRAM.search(said)
-    if program:
-        return ImageNotFound(f"{what}: its image has no program {program[1]!r}.")
+    if (program := missing_in(said)) is not None:
+        return ImageNotFound(f"{what}: its image has no program {program!r}.")
     if "multiple" in said.lower() and "prefix" in said.lower():
         return AmbiguousId(f"{what}: several containers have this prefix.")
     if "no space left" in said:

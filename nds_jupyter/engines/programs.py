@@ -1,4 +1,4 @@
-"""What a log holds where the program that a container should run is not there. Pure."""
+"""What is said where the program that a container should run is not there. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ _SAID = re.compile(
 )
 """By the engine's init process, by what waits in a service's container, and by the shell there."""
 
+_ENGINE_SAID = re.compile(r'exec: "?([^":]+)"?: (?:executable file not found|stat .*no such)')
+
 _ENV_SAID = re.compile(rb"env: .*?([\w.+/-]+)\W{0,3}: No such file or directory")
+
+
+def missing_in(said: str) -> str | None:
+    """Return the program that an engine says it did not find; None if it says anything else."""
+    found = _ENGINE_SAID.search(said)
+    return found[1] if found else None
 
 
 def was_not_found(exit_code: int | None, log: bytes, first_line: str = "") -> bool:

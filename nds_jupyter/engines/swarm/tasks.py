@@ -7,7 +7,6 @@ A task is the manager's word for one attempt to run a service's container on a n
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -21,13 +20,13 @@ from nds_jupyter.engines.base import (
     ContainerStatus,
     ContainerSummary,
 )
+from nds_jupyter.engines.programs import missing_in
 from nds_jupyter.engines.swarm.starter import is_let_go, without_starter
 from nds_jupyter.errors import EngineError, ImageNotFound, NdsError
 from nds_jupyter.jobs import Limits, container_name
 
 _GIVEN_UP = frozenset({"rejected", "orphaned", "remove", "shutdown"})
 _ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
-_MISSING_PROGRAM = re.compile(r'exec: "?([^":]+)"?: (?:executable file not found|stat .*no such)')
 _NO_IMAGE = ("no such image", "pull access denied", "manifest unknown", "not found: manifest")
 
 _ADDED = "com.docker.swarm."
@@ -166,10 +165,9 @@ def newest(tasks: Iterable[Task]) -> Task | None:
 def failure(task: Task) -> NdsError:
     """Return the error of a task that ended without running anything."""
     said = task.error or f"the task is {task.state}"
-    program = _MISSING_PROGRAM.search(said)
-    if program:
-        hint = " A job on a Swarm needs /bin/sh in its image." if program[1] == "/bin/sh" else ""
-        return ImageNotFound(f"The image {task.image} has no program {program[1]!r}.{hint}")
+    if (program := missing_in(said)) is not None:
+        hint = " A job on a Swarm needs /bin/sh in its image." if program == "/bin/sh" else ""
+        return ImageNotFound(f"The image {task.image} has no program {program!r}.{hint}")
     if any(words in said.lower() for words in _NO_IMAGE):
         return ImageNotFound(
             f"A node can't get the image {task.image}: {said}. Push it to a registry that every "
