@@ -19,6 +19,7 @@ from urllib.parse import quote
 from nds_jupyter.engines import _translate as translate
 from nds_jupyter.engines._calls import EngineCalls
 from nds_jupyter.engines._client import Clients, translated
+from nds_jupyter.engines._reconnecting import reconnecting
 from nds_jupyter.engines._relay import relay_in_thread
 from nds_jupyter.engines._sources import Sources, has_ended
 from nds_jupyter.engines._streams import StreamPlaces, read_in_thread
@@ -43,12 +44,8 @@ from nds_jupyter.errors import (
     ContainerNotFound,
     EngineError,
     ImageNotFound,
-    NdsError,
 )
 from nds_jupyter.jobs import Progress
-
-RECONNECT_FIRST, RECONNECT_MOST = 0.2, 5.0
-"""Seconds between attempts to reconnect the stream of events."""
 
 STOPS = 64
 """Stops under way at one time; each waits for a script that may not listen."""
@@ -280,22 +277,9 @@ class DockerEngine(EngineCalls):
             if "already in progress" not in exc.message:
                 raise
 
-    async def events(self) -> AsyncGenerator[EngineEvent, None]:
+    def events(self) -> AsyncGenerator[EngineEvent, None]:
         """Watch containers of jobs for ever, reconnecting by itself."""
-        since: float | None = None
-        pause = RECONNECT_FIRST
-        while True:
-            try:
-                async with contextlib.aclosing(self._connected_events(since)) as events:
-                    async for event in events:
-                        since = event.at.timestamp()
-                        pause = RECONNECT_FIRST
-                        yield event
-            except NdsError:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, RECONNECT_MOST)
-            else:
-                await asyncio.sleep(pause)
+        return reconnecting(self._connected_events)
 
     async def _connected_events(self, since: float | None) -> AsyncGenerator[EngineEvent, None]:
         now = datetime.now(UTC)
