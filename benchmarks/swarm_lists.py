@@ -7,8 +7,9 @@ import getpass
 import http.client
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -48,50 +49,50 @@ def measure(made: Swarm) -> dict[str, float]:
             with ThreadPoolExecutor(len(made.nodes)) as pool:
                 list(pool.map(_fill, made.nodes, [number] * len(made.nodes)))
             figures |= _engines_alone(made.nodes, number)
-            figures |= _compared(lists[0], lists[1:], number, "list")
+            figures |= _of_servers(lists[0], lists[1:], f"list_of_{number}_a_node")
             with shares_of_their_own(made.nodes):
-                figures |= _compared(lists[0], lists[1:], number, "list_with_shares")
+                figures |= _of_servers(lists[0], lists[1:], f"list_with_shares_of_{number}_a_node")
+            _check(lists, number)
     return figures
+
+
+def _check(lists: Sequence[httpx.Client], number: int) -> None:
+    there = [len(_rows(client)) for client in lists]
+    if there != [number * (len(lists) - 1), *[number] * (len(lists) - 1)]:
+        raise SystemExit(f"The lists have {there} containers, of {number} on each node.")
+
+
+def _of_servers(whole: httpx.Client, alone: list[httpx.Client], name: str) -> dict[str, float]:
+    return _compared(name, lambda: _rows(whole), [partial(_rows, client) for client in alone])
 
 
 def _engines_alone(nodes: Sequence[SwarmNode], number: int) -> dict[str, float]:
     """Return how much longer three engines take at once than the slowest of them alone."""
     query = urlencode({"all": 1, "filters": json.dumps({"label": [LABEL_JOB]})})
+
+    def ask(connection: http.client.HTTPConnection) -> None:
+        connection.request("GET", f"/containers/json?{query}")
+        connection.getresponse().read()
+
     with contextlib.ExitStack() as stack:
         there = [stack.enter_context(contextlib.closing(connect(n.endpoint, 60))) for n in nodes]
         pool = stack.enter_context(ThreadPoolExecutor(len(nodes)))
-
-        def ask(connection: http.client.HTTPConnection) -> None:
-            connection.request("GET", f"/containers/json?{query}")
-            connection.getresponse().read()
-
-        def own_median(connection: http.client.HTTPConnection) -> float:
-            return median([seconds(lambda: ask(connection)) for _ in range(WARM)])
-
-        slowest = max(there, key=own_median)
-        pairs = alternate(lambda: list(pool.map(ask, there)), lambda: ask(slowest), ROUNDS)
-    at_once, alone = (median(times) * 1000 for times in pairs)
-    name = f"engines_{number}_a_node"
-    return {f"{name}_ms": at_once, f"{name}_slowest_ms": alone, f"{name}_ratio": at_once / alone}
+        return _compared(
+            f"engines_{number}_a_node",
+            lambda: list(pool.map(ask, there)),
+            [partial(ask, connection) for connection in there],
+        )
 
 
 def _compared(
-    whole: httpx.Client, alone: list[httpx.Client], number: int, what: str
+    name: str, whole: Callable[[], object], alone: Sequence[Callable[[], object]]
 ) -> dict[str, float]:
-    for client in (whole, *alone):
-        _times(client)
-    slowest = max(alone, key=lambda client: median(_times(client)))
-    pairs = alternate(lambda: _rows(whole), lambda: _rows(slowest), ROUNDS)
-    mine, theirs = (median(times) * 1000 for times in pairs)
-    there = [len(_rows(client)) for client in (whole, slowest)]
-    if there != [number * len(alone), number]:
-        raise SystemExit(f"The lists have {there} containers, of {number} on each node.")
-    name = f"{what}_of_{number}_a_node"
+    """Compare a list of everything with that of the node which takes longest, in turns."""
+    for _ in range(WARM):
+        whole()
+    slowest = max(alone, key=lambda ask: median([seconds(ask) for _ in range(WARM)]))
+    mine, theirs = (median(times) * 1000 for times in alternate(whole, slowest, ROUNDS))
     return {f"{name}_ms": mine, f"{name}_slowest_ms": theirs, f"{name}_ratio": mine / theirs}
-
-
-def _times(client: httpx.Client) -> list[float]:
-    return [seconds(lambda: _rows(client)) for _ in range(WARM)]
 
 
 def _rows(client: httpx.Client) -> list[object]:
