@@ -10,6 +10,20 @@ from IPython.core.interactiveshell import InteractiveShell
 _MAGIC_LINE = re.compile(r"%%ndsjob(?!\S)")
 
 
+def with_a_body(lines: list[str]) -> list[str]:
+    """Return the lines of a cell, `%%ndsjob` alone with an empty one below it.
+
+    IPython does not call the magic of a cell that has nothing below its line, and answers in
+    words of its own that do not say what to write.
+    """
+    alone = len(lines) == 1 and _MAGIC_LINE.match(lines[0])
+    return [*lines, "\n"] if alone else lines
+
+
+# A terminal asks whether a cell is complete: with only its first line it is not.
+with_a_body.has_side_effects = True  # type: ignore[attr-defined]
+
+
 class CellSource:
     """Remembers the cell that runs.
 
@@ -27,6 +41,9 @@ class CellSource:
         self.cell_id: str | None = None
         shell.events.register("pre_run_cell", self._begun)
         shell.events.register("post_run_cell", self._ended)
+        # After IPython's own, which take what is above the first line away.
+        if with_a_body not in shell.input_transformers_cleanup:
+            shell.input_transformers_cleanup.append(with_a_body)
 
     def _begun(self, info: Any) -> None:
         self._raw = info.raw_cell or ""

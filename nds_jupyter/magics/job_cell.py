@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
@@ -29,6 +30,11 @@ from nds_jupyter.magics.preview import Preview
 from nds_jupyter.magics.render import rendered
 from nds_jupyter.magics.sending import Sending
 from nds_jupyter.magics.session import Session
+
+NOTHING_TO_RUN = (
+    "%%ndsjob: the cell is empty. Write the script below this line, for example "
+    'print("hello from a container"). %%ndsjob? shows more examples.'
+)
 
 
 @magics_class
@@ -56,6 +62,8 @@ class JobCell(Magics):
         under /results can be downloaded afterwards.
         """
         cell = self._session.source.body(cell)
+        if not cell.strip():
+            raise UsageError(NOTHING_TO_RUN)
         text = rendered(cell, self._session.namespace) if options.render else cell
         quiet = options.quiet or self._settings.quiet
         context = CellContext(

@@ -45,6 +45,18 @@ def test_error_says_what_to_do_and_shows_no_traceback(told: Notebook, cell: str,
     assert "parser.py" not in shown
 
 
+@pytest.mark.parametrize("cell", ["%%ndsjob", "\n\n%%ndsjob --quiet \n", "%%ndsjob\n\n  \n"])
+def test_empty_cell_is_told_what_to_write(notebook: Notebook, cell: str) -> None:
+    before = notebook.jobs()
+    done = notebook.run(cell)
+    assert done.reply["status"] == "error"
+    assert done.stderr == (
+        "UsageError: %%ndsjob: the cell is empty. Write the script below this line, for example "
+        'print("hello from a container"). %%ndsjob? shows more examples.\n'
+    )
+    assert notebook.jobs() == before
+
+
 def test_file_is_put_into_the_home_where_nothing_else_is_named(
     notebook: Notebook, tmp_path: Path
 ) -> None:

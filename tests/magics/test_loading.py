@@ -15,6 +15,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from dev.jupyter import Server
+from nds_jupyter.magics.cell_source import with_a_body
 from nds_jupyter.magics.loading import MATCHER, register
 from tests.magics.notebook import open_notebook
 
@@ -92,6 +93,20 @@ def test_first_misspelt_option_is_told(shell: InteractiveShell) -> None:
         shell.run_cell_magic("ndsjob", "--imge x", "print(1)")
     with pytest.raises(UsageError, match="did you mean --state"):
         shell.run_line_magic("ndsjobs", "--stat x")
+
+
+def test_first_empty_cell_is_told_what_to_write(shell: InteractiveShell) -> None:
+    register(shell)
+    for cell in ("%%ndsjob", "\n\n%%ndsjob --name it\n", "%%ndsjob\n \n"):
+        with pytest.raises(UsageError, match="the cell is empty"):
+            shell.run_cell(cell).raise_error()
+    assert shell.input_transformers_cleanup.count(with_a_body) == 1
+
+
+def test_a_terminal_goes_on_asking_for_the_script(shell: InteractiveShell) -> None:
+    assert shell.check_complete("%%ndsjob") == ("incomplete", "")
+    assert shell.check_complete("%%ndsjob\nprint(1)\n")[0] == "incomplete"
+    assert shell.check_complete("%%ndsjob\nprint(1)\n\n")[0] == "complete"
 
 
 @pytest.mark.parametrize("magic", ["%%ndsjob", "%ndsjobs", "ndsls"])

@@ -28,7 +28,8 @@ def shell() -> InteractiveShell:
 @given(TEXTS)
 def test_arbitrary_text_is_sent_as_it_is(shell: InteractiveShell, text: str) -> None:
     done = shell.run_cell(f"%%ndsjob --dry-run\n{text}")
-    if not text.strip("\n"):
+    if not text.strip():
+        assert "the cell is empty" in str(done.error_in_exec)
         return
     assert done.error_before_exec is None
     assert done.error_in_exec is None
