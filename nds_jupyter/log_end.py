@@ -1,88 +1,83 @@
 """A log that is followed, given to its very end.
 
-Docker may close a followed log before it has given a last line that has no line end: version 20.10
-did so for 18 of 24 containers. So the end is read once more, and what is missing given on.
+Docker may close a followed log before it has given all of it: version 20.10 left out a last line
+without a line end for 18 of 24 containers, and under load it may never give on what was written
+shortly before the container ended. So the end is read once more, and what is missing given on.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
+from datetime import timedelta
 
 import msgspec
 
 from nds_jupyter.engines.base import Engine, LogChunk, LogRequest, LogStream
 from nds_jupyter.errors import NdsError
-from nds_jupyter.jobs import utc_now
+from nds_jupyter.log_places import Place, beginning, messages, moment
 
 LAST_MESSAGES = 4
-"""Messages that are read again: an open line of each stream, and what a long one was cut into."""
+"""Messages that are read again in order to see whether all was given."""
 
-KEPT = 2**17
-"""Bytes of an open line that are compared."""
-
-PROBE = 32
-"""Bytes by which the place is found where the end that was read again begins."""
+TICK = timedelta(microseconds=1)
+"""What an engine is told times by."""
 
 
 async def whole_log(
     engine: Engine, container_id: str, request: LogRequest
 ) -> AsyncGenerator[LogChunk, None]:
     """Read a log; one that is followed to the container's end is given whole."""
-    began = utc_now()
-    given = OpenLines()
+    if request.follow:
+        request = await _from_a_time(engine, container_id, request)
+    place = beginning(request)
     async with contextlib.aclosing(engine.logs(container_id, request)) as chunks:
         async for chunk in chunks:
-            given.add(chunk)
+            if request.follow:
+                place.add(chunk)
             yield chunk
     if not request.follow:
         return
-    # Who wants nothing of the past is not given an open line that was there before.
-    since = began if request.tail == 0 else request.since
-    end = msgspec.structs.replace(request, follow=False, tail=LAST_MESSAGES, since=since)
     with contextlib.suppress(NdsError):
-        async with contextlib.aclosing(engine.logs(container_id, end)) as chunks:
-            there = await OpenLines.of(chunks)
-        for chunk in there.beyond(given):
-            yield chunk
+        async with contextlib.aclosing(_rest(engine, container_id, request, place)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
 
-class OpenLines:
-    """What came of each stream after its last line end."""
-
-    def __init__(self) -> None:
-        self._texts: dict[LogStream, bytes] = {}
-
-    @classmethod
-    async def of(cls, chunks: AsyncIterator[LogChunk]) -> OpenLines:
-        """Return those at the end of a log."""
-        found = cls()
+async def _rest(
+    engine: Engine, container_id: str, request: LogRequest, place: Place
+) -> AsyncGenerator[LogChunk, None]:
+    """Read what comes after a place in the log of a container that has ended."""
+    ended = msgspec.structs.replace(request, follow=False)
+    last = msgspec.structs.replace(ended, tail=LAST_MESSAGES)
+    async with contextlib.aclosing(engine.logs(container_id, last)) as chunks:
+        if place.is_past([chunk async for chunk in chunks]):
+            return
+    asked, rest = place.again(ended)
+    async with contextlib.aclosing(engine.logs(container_id, asked)) as chunks:
         async for chunk in chunks:
-            found.add(chunk)
-        return found
-
-    def add(self, chunk: LogChunk) -> None:
-        """Take note of what came next."""
-        at = chunk.data.rfind(b"\n")
-        before = b"" if at >= 0 else self._texts.get(chunk.stream, b"")
-        self._texts[chunk.stream] = (before + chunk.data[at + 1 :])[-KEPT:]
-
-    def beyond(self, given: OpenLines) -> list[LogChunk]:
-        """Return what is here and was not given."""
-        rest = {
-            stream: beyond(given._texts.get(stream, b""), text)
-            for stream, text in self._texts.items()
-        }
-        return [LogChunk(stream=stream, data=data) for stream, data in rest.items() if data]
+            if (new := rest.of(chunk)) is not None:
+                yield new
 
 
-def beyond(had: bytes, text: bytes) -> bytes:
-    """Return what follows in a text after as much of its beginning as ends what was had."""
-    at = 0 if text.startswith(had) else had.find(text[:PROBE])
-    while at >= 0 and not text.startswith(had[at:]):
-        at = had.find(text[:PROBE], at + 1)
-    if at < 0:
-        # A beginning shorter than the probe may still be at the end.
-        short = (size for size in range(min(PROBE, len(had), len(text)), 0, -1))
-        return text[next((size for size in short if had.endswith(text[:size])), 0) :]
-    return text[len(had) - at :]
+async def _from_a_time(engine: Engine, container_id: str, request: LogRequest) -> LogRequest:
+    """Return a request that begins at the same place whenever it is made.
+
+    Messages with times are told apart by them, as long as there is one. An engine counts the last
+    messages over both streams, whichever is wanted of them.
+    """
+    if request.tail is None or (request.timestamps and request.tail > 0):
+        return request
+    looked_at = msgspec.structs.replace(
+        request,
+        follow=False,
+        timestamps=True,
+        tail=max(1, request.tail),
+        stream=LogStream.BOTH,
+    )
+    async with contextlib.aclosing(engine.logs(container_id, looked_at)) as chunks:
+        async for chunk in chunks:
+            for time, _ in messages(chunk.data):
+                since = moment(time) + (TICK if request.tail == 0 else timedelta(0))
+                return msgspec.structs.replace(request, tail=None, since=since)
+    return msgspec.structs.replace(request, tail=None)

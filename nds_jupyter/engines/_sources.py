@@ -29,13 +29,16 @@ from nds_jupyter.engines.base import (
     LogStream,
     Sample,
 )
-from nds_jupyter.errors import ImageNotFound, NdsError, PathNotFound
+from nds_jupyter.errors import ContainerNotFound, ImageNotFound, NdsError, PathNotFound
 from nds_jupyter.jobs import Progress
 
 T = TypeVar("T")
 
 ASK = 5.0
 """Seconds for asking whether the container of a silent log has ended."""
+
+GIVE_UP = 3
+"""Times that an engine says nothing in a row: once, it may only be busy."""
 
 ARCHIVE_PIECE = 2**20
 """Bytes of an archive that are given on at a time."""
@@ -169,16 +172,29 @@ def _log_parameters(request: LogRequest) -> dict[str, object]:
 
 
 def has_ended(clients: Clients, container_id: str) -> Callable[[], bool]:
-    """Return what asks whether a container has ended."""
+    """Return what asks whether a container has ended, or its engine is lost."""
 
     def ask() -> bool:
+        with translated(titled(container_id)), contextlib.closing(clients.new(ASK)) as client:
+            return not client.inspect_container(container_id)["State"]["Running"]
+
+    return ended_or_lost(ask)
+
+
+def ended_or_lost(ended: Callable[[], bool]) -> Callable[[], bool]:
+    """Return what also tells of what is gone, and of an engine that goes on saying nothing."""
+    unanswered = 0
+
+    def ask() -> bool:
+        nonlocal unanswered
         try:
-            with (
-                translated(titled(container_id)),
-                contextlib.closing(clients.new(ASK)) as client,
-            ):
-                return not client.inspect_container(container_id)["State"]["Running"]
-        except NdsError:
+            answer = ended()
+        except ContainerNotFound:
             return True
+        except NdsError:
+            unanswered += 1
+            return unanswered >= GIVE_UP
+        unanswered = 0
+        return answer
 
     return ask

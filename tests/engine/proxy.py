@@ -27,6 +27,20 @@ def proxy(docker_engine_url: str, tmp_path: Path) -> Iterator[EngineProxy]:
         yield proxy
 
 
+class _Muted(threading.Event):
+    """Set where an answer is held back, after so many bytes of it."""
+
+    passes = 0
+
+    def passing(self, data: bytes) -> bytes:
+        """Return what of the next bytes comes through."""
+        if not self.is_set():
+            return data
+        passed = data[: self.passes]
+        self.passes -= len(passed)
+        return passed
+
+
 class EngineProxy:
     """Carries bytes between a socket of its own and an engine's.
 
@@ -49,6 +63,7 @@ class EngineProxy:
         self._engine = engine
         self._before: re.Pattern[bytes] | None = None
         self._after: re.Pattern[bytes] | None = None
+        self._passes = 0
         self._header = b""
         self._released = threading.Event()
         self._open: set[socket.socket] = set()
@@ -88,9 +103,16 @@ class EngineProxy:
         self._header = header.encode().lower()
         self._begin_holding()
 
-    def hold_answer(self, pattern: str) -> None:
-        """Keep the answers to the next requests like this from who asked."""
+    def hold_answer(self, pattern: str, after: int = 0) -> None:
+        """Keep the answers to the next requests like this from who asked.
+
+        Parameters
+        ----------
+        after
+            Bytes of it that still come.
+        """
         self._after = re.compile(pattern.encode())
+        self._passes = after
         self._begin_holding()
 
     def _begin_holding(self) -> None:
@@ -128,7 +150,7 @@ class EngineProxy:
                 self._open -= {client, engine}
 
     def _carry_between(self, client: socket.socket, engine: socket.socket) -> None:
-        muted = threading.Event()
+        muted = _Muted()
         back = threading.Thread(target=self._answer, args=(engine, client, muted), daemon=True)
         back.start()
         try:
@@ -138,9 +160,7 @@ class EngineProxy:
                 engine.shutdown(socket.SHUT_RDWR if muted.is_set() else socket.SHUT_WR)
             back.join()
 
-    def _forward(
-        self, client: socket.socket, engine: socket.socket, muted: threading.Event
-    ) -> None:
+    def _forward(self, client: socket.socket, engine: socket.socket, muted: _Muted) -> None:
         """Forward requests until the client has no more, or one was held back."""
         while data := client.recv(PIECE):
             line = data.partition(b"\r\n")[0] if data.startswith(VERBS) else b""
@@ -151,18 +171,19 @@ class EngineProxy:
                 self._released.wait()
                 return
             if self._after is not None and self._after.search(line):
+                muted.passes = self._passes
                 muted.set()
                 engine.sendall(data)
                 self._released.wait()
                 return
             engine.sendall(data)
 
-    def _answer(self, engine: socket.socket, client: socket.socket, muted: threading.Event) -> None:
+    def _answer(self, engine: socket.socket, client: socket.socket, muted: _Muted) -> None:
         with contextlib.suppress(OSError):
             while data := engine.recv(PIECE):
-                if muted.is_set():
+                passed = muted.passing(data)
+                client.sendall(passed)
+                if len(passed) < len(data):
                     self.held.set()
-                else:
-                    client.sendall(data)
         with contextlib.suppress(OSError):
             client.shutdown(socket.SHUT_WR)

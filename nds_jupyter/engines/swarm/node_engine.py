@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 from docker import errors as docker_errors
 
-from nds_jupyter.engines._client import registry_auth
-from nds_jupyter.engines._sources import ASK
+from nds_jupyter.engines._client import registry_auth, translated
+from nds_jupyter.engines._sources import ASK, ended_or_lost
 from nds_jupyter.engines._ssh import BASE as BY_SSH
 from nds_jupyter.engines._translate import DEFAULT_PATH, moment, titled
 from nds_jupyter.engines.base import Image, LogChunk, LogRequest
@@ -217,13 +217,10 @@ class NodeEngine(Stores):
 
     def _task_has_ended(self, task_id: str) -> Callable[[], bool]:
         def ask() -> bool:
-            try:
-                with contextlib.closing(self._clients.new(ASK)) as client:
-                    return values.task(client.inspect_task(task_id)).has_ended
-            except (docker_errors.DockerException, OSError):
-                return True
+            with translated("The task"), contextlib.closing(self._clients.new(ASK)) as client:
+                return values.task(client.inspect_task(task_id)).has_ended
 
-        return ask
+        return ended_or_lost(ask)
 
 
 def _name_taken(name: str, call: Any) -> Any:
