@@ -1,8 +1,9 @@
 """A log that is followed, given to its very end.
 
-Docker may close a followed log before it has given all of it: version 20.10 left out a last line
-without a line end for 18 of 24 containers, and under load it may never give on what was written
-shortly before the container ended. So the end is read once more, and what is missing given on.
+Docker may close a followed log before it has given all of it. Version 20.10 left out a last line
+without a line end for 18 of 24 containers; of 24 that wrote 30,000 short lines and a long one at
+once, on a busy machine, it closed two logs after 16,729 and 27,705 lines. So the end is read once
+more, and what is missing given on.
 """
 
 from __future__ import annotations
