@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, TypeVar
 
 from nds_jupyter.engines import _builds as builds
@@ -149,13 +150,25 @@ class Sources:
             )
             return RawReader(client, response, fill=ARCHIVE_PIECE)
 
-    def events(self, since: float) -> Items[EngineEvent]:
-        """Open what happens to containers of jobs, from a moment on."""
-        filters = {"type": ["container"], "label": [LABEL_JOB], "event": list(ACTIONS)}
+    def events(
+        self, since: float, actions: tuple[str, ...], connected: EngineEvent
+    ) -> Items[EngineEvent]:
+        """Open what happens to containers of jobs, from a moment on.
+
+        Parameters
+        ----------
+        actions
+            What is told of.
+        connected
+            Comes first, when the engine has begun to tell.
+        """
+        filters = {"type": ["container"], "label": [LABEL_JOB], "event": list(actions)}
         with translated("The events"):
             params = {"filters": json.dumps(filters), "since": since}
             client, response = self._get("/events", params=params)
-            return Items(RawReader(client, response), events_of)
+            return Items(
+                RawReader(client, response), lambda data: chain([connected], events_of(data))
+            )
 
 
 def _log_parameters(request: LogRequest) -> dict[str, object]:

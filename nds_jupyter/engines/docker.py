@@ -21,7 +21,7 @@ from nds_jupyter.engines._calls import EngineCalls
 from nds_jupyter.engines._client import Clients, translated
 from nds_jupyter.engines._reconnecting import reconnecting
 from nds_jupyter.engines._relay import relay_in_thread
-from nds_jupyter.engines._sources import Sources, has_ended
+from nds_jupyter.engines._sources import ACTIONS, Sources, has_ended
 from nds_jupyter.engines._streams import StreamPlaces, read_in_thread
 from nds_jupyter.engines._translate import titled
 from nds_jupyter.engines._uploads import send_in_thread
@@ -40,11 +40,7 @@ from nds_jupyter.engines.base import (
     PathStat,
     Sample,
 )
-from nds_jupyter.errors import (
-    ContainerNotFound,
-    EngineError,
-    ImageNotFound,
-)
+from nds_jupyter.errors import ContainerNotFound, EngineError, ImageNotFound
 from nds_jupyter.jobs import Progress
 
 STOPS = 64
@@ -74,6 +70,8 @@ class DockerEngine(EngineCalls):
     certificates
         Folder with ``ca.pem``, ``cert.pem`` and ``key.pem`` for ``tcp://``; empty for none.
     """
+
+    _actions: tuple[str, ...] = ACTIONS
 
     def __init__(
         self,
@@ -212,10 +210,13 @@ class DockerEngine(EngineCalls):
         self, labels: Mapping[str, str], *, include_ended: bool
     ) -> tuple[ContainerSummary, ...]:
         """List the containers that carry all these labels."""
-        worker = await self._node()
         wanted = [f"{name}={value}" if value else name for name, value in labels.items()]
+        filters = json.dumps({"label": wanted})
+        return await self._listed({"all": str(int(include_ended)), "filters": filters})
+
+    async def _listed(self, params: Mapping[str, str]) -> tuple[ContainerSummary, ...]:
+        worker = await self._node()
         # One call: the SDK's own list would inspect every container.
-        params = {"all": str(int(include_ended)), "filters": json.dumps({"label": wanted})}
         rows = await self._get(
             "The containers", "/containers/json", list[translate.ContainerRow], params
         )
@@ -284,9 +285,9 @@ class DockerEngine(EngineCalls):
     async def _connected_events(self, since: float | None) -> AsyncGenerator[EngineEvent, None]:
         now = datetime.now(UTC)
         await self.info()
-
-        yield EngineEvent(action="connected", container_id="", job_id="", at=now)
-        source = partial(self._sources.events, since or now.timestamp())
+        connected = EngineEvent(action="connected", container_id="", job_id="", at=now)
+        begins = since or now.timestamp()
+        source = partial(self._sources.events, begins, self._actions, connected)
         stream = read_in_thread(source, "events", self._watchers)
         async with contextlib.aclosing(stream):
             async for event in stream:

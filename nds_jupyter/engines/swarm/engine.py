@@ -30,6 +30,7 @@ from nds_jupyter.engines.swarm.arrivals import Arrivals
 from nds_jupyter.engines.swarm.carried import Carried
 from nds_jupyter.engines.swarm.events import merged_events
 from nds_jupyter.engines.swarm.handing import Handing
+from nds_jupyter.engines.swarm.heard_node import HeardNode
 from nds_jupyter.engines.swarm.helpers import Helpers
 from nds_jupyter.engines.swarm.images import Images
 from nds_jupyter.engines.swarm.inspection import Inspection
@@ -37,7 +38,6 @@ from nds_jupyter.engines.swarm.kept_logs import KeptLogs
 from nds_jupyter.engines.swarm.known_tasks import KnownTasks
 from nds_jupyter.engines.swarm.letting import Letting
 from nds_jupyter.engines.swarm.listing import list_containers, list_images
-from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.engines.swarm.node_reports import node_reports
 from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.placement import Placement
@@ -79,7 +79,7 @@ class SwarmEngine:
         self._settings = settings = settings or SwarmSettings()
         first = () if base_url is None and settings.endpoints else (base_url,)
         engines = tuple(
-            NodeEngine(
+            HeardNode(
                 text,
                 threads=threads,
                 max_streams=max_streams,

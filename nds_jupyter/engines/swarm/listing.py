@@ -11,6 +11,7 @@ import msgspec
 from nds_jupyter.engines.base import LABEL_JOB, ContainerSummary, Image
 from nds_jupyter.engines.swarm import tasks as values
 from nds_jupyter.engines.swarm.answers import Answers
+from nds_jupyter.engines.swarm.kept_rows import fits
 from nds_jupyter.engines.swarm.known_tasks import KnownTasks
 from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.tasks import Task
@@ -52,7 +53,7 @@ async def list_containers(
     untold = [
         task
         for task in tasks
-        if _fits(task, labels)
+        if fits(task.labels, labels)
         and (include_ended or not task.has_ended)
         and (task.container_id or task.id) not in shown
         and task.node_id not in answers.found
@@ -69,13 +70,6 @@ async def _of_services(nodes: Nodes, tasks: list[Task]) -> list[Task]:
     services = await nodes.ask_manager(lambda manager: manager.services([LABEL_JOB]))
     there = {service["ID"] for service in services}
     return [task for task in tasks if task.service_id in there]
-
-
-def _fits(task: Task, labels: Mapping[str, str]) -> bool:
-    return all(
-        name in task.labels and (not value or task.labels[name] == value)
-        for name, value in labels.items()
-    )
 
 
 async def _row_of_task(nodes: Nodes, task: Task, answers: Answers) -> ContainerSummary:
