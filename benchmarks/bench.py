@@ -96,12 +96,22 @@ def seconds(act: Callable[[], object]) -> float:
 
 
 def alternate(
-    ours: Callable[[], object], theirs: Callable[[], object], repeats: int
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    repeats: int,
+    before: Callable[[], object] = lambda: None,
 ) -> tuple[list[float], list[float]]:
-    """Time two calls in turn, so that the machine's moods meet both; the first pair warms up."""
+    """Time two calls in turn, so that the machine's moods meet both; the first pair warms up.
+
+    Parameters
+    ----------
+    before
+        Done before each pair, and not timed.
+    """
     ours(), theirs()
     pairs = []
     for number in range(repeats):
+        before()
         if number % 2:
             late = seconds(theirs)
             pairs.append((seconds(ours), late))
