@@ -23,6 +23,10 @@ from dev.images import PYTHON_IMAGE, SHELL_IMAGE, ensure_images
 hypothesis.settings.register_profile("steady", hypothesis.settings.default, deadline=None)
 hypothesis.settings.load_profile("steady")
 
+# jsonschema would compile its grammars for two seconds as it is imported. It does without where the
+# package is missing: only formats of IRIs, which no schema here has, are then not checked.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
 pytest_plugins = [
     "pytest_jupyter.jupyter_server",
     "tests.engine.proxy",

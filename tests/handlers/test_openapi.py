@@ -123,11 +123,12 @@ async def test_answers_are_as_described(ask: Ask, fake_engine: FakeEngine) -> No
 ODD = ["", "\x00", "é" * 300, "-1", "[]", "NaN", "1e400", "../../etc"]
 
 
-@pytest.mark.parametrize("template", sorted({template for template, _ in ROUTES}))
-async def test_no_value_of_a_parameter_is_a_defect(ask: Ask, template: str) -> None:
-    operation = document()["paths"][f"/nds{template}"].get("get")
-    path = template.format(path="none", job_id="0123456789abcdef", sha256="0" * 64)
-    for parameter in operation["parameters"] if operation else ():
-        for value in ODD if parameter["in"] == "query" else ():
-            answer = await ask("GET", path, **{parameter["name"]: value})
-            assert answer.code < 500, (parameter["name"], value, answer.body)
+async def test_no_value_of_a_parameter_is_a_defect(ask: Ask) -> None:
+    described = document()["paths"]
+    for template in sorted({template for template, _ in ROUTES}):
+        operation = described[f"/nds{template}"].get("get")
+        path = template.format(path="none", job_id="0123456789abcdef", sha256="0" * 64)
+        for parameter in operation["parameters"] if operation else ():
+            for value in ODD if parameter["in"] == "query" else ():
+                answer = await ask("GET", path, **{parameter["name"]: value})
+                assert answer.code < 500, (template, parameter["name"], value, answer.body)

@@ -99,6 +99,7 @@ async def test_zone_that_is_down_is_told_and_back_by_itself(
 
 
 @faulty
+@pytest.mark.usefixtures("little_patience")
 @pytest.mark.parametrize("deadline", [1.0])
 async def test_zone_that_hangs_is_given_up(ask: Ask, data_root: Root, faulty_zone: Zone) -> None:
     data_root.put("/x", b"1")
