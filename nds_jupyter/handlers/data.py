@@ -137,7 +137,9 @@ class DataHandler(Receiving[Entry], DataRootHandler):
         there = await data.find(target)
         tag = entity_tag(there) if there else None
         only_if = headers.get("If-None-Match")
-        expect(headers.get("If-Match"), only_if, tag, target)
+        # Conditions do not count where the request would fail without them (RFC 9110, 13.2.1).
+        if there is None or not there.is_collection:
+            expect(headers.get("If-Match"), only_if, tag, target)
         self.set_status(HTTPStatus.OK if there else HTTPStatus.CREATED)
         exists = Exists.REPLACE if only_if is None else Exists.REFUSE
         return await data.write(target, self.body(), exists=exists)

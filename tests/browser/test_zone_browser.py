@@ -115,7 +115,7 @@ def test_object_is_uploaded_described_replaced_renamed_and_deleted(
     panel.get_by_label("Files to upload").set_input_files(file)
     question = page.get_by_role("dialog", name="Replace it?")
     question.get_by_role("button", name="Replace").click()
-    expect(panel.get_by_role("status", name="Uploads")).to_be_empty()
+    expect(panel.get_by_role("group", name="Uploads")).to_have_text("")
     panel.get_by_role("button", name=f"{HOSTILE}.csv", exact=True).click()
     details.get_by_role("button", name="Preview").click()
     expect(details.get_by_role("cell", name="y", exact=True)).to_be_visible()
@@ -135,6 +135,29 @@ def test_object_is_uploaded_described_replaced_renamed_and_deleted(
     with zone.session(USER) as session:
         assert session.collections.get(f"{zone.home(USER)}/work").data_objects == []
     assert page.evaluate("window.hacked") is None
+
+
+def test_upload_into_a_collection_of_others_says_who_can_help(
+    zone: Zone, page: Page, panel: Locator, tmp_path: Path
+) -> None:
+    count = panel.locator(".nds-toolbar .nds-count")
+    panel.get_by_role("button", name="Up to the parent collection").click()
+    expect(panel.get_by_role("button", name=USER, exact=True)).to_be_visible()
+    before = count.inner_text()
+    files = [tmp_path / "one.txt", tmp_path / "two.txt"]
+    for file in files:
+        file.write_text("not for here")
+    panel.get_by_label("Files to upload").set_input_files(files)
+    uploads = panel.get_by_role("group", name="Uploads")
+    home = zone.home(USER).rpartition("/")[0]
+    for file in files:
+        expect(uploads).to_contain_text(
+            f"{file.name} was not uploaded. {home}/{file.name}: the account of the data root has "
+            "no permission for that."
+        )
+    uploads.get_by_role("button", name="Give up all that failed").click()
+    expect(uploads).to_have_text("")
+    expect(count).to_have_text(before)
 
 
 def test_path_of_the_zone_goes_into_a_job_and_its_results_come_back(

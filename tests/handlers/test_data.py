@@ -106,6 +106,9 @@ async def test_ranges_and_conditions(ask: Ask, data_root: Root) -> None:
     new = await ask("PUT", "/data/x", b"new", headers={"If-None-Match": "*"})
     assert new.code == 412
     assert data_root.get("/x") == b"0123456789"
+    # No condition could make that right.
+    await ask("POST", "/data/c", mkdir="1")
+    assert (await ask("PUT", "/data/c", b"new", headers={"If-None-Match": "*"})).code == 409
     assert (await ask("PUT", "/data/x", b"new", headers={"If-Match": tag})).code == 200
     assert (await ask("GET", "/data/x", headers={"If-None-Match": tag})).body == b"new"
 

@@ -37,7 +37,7 @@ export class DataBrowser {
     this._order = { by: "name", down: false };
     this._crumbs = makeCrumbs((to) => this.open(to));
     this._status = h("span", { class: "nds-count", role: "status", "aria-live": "polite" });
-    this._uploads = new Uploads(store.api, host, () => this.refresh());
+    this._uploads = new Uploads(store.api, host, { done: () => this.refresh(), leave: () => this._grid.focus() });
     this._search = this._makeSearch();
     this._input = h("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files to upload", onchange: () => this._uploadChosen() });
     this._rows = this._makeRows();
@@ -126,7 +126,8 @@ export class DataBrowser {
     return h("input", {
       type: "search",
       class: "nds-input",
-      placeholder: "Search names",
+      placeholder: "Search",
+      title: "Search names in this collection",
       "aria-label": "Search names in this collection",
       oninput: () => {
         clearTimeout(timer);
@@ -266,6 +267,8 @@ export class DataBrowser {
   }
 
   _closeDetails() {
+    // Whoever closed, renamed or deleted by a button in it goes on in the list.
+    if (this._pane.contains(document.activeElement)) this._grid.focus();
     this._pane.hidden = true;
     this._pane.replaceChildren();
   }

@@ -4,6 +4,8 @@
 /** @import { Api, Query } from "./api.js" */
 import { ApiError, encodePath } from "./api.js";
 
+const CUT_OFF = "The connection to the server broke off. A part of a file is never kept. Retry when the server answers again.";
+
 /**
  * @param {Api} api
  * @param {Query} query
@@ -12,6 +14,27 @@ import { ApiError, encodePath } from "./api.js";
  */
 export function listPage(api, query, signal) {
   return api.page("/list_data", query, signal);
+}
+
+/**
+ * What has a path, by the listing of what is above it: to ask for what is not there would be an error in the browser's log.
+ *
+ * @param {Api} api
+ * @param {string} path
+ * @returns {Promise<DataEntry | null | undefined>} null where there is nothing, undefined where that is not known
+ */
+export async function entryAt(api, path) {
+  const whole = path.replace(/\/+$/, "");
+  const at = whole.lastIndexOf("/");
+  const name = whole.slice(at + 1);
+  if (!name || name === "." || name === "..") return undefined;
+  try {
+    const above = at < 0 ? "" : whole.slice(0, at) || "/";
+    const { rows, next } = await listPage(api, { path: above, q: name, limit: 1000 });
+    return rows.find((entry) => entry.name === name) ?? (next ? undefined : null);
+  } catch {
+    return undefined;
+  }
 }
 
 /** @param {Api} api @param {string} path */
@@ -87,7 +110,7 @@ export function upload(api, path, file, { replace, onProgress, signal }) {
     if (!replace) request.setRequestHeader("If-None-Match", "*");
     request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
     request.onload = () => (request.status < 300 ? resolve() : reject(problem(request)));
-    request.onerror = () => reject(new ApiError("The upload was cut off. Is the server running?", 0));
+    request.onerror = () => reject(new ApiError(CUT_OFF, 0));
     request.onabort = () => reject(new ApiError("The upload was cancelled.", 0));
     signal.addEventListener("abort", () => request.abort());
     request.send(file);
