@@ -67,7 +67,7 @@ def test_panels_have_names_roles_and_contrast(
         if tab in {"Diff", "Results"}:
             panel.get_by_role("tree").locator("visible=true").press("ArrowDown")
         wrong += complaints(page, ".nds-job")
-    page.evaluate("jupyterapp.commands.execute('nds:new-job')")
+    page.evaluate("void jupyterapp.commands.execute('nds:new-job')")
     page.get_by_text("More: command").click()
     wrong += complaints(page, ".nds-submit")
     page.evaluate("jupyterapp.commands.execute('nds:show-nds-data')")

@@ -39,7 +39,7 @@ def lab(clean_swarm: Swarm, tmp_path: Path) -> Iterator[Lab]:
 
 def submitted(page: Page, name: str, script: str, constraint: str) -> Locator:
     """Submit a job by the form, and return the panel that then opens."""
-    page.evaluate("jupyterapp.commands.execute('nds:new-job')")
+    page.evaluate("void jupyterapp.commands.execute('nds:new-job')")
     form = page.get_by_role("region", name="New job")
     form.get_by_label("Script", exact=True).fill(script)
     form.get_by_label("File name of the script").fill("job.sh")

@@ -34,7 +34,7 @@ def test_job_is_submitted_with_limits_and_variables(
     form.get_by_label("Variables").fill("GREETING=hello from the form")
     shoot(page, "submit")
     form.get_by_role("button", name="Run").click()
-    expect(form.get_by_role("alert")).to_contain_text("memory")
+    expect(form.get_by_role("alert")).to_have_text("Nothing was submitted. To be changed: Memory.")
     form.get_by_label("Memory").fill("64m")
     form.get_by_role("button", name="Run").click()
     panel = page.get_by_role("region", name="NDS job", exact=True)
@@ -47,7 +47,7 @@ def test_script_comes_from_a_file(open_page: Callable[..., Page], tmp_path: Path
     script = tmp_path / "estimate.py"
     script.write_text("print('from a file')")
     page = open_page()
-    page.evaluate("jupyterapp.commands.execute('nds:new-job')")
+    page.evaluate("void jupyterapp.commands.execute('nds:new-job')")
     form = page.get_by_role("region", name="New job")
     form.get_by_label("or a file").set_input_files(script)
     expect(form.get_by_label("File name of the script")).to_have_value("estimate.py")
@@ -71,7 +71,7 @@ def test_form_takes_what_a_magic_takes(
     (lab.data / "kept").mkdir()
     (lab.data / "kept" / "out.txt").write_text("older")
     page = open_page()
-    page.evaluate("jupyterapp.commands.execute('nds:new-job')")
+    page.evaluate("void jupyterapp.commands.execute('nds:new-job')")
     form = page.get_by_role("region", name="New job")
     form.get_by_label("Script", exact=True).fill(ECHO)
     form.get_by_role("button", name="Pick data …").click()
@@ -91,8 +91,9 @@ def test_form_takes_what_a_magic_takes(
     form.get_by_label("Deliver the results also").check()
     form.get_by_label("Sweep: a job for each").fill("no equals sign")
     form.get_by_role("button", name="Run").click()
-    expect(form.get_by_role("alert")).to_contain_text("no equals sign is not NAME=VALUE")
-    form.get_by_label("Sweep: a job for each").fill("")
+    sweep = form.get_by_label("Sweep: a job for each")
+    expect(sweep).to_have_accessible_description("sweep: 'no equals sign' is not NAME=VALUE.")
+    sweep.fill("")
     shoot(page, "submit-more")
     form.get_by_role("button", name="Run").click()
     panel = page.get_by_role("region", name="NDS job", exact=True)
@@ -108,7 +109,7 @@ def test_form_takes_what_a_magic_takes(
 
 def test_form_makes_a_sweep_and_runs_a_command(lab: Lab, open_page: Callable[..., Page]) -> None:
     page = open_page()
-    page.evaluate("jupyterapp.commands.execute('nds:new-job')")
+    page.evaluate("void jupyterapp.commands.execute('nds:new-job')")
     form = page.get_by_role("region", name="New job")
     form.get_by_label("Script", exact=True).fill("echo $0 $NDS_SWEEP")
     form.get_by_label("Image").fill(SHELL_IMAGE)
@@ -144,7 +145,7 @@ def test_form_makes_a_sweep_and_runs_a_command(lab: Lab, open_page: Callable[...
 def form(open_page: Callable[..., Page]) -> Locator:
     """Open the form, with the part that few jobs need."""
     page = open_page()
-    page.evaluate("jupyterapp.commands.execute('nds:new-job')")
+    page.evaluate("void jupyterapp.commands.execute('nds:new-job')")
     form = page.get_by_role("region", name="New job")
     form.get_by_text("More: command").click()
     return form
@@ -222,8 +223,9 @@ def test_node_and_gpus_are_asked_for_as_they_stand_in_the_form(lab: Lab, form: L
         run.click()
     body = sent.value.post_data_json
     assert (body["constraint"], body["gpus"]) == (constraints, 3)
-    expect(form.get_by_role("alert")).to_contain_text("3 are more than the 2 allowed here")
-    form.get_by_label("GPUs").fill("2")
+    gpus = form.get_by_label("GPUs")
+    expect(gpus).to_have_accessible_description("gpus: 3 are more than the 2 allowed here.")
+    gpus.fill("2")
     run.click()
     # One engine has no node to choose.
     panel = form.page.get_by_role("region", name="NDS job", exact=True)

@@ -13,7 +13,7 @@ export function makeAvus(api, path) {
   const body = h("tbody", {});
   const status = h("p", { class: "nds-preview-note", role: "status" }, "loading …");
   const inputs = ["Attribute", "Value", "Unit"].map((label) =>
-    h("input", { type: "text", class: "nds-input", placeholder: label, "aria-label": label, onkeydown: key }),
+    h("input", { type: "text", class: "nds-input", placeholder: label, title: label, "aria-label": label, onkeydown: key }),
   );
   const form = h("div", { class: "nds-avu-form" }, ...inputs, button("Add", add));
   const element = h(

@@ -100,6 +100,7 @@ export class JobPanel {
     setAttribute(this.element, "data-state", stateText(job));
     changeIcon(this._symbol, stateIcon(job));
     setText(this._title, jobTitle(job));
+    setAttribute(this._title, "title", jobTitle(job));
     const took = jobDuration(job);
     const words = job.phase === "finished" ? reasonText(job) : progressText(job);
     setText(this._status, [words, took && `${took}`, job.image, job.worker].filter(Boolean).join(" · "));

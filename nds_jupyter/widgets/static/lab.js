@@ -186,7 +186,7 @@ class Panels {
     widget.jobId = jobId;
     const update = () => {
       const job = this._store.jobs.get(jobId);
-      if (job) widget.title.label = jobTitle(job);
+      if (job) widget.title.label = widget.title.caption = jobTitle(job);
     };
     const end = this._store.onChange(update);
     update();
@@ -217,7 +217,7 @@ class Panels {
     const content = wrapped(this._lab, panel);
     const widget = new apputils.MainAreaWidget({ content });
     widget.id = id;
-    widget.title.label = label;
+    widget.title.label = widget.title.caption = label;
     widget.title.icon = this._icons.jobs;
     widget.title.closable = true;
     widget.toolbar.hide();

@@ -3,15 +3,19 @@
 /** @import { Host, Submission } from "./types.js" */
 /** @import { Store } from "./store.js" */
 import { button, h, setText } from "./dom.js";
-import { field, lines, number, text } from "./fields.js";
+import { Field, linesField, numberField, textField } from "./fields.js";
 import { pickData } from "./pick.js";
-import { makeMore } from "./submitmore.js";
+import { fieldsOf, scriptOf, wrongPaths } from "./submitcheck.js";
+import { listed, makeMore } from "./submitmore.js";
 import { assignments, splitLines } from "./words.js";
 
 let forms = 0;
 
 /** @type {Partial<Submission>} */
 const NOTHING = {};
+/** Names by which the server may call a field. @type {Record<string, string>} */
+const ALSO = { image_tag: "image_name" };
+const NETWORKS = [["", "the server's default"], ["bridge", "bridge"], ["none", "none"]];
 
 export class SubmitForm {
   /**
@@ -24,35 +28,14 @@ export class SubmitForm {
     this._store = store;
     this._host = host;
     this._done = done;
-    this._id = `nds-submit-${(forms += 1)}`;
     this._key = newKey();
-    this._script = h("textarea", {
-      class: "nds-input nds-code",
-      rows: 10,
-      spellcheck: false,
-      value: given.script ?? "",
-      placeholder: 'print("hello from a container")',
-    });
+    /** What was sent by this key. */
+    this._sent = "";
+    this._running = false;
+    this._images = h("datalist", { id: `nds-images-${(forms += 1)}` });
     this._file = h("input", { type: "file", class: "nds-input nds-file", onchange: () => this._takeFile() });
-    this._scriptname = text(given.scriptname ?? "", "job.py");
-    this._image = text(given.image_name ?? "", "the server's default");
-    this._image.setAttribute("list", `${this._id}-images`);
-    this._images = h("datalist", { id: `${this._id}-images` });
-    this._name = text(given.name ?? "", "a name to find it by");
-    this._cpus = number(given.cpus, "0.1", "any");
-    this._memory = text(given.memory ?? "", "2g");
-    this._timeout = number(given.timeout, "1", "1");
-    this._retries = number(given.retries, "0", "1");
-    this._network = h(
-      "select",
-      { class: "nds-input" },
-      ...[["", "the server's default"], ["bridge", "bridge"], ["none", "none"]].map(([value, label]) => h("option", { value }, label)),
-    );
-    this._network.value = given.network ?? "";
-    this._env = lines(envText(given.env), "NAME=VALUE");
-    this._data = lines((given.data ?? []).join("\n"), "one path a line");
-    this._output = text(given.output ?? "", "a collection that the results go to");
     this._more = makeMore();
+    this._fields = { ...makeFields(given, this._file, this._images), ...this._more.fields };
     this._run = button("Run", () => this._submit(), { class: "nds-button nds-accept" });
     this._status = h("p", { class: "nds-form-status", role: "alert" });
     this.element = this._makeForm();
@@ -62,16 +45,18 @@ export class SubmitForm {
   dispose() {}
 
   _makeForm() {
+    const all = this._fields;
+    const row = (/** @type {(keyof typeof all)[]} */ ...names) => h("div", { class: "nds-form-row" }, ...names.map((name) => all[name].element));
     const form = h(
       "form",
       { class: "nds-form", onsubmit: (/** @type {Event} */ event) => event.preventDefault() },
-      field("Script", this._script),
-      field("or a file", this._file),
-      h("div", { class: "nds-form-row" }, field("Image", this._image, this._images), field("File name of the script", this._scriptname), field("Name", this._name)),
-      h("div", { class: "nds-form-row" }, field("CPUs", this._cpus), field("Memory", this._memory), field("Time limit in seconds", this._timeout), field("Runs again if its node is lost", this._retries), field("Network", this._network)),
-      h("div", { class: "nds-form-row" }, field("Data, brought to /data", this._data), field("Variables", this._env)),
+      row("script"),
+      row("file"),
+      row("image_name", "scriptname", "name"),
+      row("cpus", "memory", "timeout", "retries", "network"),
+      row("data", "env"),
       h("div", {}, button("Pick data …", () => this._pick())),
-      field("Output", this._output),
+      row("output"),
       this._more.element,
       this._status,
       h("div", { class: "nds-form-buttons" }, this._run),
@@ -99,54 +84,130 @@ export class SubmitForm {
   async _takeFile() {
     const file = this._file.files?.[0];
     if (!file) return;
-    this._script.value = await file.text();
-    this._scriptname.value = file.name;
+    try {
+      this._fields.script.set(await scriptOf(file));
+      this._fields.scriptname.set(file.name);
+    } catch (error) {
+      this._fields.file.say(/** @type {Error} */ (error).message);
+    }
   }
 
   async _pick() {
     const path = await pickData(this._store, this._host, this.element);
-    if (path) this._data.value = [this._data.value.trim(), path].filter(Boolean).join("\n");
+    const { data } = this._fields;
+    if (path) data.set([data.control.value.trim(), path].filter(Boolean).join("\n"));
   }
 
-  /** @returns {Record<string, unknown>} */
-  _fields() {
-    const script = this._script.value;
-    const data = splitLines(this._data.value);
-    const more = this._more.fields();
+  /** @returns {{ values: Record<string, any>, wrong: [string, string][] }} what is sent, and what can't be */
+  _read() {
+    /** @type {Record<string, any>} */
+    const values = this._more.checks();
+    /** @type {[string, string][]} */
+    const wrong = [];
+    for (const [name, field] of Object.entries(this._fields)) {
+      field.say("");
+      try {
+        values[name] = field.read();
+      } catch (error) {
+        wrong.push([name, /** @type {Error} */ (error).message]);
+      }
+    }
     // A script that says itself what runs it needs no suffix.
-    const scriptname = script.startsWith("#!") || more.command ? undefined : "job.py";
-    return {
-      script,
-      scriptname: this._scriptname.value.trim() || scriptname,
-      image_name: this._image.value.trim() || undefined,
-      name: this._name.value.trim() || undefined,
-      cpus: this._cpus.valueAsNumber || undefined,
-      memory: this._memory.value.trim() || undefined,
-      timeout: this._timeout.valueAsNumber || undefined,
-      retries: this._retries.valueAsNumber || undefined,
-      network: this._network.value || undefined,
-      env: assignments(this._env.value, "Variables"),
-      data: data.length ? data : undefined,
-      output: this._output.value.trim() || undefined,
-      ...more,
-    };
+    if (!values.script?.startsWith("#!") && !values.command) values.scriptname ??= "job.py";
+    return { values, wrong };
   }
 
   async _submit() {
-    this._run.disabled = true;
+    if (this._running) return;
+    this._busy(true);
     setText(this._status, "");
     try {
-      const jobs = await this._store.api.submit(this._fields(), this._key);
-      this._key = newKey();
-      for (const job of jobs) this._store.put(job);
-      this._done?.();
-      if (jobs.length === 1) this._host.openJob(jobs[0]);
-      else this._host.notify(`${jobs.length} jobs submitted.`, "success", () => this._host.openJob(jobs[0]));
+      const { values, wrong } = this._read();
+      if (!wrong.length) wrong.push(...(await wrongPaths(this._store.api, values)));
+      if (wrong.length) this._tell(wrong);
+      else await this._send(values);
     } catch (error) {
-      setText(this._status, /** @type {Error} */ (error).message);
+      const { message } = /** @type {Error} */ (error);
+      this._tell(fieldsOf(message).map((name) => [name, message]), message);
     }
-    this._run.disabled = false;
+    this._busy(false);
   }
+
+  /** Not disabled, by which the button would lose the focus. @param {boolean} running */
+  _busy(running) {
+    this._running = running;
+    this._run.setAttribute("aria-disabled", String(running));
+  }
+
+  /** @param {Record<string, unknown>} values */
+  async _send(values) {
+    const text = JSON.stringify(values);
+    // The same again is the same job, should the answer have been lost; something else is not.
+    if (text !== this._sent) this._key = newKey();
+    this._sent = text;
+    const jobs = await this._store.api.submit(values, this._key);
+    this._sent = "";
+    for (const job of jobs) this._store.put(job);
+    this._done?.();
+    if (jobs.length === 1) this._host.openJob(jobs[0]);
+    else this._host.notify(`${jobs.length} jobs submitted.`, "success", () => this._host.openJob(jobs[0]));
+  }
+
+  /** @param {[string, string][]} wrong fields and sentences @param {string} [otherwise] where it is about no field */
+  _tell(wrong, otherwise = "") {
+    /** @type {Set<Field>} */
+    const told = new Set();
+    for (const [name, sentence] of wrong) {
+      const field = Object.entries(this._fields).find(([each]) => each === (ALSO[name] ?? name))?.[1];
+      if (!field || told.has(field)) continue;
+      field.say(sentence);
+      told.add(field);
+    }
+    const inOrder = Object.values(this._fields).filter((field) => told.has(field));
+    const labels = inOrder.map(({ label }) => label).join(", ");
+    setText(this._status, labels ? `Nothing was submitted. To be changed: ${labels}.` : otherwise);
+    inOrder[0]?.focus();
+  }
+}
+
+/**
+ * The fields that most jobs need, in their order, by the names that the server has for them.
+ *
+ * @param {Partial<Submission>} given
+ * @param {HTMLInputElement} file
+ * @param {HTMLDataListElement} images
+ */
+function makeFields(given, file, images) {
+  const network = h("select", { class: "nds-input" }, ...NETWORKS.map(([value, label]) => h("option", { value }, label)));
+  network.value = given.network ?? "";
+  const image = textField("Image", given.image_name ?? "", "the server's default");
+  image.control.setAttribute("list", images.id);
+  image.element.append(images);
+  return {
+    script: scriptField(given.script ?? ""),
+    file: new Field("or a file", file, () => undefined),
+    image_name: image,
+    scriptname: textField("File name of the script", given.scriptname ?? "", "job.py"),
+    name: textField("Name", given.name ?? "", "a name to find it by"),
+    cpus: numberField("CPUs", given.cpus, "cpus: $ is not an amount of CPUs; give at least 0.01."),
+    memory: textField("Memory", given.memory ?? "", "2g"),
+    timeout: numberField("Time limit in seconds", given.timeout, "timeout: give a positive number of seconds."),
+    retries: numberField("Runs again if its node is lost", given.retries, "retries: give a number, or none.", { whole: true }),
+    network: new Field("Network", network, () => network.value || undefined),
+    data: linesField("Data, brought to /data", (given.data ?? []).join("\n"), "one path a line", (text) => listed(splitLines(text))),
+    env: linesField("Variables", envText(given.env), "NAME=VALUE", (text) => assignments(text, "env")),
+    output: textField("Output", given.output ?? "", "a collection that the results go to"),
+  };
+}
+
+/** @param {string} value */
+function scriptField(value) {
+  const placeholder = 'print("hello from a container")';
+  const control = h("textarea", { class: "nds-input nds-code", rows: 10, spellcheck: false, value, placeholder });
+  return new Field("Script", control, () => {
+    if (!control.value.trim()) throw new Error("script: it is empty.");
+    return control.value;
+  });
 }
 
 /** One for each job: a request that is sent twice runs once. */

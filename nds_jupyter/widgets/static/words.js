@@ -7,9 +7,10 @@ const RANGE = /^range\(\s*([-+\d\s,]+)\)$/;
  * The words of a command as a shell splits them by quotes and backslashes; nothing is expanded.
  *
  * @param {string} text
+ * @param {string} what they are, for what is said of a quote that is left open
  * @returns {string[]}
  */
-export function splitWords(text) {
+export function splitWords(text, what) {
   /** @type {string[]} */
   const words = [];
   /** @type {string | null} */
@@ -29,7 +30,7 @@ export function splitWords(text) {
       word = null;
     } else word = (word ?? "") + letter;
   }
-  if (quote) throw new Error(`${text}: the ${quote} is not closed.`);
+  if (quote) throw new Error(`${what}: the ${quote} is not closed.`);
   return word === null ? words : [...words, word];
 }
 
@@ -51,7 +52,7 @@ export function splitLines(text) {
 export function assignments(text, what) {
   const pairs = splitLines(text).map((line) => {
     const at = line.indexOf("=");
-    if (at < 1) throw new Error(`${what}: ${line} is not NAME=VALUE.`);
+    if (at < 1) throw new Error(`${what}: '${line}' is not NAME=VALUE.`);
     return [line.slice(0, at), line.slice(at + 1)];
   });
   return pairs.length ? Object.fromEntries(pairs) : undefined;
@@ -64,7 +65,7 @@ export function assignments(text, what) {
  * @returns {Record<string, (string | number | boolean)[]> | undefined}
  */
 export function sweepValues(text) {
-  const given = assignments(text, "Sweep");
+  const given = assignments(text, "sweep");
   if (!given) return undefined;
   return Object.fromEntries(Object.entries(given).map(([name, values]) => [name, valuesOf(values)]));
 }
@@ -78,7 +79,7 @@ function valuesOf(text) {
 /** As Python counts. @param {number[]} given */
 function range(given) {
   const [start, stop, step] = given.length === 1 ? [0, given[0], 1] : [given[0], given[1], given[2] ?? 1];
-  if (![start, stop, step].every(Number.isInteger) || !step) throw new Error("Sweep: a range has whole numbers, and a step that is not 0.");
+  if (![start, stop, step].every(Number.isInteger) || !step) throw new Error("sweep: a range has whole numbers, and a step that is not 0.");
   return Array.from({ length: Math.max(0, Math.ceil((stop - start) / step)) }, (_none, index) => start + index * step);
 }
 
