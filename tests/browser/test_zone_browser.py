@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from dev.engine_api import Endpoint
-from tests.browser.conftest import Watch
+from tests.browser.conftest import NOT_OURS, Watch
 from tests.browser.lab import TOKEN, Lab, running_lab, started
 from tests.irods_zone.zone import Zone
 
@@ -138,8 +139,9 @@ def test_object_is_uploaded_described_replaced_renamed_and_deleted(
 
 
 def test_upload_into_a_collection_of_others_says_who_can_help(
-    zone: Zone, page: Page, panel: Locator, tmp_path: Path
+    zone: Zone, page: Page, panel: Locator, watch: Watch, tmp_path: Path
 ) -> None:
+    watch.expected = re.compile(f"{NOT_OURS.pattern}|status of 403")
     count = panel.locator(".nds-toolbar .nds-count")
     panel.get_by_role("button", name="Up to the parent collection").click()
     expect(panel.get_by_role("button", name=USER, exact=True)).to_be_visible()
