@@ -183,7 +183,12 @@ async def _connected(address: Address) -> IOStream | None:
     url = str(parse_host(address.url, tls=bool(address.tls)))
     if url.startswith(_UNIX):
         stream = IOStream(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        return await stream.connect(url.removeprefix(_UNIX))
+        try:
+            return await stream.connect(url.removeprefix(_UNIX))
+        except BaseException:
+            # Who asked may have given up meanwhile.
+            stream.close()
+            raise
     context = _context(address.tls)
     parts = urlsplit(url)
     if context is None or not parts.hostname:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -169,6 +171,22 @@ async def test_connection_whose_answer_comes_after_the_end_is_closed(tmp_path: P
         # The engine hears that the connection has ended.
         async with asyncio.timeout(2):
             await asyncio.gather(*engine.serving)
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_question_that_is_given_up_leaves_no_socket_open(tmp_path: Path, steps: int) -> None:
+    async with served(tmp_path) as (engine, asking):
+        engine.may_answer.clear()
+        question = asyncio.create_task(asking.get(PATH, {}))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        question.cancel()
+        with warnings.catch_warnings(record=True, action="always") as seen:
+            await asyncio.wait([question])
+            del question
+            gc.collect()
+        assert [str(each.message) for each in seen] == []
+        engine.may_answer.set()
 
 
 @pytest.mark.parametrize("url", ["ssh://ada@nowhere.invalid", "tcp://127.0.0.1:9", "no-context"])
