@@ -50,10 +50,11 @@ async def _rest(
 ) -> AsyncGenerator[LogChunk, None]:
     """Read what comes after a place in the log of a container that has ended."""
     ended = msgspec.structs.replace(request, follow=False)
-    last = msgspec.structs.replace(ended, tail=LAST_MESSAGES)
-    async with contextlib.aclosing(engine.logs(container_id, last)) as chunks:
-        if place.is_past([chunk async for chunk in chunks]):
-            return
+    if place.is_known_by_the_end:
+        last = msgspec.structs.replace(ended, tail=LAST_MESSAGES)
+        async with contextlib.aclosing(engine.logs(container_id, last)) as chunks:
+            if place.is_past([chunk async for chunk in chunks]):
+                return
     asked, rest = place.again(ended)
     async with contextlib.aclosing(engine.logs(container_id, asked)) as chunks:
         async for chunk in chunks:

@@ -42,8 +42,12 @@ class Place(Protocol):
     def add(self, chunk: LogChunk) -> None:
         """Take note of what was given next."""
 
+    @property
+    def is_known_by_the_end(self) -> bool:
+        """Whether the last messages of a log can tell that all was given."""
+
     def is_past(self, end: Sequence[LogChunk]) -> bool:
-        """Whether the last messages of a log, as they were read again, surely were all given."""
+        """Whether the last messages of a log, as they were read again, were all given."""
 
     def again(self, request: LogRequest) -> tuple[LogRequest, Rest]:
         """Return what to ask for in order to go on, and what passes over what was given."""
@@ -76,19 +80,19 @@ class TimePlace:
         self._last[chunk.stream] = last, count
         (self._open.discard if chunk.data.endswith(b"\n") else self._open.add)(chunk.stream)
 
+    @property
+    def is_known_by_the_end(self) -> bool:
+        """Whether the last messages of a log can tell that all was given."""
+        # More pieces of a line that is open would have the time of those that were given.
+        return not self._open
+
     def is_past(self, end: Sequence[LogChunk]) -> bool:
-        """Whether the last messages of a log, as they were read again, surely were all given."""
+        """Whether the last messages of a log, as they were read again, were all given."""
         there = TimePlace()
         for chunk in end:
             there.add(chunk)
-        # More pieces of a line that is open would have the time of those that were given.
-        return (
-            bool(there._last)
-            and not self._open
-            and all(
-                time <= self._last.get(stream, (b"", 0))[0]
-                for stream, (time, _) in there._last.items()
-            )
+        return bool(there._last) and all(
+            time <= self._last.get(stream, (b"", 0))[0] for stream, (time, _) in there._last.items()
         )
 
     def again(self, request: LogRequest) -> tuple[LogRequest, Rest]:
@@ -146,19 +150,19 @@ class CountPlace:
         self._count[chunk.stream] = self._count.get(chunk.stream, 0) + len(chunk.data)
         self._ends.setdefault(chunk.stream, End()).add(chunk.data)
 
+    @property
+    def is_known_by_the_end(self) -> bool:
+        """Whether the last messages of a log can tell that all was given."""
+        return sum(self._count.values()) > SHORT
+
     def is_past(self, end: Sequence[LogChunk]) -> bool:
-        """Whether the last messages of a log, as they were read again, surely were all given."""
+        """Whether the last messages of a log, as they were read again, were all given."""
         there: dict[LogStream, bytes] = {}
         for chunk in end:
             there[chunk.stream] = there.get(chunk.stream, b"") + chunk.data
-        is_long = sum(self._count.values()) > SHORT
-        return (
-            is_long
-            and bool(there)
-            and all(
-                stream in self._ends and self._ends[stream].text().endswith(text)
-                for stream, text in there.items()
-            )
+        return bool(there) and all(
+            stream in self._ends and self._ends[stream].text().endswith(text)
+            for stream, text in there.items()
         )
 
     def again(self, request: LogRequest) -> tuple[LogRequest, Rest]:
