@@ -13,6 +13,7 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Error,
+    Locator,
     Page,
     Request,
     WebSocket,
@@ -158,3 +159,13 @@ def shoot() -> Callable[[Page, str], Path]:
         return path
 
     return shoot
+
+
+@pytest.fixture
+def form(open_page: Callable[..., Page]) -> Locator:
+    """Open the form, with the part that few jobs need."""
+    page = open_page()
+    page.evaluate("void jupyterapp.commands.execute('nds:new-job')")
+    form = page.get_by_role("region", name="New job")
+    form.get_by_text("More: command").click()
+    return form

@@ -141,16 +141,6 @@ def test_form_makes_a_sweep_and_runs_a_command(lab: Lab, open_page: Callable[...
     assert points == {json.dumps(each) for each in expected}
 
 
-@pytest.fixture
-def form(open_page: Callable[..., Page]) -> Locator:
-    """Open the form, with the part that few jobs need."""
-    page = open_page()
-    page.evaluate("void jupyterapp.commands.execute('nds:new-job')")
-    form = page.get_by_role("region", name="New job")
-    form.get_by_text("More: command").click()
-    return form
-
-
 def asked_for(lab: Lab, name: str) -> dict[str, Any]:
     """Return what the job of a name was asked for, as the server keeps it."""
     (job,) = [each for each in lab.jobs() if each["name"] == name]

@@ -16,15 +16,6 @@ from tests.browser.lab import Lab
 pytestmark = [pytest.mark.browser, pytest.mark.engine]
 
 
-@pytest.fixture
-def form(open_page: Callable[..., Page]) -> Locator:
-    page = open_page()
-    page.evaluate("void jupyterapp.commands.execute('nds:new-job')")
-    form = page.get_by_role("region", name="New job")
-    form.get_by_text("More: command").click()
-    return form
-
-
 def expect_wrong(control: Locator, sentence: str) -> None:
     """Expect that a screen reader says of a control what is wrong."""
     expect(control).to_have_accessible_description(re.compile(re.escape(sentence)))

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, ContainerStatus
+from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, ContainerStatus, ContainerSummary
 from nds_jupyter.engines.swarm.kept_rows import FEW, KEPT, REMEMBERED, SETTLES
 from nds_jupyter.errors import EngineUnavailable
 from tests.swarm.node_double import ALL, ENDED, RUNS, NodeDouble
@@ -95,15 +95,21 @@ async def test_what_can_end_without_an_event_is_asked_for_each_time(node: NodeDo
     assert node.asked == [ALL, {"one"}, NOTHING]
 
 
-async def test_event_during_a_question_is_not_lost(node: NodeDouble) -> None:
-    await node.listed()
-    node.now += KEPT
+async def asked_before_a_rename(node: NodeDouble) -> asyncio.Task[list[ContainerSummary]]:
+    """Ask a node, and rename what it has before it answers."""
     node.may_answer.clear()
     node.is_asked.clear()
     question = asyncio.create_task(node.listed())
     await node.is_asked.wait()
     node.becomes("two", name="renamed")
     node.kept.hears("two", "rename")
+    return question
+
+
+async def test_event_during_a_question_is_not_lost(node: NodeDouble) -> None:
+    await node.listed()
+    node.now += KEPT
+    question = await asked_before_a_rename(node)
     node.now += SETTLES
     node.may_answer.set()
     await question
@@ -112,12 +118,7 @@ async def test_event_during_a_question_is_not_lost(node: NodeDouble) -> None:
 
 async def test_event_during_the_cheap_question_is_in_its_answer(node: NodeDouble) -> None:
     await node.listed()
-    node.may_answer.clear()
-    node.is_asked.clear()
-    question = asyncio.create_task(node.listed())
-    await node.is_asked.wait()
-    node.becomes("two", name="renamed")
-    node.kept.hears("two", "rename")
+    question = await asked_before_a_rename(node)
     node.may_answer.set()
     assert [row.name for row in await question] == ["nds-one", "renamed"]
 
