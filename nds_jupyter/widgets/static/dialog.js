@@ -1,4 +1,4 @@
-/** A modal question, keyboard and screen reader included by the browser's own `dialog`. */
+/** Modal dialogs on the browser's own `dialog` element: a confirmation and a prompt for one text. */
 
 import { button, h } from "./dom.js";
 
@@ -9,7 +9,7 @@ import { button, h } from "./dom.js";
  * @param {{ accept: string, danger?: boolean }} options
  * @returns {Promise<boolean>}
  */
-export function ask(near, title, body, { accept, danger = false }) {
+export function confirmDialog(near, title, body, { accept, danger = false }) {
   return new Promise((resolve) => {
     const close = (/** @type {boolean} */ answer) => {
       dialog.close();
@@ -50,8 +50,8 @@ export function ask(near, title, body, { accept, danger = false }) {
  * @param {string} accept
  * @returns {Promise<string | null>}
  */
-export async function askText(near, title, label, value, accept) {
+export async function promptDialog(near, title, label, value, accept) {
   const field = h("input", { type: "text", value, class: "nds-input" });
-  const said = await ask(near, title, [h("label", { class: "nds-field" }, label, field)], { accept });
+  const said = await confirmDialog(near, title, [h("label", { class: "nds-field" }, label, field)], { accept });
   return said ? field.value.trim() : null;
 }

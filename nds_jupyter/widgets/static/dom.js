@@ -1,4 +1,4 @@
-/** Elements from plain values. Text is always text: nothing here reads markup. */
+/** DOM building: elements from plain values, and writes that are left out where nothing changes. Nothing here reads markup. */
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
 

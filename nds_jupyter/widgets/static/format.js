@@ -1,7 +1,7 @@
-/** Values in words. Pure. */
+/** Formatting of sizes, durations, times and job states as text. Pure. */
 
-/** @import { Job } from "./types.js" */
 /** @import { IconName } from "./icons.js" */
+/** @import { Job } from "./types.js" */
 
 /** Made once: for each row that passes by, `toLocaleString` would look for it anew. */
 const MOMENT = new Intl.DateTimeFormat(undefined, {

@@ -1,15 +1,15 @@
-/** A table after the ARIA pattern of a grid: it has the focus itself, and says which row its keys act on. */
+/** ARIA grid: keyboard navigation of a table whose rows are virtual, and headers that sort its columns. */
 
-/** @import { Rows } from "./rows.js" */
+/** @import { VirtualList } from "./virtual_list.js" */
 import { h } from "./dom.js";
-import { movedBy } from "./rows.js";
+import { rowAfterKey } from "./virtual_list.js";
 
 export class Grid {
   /**
    * @param {object} options
    * @param {string} options.label
    * @param {HTMLElement} options.head
-   * @param {Rows} options.rows
+   * @param {VirtualList} options.rows
    * @param {() => number} options.at the row that keys act on; -1 where there is none
    * @param {(index: number) => void} options.activate
    * @param {(key: string, index: number) => boolean} options.act whether the key means something; the index may be -1
@@ -44,7 +44,7 @@ export class Grid {
     const inRow = this._rows.element.contains(/** @type {Node} */ (event.target));
     if ((event.target !== this.element && !inRow) || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = this._at();
-    const to = movedBy(event, at, this._rows);
+    const to = rowAfterKey(event, at, this._rows);
     if (to !== null) {
       this.focus();
       this._activate(to);

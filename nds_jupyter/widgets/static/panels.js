@@ -1,31 +1,31 @@
-/** What can be mounted, in a notebook's output and in JupyterLab alike. */
+/** Entry point of the panels: what JupyterLab's plugin and the notebook widget import. */
 
+/** @import { JobStore } from "./job_store.js" */
 /** @import { Host } from "./types.js" */
-/** @import { Store } from "./store.js" */
-import { DataBrowser } from "./data.js";
+import { DataBrowser } from "./data_browser.js";
 import { h, iconButton, setText } from "./dom.js";
 import { icon } from "./icons.js";
-import { JobPanel } from "./job.js";
-import { JobsPanel } from "./jobs.js";
-import { SubmitForm } from "./submit.js";
+import { JobDetails } from "./job_details.js";
+import { JobsTable } from "./jobs_table.js";
+import { SubmitForm } from "./submit_form.js";
 
-export { pageServer } from "./server.js";
-export { sharedStore } from "./store.js";
+export { pageServer } from "./server_connection.js";
+export { sharedStore } from "./job_store.js";
 export { VERSION } from "./version.js";
-export { DataBrowser, JobPanel, JobsPanel, SubmitForm };
+export { DataBrowser, JobDetails, JobsTable, SubmitForm };
 
 /** @typedef {{ element: HTMLElement, dispose: () => void }} Mounted */
 
 /**
  * A place that shows one panel at a time, where no other place is offered.
  *
- * @param {Store} store
+ * @param {JobStore} store
  * @param {Host} host
  * @param {string} panel `jobs` or `data`
  * @param {Record<string, string>} options
  * @returns {Mounted}
  */
-export function mount(store, host, panel, options) {
+export function mountPanel(store, host, panel, options) {
   const said = h("div", { class: "nds nds-said", role: "status", hidden: true });
   said.style.height = "auto";
   const body = h("div", { class: "nds-place-body" });
@@ -53,10 +53,10 @@ export function mount(store, host, panel, options) {
   };
   /** @param {string} id */
   function showJob(id) {
-    show(new JobPanel(store, inPlace, id, { back: showAll }));
+    show(new JobDetails(store, inPlace, id, { back: showAll }));
   }
   function showAll() {
-    show(new JobsPanel(store, inPlace));
+    show(new JobsTable(store, inPlace));
   }
   function begin() {
     if (panel === "data") show(new DataBrowser(store, inPlace, options.path ?? ""));

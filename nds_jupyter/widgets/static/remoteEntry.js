@@ -4,7 +4,7 @@
   let shared = {};
   // A container that starts on the browser's own machine may cut a request off: it is made again.
   const load = (again) =>
-    import(new URL("./lab.js", here).href).catch((error) => {
+    import(new URL("./labextension.js", here).href).catch((error) => {
       if (!again) throw error;
       return new Promise((resolve) => setTimeout(resolve, 500)).then(() => load(again - 1));
     });

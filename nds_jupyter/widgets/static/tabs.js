@@ -1,4 +1,4 @@
-/** Tabs after the ARIA pattern: arrows move, a panel is made when it is first shown. */
+/** ARIA tabs: arrow keys move, a panel is made when it is first shown. */
 
 import { h, setAttribute } from "./dom.js";
 

@@ -109,7 +109,7 @@
  * @property {string} value
  * @property {string} [unit]
  *
- * @typedef {object} Follow one job of `/events` that the page watches
+ * @typedef {object} FollowedJob one job of `/events` that the page watches
  * @property {string} job_id
  * @property {boolean} log
  * @property {string | null} log_since
@@ -129,10 +129,10 @@
  * @property {Sample} [sample]
  * @property {string} [message]
  *
- * @typedef {"connecting" | "live" | "polling" | "lost"} Connection
+ * @typedef {"connecting" | "live" | "polling" | "lost"} ConnectionStatus
  *
- * @typedef {object} Feed where messages of `/events` come from
- * @property {(follow: () => Follow[]) => void} watch ask for the followed jobs, now and after a reconnect
+ * @typedef {object} EventFeed where messages of `/events` come from
+ * @property {(follow: () => FollowedJob[]) => void} watch ask for the followed jobs, now and after a reconnect
  * @property {() => void} close
  *
  * @typedef {object} Host what the place that a panel is mounted in can do for it

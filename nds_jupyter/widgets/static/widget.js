@@ -3,7 +3,7 @@
 
 /** @import * as Panels from "./panels.js" */
 /** @import { Host } from "./types.js" */
-/** @import { Server } from "./server.js" */
+/** @import { ServerConnection } from "./server_connection.js" */
 
 /** @typedef {any} Model anywidget's */
 
@@ -84,7 +84,7 @@ function ask(model, question) {
   });
 }
 
-/** @param {Model} model @returns {Server} that answers through the kernel */
+/** @param {Model} model @returns {ServerConnection} that answers through the kernel */
 function kernelServer(model) {
   const url = "http://kernel";
   return {
@@ -104,7 +104,7 @@ function kernelServer(model) {
 
 /**
  * @param {typeof Panels} panels
- * @returns {Promise<Server | null>} The page's server, if our routes answer there.
+ * @returns {Promise<ServerConnection | null>} The page's server, if our routes answer there.
  */
 async function reachableServer(panels) {
   const server = panels.pageServer();
@@ -157,7 +157,7 @@ export default {
     const panels = await load(model);
     const server = (await reachableServer(panels)) ?? kernelServer(model);
     const { store, release } = panels.sharedStore(server);
-    const mounted = panels.mount(store, plainHost(), model.get("_panel"), model.get("_options"));
+    const mounted = panels.mountPanel(store, plainHost(), model.get("_panel"), model.get("_options"));
     const height = model.get("height");
     mounted.element.style.height = height;
     el.append(mounted.element);

@@ -38,10 +38,10 @@ OPEN = """async (many) => {
     const headers = to < all.length ? { Link: next } : {};
     return new Response(JSON.stringify(all.slice(from, to)), { headers });
   };
-  const { Api } = await import("/api.js");
-  const { DataBrowser } = await import("/data.js");
+  const { RestApi } = await import("/rest_api.js");
+  const { DataBrowser } = await import("/data_browser.js");
   const url = `${location.origin}/nds`;
-  const api = new Api({ url, events: false, links: false, headers: () => ({}), fetch: answer });
+  const api = new RestApi({ url, events: false, links: false, headers: () => ({}), fetch: answer });
   const nothing = () => {};
   const host = { openJob: nothing, openSubmit: nothing, notify: nothing, insertInCell: null };
   window.browser = new DataBrowser({ api }, host, "/home");
@@ -55,14 +55,14 @@ ACTIVE = """() => {
 }"""
 
 SORT = """async (order) => {
-  const { anotherTask } = await import("/turn.js");
+  const { nextTask } = await import("/time_slicing.js");
   const { _listing: listing } = window.browser;
   while (!listing.complete) await listing.more();
   let sorted = false;
   const done = listing.sort(order, true).then(() => (sorted = true));
   let others = 0;
   while (!sorted) {
-    await anotherTask();
+    await nextTask();
     others += 1;
   }
   await done;
@@ -76,14 +76,14 @@ SORT = """async (order) => {
 }"""
 
 LAWFUL = """async () => {
-  const { sortedInTurns } = await import("/sorting.js");
+  const { sortInSlices } = await import("/time_slicing.js");
   let seed = 1;
   const random = (below) => (seed = (seed * 48_271) % 2_147_483_647) % below;
   const wrong = [];
   for (const length of [0, 1, 2, 2047, 2048, 2049, 4096, 5000, 10_241]) {
     const items = Array.from({ length }, (_, at) => ({ by: random(50), at }));
     const compare = (a, b) => a.by - b.by;
-    const ours = await sortedInTurns(items, compare);
+    const ours = await sortInSlices(items, compare);
     const theirs = [...items].sort(compare);
     if (ours.length !== length || ours.some((item, at) => item !== theirs[at])) wrong.push(length);
   }

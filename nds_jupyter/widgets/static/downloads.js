@@ -1,0 +1,48 @@
+/** Downloads: the browser streams to disk by itself where a link can reach the server, else from memory. */
+
+/** @import { JobStore } from "./job_store.js" */
+import { h, saveBlob, saveUrl } from "./dom.js";
+import { xsrfToken } from "./server_connection.js";
+
+/** @param {string} path */
+export function baseName(path) {
+  return path.slice(path.lastIndexOf("/") + 1) || "root";
+}
+
+/**
+ * One file of a job's container.
+ *
+ * @param {JobStore} store
+ * @param {string} job_id
+ * @param {string} path
+ */
+export async function downloadFile({ api }, job_id, path) {
+  const query = { job_id, path, format: "raw" };
+  if (api.server.links) saveUrl(api.url("/results", query), baseName(path));
+  else saveBlob(await (await api.request("GET", "/results", query)).blob(), baseName(path));
+}
+
+/**
+ * Files and folders of a job's container as one archive.
+ *
+ * @param {JobStore} store
+ * @param {string} job_id
+ * @param {string[]} paths
+ */
+export async function downloadArchive({ api }, job_id, paths) {
+  const fields = { job_id, paths: JSON.stringify(paths), format: "zip" };
+  if (!api.server.links) {
+    const headers = { "Content-Type": "application/json" };
+    const body = JSON.stringify({ job_id, paths, format: "zip" });
+    saveBlob(await (await api.request("POST", "/archive", {}, { headers, body })).blob(), `${job_id}.zip`);
+    return;
+  }
+  // A form's answer goes to disk as it comes; a fetched one would have to fit into memory.
+  const form = h("form", { method: "post", action: api.url("/archive"), hidden: true });
+  for (const [name, value] of Object.entries({ ...fields, _xsrf: decodeURIComponent(xsrfToken()) })) {
+    form.append(h("input", { type: "hidden", name, value }));
+  }
+  document.body.append(form);
+  form.submit();
+  form.remove();
+}

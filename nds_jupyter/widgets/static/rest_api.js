@@ -1,0 +1,386 @@
+/** Client of the REST API: one method for each route that a panel calls. */
+
+/** @import { ServerConnection } from "./server_connection.js" */
+/** @import { Avu, Change, DataEntry, Image, Job, LogLine, Metrics, ResultEntry } from "./types.js" */
+
+/** @typedef {Record<string, string | number | boolean | null | undefined>} Query */
+
+const RETRIES = 3;
+const RETRY_PAUSE = 300;
+/** Lines of a log that are handed on at once. */
+const BATCH = 200;
+/** Lines of a log that go through a kernel at once; the rest belongs in a download. */
+const RELAYED_LINES = 10_000;
+
+/** An answer that is an error; its message is the server's sentence. */
+export class ApiError extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status 0 where no answer came
+   */
+  constructor(message, status) {
+    super(message);
+    this.name = "ApiError";
+    this.status = status;
+  }
+}
+
+/** A page's client of the REST API. */
+export class RestApi {
+  /** @param {ServerConnection} server */
+  constructor(server) {
+    this.server = server;
+  }
+
+  /**
+   * @param {string} path
+   * @param {Query} [query]
+   */
+  url(path, query = {}) {
+    const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
+    const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+    return `${this.server.url}${path}${text && `?${text}`}`;
+  }
+
+  /**
+   * @param {string} verb
+   * @param {string} path
+   * @param {Query} [query]
+   * @param {RequestInit} [init]
+   */
+  async request(verb, path, query = {}, init = {}) {
+    const answer = await this._fetch(this.url(path, query), { ...init, method: verb });
+    if (answer.ok) return answer;
+    throw new ApiError(await problemSentence(answer), answer.status);
+  }
+
+  /**
+   * @param {string} url
+   * @param {RequestInit} init
+   */
+  async _fetch(url, init) {
+    // A container that starts on the browser's own machine changes its network interfaces, and
+    // Chromium then drops what is under way. What does no harm twice is asked again.
+    const again = init.method === "GET" || init.method === "DELETE" ? RETRIES : 0;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await this.server.fetch(url, init);
+      } catch (error) {
+        if (init.signal?.aborted) throw error;
+        if (attempt >= again) throw new ApiError("The server does not answer. Is it running?", 0);
+        await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE * (attempt + 1)));
+      }
+    }
+  }
+
+  /**
+   * @param {string} path
+   * @param {Query} [query]
+   * @param {AbortSignal} [signal]
+   */
+  async json(path, query = {}, signal) {
+    return (await this.request("GET", path, query, { signal })).json();
+  }
+
+  /**
+   * @param {string} verb
+   * @param {string} path
+   * @param {unknown} body
+   * @param {Query} [query]
+   * @param {Record<string, string>} [more] headers
+   */
+  async send(verb, path, body, query = {}, more = {}) {
+    const headers = { "Content-Type": "application/json", ...more };
+    const answer = await this.request(verb, path, query, { headers, body: JSON.stringify(body) });
+    const text = await answer.text();
+    return text ? JSON.parse(text) : null;
+  }
+
+  /**
+   * One page of a list, and the query of the next one.
+   *
+   * @param {string} path
+   * @param {Query} query
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<{ rows: any[], next: Query | null }>}
+   */
+  async page(path, query, signal) {
+    const answer = await this.request("GET", path, query, { signal });
+    const link = answer.headers.get("Link")?.match(/<([^>]*)>;\s*rel="next"/)?.[1];
+    const next = link ? Object.fromEntries(new URL(link, this.url(path)).searchParams) : null;
+    return { rows: await answer.json(), next };
+  }
+
+  /**
+   * @param {string} path
+   * @param {Query} query
+   * @param {AbortSignal} [signal]
+   */
+  async *pages(path, query, signal) {
+    /** @type {Query | null} */
+    let at = query;
+    while (at) {
+      const { rows, next } = await this.page(path, at, signal);
+      yield rows;
+      at = next;
+    }
+  }
+
+  /**
+   * @param {string} job_id
+   * @returns {Promise<Job>}
+   */
+  job(job_id) {
+    return this.json("/upload", { job_id });
+  }
+
+  /**
+   * @param {Record<string, unknown>} fields
+   * @param {string} key the same key again makes no second job
+   * @returns {Promise<Job[]>} one, or one for each point of a sweep
+   */
+  async submit(fields, key) {
+    const made = await this.send("POST", "/upload", fields, {}, { "Idempotency-Key": key });
+    return Array.isArray(made) ? made : [made];
+  }
+
+  /** @param {string} job_id */
+  stop(job_id) {
+    return this.send("POST", "/stop", { job_id });
+  }
+
+  /**
+   * @param {string} job_id
+   * @returns {Promise<Job>}
+   */
+  sendToBackground(job_id) {
+    return this.send("POST", `/jobs/${encodeURIComponent(job_id)}/background`, {});
+  }
+
+  /**
+   * @param {string} job_id
+   * @returns {Promise<Job>}
+   */
+  rerun(job_id) {
+    return this.send("POST", `/jobs/${encodeURIComponent(job_id)}/rerun`, {});
+  }
+
+  /** @param {string} job_id */
+  remove(job_id) {
+    return this.request("DELETE", `/jobs/${encodeURIComponent(job_id)}`);
+  }
+
+  /** @returns {Promise<Image[]>} */
+  images() {
+    return this.json("/list_images");
+  }
+
+  /**
+   * @param {string} job_id
+   * @returns {Promise<Metrics>}
+   */
+  metrics(job_id) {
+    return this.json("/metric", { job_id });
+  }
+
+  /** @param {string} job_id */
+  async script(job_id) {
+    return (await this.request("GET", "/script", { job_id })).text();
+  }
+
+  /**
+   * @param {string} job_id
+   * @param {AbortSignal} [signal]
+   * @returns {AsyncGenerator<Change[]>}
+   */
+  diff(job_id, signal) {
+    return this.pages("/diff", { job_id, limit: 1000 }, signal);
+  }
+
+  /**
+   * @returns {AsyncGenerator<ResultEntry[]>}
+   * @param {string} job_id
+   * @param {string} path
+   * @param {AbortSignal} [signal]
+   */
+  results(job_id, path, signal) {
+    return this.pages("/list_results", { job_id, path, limit: 1000 }, signal);
+  }
+
+  /**
+   * The lines of a log in batches, as they arrive.
+   *
+   * @param {string} job_id
+   * @param {string | null} since
+   * @param {AbortSignal} signal
+   * @returns {AsyncGenerator<LogLine[]>}
+   */
+  async *lines(job_id, since, signal) {
+    const headers = { Accept: "application/x-ndjson" };
+    // The route reads microseconds; lines up to the exact time are dropped by the reader.
+    const from = since?.replace(/(\.\d{6})\d*/, "$1");
+    const tail = this.server.links ? null : RELAYED_LINES;
+    const answer = await this.request("GET", "/stdout", { job_id, since: from, tail }, { headers, signal });
+    if (!answer.body) return;
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    /** @type {string[]} pieces of a line whose end is still to come */
+    let begun = [];
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      let batch = [];
+      let from = 0;
+      for (let end = value.indexOf("\n"); end >= 0; end = value.indexOf("\n", from)) {
+        begun.push(value.slice(from, end));
+        from = end + 1;
+        const line = begun.join("");
+        begun = [];
+        if (line) batch.push(JSON.parse(line));
+        // What the network gives at once may be more than a page can take in without a pause.
+        if (batch.length < BATCH) continue;
+        yield batch;
+        batch = [];
+      }
+      begun.push(value.slice(from));
+      if (batch.length) yield batch;
+    }
+  }
+}
+
+/** @param {string} path absolute @returns {string} for use in a URL */
+export function encodePath(path) {
+  return path.split("/").map(encodeURIComponent).join("/");
+}
+
+/** @param {Response} answer */
+async function problemSentence(answer) {
+  try {
+    const body = await answer.json();
+    if (typeof body.message === "string" && body.message) return body.message;
+  } catch {
+    // Not ours: a proxy, or a server without the extension.
+  }
+  return `The server answered ${answer.status} ${answer.statusText}.`;
+}
+
+const CUT_OFF = "The connection to the server broke off. A part of a file is never kept. Retry when the server answers again.";
+
+/**
+ * @param {RestApi} api
+ * @param {Query} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{ rows: DataEntry[], next: Query | null }>}
+ */
+export function listPage(api, query, signal) {
+  return api.page("/list_data", query, signal);
+}
+
+/**
+ * What has a path, by the listing of what is above it: to ask for what is not there would be an error in the browser's log.
+ *
+ * @param {RestApi} api
+ * @param {string} path
+ * @returns {Promise<DataEntry | null | undefined>} null where there is nothing, undefined where that is not known
+ */
+export async function entryAt(api, path) {
+  const whole = path.replace(/\/+$/, "");
+  const at = whole.lastIndexOf("/");
+  const name = whole.slice(at + 1);
+  if (!name || name === "." || name === "..") return undefined;
+  try {
+    const above = at < 0 ? "" : whole.slice(0, at) || "/";
+    const { rows, next } = await listPage(api, { path: above, q: name, limit: 1000 });
+    return rows.find((entry) => entry.name === name) ?? (next ? undefined : null);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {RestApi} api @param {string} path */
+export function makeCollection(api, path) {
+  return api.request("POST", `/data${encodePath(path)}`, { mkdir: "1" });
+}
+
+/** @param {RestApi} api @param {string} path @param {string} move_to */
+export function move(api, path, move_to) {
+  return api.request("POST", `/data${encodePath(path)}`, { move_to });
+}
+
+/** @param {RestApi} api @param {DataEntry} entry */
+export function remove(api, { path, kind }) {
+  return api.request("DELETE", `/data${encodePath(path)}`, kind === "collection" ? { recursive: "1" } : {});
+}
+
+/** @param {RestApi} api @param {string} path @returns {Promise<Avu[]>} */
+export function metadata(api, path) {
+  return api.json(`/metadata${encodePath(path)}`);
+}
+
+/** @param {RestApi} api @param {string} path @param {Avu[]} avus @returns {Promise<Avu[]>} */
+export function setMetadata(api, path, avus) {
+  return api.send("PUT", `/metadata${encodePath(path)}`, avus);
+}
+
+/**
+ * Copy paths of a job's container into a collection; the answer comes when all of them are there.
+ *
+ * @param {RestApi} api
+ * @param {string} job_id
+ * @param {{ paths: string[], to: string }} selection
+ * @param {boolean} overwrite
+ * @returns {Promise<DataEntry[]>} the objects that were written
+ */
+export function deliver(api, job_id, { paths, to }, overwrite) {
+  return api.send("POST", "/deliver", { job_id, paths, to, overwrite });
+}
+
+/**
+ * @typedef {object} Replica
+ * @property {number} number
+ * @property {string} resource
+ * @property {string} status
+ * @property {number} size
+ *
+ * @param {RestApi} api
+ * @param {string} path
+ * @returns {Promise<Replica[]>}
+ */
+export function replicas(api, path) {
+  return api.json(`/replicas${encodePath(path)}`);
+}
+
+/**
+ * Upload a file, with progress, which `fetch` does not tell.
+ *
+ * @param {RestApi} api
+ * @param {string} path
+ * @param {Blob} file
+ * @param {object} options
+ * @param {boolean} options.replace
+ * @param {(part: number) => void} options.onProgress
+ * @param {AbortSignal} options.signal
+ * @returns {Promise<void>}
+ */
+export function upload(api, path, file, { replace, onProgress, signal }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("PUT", api.url(`/data${encodePath(path)}`));
+    for (const [name, value] of Object.entries(api.server.headers())) request.setRequestHeader(name, value);
+    if (!replace) request.setRequestHeader("If-None-Match", "*");
+    request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
+    request.onload = () => (request.status < 300 ? resolve() : reject(problem(request)));
+    request.onerror = () => reject(new ApiError(CUT_OFF, 0));
+    request.onabort = () => reject(new ApiError("The upload was cancelled.", 0));
+    signal.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
+}
+
+/** @param {XMLHttpRequest} request */
+function problem({ status, statusText, responseText }) {
+  try {
+    return new ApiError(JSON.parse(responseText).message, status);
+  } catch {
+    return new ApiError(`The server answered ${status} ${statusText}.`, status);
+  }
+}
