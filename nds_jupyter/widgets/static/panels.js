@@ -14,7 +14,7 @@ export { sharedStore } from "./job_store.js";
 export { VERSION } from "./version.js";
 export { DataBrowser, JobDetails, JobsTable, SubmitForm };
 
-/** @typedef {{ element: HTMLElement, dispose: () => void }} Mounted */
+/** @typedef {{ element: HTMLElement, dispose: () => void }} MountedPanel */
 
 /**
  * A place that shows one panel at a time, where no other place is offered.
@@ -23,17 +23,17 @@ export { DataBrowser, JobDetails, JobsTable, SubmitForm };
  * @param {Host} host
  * @param {string} panel `jobs` or `data`
  * @param {Record<string, string>} options
- * @returns {Mounted}
+ * @returns {MountedPanel}
  */
 export function mountPanel(store, host, panel, options) {
   const said = h("div", { class: "nds nds-said", role: "status", hidden: true });
   said.style.height = "auto";
   const body = h("div", { class: "nds-place-body" });
   const element = h("div", { class: "nds-place" }, said, body);
-  /** @type {Mounted | null} */
+  /** @type {MountedPanel | null} */
   let shown = null;
 
-  /** @param {Mounted} next */
+  /** @param {MountedPanel} next */
   function show(next) {
     shown?.dispose();
     shown = next;
@@ -68,9 +68,9 @@ export function mountPanel(store, host, panel, options) {
 }
 
 /**
- * @param {Mounted} panel
+ * @param {MountedPanel} panel
  * @param {() => void} back
- * @returns {Mounted}
+ * @returns {MountedPanel}
  */
 function withBack(panel, back) {
   const head = h("header", { class: "nds-job-head" }, iconButton(icon("back"), "Back", back), h("h2", {}, "New job"));

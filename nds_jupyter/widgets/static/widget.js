@@ -1,11 +1,20 @@
 // The anywidget: panels in a notebook's output. It is one file, since a notebook has no other address for it;
 // the modules that it needs come from the page's server, or from the kernel where the page has no such server.
 
+/** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import * as Panels from "./panels.js" */
 /** @import { Host } from "./types.js" */
 /** @import { ServerConnection } from "./server_connection.js" */
 
-/** @typedef {any} Model anywidget's */
+/**
+ * @typedef {object} Traits that `Panel` in `widgets/panels.py` keeps in step with the page
+ * @property {string} _version of the kernel's package
+ * @property {string} _panel `jobs` or `data`
+ * @property {Record<string, string>} _options
+ * @property {string} height CSS
+ *
+ * @typedef {AnyModel<Traits>} Model
+ */
 
 const LOADED = Symbol.for("nds_jupyter.modules");
 /** Pixels below a docked panel, where its surroundings have their padding. */
@@ -19,15 +28,16 @@ function extensionUrl() {
   return new URL(`${config.fullLabextensionsUrl}/nds-jupyter/static/`, location.href).href;
 }
 
-/** @param {Model} model @returns {Promise<typeof Panels>} */
-function load(model) {
+/** Load the panels once for each version of the package. @param {Model} model @returns {Promise<typeof Panels>} */
+function loadPanels(model) {
   const page = /** @type {Record<symbol, Record<string, Promise<any>>>} */ (/** @type {unknown} */ (globalThis));
   const loaded = (page[LOADED] ??= {});
-  return (loaded[model.get("_version")] ??= fromServer(model.get("_version")).catch(() => fromKernel(model)));
+  const version = model.get("_version");
+  return (loaded[version] ??= importFromServer(version).catch(() => importFromKernel(model)));
 }
 
 /** @param {string} version of the kernel's package: the server's must be the same */
-async function fromServer(version) {
+async function importFromServer(version) {
   const url = extensionUrl();
   if (!url) throw new Error("This is no Jupyter page.");
   const panels = await import(`${url}panels.js`);
@@ -36,42 +46,42 @@ async function fromServer(version) {
 }
 
 /** @param {Model} model */
-async function fromKernel(model) {
-  const { sources } = await ask(model, { what: "modules" });
-  return import(linked(sources, "panels.js", new Map()));
+async function importFromKernel(model) {
+  const { sources } = await askKernel(model, { what: "modules" });
+  return import(moduleUrl(sources, "panels.js", new Map()));
 }
 
 /**
- * Give a module an address, and those that it imports.
+ * Make a blob URL for a module, and for those that it imports.
  *
  * @param {Record<string, string>} sources
  * @param {string} name
  * @param {Map<string, string>} made
  * @returns {string}
  */
-function linked(sources, name, made) {
+function moduleUrl(sources, name, made) {
   const known = made.get(name);
   if (known) return known;
   // Statements only: comments name modules for their types, which may lead back here.
   const text = sources[name].replace(/^(import |(?:import|export) [^"';]* from )"\.\/([\w.]+)"/gm, (_all, head, other) => {
-    return `${head}"${linked(sources, other, made)}"`;
+    return `${head}"${moduleUrl(sources, other, made)}"`;
   });
   const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
   made.set(name, url);
   return url;
 }
 
-let asked = 0;
+let questions = 0;
 
 /**
- * Ask the kernel.
+ * Send a message to the kernel, and wait for the answer with its id.
  *
  * @param {Model} model
  * @param {Record<string, unknown>} question
  * @returns {Promise<any>}
  */
-function ask(model, question) {
-  const id = `${Date.now()}-${(asked += 1)}`;
+function askKernel(model, question) {
+  const id = `${Date.now()}-${(questions += 1)}`;
   return new Promise((resolve, reject) => {
     const answer = (/** @type {any} */ message, /** @type {DataView[]} */ buffers) => {
       if (message.id !== id) return;
@@ -84,8 +94,8 @@ function ask(model, question) {
   });
 }
 
-/** @param {Model} model @returns {ServerConnection} that answers through the kernel */
-function kernelServer(model) {
+/** @param {Model} model @returns {ServerConnection} through the kernel */
+function kernelConnection(model) {
   const url = "http://kernel";
   return {
     url,
@@ -96,7 +106,8 @@ function kernelServer(model) {
       const { pathname, search } = new URL(String(input));
       const request = { what: "request", verb: init.method ?? "GET", path: pathname, query: search.slice(1) };
       const headers = Object.fromEntries(new Headers(init.headers));
-      const answer = await ask(model, { ...request, headers, body: typeof init.body === "string" ? init.body : null });
+      const body = typeof init.body === "string" ? init.body : null;
+      const answer = await askKernel(model, { ...request, headers, body });
       return new Response(answer.status === 204 ? null : answer.body, { status: answer.status, headers: answer.headers });
     },
   };
@@ -104,7 +115,7 @@ function kernelServer(model) {
 
 /**
  * @param {typeof Panels} panels
- * @returns {Promise<ServerConnection | null>} The page's server, if our routes answer there.
+ * @returns {Promise<ServerConnection | null>} to the page's server, if our routes answer there.
  */
 async function reachableServer(panels) {
   const server = panels.pageServer();
@@ -118,7 +129,7 @@ async function reachableServer(panels) {
 }
 
 /** @returns {Host} JupyterLab where our extension is in the page, else nothing but the panel itself */
-function plainHost() {
+function pageHost() {
   return {
     openJob: () => {},
     openSubmit: () => {},
@@ -134,15 +145,15 @@ function plainHost() {
  * @param {HTMLElement} element
  * @returns {() => void} ends it
  */
-function fill(element) {
+function fillDock(element) {
   const fit = new ResizeObserver(([{ target }]) => {
     const above = element.getBoundingClientRect().top - target.getBoundingClientRect().top;
     if (target.clientHeight) element.style.height = `${target.clientHeight - above - MARGIN}px`;
   });
   // It is put into the page only after it was made.
   const seen = new IntersectionObserver(() => {
-    const place = element.closest(".lm-DockPanel-widget, .lm-StackedPanel-child");
-    if (place) fit.observe(place);
+    const dock = element.closest(".lm-DockPanel-widget, .lm-StackedPanel-child");
+    if (dock) fit.observe(dock);
   });
   seen.observe(element);
   return () => {
@@ -152,18 +163,18 @@ function fill(element) {
 }
 
 export default {
-  /** @param {{ model: Model, el: HTMLElement }} view */
+  /** @param {RenderProps<Traits>} props */
   async render({ model, el }) {
-    const panels = await load(model);
-    const server = (await reachableServer(panels)) ?? kernelServer(model);
+    const panels = await loadPanels(model);
+    const server = (await reachableServer(panels)) ?? kernelConnection(model);
     const { store, release } = panels.sharedStore(server);
-    const mounted = panels.mountPanel(store, plainHost(), model.get("_panel"), model.get("_options"));
+    const mounted = panels.mountPanel(store, pageHost(), model.get("_panel"), model.get("_options"));
     const height = model.get("height");
     mounted.element.style.height = height;
     el.append(mounted.element);
-    const unfill = height === "100%" ? fill(mounted.element) : () => {};
+    const stopFilling = height === "100%" ? fillDock(mounted.element) : () => {};
     return () => {
-      unfill();
+      stopFilling();
       mounted.dispose();
       release();
     };
