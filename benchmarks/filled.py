@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from dev.images import PYTHON_IMAGE
-from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Phase, utc_now
+from nds_jupyter.jobs.job import Job, JobSpec, JobState, Limits, Phase, utc_now
 from nds_jupyter.journal import Journal
 
 JOBS = 10_000

@@ -18,11 +18,11 @@ from benchmarks import swarm_lists
 from dev.swarm import Swarm, swarm
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
-from nds_jupyter.jobs import Job, JobSpec, Limits
+from nds_jupyter.jobs.job import Job, JobSpec, Limits
+from nds_jupyter.jobs.script import script_facts
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal.thread import JournalThread
+from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
-from nds_jupyter.scripts import script_facts
 
 SCRIPT = b"exit 0\n"
 LIMITS = Limits(cpus=0.1, memory=32 << 20, pids=100)

@@ -27,7 +27,7 @@ from dev.jupyter import Server, jupyter_server, temporary_folder
 from dev.swarm import Swarm
 from dev.swarm_node import SwarmNode
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER
-from nds_jupyter.engines.swarm.kept_rows import KEPT
+from nds_jupyter.engines.swarm.node_cache import KEPT
 
 FEW, MANY, ROUNDS = 15, 300, 40
 WARM = 5

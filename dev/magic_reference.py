@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from nds_jupyter.cli.commands import COMMANDS, PROGRAM, SERVER, shown_examples
-from nds_jupyter.magics.parser import LineParser, Option
+from nds_jupyter.magics.parser import LineParser, MagicOption
+from nds_jupyter.magics.registry import parsers
 from nds_jupyter.magics.settings import NdsMagics
-from nds_jupyter.magics.vocabulary import parsers
 
 
 def magics() -> str:
@@ -36,14 +36,14 @@ def commands() -> str:
     return "\n\n".join(parts)
 
 
-def _tables(options: Iterable[Option]) -> Iterator[str]:
+def _tables(options: Iterable[MagicOption]) -> Iterator[str]:
     """Return a table for the options of each heading."""
     for group, those in groupby(options, lambda each: each.group):
         title = group.capitalize() or "option"
         yield "\n".join([f"| {title} | |", "| --- | --- |", *_rows(those)])
 
 
-def _rows(options: Iterable[Option]) -> Iterator[str]:
+def _rows(options: Iterable[MagicOption]) -> Iterator[str]:
     for option in options:
         choices = option.settings.get("choices")
         value = "" if option.settings.get("action") == "store_true" else _value(option)
@@ -54,11 +54,11 @@ def _rows(options: Iterable[Option]) -> Iterator[str]:
         yield f"| `{shown}` | {what}{known} |"
 
 
-def _what(option: Option) -> str:
+def _what(option: MagicOption) -> str:
     return str(option.settings.get("help", "")).replace("|", "\\|")
 
 
-def _value(option: Option) -> str:
+def _value(option: MagicOption) -> str:
     named = option.settings.get("metavar")
     return str(named or (option.flags[-1].lstrip("-").upper() if option.flags[0][0] == "-" else ""))
 

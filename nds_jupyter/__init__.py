@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Client", "DataBrowser", "Job", "JobPanel", "__version__", "gather"]
 
 _PUBLIC = {
-    "Client": "nds_jupyter.client.core",
+    "Client": "nds_jupyter.client.client",
     "DataBrowser": "nds_jupyter.widgets",
     "Job": "nds_jupyter.client.job",
     "JobPanel": "nds_jupyter.widgets",
@@ -44,6 +44,6 @@ def _jupyter_server_extension_points() -> list[dict[str, object]]:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Load the magics: ``%load_ext nds_jupyter``."""
-    from nds_jupyter.magics.loading import register
+    from nds_jupyter.magics.extension import register
 
     register(shell)

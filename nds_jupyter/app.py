@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.extension.application import ExtensionApp
 
 from nds_jupyter._version import __version__
-from nds_jupyter.configuration import Configuration
+from nds_jupyter.configuration.kernel_environment import tell_kernels
+from nds_jupyter.configuration.server import Configuration
 from nds_jupyter.errors import NdsError
-from nds_jupyter.kernel_environment import tell_kernels
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
+    from nds_jupyter.data.data_root import DataRoot
     from nds_jupyter.data.spool import Spool
-    from nds_jupyter.data.store import DataStore
     from nds_jupyter.engines.base import Engine
-    from nds_jupyter.gateway import Gateway
-    from nds_jupyter.journal.thread import JournalThread
-    from nds_jupyter.pages import Pages
+    from nds_jupyter.gateway.upstream import UpstreamServer
+    from nds_jupyter.journal.journal import JournalThread
+    from nds_jupyter.live import Broadcaster
     from nds_jupyter.runner import JobRunner
 
 
@@ -35,10 +35,10 @@ class NdsApp(Configuration, ExtensionApp):
     description = __doc__
     load_other_extensions = True
 
-    _gateway: Gateway | None = None
-    _data: DataStore
+    _gateway: UpstreamServer | None = None
+    _data: DataRoot
     _engine: Engine
-    _pages: Pages
+    _pages: Broadcaster
     _journal: JournalThread
     _runner: JobRunner
     _tidying: asyncio.Task[None] | None = None
@@ -56,7 +56,7 @@ class NdsApp(Configuration, ExtensionApp):
             engine: Engine = self.engine_factory(self)
             return engine
         from nds_jupyter.engines.auto import auto_engine
-        from nds_jupyter.engines.docker import DockerEngine
+        from nds_jupyter.engines.docker.engine import DockerEngine
         from nds_jupyter.engines.swarm import SwarmEngine
         from nds_jupyter.engines.swarm.node_engine import NodeEngine
 
@@ -76,7 +76,7 @@ class NdsApp(Configuration, ExtensionApp):
             lambda: SwarmEngine(url, self.swarm_settings(), **bounds),
         )
 
-    def make_data_store(self, journal: JournalThread) -> DataStore:
+    def make_data_store(self, journal: JournalThread) -> DataRoot:
         """Return the data root that the configuration names; nothing talks to it yet.
 
         Parameters
@@ -84,17 +84,16 @@ class NdsApp(Configuration, ExtensionApp):
         journal
             Remembers what is being written.
         """
-        from nds_jupyter.data.root import default_root, open_backend
-        from nds_jupyter.data.store import DataStore
-        from nds_jupyter.journal.drafts import DraftRecord
+        from nds_jupyter.data.data_root import DataRoot, default_root, open_backend
+        from nds_jupyter.journal.partial_writes import JournaledPartialWrites
 
         url = self.data_root or default_root(self._server.root_dir)
-        return DataStore(
+        return DataRoot(
             open_backend(url),
             threads=self.data_threads,
             deadline=self.data_deadline,
             retries=self.data_retries,
-            record=DraftRecord(journal, url),
+            record=JournaledPartialWrites(journal, url),
         )
 
     def make_spool(self, server_id: str) -> Spool:
@@ -114,30 +113,30 @@ class NdsApp(Configuration, ExtensionApp):
 
     def _pass_on(self) -> None:
         """Let another server run the jobs."""
-        from nds_jupyter.gateway import Gateway
-        from nds_jupyter.handlers.passing import GATEWAY_KEY, PREFIX_KEY
+        from nds_jupyter.gateway.proxy_handlers import GATEWAY_KEY, PREFIX_KEY
+        from nds_jupyter.gateway.upstream import UpstreamServer
 
-        self._gateway = Gateway.to(self.gateway_url, self.gateway_token)
+        self._gateway = UpstreamServer.to(self.gateway_url, self.gateway_token)
         self.settings[GATEWAY_KEY] = self._gateway
         self.settings[PREFIX_KEY] = self.route_prefix
         self.log.info("Jobs are passed on to %s.", self.gateway_url)
 
     def _run_here(self) -> None:
         """Open the journal and put the parts together."""
-        from nds_jupyter.actions import Actions
         from nds_jupyter.handlers.base import SETTINGS_KEY, Services
-        from nds_jupyter.handover import Handover
-        from nds_jupyter.job_files import JobFiles
         from nds_jupyter.journal import Journal
-        from nds_jupyter.journal.thread import JournalThread
-        from nds_jupyter.lookup import Lookup
-        from nds_jupyter.pages import Pages
-        from nds_jupyter.reports.containers import Reports
-        from nds_jupyter.reports.health import Health
-        from nds_jupyter.reports.load import Load
-        from nds_jupyter.reports.logs import LogReports
-        from nds_jupyter.reports.results import Results
+        from nds_jupyter.journal.journal import JournalThread
+        from nds_jupyter.live import Broadcaster
         from nds_jupyter.runner import JobRunner
+        from nds_jupyter.services.actions import JobActions
+        from nds_jupyter.services.containers import ContainerReports
+        from nds_jupyter.services.deliveries import Deliveries
+        from nds_jupyter.services.health import HealthChecks
+        from nds_jupyter.services.job_logs import JobLogs
+        from nds_jupyter.services.load import EngineLoad
+        from nds_jupyter.services.results import JobResults
+        from nds_jupyter.services.sent_files import SentFiles
+        from nds_jupyter.services.target_lookup import TargetLookup
 
         policy = self.policy()
         engine = self._engine = self.make_engine()
@@ -148,32 +147,32 @@ class NdsApp(Configuration, ExtensionApp):
             journal, engine, self.runner_settings(), self.log, data, spool
         )
         every = self.all_containers
-        lookup = Lookup(runner, journal, engine, all_containers=every)
-        load = Load(runner, engine)
-        results = Results(engine, journal)
-        logs = LogReports(runner, journal, engine)
-        pages = self._pages = Pages(lookup.job, logs.of_job, load.of, self.log)
+        lookup = TargetLookup(runner, journal, engine, all_containers=every)
+        load = EngineLoad(runner, engine)
+        results = JobResults(engine, journal)
+        logs = JobLogs(runner, journal, engine)
+        pages = self._pages = Broadcaster(lookup.job, logs.of_job, load.of, self.log)
         runner.listen(pages)
         self.settings[SETTINGS_KEY] = Services(
-            actions=Actions(
+            actions=JobActions(
                 runner,
                 journal,
                 engine,
                 lookup,
                 policy,
                 data.logical,
-                JobFiles(spool, engine),
+                SentFiles(spool, engine),
             ),
             data=data,
             engine=engine,
-            handover=Handover(engine, data, results),
-            health=Health(engine, journal, data),
+            handover=Deliveries(engine, data, results),
+            health=HealthChecks(engine, journal, data),
             journal=journal,
             load=load,
             logs=logs,
             lookup=lookup,
             pages=pages,
-            reports=Reports(runner, journal, engine, lookup, policy, all_containers=every),
+            reports=ContainerReports(runner, journal, engine, lookup, policy, all_containers=every),
             results=results,
             spool=spool,
             owner_of=self.owner_of,
@@ -191,14 +190,15 @@ class NdsApp(Configuration, ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
-        from nds_jupyter.handlers import passing_rules, url_rules
+        from nds_jupyter.gateway.proxy_handlers import proxy_rules
+        from nds_jupyter.handlers import url_rules
 
-        rules = passing_rules if self.gateway_url else url_rules
+        rules = proxy_rules if self.gateway_url else url_rules
         self.handlers.extend(rules(self.route_prefix))
 
     def openapi(self) -> dict[str, object]:
         """Return the description of all routes."""
-        from nds_jupyter.openapi.document import document
+        from nds_jupyter.rest.openapi.document import document
 
         return document(self.route_prefix)
 

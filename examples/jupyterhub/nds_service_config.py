@@ -18,7 +18,7 @@ c.ServerApp.identity_provider_class = "jupyterhub.singleuser.extension.JupyterHu
 # Jupyter's comes later, for who has a cookie, and stays.
 c.ServerApp.tornado_settings = {"xsrf_cookies": False}
 # Kernels, files and terminals of this account belong to nobody who has a token of the Hub.
-c.ServerApp.authorizer_class = "nds_jupyter.jobs_only.JobsOnlyAuthorizer"
+c.ServerApp.authorizer_class = "nds_jupyter.configuration.authorizer.JobsOnlyAuthorizer"
 
 c.NdsApp.journal_dir = os.environ.get("NDS_JOURNAL", "/var/lib/nds")
 c.NdsApp.default_image = os.environ.get("NDS_IMAGE", "python:3.11-slim")

@@ -1,1 +1,1 @@
-"""What may be asked for with a job: the request, and what the server's policy says of it. Pure."""
+"""Admission of jobs: the request, and the server's policy on it. Pure."""

@@ -1,4 +1,4 @@
-"""What a Dockerfile is built from, read before any engine sees it. Pure.
+"""Parsing of Dockerfiles and requirements before any engine sees them. Pure.
 
 Where a line could be read in two ways, the Dockerfile is refused: the images that it names are held
 against a policy, so none may hide in a line that the engine reads differently.

@@ -1,4 +1,4 @@
-"""References of images: names, tags and digests. Pure."""
+"""Image references: name, tag and digest. Pure."""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ import re
 import msgspec
 
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.inputs import GivenFile
-from nds_jupyter.jobs import (
+from nds_jupyter.jobs.inputs import GivenFile
+from nds_jupyter.jobs.job import (
     Network,
 )
-from nds_jupyter.sweeps import Sweep
+from nds_jupyter.jobs.sweep import Sweep
 
 _ENV_NAME = re.compile(r"[^=\0]+")
 

@@ -1,13 +1,13 @@
-"""What a job may ask of an engine: images, limits, networks. Pure."""
+"""Admission policy: which images, limits, networks and nodes a request may ask for. Pure."""
 
 from __future__ import annotations
 
 import fnmatch
+import re
 from pathlib import PurePosixPath
 
 import msgspec
 
-from nds_jupyter.admission.constraints import node_constraints
 from nds_jupyter.admission.dockerfiles import (
     has_base,
     recipe,
@@ -24,12 +24,54 @@ from nds_jupyter.admission.job_request import (
     scriptname_of,
     without_nul,
 )
-from nds_jupyter.datapaths import logical_path
 from nds_jupyter.errors import InvalidRequest, RefusedByPolicy, TooLarge
-from nds_jupyter.inputs import Logical, parse_files, parse_inputs, parse_output
-from nds_jupyter.jobs import BUILT, Build, JobSpec, Limits, Network
-from nds_jupyter.scripts import INTERPRETERS, script_facts
-from nds_jupyter.sizes import parse_size, size_text
+from nds_jupyter.jobs.inputs import Logical, parse_files, parse_inputs, parse_output
+from nds_jupyter.jobs.job import BUILT, BuildSpec, JobSpec, Limits, Network
+from nds_jupyter.jobs.paths import logical_path
+from nds_jupyter.jobs.script import INTERPRETERS, script_facts
+from nds_jupyter.jobs.sizes import parse_size, size_text
+from nds_jupyter.jobs.sweep import SweepPoint, environment, point_name, sweep_points
+
+_CONSTRAINT = re.compile(
+    r"(?:node\.(?:id|hostname|role|platform\.(?:os|arch)|labels\.[A-Za-z0-9][A-Za-z0-9._-]*)"
+    r"|engine\.labels\.[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:==|!=)\s*[A-Za-z0-9][A-Za-z0-9 ._:/+-]*"
+)
+"""SwarmKit's ``manager/constraint/constraint.go``."""
+
+
+def node_constraints(
+    given: tuple[str, ...] | str | None, *, chooses_nodes: bool
+) -> tuple[str, ...]:
+    """Return constraints that Swarm will understand.
+
+    Parameters
+    ----------
+    given
+        A text has one a line.
+    chooses_nodes
+        Whether there may be nodes to choose between.
+
+    Raises
+    ------
+    InvalidRequest
+        If one is no constraint.
+    RefusedByPolicy
+        If this server runs jobs on one engine.
+    """
+    lines = given.splitlines() if isinstance(given, str) else given or ()
+    wanted = tuple(filter(None, map(str.strip, lines)))
+    for each in wanted:
+        if _CONSTRAINT.fullmatch(each) is None:
+            raise InvalidRequest(
+                f"constraint: {each!r} is none. Write it like node.labels.gpu==true or "
+                "node.hostname!=node1."
+            )
+    if wanted and not chooses_nodes:
+        raise RefusedByPolicy(
+            "constraint: this server runs jobs on one engine, so there is no node to choose."
+        )
+    return wanted
+
 
 LEAST_MEMORY = 6 * 2**20
 """Bytes; Docker refuses a smaller limit."""
@@ -166,7 +208,7 @@ def _allowed(reference: str, policy: Policy) -> str:
     return reference
 
 
-def _image_and_build(request: JobRequest, policy: Policy) -> tuple[str, Build | None]:
+def _image_and_build(request: JobRequest, policy: Policy) -> tuple[str, BuildSpec | None]:
     dockerfile, requirements = request.dockerfile, ""
     if dockerfile is None and request.requirements is None:
         return _image(request, policy), None
@@ -186,7 +228,7 @@ def _image_and_build(request: JobRequest, policy: Policy) -> tuple[str, Build | 
     for each in read.images:
         _allowed(image_reference(each), policy)
     network = Network.BRIDGE if Network.BRIDGE in policy.networks else Network.NONE
-    build = Build(dockerfile=read.dockerfile, requirements=requirements, network=network)
+    build = BuildSpec(dockerfile=read.dockerfile, requirements=requirements, network=network)
     return image_reference(read.base), build
 
 
@@ -256,3 +298,33 @@ def _check_runnable(spec: JobSpec) -> None:
             f"scriptname: nothing says how to run {spec.scriptname!r}. Begin the script with #!, "
             f"give it a known suffix ({known}), or give command."
         )
+
+
+def admit_all(
+    request: JobRequest, policy: Policy, logical: Logical
+) -> tuple[tuple[JobSpec, ...], bytes]:
+    """Judge a request; as many specifications as its sweep has points, or one without a sweep.
+
+    Raises
+    ------
+    NdsError
+        What `policy.admit` raises, and `InvalidRequest` or `TooLarge` for a sweep that is none.
+    """
+    spec, script = admit(request, policy, logical)
+    if request.sweep is None:
+        if request.max_concurrent is not None:
+            raise InvalidRequest("max_concurrent: it belongs to a sweep, and there is none.")
+        return (spec,), script
+    places = sweep_points(request.sweep, request.max_concurrent)
+    return tuple(_at(spec, point) for point in places), script
+
+
+def _at(spec: JobSpec, point: SweepPoint) -> JobSpec:
+    return msgspec.structs.replace(
+        spec,
+        sweep=point,
+        # Each point's results have a collection of their own.
+        output=None if spec.output is None else f"{spec.output.rstrip('/')}/{point.index:05d}",
+        name=point_name(spec.name, point.values),
+        env={**spec.env, **environment(point)},
+    )

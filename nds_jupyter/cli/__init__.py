@@ -1,4 +1,4 @@
-"""The command line: `python -m nds_jupyter submit|jobs|logs|stop|get|doctor`."""
+"""Command line: `python -m nds_jupyter submit|jobs|logs|stop|get|doctor`."""
 
 from nds_jupyter.cli.program import main
 

@@ -1,4 +1,4 @@
-"""The commands and their options: those of the magics, as far as a terminal has use for them."""
+"""Commands of the command line and their options."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import NoReturn
 import msgspec
 from IPython.core.error import UsageError
 
-from nds_jupyter.cli import looking, submitting
+from nds_jupyter.cli import job_commands
 from nds_jupyter.magics.job_lines import JobLines
 from nds_jupyter.magics.job_options import terminal_options
-from nds_jupyter.magics.parser import Option, add_options, option, plain, unknown_word
+from nds_jupyter.magics.parser import MagicOption, add_options, option, plain, unknown_word
 from nds_jupyter.magics.server_lines import ServerLines
 
 PROGRAM = "python -m nds_jupyter"
@@ -32,17 +32,17 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     summary: str
     act: Callable[[argparse.Namespace], int]
-    options: tuple[Option, ...]
+    options: tuple[MagicOption, ...]
     examples: str
 
 
-def _of_magic(magic: Callable[..., object]) -> tuple[Option, ...]:
+def _of_magic(magic: Callable[..., object]) -> tuple[MagicOption, ...]:
     """Return the options of a line magic; a terminal has no variables and no last job."""
-    options: tuple[Option, ...] = magic.line_parser().options  # type: ignore[attr-defined]
+    options: tuple[MagicOption, ...] = magic.line_parser().options  # type: ignore[attr-defined]
     return tuple(map(_in_terminal, options))
 
 
-def _in_terminal(given: Option) -> Option:
+def _in_terminal(given: MagicOption) -> MagicOption:
     settings = {name: value for name, value in given.settings.items() if name != "nargs"}
     if given.flags == ("job",):
         settings["help"] = "Id, prefix or name; -1 is the newest job."
@@ -58,7 +58,7 @@ COMMANDS = (
     Command(
         name="submit",
         summary="Run a script as a job and show its log; the exit code is the script's.",
-        act=submitting.submit,
+        act=job_commands.submit,
         options=(
             option("file", help="The script; - reads it from stdin."),
             *map(_in_terminal, terminal_options()),
@@ -72,35 +72,35 @@ echo nproc | {program} submit --cmd 'sh /nds/cell' -""",
     Command(
         name="jobs",
         summary="List jobs, newest first.",
-        act=looking.jobs,
+        act=job_commands.jobs,
         options=_of_magic(JobLines.ndsjobs),
         examples="jobs --state FAILED --since 2h",
     ),
     Command(
         name="logs",
         summary="Show the log of a job.",
-        act=looking.logs,
+        act=job_commands.logs,
         options=_of_magic(JobLines.ndslogs),
         examples="logs 9f2c --follow\nlogs night --tail 20",
     ),
     Command(
         name="stop",
         summary="Stop a job.",
-        act=looking.stop,
+        act=job_commands.stop,
         options=_of_magic(JobLines.ndsstop),
         examples="stop night",
     ),
     Command(
         name="get",
         summary="Download the results of a job, or data by its path or URL; list the files.",
-        act=looking.get,
+        act=job_commands.get,
         options=_of_magic(JobLines.ndsget),
         examples="get 9f2c --to results\nget night summary.csv\nget /home/ada/study",
     ),
     Command(
         name="doctor",
         summary="Look at everything between here and a container, and say what to do.",
-        act=looking.doctor,
+        act=job_commands.doctor,
         options=_of_magic(ServerLines.ndsdoctor),
         examples="doctor",
     ),
@@ -177,7 +177,7 @@ def command_parser() -> argparse.ArgumentParser:
 
 
 def _made(
-    program: str, summary: str, options: Iterable[Option], epilog: str
+    program: str, summary: str, options: Iterable[MagicOption], epilog: str
 ) -> argparse.ArgumentParser:
     parser = _Parser(prog=program, description=summary, epilog=epilog, allow_abbrev=False)
     add_options(parser, options)

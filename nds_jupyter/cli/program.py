@@ -1,4 +1,4 @@
-"""One run of the command line, from its words to its exit code."""
+"""Entry point of the command line: from arguments to exit code."""
 
 from __future__ import annotations
 

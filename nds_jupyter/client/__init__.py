@@ -1,5 +1,5 @@
-"""The kernel's side: the REST API from Python. It needs nothing of the server."""
+"""Client of the REST API in Python; it needs nothing of the server."""
 
-from nds_jupyter.client.core import Client
+from nds_jupyter.client.client import Client
 
 __all__ = ["Client"]

@@ -1,4 +1,4 @@
-"""How a kernel finds its server and token, without a secret in any environment that we set."""
+"""Discovery of the server's URL and token by a kernel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from jupyter_core.paths import jupyter_runtime_dir
 
 from nds_jupyter.errors import ServerNotFound
-from nds_jupyter.routes import PREFIX
+from nds_jupyter.rest.routes import PREFIX
 
 
 class ServerAddress(msgspec.Struct, frozen=True, kw_only=True):

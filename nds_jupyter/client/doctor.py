@@ -1,4 +1,4 @@
-"""Why it does not work: each part looked at, with a sentence and what to do."""
+"""Diagnosis of the installation: each part checked, with a sentence and what to do."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import msgspec
 
-from nds_jupyter import routes
 from nds_jupyter._version import __version__
-from nds_jupyter.client.core import Client
-from nds_jupyter.client.reprs import Table
-from nds_jupyter.engine_views import HealthView, NodeHealth, PartHealth
+from nds_jupyter.client.client import Client
+from nds_jupyter.client.display import Table
 from nds_jupyter.errors import Forbidden, JobNotFound, NdsError
-from nds_jupyter.sizes import size_text
+from nds_jupyter.jobs.sizes import size_text
+from nds_jupyter.rest import routes
+from nds_jupyter.rest.views import HealthView, NodeHealth, PartHealth
 
 LEAST_FREE = 2**30
 """Bytes that a disk should have free."""

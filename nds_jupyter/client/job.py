@@ -1,26 +1,126 @@
-"""One job, from Python: what it is, its log, its results, and what can be done with it."""
+"""`Job`: status, log, results, and actions on it."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any, Literal, overload
+from typing import IO, Any, Literal, Self, overload
 
 import msgspec
 
-from nds_jupyter import routes
-from nds_jupyter.client import reprs
-from nds_jupyter.client.extract import list_files, unpack
+from nds_jupyter.client import display
+from nds_jupyter.client.archive_extraction import list_files, unpack
 from nds_jupyter.client.job_async import log_lines
 from nds_jupyter.client.job_log import followed_lines, followed_text
-from nds_jupyter.client.job_record import JobRecord
-from nds_jupyter.engine_views import ChangeView, ContainerView, MetricView
-from nds_jupyter.errors import JobFailed, NdsError, PathNotFound, TooLarge
-from nds_jupyter.jobs import JobState, SentFile
-from nds_jupyter.sizes import size_text
+from nds_jupyter.client.transport import RetryPolicy, Transport
+from nds_jupyter.errors import JobFailed, NdsError, PathNotFound, ServerNotFound, TooLarge
+from nds_jupyter.jobs.job import JobState, Phase, SentFile
+from nds_jupyter.jobs.sizes import size_text
+from nds_jupyter.rest import routes
+from nds_jupyter.rest.views import (
+    ChangeView,
+    ContainerView,
+    JobView,
+    LogLine,
+    LogText,
+    MetricView,
+    SpecView,
+    StopView,
+)
 from nds_jupyter.values import LARGEST
-from nds_jupyter.views import JobView, LogLine, LogText, SpecView, StopView
+
+LONGEST_WAIT = 20.0
+"""Seconds after which a server that is waited for is asked again."""
+
+
+class JobRecord:
+    """One job; its properties are those of the last `refresh`."""
+
+    def __init__(self, transport: Transport, view: JobView) -> None:
+        self._transport = transport
+        self.view = view
+
+    @property
+    def id(self) -> str:
+        """Its id: 16 hexadecimal digits."""
+        return self.view.job_id
+
+    @property
+    def state(self) -> JobState:
+        """RUNNING, COMPLETED, FAILED or UNKNOWN."""
+        return self.view.state
+
+    @property
+    def phase(self) -> Phase:
+        """Where it stands, finer than its state."""
+        return self.view.phase
+
+    @property
+    def exit_code(self) -> int | None:
+        """The script's exit code; None before its end."""
+        return self.view.exit_code
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has reached its end."""
+        return self.view.phase is Phase.FINISHED
+
+    def refresh(self) -> Self:
+        """Ask the server anew, and return this job."""
+        self.view = self._transport.call("GET", routes.UPLOAD, JobView, params=self._id())
+        return self
+
+    def _id(self, **query: Any) -> dict[str, Any]:
+        given = {key: value for key, value in query.items() if value is not None}
+        return {"job_id": self.id, **given}
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait until it has ended, and return it; a server that is away for a while is waited for.
+
+        Parameters
+        ----------
+        timeout
+            Seconds; None for no bound.
+
+        Raises
+        ------
+        TimeoutError
+            If it has not ended by then; it goes on.
+        """
+        patience = RetryPolicy()
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = LONGEST_WAIT if until is None else max(0.0, until - time.monotonic())
+            try:
+                self._refresh_at_end(min(left, LONGEST_WAIT))
+            except ServerNotFound as exc:
+                patience.wait(exc)
+                continue
+            patience.answered()
+            if self.is_finished:
+                return self
+            if until is not None and time.monotonic() >= until:
+                raise TimeoutError(f"Job {self.id} has not ended after {timeout:g} s; it goes on.")
+
+    def _refresh_at_end(self, seconds: float) -> None:
+        """Ask anew; the server answers when the job has ended, or after some seconds."""
+        query = self._id(wait=seconds)
+        self.view = self._transport.call(
+            "GET", routes.UPLOAD, JobView, params=query, timeout=seconds + 30
+        )
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return asyncio.to_thread(self.wait).__await__()
+
+    def __repr__(self) -> str:
+        return display.headline(self.view)
+
+    def _repr_html_(self) -> str:
+        return display.job_html(self.view)
+
 
 PIECE = 2**20
 
@@ -85,11 +185,11 @@ class Job(JobRecord):
         self.refresh()
         return answer
 
-    def diff(self) -> reprs.Table:
+    def diff(self) -> display.Table:
         """Return what it changed on its container's filesystem."""
         query = self._id(limit=1000)
         pages = self._transport.pages(routes.DIFF, list[ChangeView], query)
-        return reprs.Table(
+        return display.Table(
             ("kind", "path"), [(row.kind, row.path) for page in pages for row in page]
         )
 
@@ -104,10 +204,10 @@ class Job(JobRecord):
         query = {"cont_id": self.view.container_id or f"nds-{self.id}"}
         return self._transport.call("GET", routes.INFO, ContainerView, params=query)
 
-    def results(self) -> reprs.Table:
+    def results(self) -> display.Table:
         """Return the list of files under ``/results``: name and size in bytes."""
         with self._transport.stream(routes.RESULTS, self._id()) as answer:
-            return reprs.Table(("name", "size"), list_files(answer.iter_bytes()))
+            return display.Table(("name", "size"), list_files(answer.iter_bytes()))
 
     def download(
         self, path: str | PathLike[str] = ".", *, source: str = "/results", overwrite: bool = False
@@ -179,18 +279,18 @@ class Job(JobRecord):
         most
             Bytes; a larger value is refused.
         """
-        from nds_jupyter.values.fetching import fetch
-        from nds_jupyter.values.packing import Wish
+        from nds_jupyter.values.bundle import RequestedValue
+        from nds_jupyter.values.returned import fetch
 
-        wish = Wish.parse(name, "value")
+        wish = RequestedValue.parse(name, "value")
         return fetch(self, wish, allow_pickle=allow_pickle, most=most).value
 
     def values(self, *, allow_pickle: bool = False, most: int = LARGEST) -> dict[str, Any]:
         """Return every variable that was asked for by ``--out``, by name; see `value`."""
-        from nds_jupyter.values.fetching import names_of
-        from nds_jupyter.values.packing import Wish
+        from nds_jupyter.values.bundle import RequestedValue
+        from nds_jupyter.values.returned import names_of
 
-        wishes = [Wish.parse(name, "--out") for name in names_of(self)]
+        wishes = [RequestedValue.parse(name, "--out") for name in names_of(self)]
         return {
             wish.name: self.value(
                 f"{wish.name}{wish.suffix or ''}", allow_pickle=allow_pickle, most=most
@@ -258,7 +358,7 @@ class Job(JobRecord):
         """
         if not self.is_finished or self.state is JobState.COMPLETED:
             return self
-        raise JobFailed(f"{reprs.headline(self.view)}{self._last_lines()}", job_id=self.id)
+        raise JobFailed(f"{display.headline(self.view)}{self._last_lines()}", job_id=self.id)
 
     def _last_lines(self) -> str:
         try:
@@ -267,5 +367,5 @@ class Job(JobRecord):
             return ""
         if not lines:
             return ""
-        shown = [f"  {reprs.overwritten(line)}" for line in lines[-LAST_LINES:]]
+        shown = [f"  {display.overwritten(line)}" for line in lines[-LAST_LINES:]]
         return "\n".join(["\nThe end of its log:", *shown])

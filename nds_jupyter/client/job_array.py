@@ -1,19 +1,53 @@
-"""The jobs of a sweep, together."""
+"""Lists of jobs, and the job array of a sweep."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
-from nds_jupyter import routes
+import msgspec
+
+from nds_jupyter.client import display
 from nds_jupyter.client.job import Job
-from nds_jupyter.client.job_list import JobList
 from nds_jupyter.client.transport import Transport
 from nds_jupyter.errors import JobFailed
-from nds_jupyter.jobs import JobState
-from nds_jupyter.sweeps import table_columns
-from nds_jupyter.views import JobView
+from nds_jupyter.jobs.job import JobState
+from nds_jupyter.jobs.sweep import table_columns
+from nds_jupyter.rest import routes
+from nds_jupyter.rest.views import JobView
+
+
+class JobList(list[Job]):
+    """Jobs that show as a table."""
+
+    def to_frame(self) -> Any:
+        """Return the jobs as a pandas data frame, a column for each field.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        import pandas as pd
+
+        rows = [msgspec.to_builtins(job.view, builtin_types=(datetime,)) for job in self]
+        columns = list(JobView.__struct_fields__)
+        frame = pd.DataFrame(rows, columns=columns)
+        for name in ("created", "started", "finished"):
+            frame[name] = pd.to_datetime(frame[name], utc=True)
+        return frame.drop(columns="progress")
+
+    def _table(self) -> display.Table:
+        return display.job_table([job.view for job in self])
+
+    def __repr__(self) -> str:
+        return repr(self._table())
+
+    def _repr_html_(self) -> str:
+        return self._table()._repr_html_()
+
 
 LOOK = 1.0
 """Seconds that the server waits for one job's end before all of them are looked at again."""
@@ -147,6 +181,6 @@ class JobArray(JobList):
 
 def _bar() -> Callable[[str], object]:
     """Return what shows a line that changes in place."""
-    from nds_jupyter.client.status_line import StatusLine
+    from nds_jupyter.client.display import StatusLine
 
     return StatusLine().show

@@ -1,4 +1,4 @@
-"""Jobs in asynchronous code: wait for several, read a log line by line."""
+"""Asynchronous waiting for jobs and reading of logs."""
 
 from __future__ import annotations
 

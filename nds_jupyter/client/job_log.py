@@ -1,4 +1,4 @@
-"""A job's log while it grows, over a connection that may drop."""
+"""Followed log of a job, resumed when the connection drops."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any
 
 import msgspec
 
-from nds_jupyter import routes
-from nds_jupyter.client.patience import Patience
-from nds_jupyter.client.transport import Transport
+from nds_jupyter.client.transport import RetryPolicy, Transport
 from nds_jupyter.errors import ServerNotFound, TooBusy
-from nds_jupyter.views import LogLine
+from nds_jupyter.rest import routes
+from nds_jupyter.rest.views import LogLine
 
 REMEMBERED = 1000
 """Lines that are remembered, to be told from new ones after the connection dropped."""
@@ -33,7 +32,7 @@ def followed_lines(
         Names the job; its `tail` counts at the first attempt only.
     """
     recent: deque[LogLine] = deque(maxlen=REMEMBERED)
-    patience = Patience()
+    patience = RetryPolicy()
     ended = False
     while not ended:
         try:

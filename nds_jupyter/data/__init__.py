@@ -1,1 +1,1 @@
-"""The data root: what is stored, how it is listed, and how it gets into containers and out."""
+"""The data root: storage, listing, staging of inputs and delivery of results."""

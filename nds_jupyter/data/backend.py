@@ -1,7 +1,7 @@
-"""What a data root needs of its filesystem, made from what every fsspec filesystem has.
+"""Storage backend of a data root over a generic fsspec filesystem.
 
 Everything here blocks, takes and gives paths of the filesystem, and raises what `OSError` has for
-it; `nds_jupyter.data.calls` runs it in threads and translates its errors.
+it; `nds_jupyter.data.filesystem_access` runs it in threads and translates its errors.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from nds_jupyter.data.entries import Avu, Entry, Kind, Page, Replica
-from nds_jupyter.datapaths import join
+from nds_jupyter.data.entries import Avu, Entry, EntryPage, Kind, Replica
 from nds_jupyter.errors import NdsError
+from nds_jupyter.jobs.paths import join
 
 CHUNK = 4 * 2**20
 """Bytes of one read; measured fastest from iRODS, and small enough for many at a time."""
@@ -77,13 +77,13 @@ class Backend:
         """Describe one path."""
         return _entry(self.fs.info(path))
 
-    def page(self, path: str, after: str, limit: int, q: str) -> Page:
+    def page(self, path: str, after: str, limit: int, q: str) -> EntryPage:
         """List a part of a collection, in the order of names."""
         if not self.entry(path).is_collection:
             raise NotADirectoryError(path)
         names = sorted(name for name in self._names(path) if name > after and q in name)
         entries = tuple(self._described(path, names[:limit]))
-        return Page(entries=entries, next=names[limit - 1] if len(names) > limit else None)
+        return EntryPage(entries=entries, next=names[limit - 1] if len(names) > limit else None)
 
     def _names(self, path: str) -> Iterable[str]:
         return (_leaf(each) for each in self.fs.ls(path, detail=False))

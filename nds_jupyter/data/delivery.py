@@ -1,4 +1,4 @@
-"""Streams the results of a job out of its container into the data root."""
+"""Delivery of results from a container into the data root."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import PurePosixPath
 
-from nds_jupyter.data.drafts import Draft, draft_in
+from nds_jupyter.archives.tar import TarReader
+from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.entries import Avu
-from nds_jupyter.data.failures import of_the_data, of_the_engine
+from nds_jupyter.data.partial_writes import PartialWrite, draft_in
 from nds_jupyter.data.staging import PROGRESS_EVERY, SMALL, Report
-from nds_jupyter.data.store import DataStore
-from nds_jupyter.datapaths import join, parent_of
+from nds_jupyter.data.transfer_errors import of_the_data, of_the_engine
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import Conflict, DataError, NotOffered
-from nds_jupyter.jobs import Job, Progress
-from nds_jupyter.tarstream import TarReader
+from nds_jupyter.jobs.job import Job, Progress
+from nds_jupyter.jobs.paths import join, parent_of
 
 RESULTS = "/results"
 
@@ -26,7 +26,7 @@ AT_ONCE = 8
 """Small results written at the same time."""
 
 
-async def expect_place(store: DataStore, output: str, *, overwrite: bool) -> None:
+async def expect_place(store: DataRoot, output: str, *, overwrite: bool) -> None:
     """Raise if results could not have their place: better now than after hours of work.
 
     Raises
@@ -44,14 +44,14 @@ async def expect_place(store: DataStore, output: str, *, overwrite: bool) -> Non
     await store.drafts.rehearse(await _draft_for(store, output))
 
 
-async def _draft_for(store: DataStore, output: str, name: str = "") -> Draft:
+async def _draft_for(store: DataRoot, output: str, name: str = "") -> PartialWrite:
     """Return where results are collected: beside what is not there yet, else inside of it.
 
     An account may write to a collection without the permission to write beside it.
     """
     if await store.find(output) is not None:
-        return Draft(path=draft_in(output, name), goal=output)
-    return Draft(path=draft_in(parent_of(output), name), goal=output)
+        return PartialWrite(path=draft_in(output, name), goal=output)
+    return PartialWrite(path=draft_in(parent_of(output), name), goal=output)
 
 
 class Delivery:
@@ -61,7 +61,7 @@ class Delivery:
     of them are there and verified. So they can be delivered again from the beginning at any time.
     """
 
-    def __init__(self, store: DataStore, engine: Engine, job: Job, report: Report) -> None:
+    def __init__(self, store: DataRoot, engine: Engine, job: Job, report: Report) -> None:
         self._store = store
         self._engine = engine
         self._job = job
@@ -129,7 +129,7 @@ class Delivery:
         if info.isreg():
             await reader.skip(-info.size % tarfile.BLOCKSIZE)
 
-    def _draft_of(self, name: str) -> Draft:
+    def _draft_of(self, name: str) -> PartialWrite:
         try:
             name.encode()
         except UnicodeEncodeError:
@@ -139,7 +139,7 @@ class Delivery:
         below = "/".join(parts[1:])
         path, goal = join(self._draft, below), join(self._output, below)
         logical = self._store.logical
-        return Draft(path=logical(path, "output"), goal=logical(goal, "output"))
+        return PartialWrite(path=logical(path, "output"), goal=logical(goal, "output"))
 
     def _begin(self, work: Coroutine[object, object, None]) -> None:
         self._under_way.add(asyncio.create_task(work))
@@ -153,7 +153,7 @@ class Delivery:
             for task in done:
                 task.result()
 
-    async def _write(self, draft: Draft, content: AsyncIterator[bytes]) -> None:
+    async def _write(self, draft: PartialWrite, content: AsyncIterator[bytes]) -> None:
         await self._store.write_unseen(draft, self._counted(content))
         if not self._avus:
             return
@@ -171,7 +171,7 @@ class Delivery:
                 self._told = time.monotonic()
                 await self._report(Progress(done=self._done, total=None, unit="bytes"))
 
-    async def _copy(self, source: Draft, draft: Draft) -> None:
+    async def _copy(self, source: PartialWrite, draft: PartialWrite) -> None:
         entry = await self._store.entry(source.path)
         await self._write(draft, self._store.read(entry))
 
@@ -203,7 +203,7 @@ class Delivery:
             await self._replace(source, target)
 
     async def _replace(self, source: str, target: str) -> None:
-        draft = Draft(path=draft_in(parent_of(target)), goal=target)
+        draft = PartialWrite(path=draft_in(parent_of(target)), goal=target)
         async with self._store.drafts.held(draft):
             await self._store.move(source, draft.path)
             await self._store.move(draft.path, target, overwrite=True)

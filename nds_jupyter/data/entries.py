@@ -1,4 +1,4 @@
-"""What a data root holds, as values: entries, pages of them, metadata, replicas. Pure."""
+"""Entries of the data root as values: objects, collections, pages, metadata, replicas. Pure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind is Kind.COLLECTION
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
+class EntryPage(msgspec.Struct, frozen=True, kw_only=True):
     """Entries of one collection, in the order of their names.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Files that were sent for jobs, on the server's own disk until a container has them.
+"""Spool of files sent for jobs, on the server's disk until a container has them.
 
 A file is known by the SHA-256 of its content, for one owner: sending the same again costs nothing,
 and a name never stands for anything but its whole content. A job may wait for hours, so its files
@@ -17,14 +17,13 @@ from pathlib import Path
 
 import msgspec
 
-from nds_jupyter.data.drafts import is_draft
+from nds_jupyter.data.data_root import DataRoot, open_backend
 from nds_jupyter.data.entries import Entry
-from nds_jupyter.data.root import open_backend
-from nds_jupyter.data.store import DataStore
+from nds_jupyter.data.partial_writes import is_draft
 from nds_jupyter.errors import Conflict, InvalidRequest, PathNotFound, TooLarge
-from nds_jupyter.inputs import check_digest
-from nds_jupyter.jobs import Input, SentFile
-from nds_jupyter.sizes import size_text
+from nds_jupyter.jobs.inputs import check_digest
+from nds_jupyter.jobs.job import Input, SentFile
+from nds_jupyter.jobs.sizes import size_text
 
 THREADS = 4
 """Calls to the disk at one time."""
@@ -65,7 +64,7 @@ class Spool:
     def __init__(self, folder: Path, bounds: SpoolBounds) -> None:
         self._folder = folder
         self._bounds = bounds
-        self.store = DataStore(open_backend(str(folder)), threads=THREADS)
+        self.store = DataRoot(open_backend(str(folder)), threads=THREADS)
 
     async def close(self) -> None:
         """Free the threads."""

@@ -1,4 +1,4 @@
-"""The program of the helper container: fetches a job's inputs from iRODS into its volume.
+"""Program of the stager container: fetches a job's inputs from iRODS into its volume.
 
 It is told what by a Swarm secret, says how far it is on its standard output, and ends with 0 when
 all of it is in place.
@@ -19,13 +19,12 @@ from typing import BinaryIO
 
 import msgspec
 
-from nds_jupyter.data.errand import ERRAND, Errand, Said
+from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.irods import IrodsFileSystem
-from nds_jupyter.data.plan import Member, Plan, expect_space, make_plan
-from nds_jupyter.data.reading import changed
-from nds_jupyter.data.staging import contents
-from nds_jupyter.data.store import DataStore
-from nds_jupyter.data.zone import ZoneRoot
+from nds_jupyter.data.irods_backend import IrodsBackend
+from nds_jupyter.data.object_reader import changed
+from nds_jupyter.data.stager_protocol import ERRAND, StagerMessage, StagerRequest
+from nds_jupyter.data.staging import StagedMember, StagingPlan, contents, expect_space, make_plan
 from nds_jupyter.errors import DataUnavailable, NdsError
 
 SAY_EVERY = 0.5
@@ -34,13 +33,13 @@ SAY_EVERY = 0.5
 AUTHORITIES = "irods_ssl_ca_certificate_file"
 
 
-def say(what: Said) -> None:
+def say(what: StagerMessage) -> None:
     """Tell the server something."""
     sys.stdout.write(msgspec.json.encode(what).decode() + "\n")
     sys.stdout.flush()
 
 
-class Fetch:
+class StagerDownload:
     """Writes a plan's members where they belong.
 
     Parameters
@@ -51,7 +50,7 @@ class Fetch:
         Folder that stands for the container's ``/``.
     """
 
-    def __init__(self, store: DataStore, plan: Plan, root: Path) -> None:
+    def __init__(self, store: DataRoot, plan: StagingPlan, root: Path) -> None:
         self._store = store
         self._plan = plan
         self._root = root
@@ -65,7 +64,7 @@ class Fetch:
                 await self._place(member, pieces)
         self._say(self._done)
 
-    async def _place(self, member: Member, pieces: AsyncIterator[bytes]) -> None:
+    async def _place(self, member: StagedMember, pieces: AsyncIterator[bytes]) -> None:
         path = self._root / member.target.lstrip("/")
         if member.entry.is_collection:
             path.mkdir(parents=True, exist_ok=True)
@@ -92,10 +91,10 @@ class Fetch:
 
     def _say(self, done: int) -> None:
         self._said = time.monotonic()
-        say(Said(done=done, total=self._plan.size))
+        say(StagerMessage(done=done, total=self._plan.size))
 
 
-async def fetch(errand: Errand, root: Path, folder: Path) -> None:
+async def fetch(errand: StagerRequest, root: Path, folder: Path) -> None:
     """Carry out an errand.
 
     Parameters
@@ -110,11 +109,11 @@ async def fetch(errand: Errand, root: Path, folder: Path) -> None:
         authorities = folder / "authorities.pem"
         authorities.write_text(errand.certificates)
         settings[AUTHORITIES] = str(authorities)
-    store = DataStore(ZoneRoot(IrodsFileSystem(**settings), errand.base))
+    store = DataRoot(IrodsBackend(IrodsFileSystem(**settings), errand.base))
     try:
         plan = await make_plan(store, errand.inputs, errand.most)
         expect_space(plan, shutil.disk_usage(root).free)
-        await Fetch(store, plan, root).run()
+        await StagerDownload(store, plan, root).run()
     finally:
         await store.close()
 
@@ -124,16 +123,16 @@ def main() -> int:
     os.umask(0o022)
     zone = "the zone"
     try:
-        errand = msgspec.json.decode(Path(ERRAND).read_bytes(), type=Errand)
+        errand = msgspec.json.decode(Path(ERRAND).read_bytes(), type=StagerRequest)
         zone = f"{errand.settings.get('host')}:{errand.settings.get('port')}"
         with tempfile.TemporaryDirectory() as folder:
             asyncio.run(fetch(errand, Path("/"), Path(folder)))
     except DataUnavailable as exc:
-        say(Said(error=f"{exc.message} The job's node asked {zone}, and must reach that."))
+        say(StagerMessage(error=f"{exc.message} The job's node asked {zone}, and must reach that."))
     except NdsError as exc:
-        say(Said(error=exc.message))
+        say(StagerMessage(error=exc.message))
     except (OSError, ValueError) as exc:
-        say(Said(error=f"The helper container can't fetch the inputs: {exc}."))
+        say(StagerMessage(error=f"The helper container can't fetch the inputs: {exc}."))
     else:
         return 0
     return 1

@@ -1,4 +1,4 @@
-"""Streams inputs from the data root into a container: one tar archive, made while it is sent."""
+"""Staging of inputs: planned first, then streamed into the container as one tar archive."""
 
 from __future__ import annotations
 
@@ -12,14 +12,130 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 import msgspec
 
 from nds_jupyter.data.backend import CHUNK
-from nds_jupyter.data.failures import TransferFailed, of_the_data
-from nds_jupyter.data.fetching import Fetching
-from nds_jupyter.data.plan import Member, Plan, expect_space, make_plan
-from nds_jupyter.data.reading import changed
-from nds_jupyter.data.store import DataStore
+from nds_jupyter.data.data_root import DataRoot
+from nds_jupyter.data.entries import Entry
+from nds_jupyter.data.node_staging import NodeStaging
+from nds_jupyter.data.object_reader import DROPPED, PAUSE_FIRST, changed
+from nds_jupyter.data.transfer_errors import TransferFailed, of_the_data
 from nds_jupyter.engines.base import Engine
-from nds_jupyter.errors import EngineError, EngineUnavailable
-from nds_jupyter.jobs import Input, Progress
+from nds_jupyter.errors import (
+    Conflict,
+    EngineError,
+    EngineUnavailable,
+    Forbidden,
+    InvalidRequest,
+    TooLarge,
+)
+from nds_jupyter.jobs.job import Input, Progress
+from nds_jupyter.jobs.paths import LONGEST_PATH, join, parent_of
+from nds_jupyter.jobs.sizes import size_text
+
+
+class StagedMember(msgspec.Struct, frozen=True, kw_only=True):
+    """One collection or object, and its absolute path in the container."""
+
+    entry: Entry
+    target: str
+
+
+class StagingPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that goes into one container, what holds others before what it holds.
+
+    Parameters
+    ----------
+    size
+        Bytes of all objects together.
+    """
+
+    members: tuple[StagedMember, ...]
+    size: int
+
+
+async def make_plan(store: DataRoot, inputs: tuple[Input, ...], most: int) -> StagingPlan:
+    """Look at all inputs, recursively.
+
+    Parameters
+    ----------
+    most
+        Entries at most: a plan is held in memory.
+
+    Raises
+    ------
+    NdsError
+        What is wrong with them: a path that is not there, two that go to one place, too many.
+    """
+    failures = 0
+    while True:
+        try:
+            return await _look(store, inputs, most)
+        except DROPPED:
+            failures += 1
+            if failures > store.retries:
+                raise
+            await asyncio.sleep(PAUSE_FIRST * 2**failures)
+
+
+async def _look(store: DataRoot, inputs: tuple[Input, ...], most: int) -> StagingPlan:
+    found: dict[str, StagedMember] = {}
+    for each in inputs:
+        top = await store.entry(each.path)
+        _add(found, StagedMember(entry=top, target=each.to), most)
+        if top.is_collection:
+            async with contextlib.aclosing(store.walk(each.path)) as entries:
+                async for entry in entries:
+                    below = entry.path[len(each.path.rstrip("/")) + 1 :]
+                    _add(found, StagedMember(entry=entry, target=join(each.to, below)), most)
+    for member in found.values():
+        _expect_room(found, member)
+    await _expect_readable(store, found)
+    members = tuple(sorted(found.values(), key=lambda member: member.target.split("/")))
+    return StagingPlan(members=members, size=sum(member.entry.size for member in members))
+
+
+def _add(found: dict[str, StagedMember], member: StagedMember, most: int) -> None:
+    if len(member.target.encode()) > LONGEST_PATH:
+        raise InvalidRequest(f"{member.entry.path[:80]}… has too long a path for a container.")
+    other = found.setdefault(member.target, member)
+    if other is not member and not (other.entry.is_collection and member.entry.is_collection):
+        raise Conflict(
+            f"{other.entry.path} and {member.entry.path} would both be {member.target} in the "
+            "container."
+        )
+    if len(found) > most:
+        raise TooLarge(f"The inputs are more than {most} collections and objects. Pack some.")
+
+
+def _expect_room(found: dict[str, StagedMember], member: StagedMember) -> None:
+    """Raise if an object stands where a collection must be."""
+    above = parent_of(member.target)
+    while above != "/":
+        holder = found.get(above)
+        if holder is not None and not holder.entry.is_collection:
+            raise Conflict(
+                f"{member.entry.path} would be {member.target} in the container, inside of the "
+                f"data object {holder.entry.path}."
+            )
+        above = parent_of(above)
+
+
+async def _expect_readable(store: DataRoot, found: dict[str, StagedMember]) -> None:
+    entries = [member.entry for member in found.values() if not member.entry.is_collection]
+    hidden = await store.unreadable([entry.path for entry in entries])
+    if hidden is not None:
+        raise Forbidden(
+            f"{hidden}: the account of the data root may not read it. Ask the owner of the data "
+            "for that."
+        )
+
+
+def expect_space(plan: StagingPlan, free: int | None) -> None:
+    """Raise `TooLarge` if the container's disk can't take what is planned."""
+    if free is not None and plan.size > free:
+        raise TooLarge(
+            f"The inputs have {size_text(plan.size)}, and the engine's disk has only "
+            f"{size_text(free)} left. Free space there, or name fewer inputs."
+        )
+
 
 BLOCK = tarfile.BLOCKSIZE
 PIECE = 2**20
@@ -43,7 +159,7 @@ PROGRESS_EVERY = 0.2
 Report = Callable[[Progress], Awaitable[object]]
 
 
-class Staging:
+class InputStaging:
     """Brings inputs into containers.
 
     Parameters
@@ -56,7 +172,7 @@ class Staging:
         Entries of one job at most.
     """
 
-    def __init__(self, store: DataStore, engine: Engine, most: int) -> None:
+    def __init__(self, store: DataRoot, engine: Engine, most: int) -> None:
         self._store = store
         self._engine = engine
         self._most = most
@@ -66,7 +182,7 @@ class Staging:
         inputs: tuple[Input, ...],
         container_id: str,
         report: Report,
-        fetching: Fetching | None = None,
+        fetching: NodeStaging | None = None,
     ) -> None:
         """Plan, stream, and look again: what changed meanwhile is not what was asked for.
 
@@ -95,7 +211,7 @@ class Staging:
         with of_the_data():
             _expect_same(plan, await make_plan(self._store, inputs, self._most))
 
-    async def _send(self, plan: Plan, container_id: str, report: Report) -> None:
+    async def _send(self, plan: StagingPlan, container_id: str, report: Report) -> None:
         archive = _told(tar_of(self._store, plan, report))
         try:
             async with contextlib.aclosing(archive):
@@ -115,7 +231,7 @@ async def _told(archive: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, N
                 yield piece
 
 
-def _expect_same(before: Plan, after: Plan) -> None:
+def _expect_same(before: StagingPlan, after: StagingPlan) -> None:
     there = {member.target: member for member in after.members}
     for member in before.members:
         now = there.pop(member.target, None)
@@ -126,7 +242,7 @@ def _expect_same(before: Plan, after: Plan) -> None:
         raise changed(member.entry)
 
 
-async def tar_of(store: DataStore, plan: Plan, report: Report) -> AsyncGenerator[bytes, None]:
+async def tar_of(store: DataRoot, plan: StagingPlan, report: Report) -> AsyncGenerator[bytes, None]:
     """Yield the archive of a plan in pieces of a mebibyte and more, whatever its objects' sizes."""
     done, told = 0, 0.0
     waiting = bytearray()
@@ -160,7 +276,7 @@ def _gathered(waiting: bytearray, data: bytes) -> Iterator[bytes]:
         waiting += data
 
 
-def _header(member: Member) -> bytes:
+def _header(member: StagedMember) -> bytes:
     """Return a member's header, extended where its name needs it; readable for every user."""
     info = tarfile.TarInfo(member.target.lstrip("/"))
     info.mode = 0o644
@@ -174,8 +290,8 @@ def _header(member: Member) -> bytes:
 
 
 async def contents(
-    store: DataStore, plan: Plan
-) -> AsyncGenerator[tuple[Member, AsyncIterator[bytes]], None]:
+    store: DataRoot, plan: StagingPlan
+) -> AsyncGenerator[tuple[StagedMember, AsyncIterator[bytes]], None]:
     """Yield every member with its content, in order; small objects are fetched ahead."""
     fetched: deque[_Fetched] = deque()
     rest = _batches(plan)
@@ -205,12 +321,12 @@ async def contents(
 class _Fetched(msgspec.Struct, frozen=True):
     """Members that are fetched ahead; without a task it is one that is too large for that."""
 
-    batch: list[Member]
+    batch: list[StagedMember]
     held: int = 0
     task: asyncio.Task[list[bytes]] | None = None
 
 
-def _begun(store: DataStore, batch: list[Member]) -> _Fetched:
+def _begun(store: DataRoot, batch: list[StagedMember]) -> _Fetched:
     size = sum(member.entry.size for member in batch)
     if size > CHUNK:
         return _Fetched(batch)
@@ -218,9 +334,9 @@ def _begun(store: DataStore, batch: list[Member]) -> _Fetched:
     return _Fetched(batch, size, asyncio.create_task(store.read_small(entries)))
 
 
-def _batches(plan: Plan) -> Iterator[list[Member]]:
+def _batches(plan: StagingPlan) -> Iterator[list[StagedMember]]:
     """Cut a plan, in its order, so that no batch but of one member is larger than `SMALL`."""
-    batch: list[Member] = []
+    batch: list[StagedMember] = []
     size = 0
     for member in plan.members:
         if batch and (len(batch) == BATCH or size + member.entry.size > SMALL):

@@ -1,1 +1,1 @@
-"""Where containers run: the `Engine` protocol and what implements it."""
+"""Container engines: the `Engine` protocol and its implementations."""

@@ -1,4 +1,4 @@
-"""An engine that finds out at its first answer whether it is one Docker Engine or a Swarm."""
+"""Engine that finds out at its first answer whether it is one Docker Engine or a Swarm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.engines.cluster import Fates, NodeReport
-from nds_jupyter.engines.docker import DockerEngine
+from nds_jupyter.engines.docker.engine import DockerEngine
 from nds_jupyter.engines.swarm import SwarmEngine
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.errors import NdsError
@@ -29,10 +29,10 @@ def auto_engine(
     probe
         Asked which; closed once it has said so.
     """
-    return cast("Engine", _Undecided(probe, one, many))
+    return cast("Engine", _AutoEngine(probe, one, many))
 
 
-class _Undecided:
+class _AutoEngine:
     """Hands every call on, to the engine that is chosen at the first one that can be answered."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What an engine of many nodes does beside the rest, and the values it speaks in."""
+"""Protocol of an engine of many nodes beyond `Engine`, and its values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from nds_jupyter.jobs import Limits
+from nds_jupyter.jobs.job import Limits
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-class HelperSpec(msgspec.Struct, frozen=True, kw_only=True):
+class StagerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A container that helps another one, on its node.
 
     Parameters
@@ -44,7 +44,7 @@ class HelperSpec(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
 
 
-class Fate(enum.StrEnum):
+class JobFate(enum.StrEnum):
     """What has become of a job.
 
     GONE is one that was deleted, or whose container retention has removed. ENDED is also one that
@@ -56,7 +56,7 @@ class Fate(enum.StrEnum):
     GONE = "gone"
 
 
-Fates = Callable[[Mapping[str, str]], Awaitable[Mapping[str, Fate]]]
+Fates = Callable[[Mapping[str, str]], Awaitable[Mapping[str, JobFate]]]
 """Given the owners of jobs by the jobs' ids, says what has become of each."""
 
 
@@ -69,10 +69,10 @@ class Cluster(Protocol):
 
 
 @runtime_checkable
-class Helping(Protocol):
+class RunsStagers(Protocol):
     """What an engine can do that runs helper containers."""
 
-    def help(self, container_id: str, spec: HelperSpec) -> AsyncGenerator[str, None]:
+    def help(self, container_id: str, spec: StagerSpec) -> AsyncGenerator[str, None]:
         """Run a helper beside a container that was not started, and give the lines it writes.
 
         Nothing of it is left at the end; leaving early ends it.
@@ -87,7 +87,7 @@ class Helping(Protocol):
 
 
 @runtime_checkable
-class Tidied(Protocol):
+class CleansUpJobs(Protocol):
     """What an engine can do that keeps more of a job than its container."""
 
     async def tidy(self, server: str, fates: Fates) -> int:

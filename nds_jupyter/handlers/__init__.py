@@ -6,7 +6,6 @@ import re
 
 from jupyter_server.utils import url_path_join
 
-from nds_jupyter import routes
 from nds_jupyter.handlers.base import NdsHandler
 from nds_jupyter.handlers.containers import (
     DiffHandler,
@@ -14,6 +13,7 @@ from nds_jupyter.handlers.containers import (
     ListContainerHandler,
     ListImagesHandler,
     MetricHandler,
+    StdoutHandler,
 )
 from nds_jupyter.handlers.data import (
     DataHandler,
@@ -21,22 +21,25 @@ from nds_jupyter.handlers.data import (
     MetadataHandler,
     ReplicasHandler,
 )
-from nds_jupyter.handlers.deliver import DeliverHandler
 from nds_jupyter.handlers.events import EventsHandler
-from nds_jupyter.handlers.files import FileHandler
 from nds_jupyter.handlers.jobs import (
     BackgroundHandler,
+    FileHandler,
     JobHandler,
     JobsHandler,
     RerunHandler,
     ScriptHandler,
     StopHandler,
+    UploadHandler,
 )
-from nds_jupyter.handlers.logs import StdoutHandler
-from nds_jupyter.handlers.passing import PASSING, PassingHandler
-from nds_jupyter.handlers.results import ArchiveHandler, ListResultsHandler, ResultsHandler
+from nds_jupyter.handlers.results import (
+    ArchiveHandler,
+    DeliverHandler,
+    ListResultsHandler,
+    ResultsHandler,
+)
 from nds_jupyter.handlers.server import HealthHandler, LoadHandler, OpenapiHandler
-from nds_jupyter.handlers.uploads import UploadHandler
+from nds_jupyter.rest import routes
 
 ROUTES: tuple[tuple[str, type[NdsHandler]], ...] = (
     (routes.UPLOAD, UploadHandler),
@@ -76,19 +79,11 @@ def url_rules(prefix: str) -> list[tuple[str, type[NdsHandler]]]:
     prefix
         Where the routes live under the base URL; empty for the root.
     """
-    return [(_pattern(prefix, template), handler) for template, handler in ROUTES]
+    return [(url_pattern(prefix, template), handler) for template, handler in ROUTES]
 
 
-def passing_rules(prefix: str) -> list[tuple[str, type[NdsHandler]]]:
-    """Return the same for a server that passes all of them on to another."""
-    rules = []
-    for template, _ in ROUTES:
-        pattern = re.sub(r"\?P<\w+>", "?:", _pattern(prefix, template))
-        rules.append((pattern, PASSING.get(template, PassingHandler)))
-    return rules
-
-
-def _pattern(prefix: str, template: str) -> str:
+def url_pattern(prefix: str, template: str) -> str:
+    """Return the pattern of a route's URL below the base URL, with a group for each variable."""
     path = re.escape(template).replace(r"\{job_id\}", r"(?P<job_id>[^/]+)")
     path = path.replace(r"\{path\}", r"(?P<path>.*)")
     path = path.replace(r"\{sha256\}", r"(?P<sha256>[^/]+)")

@@ -1,4 +1,4 @@
-"""What every handler shares: decode, the owner, answers, streams, and errors to statuses."""
+"""Base handler: authorization, decoding, owner, answers, and errors mapped to statuses."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ import msgspec
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from nds_jupyter.actions import Actions
+from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.spool import Spool
-from nds_jupyter.data.store import DataStore
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import Forbidden, NdsError
-from nds_jupyter.handlers.decode import convert, json_object, single_values, text_list
+from nds_jupyter.handlers.decoding import convert, json_object, single_values, text_list
 from nds_jupyter.handlers.problems import problem, status_of
-from nds_jupyter.handlers.streaming import StreamingHandler
-from nds_jupyter.handover import Handover
-from nds_jupyter.journal.thread import JournalThread
-from nds_jupyter.lookup import Lookup, Target
-from nds_jupyter.pages import Pages
-from nds_jupyter.reports.containers import Reports
-from nds_jupyter.reports.health import Health
-from nds_jupyter.reports.load import Load
-from nds_jupyter.reports.logs import LogReports
-from nds_jupyter.reports.results import Results
+from nds_jupyter.handlers.response_streams import StreamingHandler
+from nds_jupyter.journal.journal import JournalThread
+from nds_jupyter.live import Broadcaster
+from nds_jupyter.services.actions import JobActions
+from nds_jupyter.services.containers import ContainerReports
+from nds_jupyter.services.deliveries import Deliveries
+from nds_jupyter.services.health import HealthChecks
+from nds_jupyter.services.job_logs import JobLogs
+from nds_jupyter.services.load import EngineLoad
+from nds_jupyter.services.results import JobResults
+from nds_jupyter.services.target_lookup import Target, TargetLookup
 
 T = TypeVar("T")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -68,18 +68,18 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         Where the routes live under the base URL.
     """
 
-    actions: Actions
-    data: DataStore
+    actions: JobActions
+    data: DataRoot
     engine: Engine
-    handover: Handover
-    health: Health
+    handover: Deliveries
+    health: HealthChecks
     journal: JournalThread
-    load: Load
-    logs: LogReports
-    lookup: Lookup
-    pages: Pages
-    reports: Reports
-    results: Results
+    load: EngineLoad
+    logs: JobLogs
+    lookup: TargetLookup
+    pages: Broadcaster
+    reports: ContainerReports
+    results: JobResults
     spool: Spool
     owner_of: Callable[[Any], str]
     prefix: str

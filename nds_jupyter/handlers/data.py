@@ -1,4 +1,4 @@
-"""The data root: list, read, write, move and remove, metadata, replicas."""
+"""Routes of the data root: list, read, write, move, remove, metadata, replicas."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from urllib.parse import quote
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from nds_jupyter.archives import content_disposition, parse_range
+from nds_jupyter.archives.conversion import content_disposition, parse_range
 from nds_jupyter.data.entries import Avu, Entry
-from nds_jupyter.data.writing import Exists
-from nds_jupyter.datapaths import is_url
+from nds_jupyter.data.object_writer import IfExists
 from nds_jupyter.errors import Conflict, InvalidRequest, TooLarge
-from nds_jupyter.gateway import PASSED_ON
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.handlers.decode import json_body
-from nds_jupyter.handlers.preconditions import entity_tag, expect, names
-from nds_jupyter.handlers.receiving import Receiving
-from nds_jupyter.queries import DataPostQuery, DataRemoveQuery, ListDataQuery, NoQuery
-from nds_jupyter.views import DataRow
+from nds_jupyter.handlers.conditional_requests import entity_tag, expect, names
+from nds_jupyter.handlers.decoding import json_body
+from nds_jupyter.handlers.request_bodies import BodyReceiver
+from nds_jupyter.jobs.paths import is_url
+from nds_jupyter.rest import routes
+from nds_jupyter.rest.queries import DataPostQuery, DataRemoveQuery, ListDataQuery, NoQuery
+from nds_jupyter.rest.views import DataRow
 
 
 class DataRootHandler(NdsHandler):
@@ -29,7 +29,9 @@ class DataRootHandler(NdsHandler):
     def row(self, entry: Entry) -> DataRow:
         """Return what the API shows of an entry; its URL opens it."""
         # Who comes through a gateway opens it there.
-        head = self.request.headers.get(PASSED_ON) if self.token_authenticated else None
+        head = (
+            self.request.headers.get(routes.FORWARDED_PREFIX) if self.token_authenticated else None
+        )
         head = head or url_path_join("/", self.base_url, self.services.prefix)
         path = quote(entry.path, safe="/")
         where = f"list_data?path={path}" if entry.is_collection else f"data{path}"
@@ -66,7 +68,7 @@ class ListDataHandler(DataRootHandler):
 
 
 @web.stream_request_body
-class DataHandler(Receiving[Entry], DataRootHandler):
+class DataHandler(BodyReceiver[Entry], DataRootHandler):
     """One path."""
 
     @allowed("read")
@@ -141,7 +143,7 @@ class DataHandler(Receiving[Entry], DataRootHandler):
         if there is None or not there.is_collection:
             expect(headers.get("If-Match"), only_if, tag, target)
         self.set_status(HTTPStatus.OK if there else HTTPStatus.CREATED)
-        exists = Exists.REPLACE if only_if is None else Exists.REFUSE
+        exists = IfExists.REPLACE if only_if is None else IfExists.REFUSE
         return await data.write(target, self.body(), exists=exists)
 
     @allowed("write")

@@ -1,4 +1,4 @@
-"""`/events`: the WebSocket of a page."""
+"""WebSocket route `/events`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.pages import Page
-from nds_jupyter.queries import EventsQuery
+from nds_jupyter.live import Subscriber
+from nds_jupyter.rest.queries import EventsQuery
 
 LARGEST_FRAME = 64 * 1024
 """Bytes of a message from a page."""
@@ -30,7 +30,7 @@ GOING_AWAY = 1001
 class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):  # type: ignore[misc]
     """One page; whoever may look at jobs may open it."""
 
-    _page: Page | None = None
+    _page: Subscriber | None = None
     _since: str | None = None
     _telling: asyncio.Task[None] | None = None
 
@@ -85,7 +85,7 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):  # type: igno
         if self._page is not None:
             self._page.close()
 
-    async def _tell(self, page: Page) -> None:
+    async def _tell(self, page: Subscriber) -> None:
         """Send one message after another, no faster than the page reads."""
         try:
             async with contextlib.aclosing(page.messages()) as messages:

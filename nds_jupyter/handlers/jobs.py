@@ -1,13 +1,64 @@
-"""`/jobs`, and what is done to a job."""
+"""Routes of jobs: `/upload`, `/jobs`, `/stop`, and the files sent with them (`/files/{sha256}`)."""
 
 from __future__ import annotations
 
-from nds_jupyter.cell_archives import cell_of
+from http import HTTPStatus
+
+from tornado import web
+
+from nds_jupyter.admission.job_request import JobRequest
+from nds_jupyter.data.entries import Entry
+from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.handlers.base import NdsHandler, allowed
+from nds_jupyter.handlers.decoding import form_request, json_request, single_values
+from nds_jupyter.handlers.request_bodies import BodyReceiver
+from nds_jupyter.jobs.script import cell_of
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal.job_pages import JobFilter
-from nds_jupyter.queries import JobQuery, JobsQuery, NoQuery, StopQuery
-from nds_jupyter.views import job_view, spec_view
+from nds_jupyter.journal.journal import JobFilter
+from nds_jupyter.rest.queries import JobQuery, JobsQuery, NoQuery, StopQuery
+from nds_jupyter.rest.views import FileView, job_view, spec_view
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+
+
+class UploadHandler(NdsHandler):
+    """Create a docker job; status of a docker job."""
+
+    @allowed("read")
+    async def get(self) -> None:
+        """Give the job, at once or when it has ended."""
+        query = self.query(JobQuery)
+        job = await self.services.lookup.job_at_its_end(self.owner, query.job_id, query.wait)
+        self.answer(job_view(job))
+
+    @allowed("write")
+    async def post(self) -> None:
+        """Accept a job, or an array of them for a sweep: 201; 200 for a key that was used."""
+        self.query(NoQuery)
+        request, key = self._request()
+        jobs, new = await self.services.actions.submit(self.owner, request, key)
+        self.set_header("Location", f"{self.request.path}?job_id={jobs[0].job_id}")
+        views = list(map(job_view, jobs))
+        self.answer(views if jobs[0].spec.sweep else views[0], 201 if new else 200)
+
+    def _request(self) -> tuple[JobRequest, str | None]:
+        header = self.request.headers.get(IDEMPOTENCY_KEY)
+        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind == "application/json":
+            return json_request(self.request.body), header
+        if kind not in {"multipart/form-data", "application/x-www-form-urlencoded"}:
+            raise InvalidRequest(
+                f"Content-Type: {kind or 'nothing'} is not understood. Send multipart/form-data, "
+                "application/x-www-form-urlencoded or application/json."
+            )
+        fields = single_values(self.request.body_arguments)
+        field_key = fields.pop(IDEMPOTENCY_KEY, None)
+        files = {}
+        for name, given in self.request.files.items():
+            if len(given) > 1:
+                raise InvalidRequest(f"{name}: {len(given)} files are given. Give one.")
+            files[name] = (given[0].filename, given[0].body)
+        return form_request(fields, files), header or field_key
 
 
 class JobsHandler(NdsHandler):
@@ -112,3 +163,45 @@ class StopHandler(NdsHandler):
         """Say in the words of this route what became of it."""
         state = "UNKNOWN" if status == 404 else "failed"
         return {**body, "state": state, "error": body["message"]}
+
+
+@web.stream_request_body
+class FileHandler(BodyReceiver[Entry]):
+    """One file of the owner, by the SHA-256 of its content."""
+
+    @allowed("read")
+    async def get(self, sha256: str) -> None:
+        """Stream it."""
+        entry = await self._described(sha256)
+        await self.stream(self.services.spool.read(entry))
+
+    @allowed("read")
+    async def head(self, sha256: str) -> None:
+        """Say whether it is here, and keep it for another while if it is."""
+        await self._described(sha256)
+        self.finish()
+
+    async def _described(self, sha256: str) -> Entry:
+        self.query(NoQuery)
+        entry = await self.services.spool.find(self.owner, sha256)
+        self.set_header("Content-Type", "application/octet-stream")
+        self.set_header("Content-Disposition", "attachment")
+        self.set_header("Content-Length", str(entry.size))
+        return entry
+
+    async def receive(self) -> Entry:
+        """Take the body."""
+        self.query(NoQuery)
+        length = self.request.headers.get("Content-Length")
+        return await self.services.spool.receive(
+            self.owner,
+            self.path_kwargs["sha256"],
+            self.body(),
+            None if length is None else int(length),
+        )
+
+    @allowed("write")
+    async def put(self, sha256: str) -> None:
+        """Answer once all of it is here and has this digest."""
+        entry = await self.received()
+        self.answer(FileView(sha256=sha256, size=entry.size), HTTPStatus.CREATED)

@@ -1,4 +1,4 @@
-"""From an error to a status: the one table."""
+"""Problem bodies (RFC 9457): the table from error class to HTTP status."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from http import HTTPStatus
 from http.client import responses
 
 from nds_jupyter import errors
-from nds_jupyter.archives import RangeNotSatisfiable
+from nds_jupyter.archives.conversion import RangeNotSatisfiable
 from nds_jupyter.errors import NdsError
 
 STATUS: dict[type[NdsError], HTTPStatus] = {

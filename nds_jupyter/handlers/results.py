@@ -1,4 +1,4 @@
-"""`/results`, `/list_results`, `/archive`: what a job left, as archives, files and lists."""
+"""Routes of results: archives, files, lists, and delivery of a selection to the data root."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from functools import partial
 from pathlib import PurePosixPath
 
-from nds_jupyter.archives import (
+from nds_jupyter.archives.conversion import (
     ResultFormat,
     content_disposition,
     convert,
@@ -17,7 +17,8 @@ from nds_jupyter.archives import (
 )
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.queries import ArchiveQuery, ListResultsQuery, ResultsQuery
+from nds_jupyter.handlers.data import DataRootHandler
+from nds_jupyter.rest.queries import ArchiveQuery, DeliverRequest, ListResultsQuery, ResultsQuery
 
 MIME = {
     ResultFormat.TAR: "application/x-tar",
@@ -122,3 +123,21 @@ def _absolute(path: str) -> PurePosixPath:
     if "\0" in path or not path:
         raise InvalidRequest("path: give a path in the container.")
     return PurePosixPath(posixpath.normpath(posixpath.join("/results", path)))
+
+
+class DeliverHandler(DataRootHandler):
+    """Copies what was selected."""
+
+    @allowed("write")
+    async def post(self) -> None:
+        """Give the objects that were written, once all of them are."""
+        asked = self.arguments(DeliverRequest, lists=("paths",))
+        to = self.services.data.logical(asked.to, "to")
+        target = await self.target(asked)
+        written = await self.services.handover.deliver(
+            target.present_container(),
+            [in_container(path) for path in asked.paths],
+            to,
+            overwrite=asked.overwrite,
+        )
+        self.answer([self.row(entry) for entry in written])

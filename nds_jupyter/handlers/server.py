@@ -1,9 +1,9 @@
-"""What the server says of itself."""
+"""Routes about the server itself: health, load, OpenAPI document."""
 
 from __future__ import annotations
 
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.queries import NoQuery
+from nds_jupyter.rest.queries import NoQuery
 
 
 class HealthHandler(NdsHandler):

@@ -1,5 +1,5 @@
-"""The durable record of every job, and of what is being written in the data root."""
+"""The journal: durable record of jobs and of partial writes to the data root."""
 
-from nds_jupyter.journal.core import Journal
+from nds_jupyter.journal.journal import Journal
 
 __all__ = ["Journal"]

@@ -1,4 +1,4 @@
-"""One cell's job, from the request to its end; an interrupt at any moment stops it."""
+"""Run of a cell's job from request to end; an interrupt stops it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,90 @@ from collections.abc import Callable
 from functools import partial
 from typing import Generic, Protocol, Self, TypeVar
 
-from nds_jupyter.client import reprs
+from nds_jupyter.client import display
+from nds_jupyter.client.display import StatusLine
 from nds_jupyter.client.job import Job
-from nds_jupyter.client.status_line import StatusLine
 from nds_jupyter.errors import NdsError
-from nds_jupyter.magics.failure import interrupted
-from nds_jupyter.magics.live import LOOK
-from nds_jupyter.magics.sending import Abandoned, Sending
+from nds_jupyter.jobs.job import JobState
+from nds_jupyter.magics.error_display import interrupted
+from nds_jupyter.magics.live_log import LOOK, ProgressLine
+from nds_jupyter.values.returned import names_of
+
+NOTICEABLE = 4 * 2**20
+"""Bytes of a file whose way is shown; a smaller one has passed before anyone looks."""
+
+
+class SubmissionCancelled(NdsError):
+    """The user interrupted the cell before its job was submitted."""
+
+    code = "abandoned"
+    reason = "interrupted"
+
+
+class UploadProgress:
+    """Told by a thread that moves files, shown by the cell's own.
+
+    Parameters
+    ----------
+    quiet
+        Show nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._line = None if quiet else ProgressLine()
+        self._abandoned = threading.Event()
+        self._state: tuple[str, int, int] | None = None
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """Take note of how much of a file has passed.
+
+        Raises
+        ------
+        Abandoned
+            If nobody wants the job any more.
+        """
+        self._state = (name, done, total)
+        if self._abandoned.is_set():
+            raise SubmissionCancelled("Nothing was submitted.")
+
+    def at_once(self, name: str, done: int, total: int) -> None:
+        """Take note of how much of a file has passed, and show it; for the cell's own thread."""
+        self(name, done, total)
+        self.show()
+
+    def show(self) -> None:
+        """Show how far it is."""
+        state, self._state = self._state, None
+        if self._line is not None and state is not None and state[2] >= NOTICEABLE:
+            self._line(*state)
+
+    def abandon(self) -> None:
+        """Let the thread that sends give up."""
+        self._abandoned.set()
+
+
+def announce(job: Job, status: StatusLine | None = None) -> None:
+    """Show that a job runs, and change that line when it has ended.
+
+    Parameters
+    ----------
+    status
+        The line; a new one where left out.
+    """
+    status = status or StatusLine()
+    status.show(f"{display.headline(job.view)}. This line tells when it has ended.")
+
+    def watch() -> None:
+        try:
+            ended = display.headline(job.wait().view)
+            names = " and ".join(names_of(job)) if job.state is JobState.COMPLETED else ""
+            hint = f". %ndsvalues {job.id} brings {names} back" if names else ""
+            status.show(f"{ended}{hint}")
+        except NdsError as exc:
+            status.show(f"Job {job.id}: its end is not known. {exc}")
+
+    threading.Thread(target=watch, name=f"nds-watch-{job.id}", daemon=True).start()
+
 
 T = TypeVar("T")
 
@@ -21,7 +98,7 @@ GRACE = 10.0
 """Seconds that a script has between being told to end and being killed."""
 
 
-class Pending(Generic[T]):
+class UninterruptedCall(Generic[T]):
     """Something carried out in a thread, so that no interrupt cuts it in two."""
 
     def __init__(self, act: Callable[[], T]) -> None:
@@ -75,7 +152,7 @@ def run_to_end(
     submit: Callable[[], S],
     show: Callable[[S], object],
     tell: Callable[[S], str],
-    sending: Sending | None = None,
+    sending: UploadProgress | None = None,
 ) -> S:
     """Submit a job, or several, show it until its end, and return it.
 
@@ -95,8 +172,8 @@ def run_to_end(
     KeyboardInterrupt
         If the user interrupted; then the job has been stopped.
     """
-    pending = Pending(submit)
-    sending = sending or Sending(quiet=True)
+    pending = UninterruptedCall(submit)
+    sending = sending or UploadProgress(quiet=True)
     try:
         job = pending.start_once().wait(sending.show)
         show(job)
@@ -113,26 +190,26 @@ def run_to_end(
 
 def job_line(job: Job) -> str:
     """Say in a line what became of a job."""
-    return reprs.headline(job.view)
+    return display.headline(job.view)
 
 
-def stopped_surely(pending: Pending[S], tell: Callable[[S], str]) -> str:
+def stopped_surely(pending: UninterruptedCall[S], tell: Callable[[S], str]) -> str:
     """Stop the job, whose request may still be under way, and say what became of it.
 
     A further interrupt kills the container at once instead of leaving it running.
     """
     graces = [GRACE, 0.0]
-    stopping: Pending[object] | None = None
+    stopping: UninterruptedCall[object] | None = None
     while True:
         try:
             job = pending.wait()
             if stopping is None:
-                stopping = Pending(partial(job.stop, graces.pop(0)))
+                stopping = UninterruptedCall(partial(job.stop, graces.pop(0)))
             stopping.start_once().wait()
         except KeyboardInterrupt:
             if stopping is not None and graces:
-                stopping = Pending(partial(job.stop, graces.pop(0)))
-        except Abandoned as exc:
+                stopping = UninterruptedCall(partial(job.stop, graces.pop(0)))
+        except SubmissionCancelled as exc:
             return exc.message
         except NdsError as exc:
             return f"The job could not be stopped: {exc}"

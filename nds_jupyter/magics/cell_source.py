@@ -1,8 +1,11 @@
-"""The text of a cell as the user wrote it."""
+"""The cell that runs: its source as the user wrote it, and labels that say where it comes from."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -68,3 +71,26 @@ class CellSource:
         if not lines or _MAGIC_LINE.match(lines[0]) is None:
             return given
         return "".join(lines[1:])
+
+
+SESSION_NAME = "JPY_SESSION_NAME"
+"""Where a Jupyter server tells a kernel the path of its notebook."""
+
+VSCODE_NAME = "__vsc_ipynb_file__"
+
+
+def origin_labels(text: str, cell_id: str | None, namespace: Mapping[str, Any]) -> dict[str, str]:
+    """Return the labels of a cell's job.
+
+    Parameters
+    ----------
+    text
+        The cell, of which the SHA-256 is kept.
+    """
+    labels = {"cell.sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()}
+    notebook = os.environ.get(SESSION_NAME) or namespace.get(VSCODE_NAME)
+    if notebook:
+        labels["notebook"] = str(notebook)
+    if cell_id:
+        labels["cell.id"] = cell_id
+    return labels

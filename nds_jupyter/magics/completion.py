@@ -1,4 +1,4 @@
-"""What pressing tab offers on the line of a magic."""
+"""Tab completion on the line of a magic."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from IPython.core.completer import CompletionContext, SimpleCompletion
 from nds_jupyter.client import Client
 from nds_jupyter.client.job import Job
 from nds_jupyter.errors import NdsError
-from nds_jupyter.jobs import JobState
-from nds_jupyter.magics.parser import LineParser, Option
-from nds_jupyter.magics.session import Session
+from nds_jupyter.jobs.job import JobState
+from nds_jupyter.magics.parser import LineParser, MagicOption
+from nds_jupyter.magics.session import MagicsSession
 
 PATIENCE = 0.6
 """Seconds after which what is known is offered without the server's answer: JupyterLab shows only
@@ -59,7 +59,9 @@ class Completion:
         What makes the parser of a magic, by its name with percent signs.
     """
 
-    def __init__(self, session: Session, parsers: Mapping[str, Callable[[], LineParser]]) -> None:
+    def __init__(
+        self, session: MagicsSession, parsers: Mapping[str, Callable[[], LineParser]]
+    ) -> None:
         self._session = session
         self._parsers = parsers
         self._known: dict[str, tuple[float, list[Candidate]]] = {}
@@ -112,7 +114,7 @@ class Completion:
         return [_escaped(each) for each in fitting.values()], fragment
 
     def _candidates(
-        self, parser: LineParser, option: Option | None, word: str
+        self, parser: LineParser, option: MagicOption | None, word: str
     ) -> Iterator[Candidate]:
         if option is not None:
             yield from map(Candidate, option.settings.get("choices") or ())
@@ -194,7 +196,7 @@ def _escaped(candidate: Candidate) -> Candidate:
     return Candidate(_AWKWARD.sub(r"\\\1", candidate.text), candidate.what)
 
 
-def _option(parser: LineParser, flag: str) -> Option | None:
+def _option(parser: LineParser, flag: str) -> MagicOption | None:
     """Return the option of a flag whose value comes next."""
     for option in parser.options if flag.startswith("-") else ():
         if flag in option.flags and option.settings.get("action", "store") in TAKE_A_VALUE:
@@ -202,7 +204,7 @@ def _option(parser: LineParser, flag: str) -> Option | None:
     return None
 
 
-def _kind(option: Option) -> str:
+def _kind(option: MagicOption) -> str:
     return option.group or "option"
 
 

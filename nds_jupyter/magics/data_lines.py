@@ -1,4 +1,4 @@
-"""The line magics of the data root."""
+"""Line magics about the data root."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from nds_jupyter.client.reprs import Table
+from nds_jupyter.client.display import Table
 from nds_jupyter.data.entries import Avu, Kind
-from nds_jupyter.datapaths import is_url
-from nds_jupyter.magics.counts import at_least
-from nds_jupyter.magics.parser import option, takes
-from nds_jupyter.magics.progress import ProgressLine
-from nds_jupyter.magics.session import Session
+from nds_jupyter.jobs.paths import is_url
+from nds_jupyter.magics.live_log import ProgressLine
+from nds_jupyter.magics.parser import at_least, option, takes
+from nds_jupyter.magics.session import MagicsSession
 
 PATH = option(
     "path",
@@ -30,7 +29,7 @@ def names_data(word: str | None) -> bool:
     return bool(word) and (str(word).startswith("/") or is_url(str(word)))
 
 
-def download(session: Session, path: str, to: str, *, overwrite: bool) -> list[Path]:
+def download(session: MagicsSession, path: str, to: str, *, overwrite: bool) -> list[Path]:
     """Download from the data root, with a bar of progress."""
     return session.client.data.get(path, to, overwrite=overwrite, progress=ProgressLine())
 
@@ -45,7 +44,7 @@ class DataLines(Magics):
         The client.
     """
 
-    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+    def __init__(self, shell: InteractiveShell, session: MagicsSession) -> None:
         super().__init__(shell)
         self._session = session
 
@@ -60,7 +59,11 @@ class DataLines(Magics):
         """List a collection of the data root."""
         found = self._session.client.data.list(options.path, q=options.q)
         rows = [
-            (f"{row.path}/" if row.kind is Kind.COLLECTION else row.path, row.size, row.modified)
+            (
+                f"{row.path}/" if row.kind is Kind.COLLECTION else row.path,
+                row.size,
+                row.modified,
+            )
             for row in islice(found, options.limit)
         ]
         return Table(("path", "size", "modified"), rows)

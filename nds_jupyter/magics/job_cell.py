@@ -1,35 +1,140 @@
-"""`%%ndsjob`: a cell becomes a job."""
+"""The cell magic `%%ndsjob`."""
 
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
+from nds_jupyter.client.display import StatusLine
+from nds_jupyter.client.file_upload import opened
 from nds_jupyter.client.job import Job
 from nds_jupyter.client.job_array import JobArray
-from nds_jupyter.client.local_files import opened
-from nds_jupyter.client.status_line import StatusLine
-from nds_jupyter.client.submission import request_fields
+from nds_jupyter.client.submit import request_fields
 from nds_jupyter.errors import TooLarge
-from nds_jupyter.jobs import JobState
-from nds_jupyter.magics.background import announce
-from nds_jupyter.magics.cell_run import job_line, run_to_end
-from nds_jupyter.magics.defaults import defaults_of
-from nds_jupyter.magics.examples import CELLS
-from nds_jupyter.magics.failure import raise_if_failed
+from nds_jupyter.jobs.job import JobState
+from nds_jupyter.jobs.script import cell_of
+from nds_jupyter.jobs.sizes import size_text
+from nds_jupyter.magics.cell_run import UploadProgress, announce, job_line, run_to_end
+from nds_jupyter.magics.cell_source import origin_labels
+from nds_jupyter.magics.error_display import raise_if_failed
 from nds_jupyter.magics.job_options import cell_options, job_fields, job_finished
-from nds_jupyter.magics.live import LiveLog
-from nds_jupyter.magics.option_groups import CellContext
-from nds_jupyter.magics.origin import origin_labels
+from nds_jupyter.magics.live_log import LiveLog
+from nds_jupyter.magics.option_groups import CellContext, defaults_of
 from nds_jupyter.magics.parser import takes
-from nds_jupyter.magics.preview import Preview
-from nds_jupyter.magics.render import rendered
-from nds_jupyter.magics.sending import Sending
-from nds_jupyter.magics.session import Session
+from nds_jupyter.magics.session import MagicsSession
+
+
+def rendered(text: str, namespace: Mapping[str, Any]) -> str:
+    """Return the text that a Jinja2 template gives.
+
+    The sandbox keeps a template from calling what is private to an object; a variable that is
+    missing is an error rather than nothing.
+
+    Raises
+    ------
+    UsageError
+        If it can't be rendered.
+    """
+    try:
+        from jinja2 import StrictUndefined, TemplateError
+        from jinja2.sandbox import SandboxedEnvironment
+    except ImportError as exc:
+        raise UsageError("--render needs Jinja2: pip install jinja2.") from exc
+    # The cell is a script, and no markup.
+    environment = SandboxedEnvironment(
+        undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
+    try:
+        return environment.from_string(text).render(namespace)
+    except TemplateError as exc:
+        line = getattr(exc, "lineno", None)
+        where = f"line {line} of the cell: " if line else ""
+        raise UsageError(f"--render: {where}{exc.message}.") from exc
+
+
+LONGEST = 20_000
+"""Characters of a field that are shown."""
+
+
+class Preview:
+    """The body of a request that was not made.
+
+    Parameters
+    ----------
+    fields
+        Those of ``POST /upload``.
+    """
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.fields = dict(fields)
+
+    def __repr__(self) -> str:
+        shown = {name: _shown(value) for name, value in self.fields.items() if name != "script"}
+        text = json.dumps(shown, indent=2, ensure_ascii=False, default=str)
+        script = self.fields.get("script")
+        cell = cell_of(self.fields.get("file") or b"")
+        if cell is not None:
+            script = cell.decode("utf-8", "replace")
+        return f"POST /upload {text}" + (f"\n\n{script}" if script is not None else "")
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return f"({size_text(len(value))})"
+    if isinstance(value, str) and len(value) > LONGEST:
+        return f"({len(value)} characters)"
+    return value
+
+
+CELLS = """
+A script, its image and its limits:
+
+    %%ndsjob --image python:3.12-slim --memory 1g --timeout 600
+    print("hello from a container")
+
+Variables of the notebook go in, and come back:
+
+    %%ndsjob --in numbers --out ordered
+    ordered = sorted(numbers)
+
+Packages, installed once in an image that is built first:
+
+    %%ndsjob --requirements numpy scipy>=1.11
+    import scipy; print(scipy.__version__)
+
+Data by its path, found in /data; what is written under /results is delivered:
+
+    %%ndsjob --data study/heights.csv --output study/summary
+    rows = open("/data/heights.csv").readlines()
+    print(len(rows), file=open("/results/count.txt", "w"))
+
+Another language: a shebang, or --cmd:
+
+    %%ndsjob --image debian:12
+    #!/bin/sh
+    nproc
+
+A long job, in the background:
+
+    %%ndsjob --detach --name night --job night
+    import time; time.sleep(36000)
+
+The same script at many points, a job each:
+
+    %%ndsjob --sweep lr=0.1,0.01 --sweep seed=range(5) --max-concurrent 4
+    import os; print(os.environ["NDS_SWEEP_LR"], os.environ["NDS_SWEEP_SEED"])
+
+Afterwards %ndslogs, %ndsget and %ndsstop take a job's id, name or variable, and mean the last job
+without one; %ndsjobs lists them. If something does not work, %ndsdoctor says why.
+"""
+"""Cells that a notebook could hold."""
+
 
 NOTHING_TO_RUN = (
     "%%ndsjob: the cell is empty. Write the script below this line, for example "
@@ -47,7 +152,7 @@ class JobCell(Magics):
         The client, the settings and the cell's text.
     """
 
-    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+    def __init__(self, shell: InteractiveShell, session: MagicsSession) -> None:
         super().__init__(shell)
         self._session = session
         self._settings = session.settings
@@ -70,7 +175,7 @@ class JobCell(Magics):
             text=text,
             defaults=defaults_of(self._settings),
             namespace=self._session.namespace,
-            sending=Sending(quiet=quiet),
+            sending=UploadProgress(quiet=quiet),
         )
         fields = job_fields(options, context)
         origin = origin_labels(text, self._session.source.cell_id, self._session.namespace)

@@ -1,4 +1,4 @@
-"""The line magics about jobs."""
+"""Line magics about jobs and their values."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from nds_jupyter.client import Client
+from nds_jupyter.client.display import Table
 from nds_jupyter.client.job import Job
-from nds_jupyter.client.job_list import JobList
-from nds_jupyter.client.reprs import Table
-from nds_jupyter.errors import JobNotFound
-from nds_jupyter.jobs import JobState
-from nds_jupyter.magics.counts import at_least
+from nds_jupyter.client.job_array import JobList
+from nds_jupyter.errors import InvalidRequest, JobNotFound
+from nds_jupyter.jobs.job import JobState
+from nds_jupyter.magics.cell_run import UploadProgress
 from nds_jupyter.magics.data_lines import download, names_data
-from nds_jupyter.magics.live import LiveLog
-from nds_jupyter.magics.parser import option, takes
-from nds_jupyter.magics.session import Session
-from nds_jupyter.magics.times import instant
+from nds_jupyter.magics.live_log import LiveLog
+from nds_jupyter.magics.parser import at_least, instant, option, takes
+from nds_jupyter.magics.session import MagicsSession
+from nds_jupyter.magics.value_options import bring_back
+from nds_jupyter.values.bundle import ValueOptions
+from nds_jupyter.values.returned import names_of
 
 JOB = option(
     "job",
@@ -47,7 +49,7 @@ def listed(client: Client, options: argparse.Namespace) -> JobList:
 class JobLines(Magics):
     """Line magics about jobs."""
 
-    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+    def __init__(self, shell: InteractiveShell, session: MagicsSession) -> None:
         super().__init__(shell)
         self._session = session
 
@@ -136,3 +138,50 @@ class JobLines(Magics):
             raise JobNotFound(f"{exc} Data is named by a path that begins with /.") from None
         files = job.download(options.to, source=options.path, overwrite=options.overwrite)
         return [str(path) for path in files]
+
+
+@magics_class
+class ValueLines(Magics):
+    """Values of jobs that no cell waits for.
+
+    Parameters
+    ----------
+    session
+        The client and the last job.
+    """
+
+    def __init__(self, shell: InteractiveShell, session: MagicsSession) -> None:
+        super().__init__(shell)
+        self._session = session
+
+    @line_magic
+    @takes(
+        JOB,
+        option("names", nargs="*", metavar="NAME", help="Only these, NAME or NAME.FORMAT."),
+        option(
+            "--pickle",
+            action="store_true",
+            help="Also load pickles. Loading one runs what is in it, so use it only where you "
+            "trust the container.",
+        ),
+        examples="%ndsvalues\n%ndsvalues night\n%ndsvalues night ordered",
+    )
+    def ndsvalues(self, options: argparse.Namespace) -> None:
+        """Bind the variables that a job left by --out, after --detach or "send to background"."""
+        job = self._session.job(options.job)
+        if not job.is_finished:
+            raise InvalidRequest(
+                f"Job {job.id} has not ended: it is {job.phase}. Its values are there when it has; "
+                f"%ndslogs {job.id} -f waits for it."
+            )
+        names = options.names or names_of(job.raise_if_failed())
+        if not names:
+            raise InvalidRequest(
+                f"Job {job.id} was not asked for values by --out. Name those that it wrote to "
+                "/results."
+            )
+        terms = ValueOptions(
+            allow_pickle=options.pickle, most=self._session.settings.max_value_bytes
+        )
+        sending = UploadProgress(quiet=False)
+        print(bring_back(job, names, self._session.namespace, terms, sending))  # noqa: T201

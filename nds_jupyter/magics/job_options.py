@@ -1,4 +1,4 @@
-"""The options of `%%ndsjob`, in groups; each group says what it adds to the request.
+"""Options of `%%ndsjob`, in groups that each add fields to the request.
 
 A new group is a `JobOptions` (see `option_groups`) in a module of its own, and a line in `GROUPS`.
 The command line takes the same ones, but for what only a notebook has: variables.
@@ -7,22 +7,184 @@ The command line takes the same ones, but for what only a notebook has: variable
 from __future__ import annotations
 
 import argparse
+import ast
+import re
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from IPython.core.error import UsageError
 
 from nds_jupyter.client.job import Job
-from nds_jupyter.magics.build_options import BUILD
-from nds_jupyter.magics.counts import at_least
-from nds_jupyter.magics.data_options import DATA
 from nds_jupyter.magics.option_groups import CellContext, JobOptions
-from nds_jupyter.magics.parser import Option, option
-from nds_jupyter.magics.sweep import SWEEP
-from nds_jupyter.magics.times import seconds
+from nds_jupyter.magics.parser import MagicOption, at_least, option, seconds
 from nds_jupyter.magics.value_options import VALUES
+
+_RANGE = re.compile(r"range\(([-0-9, ]+)\)")
+
+
+def swept_values(text: str) -> tuple[str, tuple[Any, ...]]:
+    """Return a name and its values from ``lr=0.1,0.01`` or ``seed=range(5)``."""
+    name, equals, given = text.partition("=")
+    if not equals or not name.isidentifier() or not given:
+        raise UsageError(f"--sweep: {text!r} is not NAME=VALUE,VALUE or NAME=range(N).")
+    counted = _RANGE.fullmatch(given.strip())
+    if counted:
+        try:
+            return name, tuple(range(*map(int, counted[1].split(","))))
+        except (TypeError, ValueError) as exc:
+            raise UsageError(f"--sweep: {given!r} is no range: {exc}.") from exc
+    return name, tuple(map(_scalar, given.split(",")))
+
+
+def _scalar(text: str) -> str | int | float | bool:
+    try:
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return text.strip()
+    return value if isinstance(value, str | int | float | bool) else text.strip()
+
+
+def _sweep_fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
+    del context
+    swept: Sequence[str] = options.sweep
+    return {
+        "sweep": dict(map(swept_values, swept)) or None,
+        "max_concurrent": options.max_concurrent,
+    }
+
+
+SWEEP = JobOptions(
+    options=(
+        option(
+            "--sweep",
+            action="append",
+            default=[],
+            metavar="NAME=VALUES",
+            help="Run the script for each of lr=0.1,0.01 or seed=range(5), a job a combination; it "
+            "finds its values as NDS_SWEEP_LR, NDS_SWEEP_SEED and, as JSON, NDS_SWEEP.",
+        ),
+        option(
+            "--max-concurrent",
+            type=at_least(1),
+            metavar="N",
+            help="Jobs of the sweep that run at one time.",
+        ),
+    ),
+    fields=_sweep_fields,
+)
+"""Many points instead of one."""
+
+
+_MARKED = re.compile(r"[;@]|^-")
+"""What makes one requirement of words with blanks between them: a marker, a URL, pip's options."""
+
+
+def _build_fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
+    if options.requirements and options.dockerfile:
+        raise UsageError("--requirements, --dockerfile: give one of them.")
+    return {
+        "requirements": _requirements(options.requirements) if options.requirements else None,
+        "dockerfile": _dockerfile(options.dockerfile, context) if options.dockerfile else None,
+    }
+
+
+def _requirements(given: Sequence[str]) -> list[str]:
+    """Return lines of requirements, from files and packages."""
+    lines: list[str] = []
+    for each in given:
+        path = Path(each).expanduser()
+        if path.is_file():
+            lines += _read(path, "--requirements").splitlines()
+        elif path.suffix == ".txt":
+            raise UsageError(f"--requirements: there is no file {each}.")
+        else:
+            lines += [each] if _MARKED.search(each) else each.split()
+    return lines
+
+
+def _dockerfile(given: str, context: CellContext) -> str:
+    """Return the text of a file, or of a variable of the notebook."""
+    text = context.namespace.get(given)
+    if isinstance(text, str):
+        return text
+    path = Path(given).expanduser()
+    if not path.is_file():
+        raise UsageError(f"--dockerfile: {given} is neither a file nor a variable of text.")
+    return _read(path, "--dockerfile")
+
+
+def _read(path: Path, name: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{name}: {path} can't be read: {exc}") from exc
+
+
+BUILD = JobOptions(
+    options=(
+        option(
+            "--requirements",
+            action="extend",
+            nargs="+",
+            default=[],
+            metavar="FILE|PACKAGE",
+            completes="file",
+            help="A file of requirements, or packages like numpy 'pandas>=2', that pip installs on "
+            "top of the image, once; repeatable.",
+        ),
+        option(
+            "--dockerfile",
+            metavar="FILE|NAME",
+            completes="file",
+            help="A Dockerfile, or a variable with its text, that the image is built by, once; "
+            "without a FROM it begins from the image.",
+        ),
+    ),
+    fields=_build_fields,
+)
+"""What is built on top of the image."""
+
+
+def _data_fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
+    del context
+    return {
+        "data": options.data or None,
+        "output": options.output,
+        "overwrite": options.overwrite or None,
+        "output_on_failure": options.output_on_failure or None,
+    }
+
+
+DATA = JobOptions(
+    options=(
+        option(
+            "--data",
+            action="append",
+            default=[],
+            metavar="PATH[:WHERE]",
+            completes="data",
+            help="A path of the data root, brought to /data or to the place given; repeatable.",
+        ),
+        option(
+            "--output",
+            metavar="PATH",
+            completes="data",
+            help="Collection of the data root that gets what the script writes under /results.",
+        ),
+        option(
+            "--overwrite", action="store_true", help="Replace what the output's collection holds."
+        ),
+        option(
+            "--output-on-failure",
+            action="store_true",
+            help="Deliver the results also of a script that fails.",
+        ),
+    ),
+    fields=_data_fields,
+)
 
 
 def _container_fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
@@ -136,11 +298,11 @@ CELL = (
 """What only a cell has."""
 
 
-def _headed(options: Iterable[Option], group: str) -> tuple[Option, ...]:
+def _headed(options: Iterable[MagicOption], group: str) -> tuple[MagicOption, ...]:
     return tuple(msgspec.structs.replace(each, group=group) for each in options)
 
 
-def cell_options() -> tuple[Option, ...]:
+def cell_options() -> tuple[MagicOption, ...]:
     """Return the options of a cell."""
     return (
         *(each for name in GROUPS for each in _headed(GROUPS[name].options, name)),
@@ -148,7 +310,7 @@ def cell_options() -> tuple[Option, ...]:
     )
 
 
-def terminal_options() -> tuple[Option, ...]:
+def terminal_options() -> tuple[MagicOption, ...]:
     """Return the options of a script in a terminal."""
     names = [name for name in GROUPS if name not in OF_NOTEBOOKS]
     return (

@@ -1,4 +1,4 @@
-"""What a group of options of `%%ndsjob` is."""
+"""A group of options of `%%ndsjob`: the options, and the request fields they add."""
 
 from __future__ import annotations
 
@@ -9,9 +9,39 @@ from typing import Any
 import msgspec
 
 from nds_jupyter.client.job import Job
-from nds_jupyter.magics.defaults import Defaults
-from nds_jupyter.magics.parser import Option
-from nds_jupyter.magics.sending import Sending
+from nds_jupyter.magics.cell_run import UploadProgress
+from nds_jupyter.magics.parser import MagicOption
+from nds_jupyter.magics.settings import NdsMagics
+from nds_jupyter.values import LARGEST
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job gets whose cell does not say; None leaves it to the server.
+
+    Parameters
+    ----------
+    timeout
+        Seconds.
+    most_of_value
+        Bytes of a variable that travels.
+    """
+
+    image: str | None = None
+    memory: str | None = None
+    cpus: float | None = None
+    timeout: float | None = None
+    most_of_value: int = LARGEST
+
+
+def defaults_of(settings: NdsMagics) -> Defaults:
+    """Return what the settings of a notebook say."""
+    return Defaults(
+        image=settings.image or None,
+        memory=settings.memory or None,
+        cpus=settings.cpus,
+        timeout=settings.timeout,
+        most_of_value=settings.max_value_bytes,
+    )
 
 
 def _nothing(options: argparse.Namespace, job: Job, context: CellContext) -> None:
@@ -37,7 +67,7 @@ class CellContext(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Defaults
     namespace: dict[str, Any]
     notes: list[str] = msgspec.field(default_factory=list)
-    sending: Sending = msgspec.field(default_factory=lambda: Sending(quiet=True))
+    sending: UploadProgress = msgspec.field(default_factory=lambda: UploadProgress(quiet=True))
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +81,6 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
         What is to be done when the job has COMPLETED.
     """
 
-    options: tuple[Option, ...]
+    options: tuple[MagicOption, ...]
     fields: Callable[[argparse.Namespace, CellContext], Mapping[str, Any]]
     finished: Callable[[argparse.Namespace, Job, CellContext], None] = _nothing

@@ -1,4 +1,4 @@
-"""The line of a magic: the options it takes, and what a typing error may have meant."""
+"""Parser of a magic's line: options, numbers, times, and suggestions for typing errors."""
 
 from __future__ import annotations
 
@@ -9,13 +9,62 @@ import inspect
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 from IPython.core.error import UsageError
 
-from nds_jupyter.magics.failure import in_a_sentence
+from nds_jupyter.magics.error_display import in_a_sentence
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return what reads a whole number that is not below another, for an option."""
+
+    def count(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} up")
+        return number
+
+    return count
+
+
+_LONG = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def span(text: str) -> timedelta | None:
+    """Return how long ``90m`` or ``2h`` is; None for another text."""
+    found = _LONG.fullmatch(text.strip())
+    return timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else None
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of a number, or of a time like ``90m``, for an option."""
+    long = span(text)
+    try:
+        return float(text) if long is None else long.total_seconds()
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time; write it in seconds, or like 90m, 2h or 1d"
+        ) from None
+
+
+def instant(text: str) -> datetime:
+    """Return the time that a text names: so long ago, or a date, local unless it has a zone."""
+    ago = span(text)
+    if ago is not None:
+        return datetime.now(UTC) - ago
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError as exc:
+        raise UsageError(f"--since: {text!r} is no time. Write it like 2h or 2026-01-31.") from exc
+
 
 T = TypeVar("T")
 
@@ -25,7 +74,7 @@ MANY = 10
 """Options, above which the line of usage does not list them."""
 
 
-class Option(msgspec.Struct, frozen=True, kw_only=True):
+class MagicOption(msgspec.Struct, frozen=True, kw_only=True):
     """One option or argument of a magic.
 
     Parameters
@@ -46,12 +95,12 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
 
 
-def option(*flags: str, completes: str = "", **settings: Any) -> Option:
+def option(*flags: str, completes: str = "", **settings: Any) -> MagicOption:
     """Return an option; the settings are those of `argparse`."""
-    return Option(flags=flags, settings=settings, completes=completes)
+    return MagicOption(flags=flags, settings=settings, completes=completes)
 
 
-def add_options(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
+def add_options(parser: argparse.ArgumentParser, options: Iterable[MagicOption]) -> None:
     """Let a parser take options, each under its heading."""
     groups: dict[str, argparse._ArgumentGroup] = {}
     for each in options:
@@ -64,7 +113,7 @@ def add_options(parser: argparse.ArgumentParser, options: Iterable[Option]) -> N
 
 
 def unknown_word(
-    words: Sequence[str], options: Iterable[Option], elsewhere: Mapping[str, str] = NOTHING
+    words: Sequence[str], options: Iterable[MagicOption], elsewhere: Mapping[str, str] = NOTHING
 ) -> str:
     """Say what is wrong with words that no option takes, and what they may have meant.
 
@@ -116,7 +165,7 @@ class LineParser(argparse.ArgumentParser):
     """
 
     def __init__(
-        self, magic: str, description: str, options: Iterable[Option], examples: str = ""
+        self, magic: str, description: str, options: Iterable[MagicOption], examples: str = ""
     ) -> None:
         self.options = tuple(options)
         short = f"{magic} [options]".replace("%", "%%")
@@ -160,7 +209,9 @@ class LineParser(argparse.ArgumentParser):
         return options
 
 
-def takes(*options: Option, examples: str = "") -> Callable[[Callable[..., T]], Callable[..., T]]:
+def takes(
+    *options: MagicOption, examples: str = ""
+) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Let a magic take the values of its options instead of a line.
 
     The options become part of its help, and our own errors are shown as sentences. Its parser is

@@ -1,22 +1,81 @@
-"""The line magics about the server."""
+"""Line magics about the server, and those that show panels."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING, Any
 
+from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from nds_jupyter.client.reprs import Table
-from nds_jupyter.magics.parser import takes
-from nds_jupyter.magics.session import Session
+from nds_jupyter.client.display import Table
+from nds_jupyter.magics.parser import option, takes
+from nds_jupyter.magics.session import MagicsSession
+
+if TYPE_CHECKING:
+    from nds_jupyter.widgets import Panel
+
+
+DOCK = option(
+    "--dock",
+    action="store_true",
+    help="Show it beside the notebook; needs the package sidecar.",
+)
+
+
+@magics_class
+class PanelLines(Magics):
+    """Line magics that show panels."""
+
+    def __init__(self, shell: InteractiveShell, session: MagicsSession) -> None:
+        super().__init__(shell)
+        self._session = session
+
+    @line_magic
+    @takes(
+        option("job", nargs="?", completes="job", help="Id, prefix, name or variable."),
+        DOCK,
+        examples="%ndspanel\n%ndspanel night --dock",
+    )
+    def ndspanel(self, options: argparse.Namespace) -> Any:
+        """Show the panel of all jobs, or of one."""
+        # Widgets take longer to import than all magics together.
+        from nds_jupyter.widgets import JobPanel
+
+        job = self._session.job(options.job) if options.job else ""
+        panel = JobPanel(job, self._session.client)
+        return _shown(panel, "NDS jobs", docked=options.dock)
+
+    @line_magic
+    @takes(
+        option("path", nargs="?", default="", completes="data", help="Collection; default: home."),
+        DOCK,
+        examples="%ndsdata /home/ada/study",
+    )
+    def ndsdata(self, options: argparse.Namespace) -> Any:
+        """Browse the data root."""
+        from nds_jupyter.widgets import DataBrowser
+
+        browser = DataBrowser(options.path, self._session.client)
+        return _shown(browser, "NDS data", docked=options.dock)
+
+
+def _shown(panel: Panel, title: str, *, docked: bool) -> Panel | None:
+    if not docked:
+        return panel
+    try:
+        panel.dock(title)
+    except ImportError as exc:
+        raise UsageError("--dock needs a package: pip install sidecar.") from exc
+    return None
 
 
 @magics_class
 class ServerLines(Magics):
     """Line magics about the server."""
 
-    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+    def __init__(self, shell: InteractiveShell, session: MagicsSession) -> None:
         super().__init__(shell)
         self._session = session
 

@@ -1,4 +1,4 @@
-"""What the magics of one kernel share: the client, the last job, and how a word names a job."""
+"""State that the magics of one kernel share: client, last job, named jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nds_jupyter.magics.cell_source import CellSource
 from nds_jupyter.magics.settings import NdsMagics
 
 
-class Session:
+class MagicsSession:
     """The state of the magics in one kernel.
 
     Parameters

@@ -1,4 +1,4 @@
-"""`--in`, `--out` and `--pickle`: variables of the notebook travel into the script, and back."""
+"""Options `--in`, `--out` and `--pickle`: variables that travel into the script and back."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from nds_jupyter.cell_archives import NAME
 from nds_jupyter.client.job import Job
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.magics.failure import interrupted
+from nds_jupyter.jobs.script import NAME
+from nds_jupyter.jobs.sizes import size_text
+from nds_jupyter.magics.cell_run import UploadProgress
+from nds_jupyter.magics.error_display import interrupted
 from nds_jupyter.magics.option_groups import CellContext, JobOptions
 from nds_jupyter.magics.parser import option
-from nds_jupyter.magics.sending import Sending
-from nds_jupyter.sizes import size_text
-from nds_jupyter.values.bundle import bundle_of_cell, bundle_of_script
-from nds_jupyter.values.fetching import LABEL, fetch
-from nds_jupyter.values.packing import Terms, Wish
+from nds_jupyter.values.bundle import RequestedValue, ValueOptions, bundle_of_cell, bundle_of_script
+from nds_jupyter.values.returned import LABEL, fetch
 
 
 def _fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
@@ -28,7 +27,7 @@ def _fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, A
         return {}
     values = {wish: _variable(wish.name, context.namespace) for wish in ins}
     shebang = _shebang_of_python(context.text, options)
-    terms = Terms(
+    terms = ValueOptions(
         allow_pickle=options.pickle,
         most=context.defaults.most_of_value,
         for_python=shebang is not None,
@@ -48,9 +47,9 @@ def _fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, A
     return fields | {"files": bundle.files or None}
 
 
-def _wishes(given: Sequence[str], flag: str) -> list[Wish]:
+def _wishes(given: Sequence[str], flag: str) -> list[RequestedValue]:
     try:
-        wishes = [Wish.parse(text, flag) for text in given]
+        wishes = [RequestedValue.parse(text, flag) for text in given]
     except InvalidRequest as exc:
         raise UsageError(exc.message) from exc
     names = [wish.name for wish in wishes]
@@ -80,7 +79,7 @@ def _shebang_of_python(text: str, options: argparse.Namespace) -> str | None:
 
 
 def _bring_back(options: argparse.Namespace, job: Job, context: CellContext) -> None:
-    terms = Terms(allow_pickle=options.pickle, most=context.defaults.most_of_value)
+    terms = ValueOptions(allow_pickle=options.pickle, most=context.defaults.most_of_value)
     try:
         note = bring_back(job, options.outs, context.namespace, terms, context.sending)
     except KeyboardInterrupt:
@@ -92,7 +91,11 @@ def _bring_back(options: argparse.Namespace, job: Job, context: CellContext) -> 
 
 
 def bring_back(
-    job: Job, names: Sequence[str], namespace: dict[str, Any], terms: Terms, sending: Sending
+    job: Job,
+    names: Sequence[str],
+    namespace: dict[str, Any],
+    terms: ValueOptions,
+    sending: UploadProgress,
 ) -> str:
     """Bind variables to the values that a job left, all of them or none, and say their sizes.
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from nds_jupyter.runner.core import JobRunner
+from nds_jupyter.runner.job_runner import JobRunner
 from nds_jupyter.runner.settings import RunnerSettings
 
 __all__ = ["JobRunner", "RunnerSettings"]

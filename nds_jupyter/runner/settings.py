@@ -1,8 +1,13 @@
-"""How the runner runs and keeps jobs."""
+"""Settings of the runner, and the listener that is told what becomes of jobs."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
+
+from nds_jupyter.engines.base import Sample
+from nds_jupyter.jobs.job import Job
 
 
 class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,3 +39,16 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 10.0
     most_inputs: int = 100_000
     stager_image: str = ""
+
+
+class JobListener(Protocol):
+    """Called on the event loop, when a change is in the journal; it must neither wait nor raise."""
+
+    def job_changed(self, job: Job) -> None:
+        """A job was accepted, moved or progressed."""
+
+    def job_deleted(self, job: Job) -> None:
+        """A job is no more."""
+
+    def job_sampled(self, job_id: str, sample: Sample) -> None:
+        """A running job used this."""

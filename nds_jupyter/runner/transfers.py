@@ -1,4 +1,4 @@
-"""Moves a job's data: inputs before its script runs, results after."""
+"""Transfers of a job: inputs before its script runs, results after."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
+from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.delivery import Delivery, expect_place
-from nds_jupyter.data.failures import TransferFailed, of_the_data
-from nds_jupyter.data.fetching import Fetching
+from nds_jupyter.data.node_staging import NodeStaging
 from nds_jupyter.data.spool import Spool
-from nds_jupyter.data.staging import Report, Staging
-from nds_jupyter.data.store import DataStore
+from nds_jupyter.data.staging import InputStaging, Report
+from nds_jupyter.data.transfer_errors import TransferFailed, of_the_data
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import DataUnavailable, DeadlineExceeded
-from nds_jupyter.jobs import Job, Progress, Reason
-from nds_jupyter.runner.board import Board
+from nds_jupyter.jobs.job import Job, Progress, Reason
+from nds_jupyter.jobs.state_machine import Progressed
+from nds_jupyter.runner.active_jobs import ActiveJobs
 from nds_jupyter.runner.settings import RunnerSettings
-from nds_jupyter.transitions import Progressed
 
 PASSING = (DataUnavailable, DeadlineExceeded)
 PAUSE_FIRST = 0.5
@@ -46,9 +46,9 @@ class Transfers:
 
     def __init__(
         self,
-        board: Board,
+        board: ActiveJobs,
         engine: Engine,
-        store: DataStore,
+        store: DataRoot,
         settings: RunnerSettings,
         spool: Spool | None = None,
     ) -> None:
@@ -57,8 +57,8 @@ class Transfers:
         self._store = store
         self._spool = spool
         self._most = settings.most_inputs
-        self._staging = Staging(store, engine, self._most)
-        self._fetching = Fetching(store, engine, settings.stager_image, self._most)
+        self._staging = InputStaging(store, engine, self._most)
+        self._fetching = NodeStaging(store, engine, settings.stager_image, self._most)
 
     async def folder_to_share(self, job: Job) -> str:
         """Return the folder of a job's container that a helper is to fill; empty for none."""
@@ -106,7 +106,7 @@ class Transfers:
                 f"The file that was sent for {lost.to} is not on the server any more. Submit the "
                 "job again."
             )
-        staging = Staging(spool.store, self._engine, self._most)
+        staging = InputStaging(spool.store, self._engine, self._most)
         await staging.bring(spool.inputs(job.owner, files), container_id, report)
 
     async def deliver(self, job: Job, container_id: str) -> str:

@@ -1,7 +1,7 @@
 """Values of a notebook that travel into a script, and back.
 
-`plain`, `tables`, `codec` and `launcher` are also shipped to the container, and therefore need only
-the standard library of Python 3.8, and name each other relatively.
+`plain`, `tables`, `formats` and `launcher` are also shipped to the container. They therefore need
+only the standard library of Python 3.8, and name each other relatively.
 """
 
 LARGEST = 2 * 2**30

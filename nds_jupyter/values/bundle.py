@@ -1,24 +1,157 @@
-"""A cell and its small values as one Python archive; larger ones travel as files beside it."""
+"""Bundle of a cell and its input values: one Python archive, large values beside it."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
+from typing import IO, Any
 
 import msgspec
 
-from nds_jupyter.cell_archives import MEMBER
-from nds_jupyter.client.local_files import LocalFile
-from nds_jupyter.values.packing import Terms, Wish, pack
+from nds_jupyter.client.file_upload import LocalFile
+from nds_jupyter.errors import InvalidRequest, TooLarge
+from nds_jupyter.jobs.script import MEMBER
+from nds_jupyter.jobs.sizes import size_text
+from nds_jupyter.values import formats as codec
+from nds_jupyter.values.plain import NotPortable
+
+FOLDER = "/nds/in"
+"""Where a container has the files that were sent with its job."""
+
+IN_MEMORY = 2**20
+"""Bytes of a value that is kept in memory on its way; a larger one is on disk."""
+
+
+class RequestedValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A variable that is to travel, and the format that was asked for, if one was."""
+
+    name: str
+    suffix: str | None = None
+
+    @classmethod
+    def parse(cls, text: str, option: str) -> RequestedValue:
+        """Return what ``NAME`` or ``NAME.FORMAT`` means.
+
+        Raises
+        ------
+        InvalidRequest
+            If it is neither.
+        """
+        name, dot, rest = text.partition(".")
+        suffix = f"{dot}{rest}" or None
+        if not name.isidentifier():
+            raise InvalidRequest(f"{option}: {name!r} is not the name of a variable.")
+        if suffix is not None and suffix not in codec.LOOKED_FOR:
+            known = " ".join(codec.LOOKED_FOR)
+            raise InvalidRequest(f"{option} {text}: {suffix} is none of the formats {known}.")
+        return cls(name=name, suffix=suffix)
+
+
+class ValueOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How values may travel.
+
+    Parameters
+    ----------
+    allow_pickle
+        Whether what is neither plain, nor a table or array, travels as a pickle.
+    most
+        Bytes of one value.
+    for_python
+        Whether a Python script takes them.
+    """
+
+    allow_pickle: bool
+    most: int
+    for_python: bool = True
+
+
+def pack(wish: RequestedValue, value: object, terms: ValueOptions) -> LocalFile:
+    """Write a value to a file of its own, called by its name and format.
+
+    Raises
+    ------
+    InvalidRequest
+        If it can't travel.
+    TooLarge
+        If it has more bytes than it may.
+    """
+    if codec.bytes_at_least(value) > terms.most:
+        raise _too_large(wish.name, terms.most)
+    file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed when it is sent
+    sink = _Measured(wish.name, file, terms.most)
+    try:
+        suffix = wish.suffix or codec.suffix_of(
+            value, terms.allow_pickle, for_python=terms.for_python
+        )
+        _expect_allowed(wish, suffix, terms)
+        codec.dump(value, suffix, sink)  # type: ignore[arg-type]
+    except NotPortable as exc:
+        file.close()
+        raise InvalidRequest(f"--in {wish.name}: {exc}. {_advice(str(exc))}") from exc
+    except BaseException:
+        file.close()
+        raise
+    digest = sink.digest.hexdigest()
+    return LocalFile(f"{FOLDER}/{wish.name}{suffix}", _as_file(file), size=sink.size, sha256=digest)
+
+
+def _as_file(file: Any) -> IO[bytes]:
+    binary: IO[bytes] = file
+    return binary
+
+
+def _expect_allowed(wish: RequestedValue, suffix: str, terms: ValueOptions) -> None:
+    if suffix == codec.PICKLE and not terms.allow_pickle:
+        raise InvalidRequest(f"--in {wish.name}{suffix}: a pickle needs --pickle.")
+
+
+def _advice(said: str) -> str:
+    if "is not installed" in said:
+        return f"Install it in this kernel: %pip install {said.partition(' ')[0]}."
+    return "Write it to a file and name that by --data, or give --pickle, which sends it as one."
+
+
+def _too_large(name: str, most: int) -> TooLarge:
+    return TooLarge(
+        f"--in {name}: it has more than {size_text(most)}, the most that a value may have "
+        "(%config NdsMagics.max_value_bytes). Write it to a file, put that into the data root by "
+        "%ndsput, and name it by --data."
+    )
+
+
+class _Measured(io.RawIOBase):
+    """A file that measures what is written to it, and takes no more than it may."""
+
+    def __init__(self, name: str, file: Any, most: int) -> None:
+        self._name = name
+        self._file = file
+        self._most = most
+        self.size = 0
+        self.digest = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        piece = memoryview(data).cast("B")
+        self.size += len(piece)
+        if self.size > self._most:
+            raise _too_large(self._name, self._most)
+        self.digest.update(piece)
+        self._file.write(piece)
+        return len(piece)
+
 
 INLINE = 128 * 2**10
 """Bytes of values that travel in the archive, so that most jobs are one request and one file."""
 
-_SHIPPED = ("plain.py", "tables.py", "codec.py", "launcher.py")
+_SHIPPED = ("plain.py", "tables.py", "formats.py", "launcher.py")
 
 _START = """\
 import sys
@@ -51,7 +184,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     sizes: dict[str, int]
 
 
-def pack_all(values: Mapping[Wish, object], terms: Terms) -> list[LocalFile]:
+def pack_all(values: Mapping[RequestedValue, object], terms: ValueOptions) -> list[LocalFile]:
     """Write values to files; all of them, or an error and none."""
     with contextlib.ExitStack() as stack:
         packed: list[LocalFile] = []
@@ -62,7 +195,9 @@ def pack_all(values: Mapping[Wish, object], terms: Terms) -> list[LocalFile]:
     return packed
 
 
-def bundle_of_script(script: str, values: Mapping[Wish, object], terms: Terms) -> Bundle:
+def bundle_of_script(
+    script: str, values: Mapping[RequestedValue, object], terms: ValueOptions
+) -> Bundle:
     """Return what a script of another language needs: every value a file beside it."""
     packed = pack_all(values, terms)
     return Bundle(
@@ -74,9 +209,9 @@ def bundle_of_script(script: str, values: Mapping[Wish, object], terms: Terms) -
 
 def bundle_of_cell(
     cell: str,
-    values: Mapping[Wish, object],
-    wanted: Sequence[Wish],
-    terms: Terms,
+    values: Mapping[RequestedValue, object],
+    wanted: Sequence[RequestedValue],
+    terms: ValueOptions,
     *,
     path: str,
     shebang: str = "",
@@ -126,7 +261,7 @@ def bundle_of_cell(
     return Bundle(script=buffer.getvalue(), files=files, sizes=_sizes(values, packed))
 
 
-def _sizes(values: Iterable[Wish], packed: Iterable[LocalFile]) -> dict[str, int]:
+def _sizes(values: Iterable[RequestedValue], packed: Iterable[LocalFile]) -> dict[str, int]:
     return {wish.name: file.size for wish, file in zip(values, packed, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""Runs a cell with values of the notebook in its namespace, and leaves others behind.
+"""Launcher in the container: runs a cell with input values and saves its output values.
 
 `nds_jupyter.values.bundle` ships this to containers, with a start that checks Python's version; it
 needs only the standard library of Python 3.8.
@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from . import codec
+from . import formats
 from .plain import NotPortable
 
 
@@ -47,7 +47,7 @@ def _value(name: str, place: str, archive: zipfile.ZipFile, plan: dict[str, Any]
     try:
         beside = place.startswith("/")
         with Path(place).open("rb") if beside else archive.open(place) as file:
-            return codec.load(Path(place).suffix, file, plan["pickle"])
+            return formats.load(Path(place).suffix, file, plan["pickle"])
     except NotPortable as exc:
         sys.exit(
             f"--in {name}: {exc}. Choose an image that has it, or let --requirements install it."
@@ -62,7 +62,7 @@ def _leave(name: str, suffix: str | None, namespace: dict[str, Any], plan: dict[
         return f"--out {name}: the script ended without a variable {name}."
     value, folder = namespace[name], Path(plan["results"])
     try:
-        chosen = suffix or codec.suffix_of(value, plan["pickle"])
+        chosen = suffix or formats.suffix_of(value, plan["pickle"])
         _write(value, folder / f"{name}{chosen}", chosen)
     except NotPortable as exc:
         return f"--out {name}: {exc}.{_saved(name, value, folder)}"
@@ -76,7 +76,7 @@ def _write(value: object, path: Path, suffix: str) -> None:
     draft = path.with_name(f".{path.name}.part")
     try:
         with draft.open("wb") as file:
-            codec.dump(value, suffix, file)
+            formats.dump(value, suffix, file)
         draft.replace(path)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -86,12 +86,12 @@ def _write(value: object, path: Path, suffix: str) -> None:
 def _saved(name: str, value: object, folder: Path) -> str:
     """Keep what can't be brought back by itself: it may have taken hours."""
     try:
-        _write(value, folder / f"{name}{codec.PICKLE}", codec.PICKLE)
+        _write(value, folder / f"{name}{formats.PICKLE}", formats.PICKLE)
     except Exception:  # noqa: BLE001 - not everything can be pickled, and nothing is lost by trying
         return ""
     return (
-        f" It is kept as {name}{codec.PICKLE}: job.value({name!r}, allow_pickle=True) loads it, if "
-        "you trust what ran here; loading a pickle runs what is in it."
+        f" It is kept as {name}{formats.PICKLE}: job.value({name!r}, allow_pickle=True) loads it, "
+        "if you trust what ran here; loading a pickle runs what is in it."
     )
 
 

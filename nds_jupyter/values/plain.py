@@ -1,4 +1,4 @@
-"""Plain values as JSON: what JSON does not know is marked by an object with the key ``$nds``."""
+"""Plain Python values as JSON, with types that JSON lacks tagged by the key ``$nds``."""
 
 from __future__ import annotations
 

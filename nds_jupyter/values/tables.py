@@ -1,4 +1,4 @@
-"""Tables as Arrow, Parquet or CSV: a data frame returns as it was, or is refused plainly."""
+"""Tables as Arrow, Parquet or CSV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Panels in a notebook's output: the front-end modules beside this file, mounted by anywidget."""
+"""Panels in a notebook's output, mounted by anywidget."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import traitlets
 from nds_jupyter._version import __version__
 from nds_jupyter.client import Client
 from nds_jupyter.client.job import Job
-from nds_jupyter.widgets.relay import Relay
+from nds_jupyter.widgets.request_relay import RequestRelay
 
 STATIC = Path(__file__).parent / "static"
 _IMPORT = re.compile(r'^@import "\./([\w.]+)";$', re.MULTILINE)
@@ -46,7 +46,7 @@ class Panel(anywidget.AnyWidget):
 
     def __init__(self, client: Client | None = None, **traits: Any) -> None:
         super().__init__(**traits)
-        self.on_msg(Relay(client, STATIC).answer)
+        self.on_msg(RequestRelay(client, STATIC).answer)
 
     def dock(self, title: str, anchor: str = "split-right") -> Any:
         """Show it beside the notebook instead of below the cell, by the package ``sidecar``.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nds_jupyter.admission.job_request import JobRequest
 from nds_jupyter.admission.policy import Policy, admit
 from nds_jupyter.errors import InvalidRequest, RefusedByPolicy, TooLarge
-from nds_jupyter.jobs import Limits, Network
+from nds_jupyter.jobs.job import Limits, Network
 
 POLICY = Policy(
     default_image="nds/python:3.11",

@@ -12,8 +12,8 @@ from IPython.core.error import UsageError
 
 from nds_jupyter.cli import main
 from nds_jupyter.cli.commands import COMMANDS, IN_NOTEBOOKS, PROGRAM, parse, shown_examples
-from nds_jupyter.magics.parser import LineParser, Option
-from nds_jupyter.magics.vocabulary import parsers
+from nds_jupyter.magics.parser import LineParser, MagicOption
+from nds_jupyter.magics.registry import parsers
 
 ONLY_IN_A_CELL = {"--in", "--out", "--pickle", "--render", "--job", "--no-raise"}
 """Options that are about variables of a notebook, or the end of its cell."""
@@ -26,7 +26,7 @@ def magic(command: str) -> LineParser:
     return parsers()[MAGIC_OF.get(command, f"%nds{command}")]()
 
 
-def flags(options: tuple[Option, ...]) -> set[str]:
+def flags(options: tuple[MagicOption, ...]) -> set[str]:
     return {flag for each in options for flag in each.flags}
 
 

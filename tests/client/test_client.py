@@ -24,7 +24,7 @@ from nds_jupyter.errors import (
     ServerNotFound,
     UnexpectedAnswer,
 )
-from nds_jupyter.jobs import JobState
+from nds_jupyter.jobs.job import JobState
 
 JOB = {
     **dict.fromkeys(("container_id", "worker", "progress", "reason", "image_digest", "output")),

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from nds_jupyter.data.store import DataStore
-from nds_jupyter.jobs import Input, Job, JobSpec, Limits
+from nds_jupyter.data.data_root import DataRoot
+from nds_jupyter.jobs.job import Input, Job, JobSpec, Limits
+from nds_jupyter.jobs.script import script_facts
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal.thread import JournalThread
+from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
-from nds_jupyter.scripts import script_facts
 from tests.engine.fake import FakeEngine
 from tests.engine.fake_images import SHELL
 
@@ -40,7 +40,7 @@ def spec(script: str, *inputs: str, **more: Any) -> JobSpec:
 class Bench:
     """A runner, its engine and its data root."""
 
-    def __init__(self, runner: JobRunner, engine: FakeEngine, store: DataStore) -> None:
+    def __init__(self, runner: JobRunner, engine: FakeEngine, store: DataRoot) -> None:
         self.runner = runner
         self.engine = engine
         self.store = store
@@ -66,7 +66,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(store: DataStore, folder: Path, engine: FakeEngine) -> AsyncIterator[Bench]:
+async def bench(store: DataRoot, folder: Path, engine: FakeEngine) -> AsyncIterator[Bench]:
     journal = JournalThread(Journal.open(folder / "journal"))
     runner = JobRunner(
         journal, engine, RunnerSettings(max_running=4), logging.getLogger("nds"), store
@@ -81,7 +81,7 @@ async def bench(store: DataStore, folder: Path, engine: FakeEngine) -> AsyncIter
 class Gate:
     """Holds the calls of a backend's method until it is opened."""
 
-    def __init__(self, store: DataStore, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, store: DataRoot, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached = threading.Event()
         self.open = threading.Event()
         act = getattr(store.backend, method)

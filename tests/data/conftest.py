@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from nds_jupyter.data.backend import Backend
-from nds_jupyter.data.root import open_backend
-from nds_jupyter.data.store import DataStore
+from nds_jupyter.data.data_root import DataRoot, open_backend
 from tests.irods_zone.fixtures import AnyZone
 from tests.roots import configure
 
@@ -40,12 +39,12 @@ def zone_root(
 
 
 @pytest.fixture
-def store(backend: Backend, jp_asyncio_loop: object) -> DataStore:
-    return DataStore(backend, threads=4)
+def store(backend: Backend, jp_asyncio_loop: object) -> DataRoot:
+    return DataRoot(backend, threads=4)
 
 
 @pytest.fixture
-def root(store: DataStore, jp_asyncio_loop: asyncio.AbstractEventLoop) -> Iterator[DataStore]:
+def root(store: DataRoot, jp_asyncio_loop: asyncio.AbstractEventLoop) -> Iterator[DataRoot]:
     """Give an empty data root that is ready."""
     jp_asyncio_loop.run_until_complete(store.prepare())
     yield store

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from nds_jupyter.data.store import DataStore
+from nds_jupyter.data.data_root import DataRoot
 
 Pieces = Callable[..., AsyncIterator[bytes]]
 
 
-async def content(store: DataStore, path: str, *span: int) -> bytes:
+async def content(store: DataRoot, path: str, *span: int) -> bytes:
     entry = await store.entry(path)
     return b"".join([piece async for piece in store.read(entry, *span)])
 
 
-async def listed(store: DataStore, path: str) -> list[str]:
+async def listed(store: DataRoot, path: str) -> list[str]:
     return [entry.name for entry in (await store.page(path)).entries]
 
 
-async def hidden(store: DataStore) -> list[str]:
+async def hidden(store: DataRoot) -> list[str]:
     full = store.backend.full("/")
     names = await asyncio.to_thread(store.backend.fs.ls, full, detail=False)
     return [name for name in names if ".nds-" in name]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nds_jupyter.data.store import DataStore
+from nds_jupyter.data.data_root import DataRoot
 from tests.data.looking import Pieces, content, listed
 
 
-async def test_pages_follow_each_other_and_lose_nothing(root: DataStore, pieces: Pieces) -> None:
+async def test_pages_follow_each_other_and_lose_nothing(root: DataRoot, pieces: Pieces) -> None:
     for number in range(7):
         await root.write(f"/o{number}", pieces(b"x"))
     await root.make("/m")
@@ -22,7 +22,7 @@ async def test_pages_follow_each_other_and_lose_nothing(root: DataStore, pieces:
     assert [entry.path for entry in only.entries] == ["/o3"]
 
 
-async def test_walk_goes_all_the_way_down(root: DataStore, pieces: Pieces) -> None:
+async def test_walk_goes_all_the_way_down(root: DataRoot, pieces: Pieces) -> None:
     await root.make("/a/b/c")
     await root.write("/a/b/c/x", pieces(b"1"))
     await root.write("/a/y", pieces(b"2"))
@@ -31,7 +31,7 @@ async def test_walk_goes_all_the_way_down(root: DataStore, pieces: Pieces) -> No
     assert found.index("/a/b") < found.index("/a/b/c") < found.index("/a/b/c/x")
 
 
-async def test_collections_move_with_what_they_hold(root: DataStore, pieces: Pieces) -> None:
+async def test_collections_move_with_what_they_hold(root: DataRoot, pieces: Pieces) -> None:
     await root.make("/a/b")
     await root.write("/a/b/x", pieces(b"1"))
     await root.make("/there")

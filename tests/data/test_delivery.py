@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nds_jupyter.data.store import DataStore
-from nds_jupyter.jobs import (
+from nds_jupyter.data.data_root import DataRoot
+from nds_jupyter.jobs.job import (
     JobState,
     Reason,
 )
@@ -17,7 +17,7 @@ from tests.engine.fake import FakeEngine
 
 
 async def test_taken_place_of_results_is_refused_before_the_start(
-    store: DataStore, tmp_path: Path, pieces: Pieces
+    store: DataRoot, tmp_path: Path, pieces: Pieces
 ) -> None:
     async with bench(store, tmp_path, FakeEngine()) as at:
         await store.make("/out")
@@ -42,7 +42,7 @@ async def test_taken_place_of_results_is_refused_before_the_start(
 
 @pytest.mark.parametrize("wanted", [True, False])
 async def test_results_of_a_failed_script_only_when_asked(
-    store: DataStore, tmp_path: Path, wanted: bool
+    store: DataRoot, tmp_path: Path, wanted: bool
 ) -> None:
     async with bench(store, tmp_path, FakeEngine()) as at:
         script = "echo half > /results/z; exit 3"
@@ -53,7 +53,7 @@ async def test_results_of_a_failed_script_only_when_asked(
 
 
 async def test_results_that_can_not_be_stored_fail_the_job_and_leave_nothing(
-    store: DataStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: DataRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with bench(store, tmp_path, FakeEngine()) as at:
         monkeypatch.setattr(store.backend, "has_digest", lambda path, digest: False)

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from nds_jupyter.data.plan import make_plan
-from nds_jupyter.data.root import default_root, open_backend
-from nds_jupyter.data.store import DataStore
+from nds_jupyter.data.data_root import DataRoot, default_root, open_backend
+from nds_jupyter.data.staging import make_plan
 from nds_jupyter.errors import (
     DataError,
     Forbidden,
 )
-from nds_jupyter.jobs import (
+from nds_jupyter.jobs.job import (
     Input,
 )
 from tests.data.looking import Pieces, content, listed
@@ -31,7 +30,7 @@ async def test_no_link_leads_out_of_a_folder(tmp_path: Path, pieces: Pieces) -> 
     (folder / "gone").symlink_to("nowhere")
     (folder / "real").write_text("mine")
     (folder / "in").symlink_to("real")
-    store = DataStore(open_backend(str(folder)))
+    store = DataRoot(open_backend(str(folder)))
     assert await listed(store, "/") == ["in", "real"]
     assert await content(store, "/in") == b"mine"
     for act in (
@@ -52,7 +51,7 @@ async def test_no_link_leads_out_of_a_folder(tmp_path: Path, pieces: Pieces) -> 
 
 async def test_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    store = DataStore(open_backend(str(tmp_path)))
+    store = DataRoot(open_backend(str(tmp_path)))
     entry = (await store.entry("/pipe")).path
     with pytest.raises(DataError, match="plain"):
         await store.do(entry, lambda full: store.backend.open_read(full, 0))
@@ -62,7 +61,7 @@ async def test_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
 async def test_file_that_may_not_be_read_fails_the_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jp_asyncio_loop: object
 ) -> None:
-    store = DataStore(open_backend(str(tmp_path / "root")), threads=1)
+    store = DataRoot(open_backend(str(tmp_path / "root")), threads=1)
     (tmp_path / "root" / "c").mkdir(parents=True)
     (tmp_path / "root" / "c" / "open").write_text("1")
     (tmp_path / "root" / "c" / "secret").touch(mode=0)

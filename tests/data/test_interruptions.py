@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from nds_jupyter.data.store import DataStore
+from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.engines.base import ContainerStatus
-from nds_jupyter.jobs import (
+from nds_jupyter.jobs.job import (
     JobState,
     Phase,
     Reason,
@@ -25,7 +25,7 @@ from tests.waiting import until
     ("method", "phase"), [("read_range", "staging"), ("open_write", "collecting")]
 )
 async def test_stop_works_while_data_moves(
-    store: DataStore,
+    store: DataRoot,
     tmp_path: Path,
     pieces: Pieces,
     monkeypatch: pytest.MonkeyPatch,
@@ -53,7 +53,7 @@ async def test_stop_works_while_data_moves(
     ("method", "phase"), [("read_range", "staging"), ("open_write", "collecting")]
 )
 async def test_killed_server_takes_up_the_data_where_the_journal_stands(
-    store: DataStore,
+    store: DataRoot,
     tmp_path: Path,
     pieces: Pieces,
     monkeypatch: pytest.MonkeyPatch,
@@ -79,7 +79,7 @@ async def test_killed_server_takes_up_the_data_where_the_journal_stands(
 
 
 async def test_crash_after_the_last_step_delivers_once(
-    store: DataStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: DataRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = FakeEngine()
     async with bench(store, tmp_path, engine) as at:

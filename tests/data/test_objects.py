@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.entries import Kind
-from nds_jupyter.data.store import DataStore
-from nds_jupyter.data.writing import Exists
+from nds_jupyter.data.object_writer import IfExists
 from nds_jupyter.errors import (
     Conflict,
     DataError,
@@ -22,7 +22,7 @@ from tests.roots import AWKWARD
 
 
 @pytest.mark.parametrize("name", [*AWKWARD, "~tilde", ".hidden", "plain"])
-async def test_awkward_names_go_in_and_come_out(root: DataStore, pieces: Pieces, name: str) -> None:
+async def test_awkward_names_go_in_and_come_out(root: DataRoot, pieces: Pieces, name: str) -> None:
     path = f"/{name}"
     written = await root.write(path, pieces(b"content"))
     assert (written.name, written.path, written.size) == (name, path, 7)
@@ -38,22 +38,22 @@ async def test_awkward_names_go_in_and_come_out(root: DataStore, pieces: Pieces,
     assert await listed(root, "/") == []
 
 
-async def test_empty_object(root: DataStore, pieces: Pieces) -> None:
+async def test_empty_object(root: DataRoot, pieces: Pieces) -> None:
     assert (await root.write("/empty", pieces(b""))).size == 0
     assert await content(root, "/empty") == b""
 
 
-async def test_existing_object_is_replaced_only_when_asked(root: DataStore, pieces: Pieces) -> None:
+async def test_existing_object_is_replaced_only_when_asked(root: DataRoot, pieces: Pieces) -> None:
     await root.write("/x", pieces(b"one"))
     with pytest.raises(Conflict, match="/x"):
         await root.write("/x", pieces(b"two"))
     assert await content(root, "/x") == b"one"
-    await root.write("/x", pieces(b"two"), exists=Exists.REPLACE)
+    await root.write("/x", pieces(b"two"), exists=IfExists.REPLACE)
     assert await content(root, "/x") == b"two"
     assert (await content(root, "/x"), await listed(root, "/")) == (b"two", ["x"])
 
 
-async def test_interrupted_write_leaves_nothing(root: DataStore, pieces: Pieces) -> None:
+async def test_interrupted_write_leaves_nothing(root: DataRoot, pieces: Pieces) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"half"
         raise ConnectionError
@@ -66,9 +66,9 @@ async def test_interrupted_write_leaves_nothing(root: DataStore, pieces: Pieces)
 
     await root.write("/x", pieces(b"old"))
     with pytest.raises(ConnectionError):
-        await root.write("/x", broken(), exists=Exists.REPLACE)
+        await root.write("/x", broken(), exists=IfExists.REPLACE)
     begun = asyncio.Event()
-    writing = asyncio.create_task(root.write("/x", endless(), exists=Exists.REPLACE))
+    writing = asyncio.create_task(root.write("/x", endless(), exists=IfExists.REPLACE))
     await begun.wait()
     writing.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -81,7 +81,7 @@ async def test_interrupted_write_leaves_nothing(root: DataStore, pieces: Pieces)
 
 
 async def test_what_was_stored_wrongly_is_never_taken(
-    root: DataStore, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+    root: DataRoot, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(root.backend, "has_digest", lambda path, digest: False)
     with pytest.raises(DataError, match="/x"):
@@ -110,7 +110,7 @@ async def test_what_was_stored_wrongly_is_never_taken(
     ],
 )
 async def test_what_can_not_be_is_told(
-    root: DataStore, pieces: Pieces, act: Any, error: Any
+    root: DataRoot, pieces: Pieces, act: Any, error: Any
 ) -> None:
     await root.make("/c")
     await root.write("/x", pieces(b"x"))

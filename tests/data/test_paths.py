@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nds_jupyter.data.backend import Backend
-from nds_jupyter.data.store import DataStore
-from nds_jupyter.datapaths import is_inside, logical_path
+from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.errors import (
     InvalidRequest,
 )
+from nds_jupyter.jobs.paths import is_inside, logical_path
 
 
 def test_urls_of_the_root_are_its_paths(backend: Backend, tmp_path: Path) -> None:
-    store = DataStore(backend)
+    store = DataRoot(backend)
     url = f"{backend.protocols[0]}://{backend.base}"
     assert store.logical(f"{url}/a/b") == "/a/b"
     assert store.logical(url) == "/"

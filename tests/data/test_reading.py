@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from nds_jupyter.data import pieces as reading
+from nds_jupyter.data import object_reader
 from nds_jupyter.data.backend import Backend
-from nds_jupyter.data.root import open_backend
-from nds_jupyter.data.store import DataStore
+from nds_jupyter.data.data_root import DataRoot, open_backend
 from nds_jupyter.errors import DataChanged, DataUnavailable
 from tests.data.conftest import zone_root
 from tests.irods_zone.codes import Api
@@ -30,7 +29,7 @@ BLOCK = 1000
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "CHUNK", BLOCK)
+    monkeypatch.setattr(object_reader, "CHUNK", BLOCK)
 
 
 @pytest.fixture(params=[1, 3], ids=["one place", "three places"])
@@ -89,7 +88,7 @@ class _File:
 
 @pytest.mark.parametrize("size", [0, 1, BLOCK, BLOCK + 1, 3 * BLOCK, 7 * BLOCK + 17])
 @pytest.mark.usefixtures("places")
-async def test_every_size_is_read_in_order(store: DataStore, pieces: Pieces, size: int) -> None:
+async def test_every_size_is_read_in_order(store: DataRoot, pieces: Pieces, size: int) -> None:
     content = os.urandom(size)
     await store.prepare()
     entry = await store.write("/x", pieces(content))
@@ -100,7 +99,7 @@ async def test_every_size_is_read_in_order(store: DataStore, pieces: Pieces, siz
 
 
 async def test_next_pieces_are_read_while_one_is_used(
-    store: DataStore, pieces: Pieces, places: int, monkeypatch: pytest.MonkeyPatch
+    store: DataRoot, pieces: Pieces, places: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.prepare()
     content = os.urandom(20 * BLOCK)
@@ -117,7 +116,7 @@ async def test_next_pieces_are_read_while_one_is_used(
 
 
 async def test_nothing_stays_open_when_nobody_reads_on(
-    store: DataStore, pieces: Pieces, places: int, monkeypatch: pytest.MonkeyPatch
+    store: DataRoot, pieces: Pieces, places: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.prepare()
     entry = await store.write("/x", pieces(os.urandom(20 * BLOCK)))
@@ -141,7 +140,7 @@ async def test_nothing_stays_open_when_nobody_reads_on(
 
 
 async def test_dropped_connection_is_taken_up_where_it_broke(
-    store: DataStore, pieces: Pieces, places: int, monkeypatch: pytest.MonkeyPatch
+    store: DataRoot, pieces: Pieces, places: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.prepare()
     content = os.urandom(9 * BLOCK + 5)
@@ -168,7 +167,7 @@ async def test_dropped_connection_is_taken_up_where_it_broke(
 
 @pytest.mark.usefixtures("places")
 async def test_object_that_became_shorter_is_told(
-    store: DataStore, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+    store: DataRoot, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.prepare()
     entry = await store.write("/x", pieces(os.urandom(9 * BLOCK)))
@@ -184,7 +183,7 @@ async def test_object_that_became_shorter_is_told(
 async def test_file_that_gives_less_than_asked_is_read_on(
     tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch, jp_asyncio_loop: object
 ) -> None:
-    store = DataStore(open_backend(str(tmp_path / "root")))
+    store = DataRoot(open_backend(str(tmp_path / "root")))
     await store.prepare()
     content = os.urandom(5 * BLOCK + 1)
     entry = await store.write("/x", pieces(content))
@@ -199,11 +198,11 @@ async def test_large_object_of_a_zone_is_read_over_several_connections(
     faulty_zone: Zone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jp_asyncio_loop: object
 ) -> None:
     backend = zone_root(faulty_zone, faulty_zone.home(), tmp_path, monkeypatch)
-    monkeypatch.setattr(reading, "CHUNK", 2**20)
+    monkeypatch.setattr(object_reader, "CHUNK", 2**20)
     monkeypatch.setattr(backend, "streams", lambda size: 3)
     content = os.urandom(9 * 2**20 + 17)
     faulty_zone.fill(faulty_zone.home(), ["x"], content)
-    store = DataStore(backend, threads=4)
+    store = DataRoot(backend, threads=4)
     entry = await store.entry("/x")
     faulty_zone.faults.calls.clear()
     faulty_zone.faults.stall(Api.READ, times=3)
@@ -218,5 +217,5 @@ async def test_large_object_of_a_zone_is_read_over_several_connections(
     backend.fs.close()
 
 
-async def _whole(store: DataStore, entry: Any) -> bytes:
+async def _whole(store: DataRoot, entry: Any) -> bytes:
     return b"".join([piece async for piece in store.read(entry)])

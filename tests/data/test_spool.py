@@ -13,7 +13,7 @@ import pytest
 
 from nds_jupyter.data.spool import LEAST_KEEP, Spool, SpoolBounds
 from nds_jupyter.errors import Conflict, InvalidRequest, PathNotFound, TooLarge
-from nds_jupyter.jobs import SentFile
+from nds_jupyter.jobs.job import SentFile
 
 CONTENT = os.urandom(3000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

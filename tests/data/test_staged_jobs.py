@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 
+from nds_jupyter.data.data_root import DataRoot, open_backend
 from nds_jupyter.data.entries import Avu
-from nds_jupyter.data.root import open_backend
-from nds_jupyter.data.store import DataStore
-from nds_jupyter.data.writing import Exists
+from nds_jupyter.data.object_writer import IfExists
 from nds_jupyter.errors import (
     DataUnavailable,
     EngineError,
     NotOffered,
 )
-from nds_jupyter.jobs import (
+from nds_jupyter.jobs.job import (
     JobState,
     Reason,
     container_name,
@@ -28,7 +27,7 @@ from tests.engine.fake import FakeEngine
 
 
 async def test_inputs_go_in_and_results_come_out(
-    store: DataStore, tmp_path: Path, pieces: Pieces
+    store: DataRoot, tmp_path: Path, pieces: Pieces
 ) -> None:
     async with bench(store, tmp_path, FakeEngine()) as at:
         await store.make("/c/deep")
@@ -63,7 +62,7 @@ async def test_inputs_go_in_and_results_come_out(
     [(["/none"], "/none"), (["/x/y"], "/x"), (["/x", "/c:/data/x/c"], "/x")],
 )
 async def test_what_can_not_go_in_fails_before_anything_moves(
-    store: DataStore, tmp_path: Path, pieces: Pieces, inputs: list[str], named: str
+    store: DataRoot, tmp_path: Path, pieces: Pieces, inputs: list[str], named: str
 ) -> None:
     async with bench(store, tmp_path, FakeEngine()) as at:
         await store.make("/c")
@@ -77,7 +76,7 @@ async def test_what_can_not_go_in_fails_before_anything_moves(
 
 
 async def test_object_that_changes_meanwhile_fails_the_job(
-    store: DataStore, tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+    store: DataRoot, tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with bench(store, tmp_path, FakeEngine()) as at:
         await store.make("/c")
@@ -87,7 +86,7 @@ async def test_object_that_changes_meanwhile_fails_the_job(
         async def put_and_change(container_id: str, path: str, archive: Any) -> None:
             await put(container_id, path, archive)
             if not isinstance(archive, bytes):
-                await store.write("/c/x", pieces(b"two!"), exists=Exists.REPLACE)
+                await store.write("/c/x", pieces(b"two!"), exists=IfExists.REPLACE)
 
         monkeypatch.setattr(at.engine, "put_archive", put_and_change)
         job = await at.ended("true", "/c")
@@ -98,7 +97,7 @@ async def test_object_that_changes_meanwhile_fails_the_job(
 
 
 async def test_full_disk_of_the_container_is_told(
-    store: DataStore, tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+    store: DataRoot, tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with bench(store, tmp_path, FakeEngine()) as at:
         await store.write("/x", pieces(b"one"))
@@ -120,7 +119,7 @@ async def test_full_disk_of_the_container_is_told(
 
 @pytest.mark.parametrize(("failures", "state"), [(2, "COMPLETED"), (99, "FAILED")])
 async def test_dropped_connection_is_retried_and_then_told(
-    store: DataStore,
+    store: DataRoot,
     tmp_path: Path,
     pieces: Pieces,
     monkeypatch: pytest.MonkeyPatch,
@@ -146,7 +145,7 @@ async def test_dropped_connection_is_retried_and_then_told(
 
 
 async def test_engine_that_goes_away_while_staging_is_waited_for(
-    store: DataStore, tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+    store: DataRoot, tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with bench(store, tmp_path, FakeEngine()) as at:
         await store.write("/x", pieces(b"one"))
@@ -157,7 +156,7 @@ async def test_engine_that_goes_away_while_staging_is_waited_for(
 
 
 async def test_root_that_is_away_is_told_and_not_waited_for_ever(
-    store: DataStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: DataRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(path: str) -> Any:
         raise DataUnavailable(f"{path}: the data root does not answer.")
@@ -175,7 +174,7 @@ async def test_collection_that_is_too_deep_for_a_container_is_refused(
 ) -> None:
     deep = tmp_path / "root" / "c" / "/".join(["d"] * 300)
     await asyncio.to_thread(deep.mkdir, parents=True)
-    store = DataStore(open_backend(str(tmp_path / "root")))
+    store = DataRoot(open_backend(str(tmp_path / "root")))
     async with bench(store, tmp_path, FakeEngine()) as at:
         job = await at.ended("true", "/c")
         assert (job.reason, "/c/d/d" in job.message) == (Reason.DATA, True), job.message

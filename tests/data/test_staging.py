@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from nds_jupyter.data import staging
-from nds_jupyter.data.plan import Plan, make_plan
-from nds_jupyter.data.staging import tar_of
-from nds_jupyter.data.store import DataStore
+from nds_jupyter.data.data_root import DataRoot
+from nds_jupyter.data.staging import StagingPlan, make_plan, tar_of
 from nds_jupyter.errors import DataChanged
-from nds_jupyter.jobs import Input
+from nds_jupyter.jobs.job import Input
 from tests.waiting import until
 
 Pieces = Callable[..., AsyncIterator[bytes]]
@@ -35,7 +34,7 @@ async def nothing(_: object) -> None:
     """Take a report of progress."""
 
 
-async def stored(store: DataStore, pieces: Pieces, sizes: list[int]) -> dict[str, bytes]:
+async def stored(store: DataRoot, pieces: Pieces, sizes: list[int]) -> dict[str, bytes]:
     await store.prepare()
     await store.make("/c")
     content = {f"data/c/{number:03d}": os.urandom(size) for number, size in enumerate(sizes)}
@@ -44,7 +43,7 @@ async def stored(store: DataStore, pieces: Pieces, sizes: list[int]) -> dict[str
     return content
 
 
-async def unpacked(store: DataStore, plan: Plan) -> dict[str, bytes]:
+async def unpacked(store: DataRoot, plan: StagingPlan) -> dict[str, bytes]:
     archive = b"".join([piece async for piece in tar_of(store, plan, nothing)])
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         files = [member for member in tar if member.isfile()]
@@ -57,7 +56,7 @@ async def unpacked(store: DataStore, plan: Plan) -> dict[str, bytes]:
     ids=["none", "empty", "many empty", "about a piece", "every kind", "about a chunk"],
 )
 async def test_archive_holds_what_was_planned(
-    store: DataStore, pieces: Pieces, sizes: list[int]
+    store: DataRoot, pieces: Pieces, sizes: list[int]
 ) -> None:
     content = await stored(store, pieces, sizes)
     assert await unpacked(store, await make_plan(store, EVERYTHING, 1000)) == content
@@ -65,7 +64,7 @@ async def test_archive_holds_what_was_planned(
 
 
 async def test_objects_are_fetched_while_others_are_sent_and_no_more_than_fit(
-    store: DataStore, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+    store: DataRoot, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stored(store, pieces, [600] * 10)
     plan = await make_plan(store, EVERYTHING, 1000)
@@ -91,7 +90,7 @@ async def test_objects_are_fetched_while_others_are_sent_and_no_more_than_fit(
 
 
 async def test_object_that_is_not_what_was_planned_is_told(
-    store: DataStore, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+    store: DataRoot, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stored(store, pieces, [600, 600])
     plan = await make_plan(store, EVERYTHING, 1000)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from nds_jupyter.data.backend import CHUNK
-from nds_jupyter.data.store import DataStore
-from nds_jupyter.data.writing import Exists
+from nds_jupyter.data.data_root import DataRoot
+from nds_jupyter.data.object_writer import IfExists
 from nds_jupyter.errors import (
     DataChanged,
     DataUnavailable,
@@ -19,7 +19,7 @@ from nds_jupyter.errors import (
 from tests.data.looking import Pieces, content
 
 
-async def test_large_object_is_read_in_ranges(root: DataStore, pieces: Pieces) -> None:
+async def test_large_object_is_read_in_ranges(root: DataRoot, pieces: Pieces) -> None:
     data = bytes(range(256)) * (CHUNK // 256 * 2 + 3)
     await root.write("/big", pieces(data, 2**20))
     assert await content(root, "/big") == data
@@ -28,7 +28,7 @@ async def test_large_object_is_read_in_ranges(root: DataStore, pieces: Pieces) -
 
 
 async def test_dropped_connection_is_taken_up_where_it_broke(
-    root: DataStore, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+    root: DataRoot, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = bytes(range(256)) * (CHUNK // 256 * 7 // 2)
     await root.write("/big", pieces(data, 2**20))
@@ -77,18 +77,16 @@ class _Breaks:
         self.close()
 
 
-async def test_object_that_shrinks_while_it_is_read_is_told(
-    root: DataStore, pieces: Pieces
-) -> None:
+async def test_object_that_shrinks_while_it_is_read_is_told(root: DataRoot, pieces: Pieces) -> None:
     await root.write("/x", pieces(b"123456"))
     entry = await root.entry("/x")
-    await root.write("/x", pieces(b"12"), exists=Exists.REPLACE)
+    await root.write("/x", pieces(b"12"), exists=IfExists.REPLACE)
     with pytest.raises(DataChanged, match="/x"):
         [piece async for piece in root.read(entry)]
 
 
 async def test_filesystem_that_hangs_is_given_up(
-    root: DataStore, monkeypatch: pytest.MonkeyPatch
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = threading.Event()
     monkeypatch.setattr(root.backend, "entry", lambda path: ended.wait(60))
@@ -101,7 +99,7 @@ async def test_filesystem_that_hangs_is_given_up(
 
 
 async def test_small_objects_are_read_in_order_and_a_missing_one_is_named(
-    store: DataStore, pieces: Pieces
+    store: DataRoot, pieces: Pieces
 ) -> None:
     await store.prepare()
     for name in ("a", "b", "c"):

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nds_jupyter.data.root import open_backend
-from nds_jupyter.data.store import DataStore
+from nds_jupyter.data.data_root import DataRoot, open_backend
 from nds_jupyter.errors import (
     DataError,
     DataLoginRefused,
@@ -23,7 +22,7 @@ from tests.irods_zone.zone import Zone
 async def test_only_the_own_zone_is_there_unless_another_is_configured(
     irods_zone: AnyZone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = DataStore(zone_root(irods_zone, "", tmp_path, monkeypatch))
+    store = DataRoot(zone_root(irods_zone, "", tmp_path, monkeypatch))
     assert store.home == irods_zone.home()
     assert await listed(store, "/") == [irods_zone.name]
     assert (await store.entry(store.home)).is_collection
@@ -51,13 +50,13 @@ async def test_trouble_with_the_zone_says_what_to_do(
 ) -> None:
     if trouble == "settings":
         monkeypatch.setenv("IRODS_ENVIRONMENT_FILE", str(tmp_path / "none"))
-        store = DataStore(open_backend("irods://"))
+        store = DataRoot(open_backend("irods://"))
     else:
         backend = zone_root(faulty_zone, "", tmp_path, monkeypatch)
-        store = DataStore(backend, deadline=30)
+        store = DataRoot(backend, deadline=30)
     if trouble == "password":
         monkeypatch.setenv("IRODS_PASSWORD", "wrong")
-        store = DataStore(open_backend("irods://"))
+        store = DataRoot(open_backend("irods://"))
     elif trouble == "down":
         store.deadline = 1.0
         faulty_zone.faults.refuse()

@@ -27,7 +27,7 @@ from nds_jupyter.engines.base import (
 from nds_jupyter.errors import (
     NotPlaced,
 )
-from nds_jupyter.jobs import Limits, Network
+from nds_jupyter.jobs.job import Limits, Network
 from tests.engine import under_test
 from tests.engine.fake_images import SHELL
 from tests.engine.under_test import Opener

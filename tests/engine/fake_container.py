@@ -21,7 +21,7 @@ from nds_jupyter.engines.base import (
     Sample,
 )
 from nds_jupyter.errors import PathNotFound
-from nds_jupyter.jobs import utc_now
+from nds_jupyter.jobs.job import utc_now
 from tests.engine import shell
 
 TERMINATED, KILLED = 143, 137

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from nds_jupyter.engines.base import LABEL_JOB, EngineEvent
-from nds_jupyter.jobs import utc_now
+from nds_jupyter.jobs.job import utc_now
 from tests.engine.fake_container import FakeContainer
 from tests.engine.faults import Faults
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from nds_jupyter.engines.base import Image, ImageSpec
 from nds_jupyter.errors import EngineError, ImageNotFound
-from nds_jupyter.jobs import Progress
+from nds_jupyter.jobs.job import Progress
 from tests.engine.faults import Faults
 
 SHELL = "nds/shell:test"

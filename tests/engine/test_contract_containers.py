@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from nds_jupyter.engines import programs
+from nds_jupyter.engines import missing_program
 from nds_jupyter.engines.base import (
     LABEL_JOB,
     LABEL_OWNER,
@@ -24,7 +24,7 @@ from nds_jupyter.errors import (
     EngineUnavailable,
     NameTaken,
 )
-from nds_jupyter.jobs import Limits
+from nds_jupyter.jobs.job import Limits
 from tests.engine.contract import DEADLINE, container, created, end_of, read_log, specification
 from tests.engine.fake_images import SHELL
 from tests.engine.test_contract_archives import Kept
@@ -73,13 +73,13 @@ async def test_missing_program_is_told_from_a_script_that_ends_alike(
         log = b"".join(data for _, data in await read_log(engine, container_id))
     assert code == 127
     assert program.encode() in log
-    assert programs.was_not_found(code, log)
+    assert missing_program.was_not_found(code, log)
     async with container(engine, "echo not found >&2; exit 127") as container_id:
         await engine.start(container_id)
         code = (await end_of(engine, container_id)).exit_code
         log = b"".join(data for _, data in await read_log(engine, container_id))
     assert code == 127
-    assert not programs.was_not_found(code, log)
+    assert not missing_program.was_not_found(code, log)
 
 
 async def test_unknown_container_is_told(engine: Engine) -> None:

@@ -16,7 +16,7 @@ from nds_jupyter.errors import (
     EngineError,
     ImageNotFound,
 )
-from nds_jupyter.jobs import Limits, Network
+from nds_jupyter.jobs.job import Limits, Network
 from tests.engine.contract import BUILDERS, DEADLINE, created, specification
 from tests.engine.fake_images import SHELL
 from tests.engine.under_test import EngineUnderTest

@@ -8,11 +8,11 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from nds_jupyter.engines import _sources
-from nds_jupyter.engines._reader import RawReader
 from nds_jupyter.engines.base import LogRequest, LogStream
-from nds_jupyter.engines.docker import DockerEngine
-from nds_jupyter.log_end import whole_log
+from nds_jupyter.engines.docker import streams
+from nds_jupyter.engines.docker.engine import DockerEngine
+from nds_jupyter.engines.docker.http_body import BodyReader
+from nds_jupyter.logs.resume import whole_log
 from tests.engine.contract import DEADLINE, container
 from tests.engine.proxy import EngineProxy
 
@@ -56,7 +56,7 @@ async def test_log_that_goes_silent_is_completed(
     request_: LogRequest,
     came: int,
 ) -> None:
-    monkeypatch.setattr(RawReader, "IDLE", 0.3)
+    monkeypatch.setattr(BodyReader, "IDLE", 0.3)
     script = f"sleep 0.5; seq {NUMBERS}; echo bad >&2; printf y%.0s $(seq 40000); printf worse >&2"
     async with (
         engine_at(proxy.url) as engine,
@@ -75,8 +75,8 @@ async def test_log_that_goes_silent_is_completed(
 async def test_engine_that_is_busy_for_a_moment_does_not_end_a_log(
     proxy: EngineProxy, docker_engine_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(RawReader, "IDLE", 0.1)
-    monkeypatch.setattr(_sources, "ASK", 0.5)
+    monkeypatch.setattr(BodyReader, "IDLE", 0.1)
+    monkeypatch.setattr(streams, "ASK", 0.5)
     async with (
         engine_at(proxy.url) as engine,
         engine_at(docker_engine_url) as direct,

@@ -10,9 +10,9 @@ import docker
 import pytest
 
 from nds_jupyter.engines.base import ContainerSpec
-from nds_jupyter.engines.docker import DockerEngine
+from nds_jupyter.engines.docker.engine import DockerEngine
 from nds_jupyter.errors import EngineError
-from nds_jupyter.jobs import Limits, Network
+from nds_jupyter.jobs.job import Limits, Network
 
 pytestmark = pytest.mark.engine
 

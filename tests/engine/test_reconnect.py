@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from nds_jupyter.engines.base import EngineEvent
-from nds_jupyter.engines.docker import DockerEngine
+from nds_jupyter.engines.docker.engine import DockerEngine
 from nds_jupyter.errors import EngineUnavailable
 from tests.engine.contract import DEADLINE, container, end_of
 from tests.engine.proxy import EngineProxy

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from nds_jupyter.engines._streams import Source, StreamPlaces, read_in_thread
+from nds_jupyter.engines.docker.thread_streams import BlockingStream, StreamSlots, read_in_thread
 
 
-class Lingering(Source[int]):
+class Lingering(BlockingStream[int]):
     """A source that has ended, and whose connection takes its time to close."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ async def test_cancelling_who_has_read_to_the_end_is_not_lost() -> None:
 
     async def read_again_and_again() -> None:
         while True:
-            async for _ in read_in_thread(lambda: source, "test", StreamPlaces(2)):
+            async for _ in read_in_thread(lambda: source, "test", StreamSlots(2)):
                 pass
 
     reading = asyncio.create_task(read_again_and_again())

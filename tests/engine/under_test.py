@@ -12,9 +12,9 @@ from pathlib import Path
 
 from dev.swarm import Swarm
 from nds_jupyter.engines.base import Engine
-from nds_jupyter.engines.docker import DockerEngine
+from nds_jupyter.engines.docker.engine import DockerEngine
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
-from nds_jupyter.jobs import Progress
+from nds_jupyter.jobs.job import Progress
 from tests.engine.fake import FakeEngine
 from tests.engine.fake_images import SHELL
 from tests.engine.registry import Registry, empty_image

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nds_jupyter.jobs import BUILT
+from nds_jupyter.jobs.job import BUILT
 from tests.engine.fake import FakeEngine
 from tests.handlers.asking import Ask, begun, ended, finished, said
 from tests.waiting import until

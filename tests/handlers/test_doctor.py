@@ -17,7 +17,7 @@ from tornado.httputil import format_timestamp
 
 from nds_jupyter.client import Client
 from nds_jupyter.client.doctor import Diagnosis, Finding, diagnose
-from nds_jupyter.sizes import size_text
+from nds_jupyter.jobs.sizes import size_text
 from tests.engine.fake import FakeEngine
 from tests.handlers.identities import ADA, READER, NamedUsers, ReadersLook
 from tests.irods_zone.zone import Zone
@@ -88,7 +88,7 @@ async def test_engine_without_images(ask_doctor: Diagnose, fake_engine: FakeEngi
 
 
 async def test_another_version(ask_doctor: Diagnose, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nds_jupyter.reports.health.__version__", "0.0.1")
+    monkeypatch.setattr("nds_jupyter.services.health.__version__", "0.0.1")
     found = wrong(await ask_doctor())
     assert found.keys() == {"version"}
     assert "0.0.1 on the server" in found["version"].said

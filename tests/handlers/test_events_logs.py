@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nds_jupyter.engines.docker import DockerEngine
+from nds_jupyter.engines.docker.engine import DockerEngine
 from tests.handlers.asking import Ask, begun
 from tests.handlers.watching import Open
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nds_jupyter.handlers.sink import SocketSink
+from nds_jupyter.handlers.response_streams import SocketSink
 from tests.engine.proxy import EngineProxy
 from tests.handlers.asking import Ask, finished
 from tests.waiting import until

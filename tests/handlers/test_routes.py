@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nds_jupyter.engines.images import Image
+from nds_jupyter.engines.base import Image
 from nds_jupyter.errors import ImageNotFound
 from nds_jupyter.handlers import ROUTES
 from tests.engine.fake import FakeEngine

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nds_jupyter.data.irods import AuthenticationFailed, IrodsFileSystem, connections
-from nds_jupyter.data.irods.connections import Wire
+from nds_jupyter.data.irods.connections import PooledConnection
 from tests.irods.conftest import connect_to
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
@@ -144,7 +144,7 @@ def test_an_interrupted_cell_can_be_run_again(
     with fs.open(f"{fs.home}/x", "rb", block_size=2) as file:
         assert file.read(2) == b"01"
         with monkeypatch.context() as patched:
-            patched.setattr(Wire, method, interrupt)
+            patched.setattr(PooledConnection, method, interrupt)
             with pytest.raises(KeyboardInterrupt):
                 file.read()
             with pytest.raises(KeyboardInterrupt):

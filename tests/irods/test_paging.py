@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nds_jupyter.data.irods import IrodsFileSystem
-from nds_jupyter.data.irods.paging import Cursor
+from nds_jupyter.data.irods.listing import ListingCursor
 from tests.irods.conftest import connect_to
 from tests.irods_zone.codes import Api, Status
 from tests.irods_zone.zone import Zone
@@ -27,9 +27,9 @@ def test_a_page_of_nothing_is_refused(fs: IrodsFileSystem, irods_home: str, limi
     second=st.one_of(st.none(), st.text(st.characters(exclude_characters="/"))),
 )
 def test_a_cursor_is_read_as_it_was_written(first: str | None, second: str | None) -> None:
-    cursor = Cursor(collection=first, data_object=second)
+    cursor = ListingCursor(collection=first, data_object=second)
     text = cursor.text()
-    assert text is None if first is second is None else Cursor.read(str(text)) == cursor
+    assert text is None if first is second is None else ListingCursor.read(str(text)) == cursor
 
 
 def test_both_kinds_are_asked_for_at_one_time(faulty_zone: Zone) -> None:

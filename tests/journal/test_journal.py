@@ -14,21 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nds_jupyter.errors import StorageFull
-from nds_jupyter.jobs import Job, JobSpec, JobState, Limits, Reason
-from nds_jupyter.journal import Journal
-from nds_jupyter.journal.job_pages import JobFilter
-from nds_jupyter.journal.thread import JournalThread
-from nds_jupyter.transitions import (
-    Broke,
+from nds_jupyter.jobs.job import Job, JobSpec, JobState, Limits, Reason
+from nds_jupyter.jobs.state_machine import (
     Delivered,
     Exited,
+    Failed,
     Launching,
     Staging,
     Started,
-    StopAsked,
+    StopRequested,
     Vanished,
     advance,
 )
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal.journal import JobFilter, JournalThread
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 SPEC = JobSpec(
@@ -66,8 +65,8 @@ EVENTS = st.sampled_from(
         Started(at=NOW),
         Exited(exit_code=3, oom=False, at=NOW),
         Delivered(at=NOW),
-        StopAsked(intent=Reason.STOPPED, at=NOW),
-        Broke(reason=Reason.ENGINE, message="It broke.", at=NOW),
+        StopRequested(intent=Reason.STOPPED, at=NOW),
+        Failed(reason=Reason.ENGINE, message="It broke.", at=NOW),
         Vanished(at=NOW),
     ]
 )

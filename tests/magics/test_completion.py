@@ -12,9 +12,9 @@ from traitlets.config import Config
 from nds_jupyter.magics import completion as module
 from nds_jupyter.magics.cell_source import CellSource
 from nds_jupyter.magics.completion import Completion
-from nds_jupyter.magics.session import Session
+from nds_jupyter.magics.registry import parsers
+from nds_jupyter.magics.session import MagicsSession
 from nds_jupyter.magics.settings import NdsMagics
-from nds_jupyter.magics.vocabulary import parsers
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def settings(shell: InteractiveShell) -> NdsMagics:
 
 @pytest.fixture
 def completion(shell: InteractiveShell, settings: NdsMagics) -> Completion:
-    return Completion(Session(shell, settings, CellSource(shell)), parsers())
+    return Completion(MagicsSession(shell, settings, CellSource(shell)), parsers())
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dev.jupyter import Server
-from nds_jupyter.magics.vocabulary import parsers
+from nds_jupyter.magics.registry import parsers
 from tests.magics.notebook import Notebook, open_notebook, store
 
 KERNEL = [pytest.mark.engine, pytest.mark.kernel]

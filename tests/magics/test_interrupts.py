@@ -17,7 +17,7 @@ from dev.images import PYTHON_IMAGE
 from dev.jupyter import Server, jupyter_server
 from nds_jupyter.client import Client
 from nds_jupyter.client.job_array import JobArray
-from nds_jupyter.jobs import Reason
+from nds_jupyter.jobs.job import Reason
 from nds_jupyter.magics.cell_run import run_to_end
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone

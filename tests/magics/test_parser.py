@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from IPython.core.error import UsageError
 
+from nds_jupyter.magics.extension import NAMES
 from nds_jupyter.magics.job_options import cell_options
-from nds_jupyter.magics.loading import NAMES
 from nds_jupyter.magics.parser import LineParser, option
-from nds_jupyter.magics.vocabulary import OWNERS, parsers
+from nds_jupyter.magics.registry import OWNERS, parsers
 
 PARSER = LineParser("%%ndsjob", "Run a cell.", cell_options())
 

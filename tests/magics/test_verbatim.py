@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from nds_jupyter.magics.loading import register
+from nds_jupyter.magics.extension import register
 
 TRICKY = ["$x", "{x}", "%d", "%%", "!ls", ">>> a", "... b", "In [1]: c", "?", "\\", "\t", "  "]
 LINES = st.sampled_from(TRICKY) | st.text(st.characters(codec="utf-8"), max_size=20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nds_jupyter.jobs import Job, JobState, Reason
+from nds_jupyter.jobs.job import Job, JobState, Reason
 
 PULLABLE, MISSING = "registry/there:1", "registry/nowhere:1"
 SCRIPTS = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from nds_jupyter.errors import StorageFull
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal.thread import JournalThread
+from nds_jupyter.journal.journal import JournalThread
 
 
 class CrashableJournal(JournalThread):

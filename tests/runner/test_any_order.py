@@ -28,7 +28,7 @@ from nds_jupyter.errors import (
     NodeLost,
     StorageFull,
 )
-from nds_jupyter.jobs import Job, JobSpec, Limits, Progress, container_name
+from nds_jupyter.jobs.job import Job, JobSpec, Limits, Progress, container_name
 from nds_jupyter.journal import Journal
 from nds_jupyter.runner import JobRunner, RunnerSettings
 from tests.engine.fake import FakeEngine
@@ -38,10 +38,10 @@ from tests.runner.crashable import CrashableJournal, Defects
 from tests.runner.virtual_time import VirtualLoop
 
 CLOCKED = (
-    "nds_jupyter.runner.core",
-    "nds_jupyter.runner.script",
-    "nds_jupyter.runner.walk",
-    "nds_jupyter.runner.retention",
+    "nds_jupyter.runner.job_runner",
+    "nds_jupyter.runner.script_run",
+    "nds_jupyter.runner.lifecycle",
+    "nds_jupyter.runner.cleanup",
     "tests.engine.fake_events",
     "tests.engine.fake_container",
 )

@@ -17,11 +17,11 @@ from dev.processes import wait_until
 from dev.swarm import Swarm
 from nds_jupyter.engines.base import LogRequest
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
-from nds_jupyter.jobs import Job, JobSpec, Limits
+from nds_jupyter.jobs.job import Job, JobSpec, Limits
+from nds_jupyter.jobs.script import script_facts
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal.thread import JournalThread
+from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
-from nds_jupyter.scripts import script_facts
 from tests.swarm.cluster import DEADLINE
 
 

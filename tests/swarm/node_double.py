@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, ContainerStatus, ContainerSummary
-from nds_jupyter.engines.swarm.kept_rows import NOBODY, KeptRows, fits
+from nds_jupyter.engines.swarm.node_cache import NOBODY, CachedContainerRows, fits
 from nds_jupyter.errors import EngineUnavailable
 
 ALL = "all"
@@ -37,7 +37,7 @@ class NodeDouble:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.is_down = False
-        self.kept = KeptRows(self.ask, lambda: self.now)
+        self.kept = CachedContainerRows(self.ask, lambda: self.now)
 
     async def ask(self, filters: Mapping[str, list[str]]) -> tuple[ContainerSummary, ...]:
         assert filters["label"] == [LABEL_JOB]

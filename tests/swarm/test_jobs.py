@@ -9,10 +9,10 @@ import pytest
 from dev.swarm import Swarm
 from nds_jupyter.engines.base import LABEL_JOB, ContainerStatus
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
-from nds_jupyter.engines.swarm.handing import MOST
-from nds_jupyter.engines.swarm.starter import HANDED_PATH
+from nds_jupyter.engines.swarm.script_start import MOST
+from nds_jupyter.engines.swarm.services import HANDED_PATH
 from nds_jupyter.errors import ContainerNotFound
-from nds_jupyter.jobs import JobState, Network, Phase, Reason
+from nds_jupyter.jobs.job import JobState, Network, Phase, Reason
 from tests.swarm.conftest import OpenLab, wait_for
 
 pytestmark = pytest.mark.swarm

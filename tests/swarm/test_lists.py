@@ -13,8 +13,8 @@ import pytest
 
 from dev.swarm import Swarm
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, ContainerSummary
-from nds_jupyter.engines.swarm import SwarmSettings, kept_rows
-from nds_jupyter.engines.swarm.heard_node import HeardNode
+from nds_jupyter.engines.swarm import SwarmSettings, node_cache
+from nds_jupyter.engines.swarm.node_cache import CachedNodeEngine
 from tests.engine.proxy import EngineProxy
 from tests.swarm.conftest import Lab, OpenLab, wait_for
 
@@ -52,15 +52,15 @@ def settings(clean_swarm: Swarm, node2: EngineProxy) -> SwarmSettings:
 @pytest.fixture
 def questions(node2: EngineProxy, monkeypatch: pytest.MonkeyPatch) -> Questions:
     """Give what node 2 is asked; nothing is asked for anew because time has passed."""
-    made, really = Questions(), HeardNode._asked
+    made, really = Questions(), CachedNodeEngine._asked
 
-    async def recorded(self: HeardNode, filters: Any) -> Any:
+    async def recorded(self: CachedNodeEngine, filters: Any) -> Any:
         if self.address == node2.url:
             made.by_id.append("id" in filters)
         return await really(self, filters)
 
-    monkeypatch.setattr(HeardNode, "_asked", recorded)
-    monkeypatch.setattr(kept_rows, "KEPT", 3600.0)
+    monkeypatch.setattr(CachedNodeEngine, "_asked", recorded)
+    monkeypatch.setattr(node_cache, "KEPT", 3600.0)
     return made
 
 

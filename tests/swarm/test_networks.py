@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pytest
 
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_SERVER
-from nds_jupyter.engines.cluster import Fate
+from nds_jupyter.engines.cluster import JobFate
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
-from nds_jupyter.jobs import Limits, Network
+from nds_jupyter.jobs.job import Limits, Network
 from tests.engine.contract import created, specification
 from tests.swarm.conftest import wait_for
 
@@ -41,11 +41,11 @@ async def test_what_a_killed_server_left_is_removed_and_nothing_of_another_serve
         )
         for each in ("this", "another")
     ]
-    fates: dict[str, Fate] = {}
+    fates: dict[str, JobFate] = {}
 
-    async def known(owners: Mapping[str, str]) -> Mapping[str, Fate]:
+    async def known(owners: Mapping[str, str]) -> Mapping[str, JobFate]:
         assert set(owners.values()) <= {"contract"}
-        return {job_id: fates.get(job_id, Fate.UNDER_WAY) for job_id in owners}
+        return {job_id: fates.get(job_id, JobFate.UNDER_WAY) for job_id in owners}
 
     async def left() -> set[str]:
         manager, *others = later._nodes.endpoints
@@ -63,7 +63,7 @@ async def test_what_a_killed_server_left_is_removed_and_nothing_of_another_serve
         for spec in (mine, other):
             await created(killed, spec)
         assert await later.tidy("this", known) == 0
-        fates.update(dict.fromkeys(jobs, Fate.GONE))
+        fates.update(dict.fromkeys(jobs, JobFate.GONE))
 
         async def gone() -> bool:
             await later.tidy("this", known)

@@ -18,9 +18,9 @@ from nds_jupyter.engines.base import (
     LogStream,
 )
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
-from nds_jupyter.engines.swarm.stores import LABEL_LOG
+from nds_jupyter.engines.swarm.swarm_objects import LABEL_LOG
 from nds_jupyter.errors import NoEndpoint, NotPlaced
-from nds_jupyter.jobs import JobState, Limits, Network, Reason, container_name
+from nds_jupyter.jobs.job import JobState, Limits, Network, Reason, container_name
 from tests.swarm.conftest import OpenLab, wait_for
 
 pytestmark = pytest.mark.swarm

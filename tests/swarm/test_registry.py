@@ -16,7 +16,7 @@ import pytest
 from dev.debian import find_program
 from dev.engine_api import EngineAnswerError, ask
 from dev.swarm import Swarm
-from nds_jupyter.jobs import Job, JobState, Reason
+from nds_jupyter.jobs.job import Job, JobState, Reason
 from tests.engine.registry import Registry
 from tests.swarm.conftest import Lab, OpenLab, spec
 

@@ -13,17 +13,17 @@ import pytest
 
 from dev.stager_image import STAGER_IMAGE, ensure_stager_image
 from dev.swarm import Swarm
+from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.irods import IrodsFileSystem
-from nds_jupyter.data.store import DataStore
-from nds_jupyter.data.zone import ZoneRoot
+from nds_jupyter.data.irods_backend import IrodsBackend
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, LABEL_SERVER
-from nds_jupyter.engines.cluster import Fate, HelperSpec
+from nds_jupyter.engines.cluster import JobFate, StagerSpec
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
-from nds_jupyter.engines.swarm.helpers import LABEL_HELPER
+from nds_jupyter.engines.swarm.stager_containers import LABEL_HELPER
 from nds_jupyter.errors import EngineError
-from nds_jupyter.jobs import Input, Job, JobState, Limits, Phase, Reason
+from nds_jupyter.jobs.job import Input, Job, JobState, Limits, Phase, Reason
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal.thread import JournalThread
+from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
 from tests.irods_zone.zone import Zone
 from tests.swarm.conftest import Lab, wait_for
@@ -87,7 +87,7 @@ def staging(
         fs = IrodsFileSystem(
             env_file=zone.environment_file(irods_host=host), skip_instance_cache=True
         )
-        store = DataStore(ZoneRoot(fs, ""))
+        store = DataRoot(IrodsBackend(fs, ""))
         chosen = RunnerSettings(stager_image=image)
         runner = JobRunner(journal, engine, chosen, logging.getLogger("nds"), store)
         await runner.start()
@@ -189,7 +189,7 @@ async def test_inputs_outside_of_data_pass_through_the_server(
         assert getattr(lab.engine, "archives", None) == 1
 
 
-HELPER = HelperSpec(
+HELPER = StagerSpec(
     image="nds/shell:test",
     command=("sh", "-c", "cat /run/secrets/nds-told; echo; sleep 600"),
     secret=b"open sesame",
@@ -199,8 +199,8 @@ HELPER = HelperSpec(
 )
 
 
-async def under_way(owners: Mapping[str, str]) -> Mapping[str, Fate]:
-    return dict.fromkeys(owners, Fate.UNDER_WAY)
+async def under_way(owners: Mapping[str, str]) -> Mapping[str, JobFate]:
+    return dict.fromkeys(owners, JobFate.UNDER_WAY)
 
 
 async def test_helper_that_is_left_early_or_by_a_killed_server_leaves_no_secret(

@@ -12,7 +12,7 @@ import pytest
 from dev.console import tail
 from dev.processes import wait_until
 from dev.swarm import Swarm
-from nds_jupyter.jobs import JobState, Reason
+from nds_jupyter.jobs.job import JobState, Reason
 from tests.swarm.conftest import OpenLab, change_node
 
 pytestmark = pytest.mark.swarm

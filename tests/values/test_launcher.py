@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nds_jupyter.cell_archives import cell_of
-from nds_jupyter.values import codec
-from nds_jupyter.values.bundle import bundle_of_cell
-from nds_jupyter.values.packing import Terms, Wish
+from nds_jupyter.jobs.script import cell_of
+from nds_jupyter.values import formats
+from nds_jupyter.values.bundle import RequestedValue, ValueOptions, bundle_of_cell
 
-TERMS = Terms(allow_pickle=False, most=2**30)
+TERMS = ValueOptions(allow_pickle=False, most=2**30)
 
 
 def launch(
@@ -31,8 +30,8 @@ def launch(
     python: Sequence[str | Path] = (sys.executable, "-I"),
 ) -> subprocess.CompletedProcess[str]:
     """Run a bundle as a container does, with an isolated interpreter."""
-    given = {Wish(name=name): value for name, value in values.items()}
-    wanted = [Wish.parse(name, "--out") for name in out]
+    given = {RequestedValue(name=name): value for name, value in values.items()}
+    wanted = [RequestedValue.parse(name, "--out") for name in out]
     bundle = bundle_of_cell(cell, given, wanted, TERMS, path="/nds/cell.py")
     assert not bundle.files
     archive = folder / "cell.pyz"
@@ -62,7 +61,7 @@ def test_what_can_not_come_back_is_kept_and_the_rest_comes(tmp_path: Path) -> No
     assert [line.partition(":")[0] for line in lines] == ["--out r", "--out gone"]
     assert "job.value('r', allow_pickle=True)" in lines[0]
     with (tmp_path / "r.pickle").open("rb") as file:
-        assert codec.load(".pickle", file, allow_pickle=True) == range(3)
+        assert formats.load(".pickle", file, allow_pickle=True) == range(3)
     assert (tmp_path / "n.json").read_text() == "1"
     assert not list(tmp_path.glob(".*"))
 
@@ -90,7 +89,7 @@ def test_old_python_is_named() -> None:
         start = archive.read("__main__.py").decode()
     ast.parse(start, feature_version=(3, 4))
     assert "3.8 is needed" in start
-    for name in ("plain", "tables", "codec", "launcher"):
+    for name in ("plain", "tables", "formats", "launcher"):
         shipped = (resources.files("nds_jupyter.values") / f"{name}.py").read_text()
         ast.parse(shipped, feature_version=(3, 8))
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from nds_jupyter.values import codec
+from nds_jupyter.values import formats
 from nds_jupyter.values.plain import NotPortable
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
@@ -70,9 +70,9 @@ def indexes(draw: st.DrawFn, rows: int) -> pd.Index:
 
 def back_of(value: Any, suffix: str = ".arrow") -> Any:
     file = io.BytesIO()
-    codec.dump(value, suffix, file)
+    formats.dump(value, suffix, file)
     file.seek(0)
-    return codec.load(suffix, file, False)
+    return formats.load(suffix, file, False)
 
 
 # A busy machine is slow at making frames, which says nothing of them.
@@ -183,14 +183,14 @@ def test_feather_of_other_languages_becomes_a_frame(compression: str) -> None:
     file = io.BytesIO()
     feather.write_feather(pa.table({"a": [1, 2]}), file, compression=compression)
     file.seek(0)
-    pd.testing.assert_frame_equal(codec.load(".arrow", file, False), pd.DataFrame({"a": [1, 2]}))
+    pd.testing.assert_frame_equal(formats.load(".arrow", file, False), pd.DataFrame({"a": [1, 2]}))
 
 
 def test_csv_has_the_index_unless_it_counts() -> None:
     file = io.BytesIO()
-    codec.dump(pd.DataFrame({"a": ["é"]}), ".csv", file)
-    codec.dump(pd.DataFrame({"a": [1]}, index=pd.Index(["x"], name="k")), ".csv", file)
+    formats.dump(pd.DataFrame({"a": ["é"]}), ".csv", file)
+    formats.dump(pd.DataFrame({"a": [1]}, index=pd.Index(["x"], name="k")), ".csv", file)
     assert file.getvalue().decode() == "a\né\nk,a\nx,1\n"
     pd.testing.assert_frame_equal(
-        codec.load(".csv", io.BytesIO(b"a,b\n1,x\n"), False), pd.DataFrame({"a": [1], "b": ["x"]})
+        formats.load(".csv", io.BytesIO(b"a,b\n1,x\n"), False), pd.DataFrame({"a": [1], "b": ["x"]})
     )

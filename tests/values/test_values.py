@@ -17,12 +17,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nds_jupyter.errors import InvalidRequest, TooLarge
-from nds_jupyter.values import codec
-from nds_jupyter.values.bundle import INLINE, bundle_of_cell, bundle_of_script
-from nds_jupyter.values.packing import Terms, Wish, pack
+from nds_jupyter.values import formats
+from nds_jupyter.values.bundle import (
+    INLINE,
+    RequestedValue,
+    ValueOptions,
+    bundle_of_cell,
+    bundle_of_script,
+    pack,
+)
 from nds_jupyter.values.plain import NotPortable
 
-TERMS = Terms(allow_pickle=False, most=2**30)
+TERMS = ValueOptions(allow_pickle=False, most=2**30)
 
 
 def _whole_seconds(offset: dt.timedelta) -> dt.timedelta:
@@ -69,11 +75,11 @@ VALUES = st.recursive(
 
 
 def there_and_back(value: object, *, allow_pickle: bool = False) -> tuple[str, Any]:
-    suffix = codec.suffix_of(value, allow_pickle)
+    suffix = formats.suffix_of(value, allow_pickle)
     file = io.BytesIO()
-    codec.dump(value, suffix, file)
+    formats.dump(value, suffix, file)
     file.seek(0)
-    return suffix, codec.load(suffix, file, allow_pickle)
+    return suffix, formats.load(suffix, file, allow_pickle)
 
 
 @given(VALUES)
@@ -106,13 +112,13 @@ def test_number_of_numpy_becomes_plain() -> None:
 def test_object_needs_a_pickle_that_is_allowed() -> None:
     value = range(3)
     with pytest.raises(NotPortable, match="range"):
-        codec.suffix_of(value, allow_pickle=False)
+        formats.suffix_of(value, allow_pickle=False)
     assert there_and_back(value, allow_pickle=True) == (".pickle", value)
     with pytest.raises(NotPortable, match="pickle"):
-        codec.load(".pickle", io.BytesIO(pickle.dumps(1)), allow_pickle=False)
+        formats.load(".pickle", io.BytesIO(pickle.dumps(1)), allow_pickle=False)
     objects = np.array([object()], dtype=object)
     with pytest.raises(NotPortable):
-        codec.suffix_of(objects, allow_pickle=False)
+        formats.suffix_of(objects, allow_pickle=False)
 
 
 def test_array_of_a_stranger_runs_nothing() -> None:
@@ -120,7 +126,7 @@ def test_array_of_a_stranger_runs_nothing() -> None:
     np.save(file, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     file.seek(0)
     with pytest.raises(ValueError, match="allow_pickle"):
-        codec.load(".npy", file, allow_pickle=True)
+        formats.load(".npy", file, allow_pickle=True)
 
 
 def test_times_keep_their_zone_and_the_hour_that_comes_twice() -> None:
@@ -136,26 +142,30 @@ def test_what_holds_itself_is_refused() -> None:
     value: list[object] = []
     value.append(value)
     with pytest.raises(NotPortable, match="holds itself"):
-        codec.suffix_of(value, allow_pickle=False)
+        formats.suffix_of(value, allow_pickle=False)
 
 
 @pytest.mark.parametrize(
     ("value", "suffix"), [("é\n", ".txt"), (b"\0", ".bin"), ([1], ".json"), (np.eye(2), ".npy")]
 )
 def test_other_languages_get_text_and_bytes_as_they_are(value: object, suffix: str) -> None:
-    file = pack(Wish(name="x"), value, Terms(allow_pickle=False, most=2**20, for_python=False))
+    file = pack(
+        RequestedValue(name="x"),
+        value,
+        ValueOptions(allow_pickle=False, most=2**20, for_python=False),
+    )
     assert file.to == f"/nds/in/x{suffix}"
     content = file.content()
     assert (len(content), hashlib.sha256(content).hexdigest()) == (file.size, file.sha256)
     file.close()
-    back = codec.load(suffix, io.BytesIO(content), False)
+    back = formats.load(suffix, io.BytesIO(content), False)
     assert np.array_equal(back, value)
 
 
 @pytest.mark.parametrize("text", ["x.exe", "x.", "1x", "x y", ".csv", "x.tar.gz", ""])
 def test_only_names_and_known_formats_are_taken(text: str) -> None:
     with pytest.raises(InvalidRequest, match="--in"):
-        Wish.parse(text, "--in")
+        RequestedValue.parse(text, "--in")
 
 
 @pytest.mark.parametrize(
@@ -169,31 +179,31 @@ def test_only_names_and_known_formats_are_taken(text: str) -> None:
 )
 def test_format_that_does_not_fit_says_so(value: object, suffix: str, said: str) -> None:
     with pytest.raises(InvalidRequest, match=said):
-        pack(Wish(name="x", suffix=suffix), value, TERMS)
+        pack(RequestedValue(name="x", suffix=suffix), value, TERMS)
 
 
 @pytest.mark.parametrize("value", [np.zeros(1000), "x" * 1000, [1] * 1000])
 def test_value_over_the_limit_names_data(value: object) -> None:
     with pytest.raises(TooLarge, match="--data"):
-        pack(Wish(name="x"), value, Terms(allow_pickle=False, most=999))
+        pack(RequestedValue(name="x"), value, ValueOptions(allow_pickle=False, most=999))
 
 
 def test_value_that_cannot_travel_says_what_to_do() -> None:
     with pytest.raises(InvalidRequest, match=r"--in model: a builtins\.range") as error:
-        pack(Wish(name="model"), range(3), TERMS)
+        pack(RequestedValue(name="model"), range(3), TERMS)
     assert "--pickle" in str(error.value)
     assert "--data" in str(error.value)
 
 
 def test_small_values_travel_in_the_archive_and_large_ones_beside_it() -> None:
     large = np.zeros(INLINE, "u1")
-    values = {Wish(name="small"): 1, Wish(name="large"): large}
+    values = {RequestedValue(name="small"): 1, RequestedValue(name="large"): large}
     bundle = bundle_of_cell("", values, [], TERMS, path="/nds/cell.py")
     assert list(bundle.files) == ["/nds/in/large.npy"]
     assert bundle.sizes == {"small": 1, "large": INLINE + 128}
     assert len(bundle.script) < INLINE
     for file in bundle.files.values():
         file.close()
-    other = bundle_of_script("cat", {Wish(name="small"): 1}, TERMS)
+    other = bundle_of_script("cat", {RequestedValue(name="small"): 1}, TERMS)
     assert (other.script, list(other.files)) == ("cat", ["/nds/in/small.json"])
     other.files["/nds/in/small.json"].close()

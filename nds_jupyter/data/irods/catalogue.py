@@ -1,4 +1,4 @@
-"""Questions to the catalogue: GenQuery2 where the server has it, GenQuery1 otherwise.
+"""Catalogue queries: GenQuery2 where the server has it, GenQuery1 otherwise.
 
 A query is a list of columns, conditions and an order; both dialects are written from it, and give
 rows of texts.
@@ -20,8 +20,8 @@ from irods.message import STR_PI, GenQuery2Request, iRODSMessage
 from irods.models import Collection, DataObject
 from irods.query import Query as GenQuery1
 
-from nds_jupyter.data.irods.connections import Wire
-from nds_jupyter.data.irods.sessions import Session
+from nds_jupyter.data.irods.connections import PooledConnection
+from nds_jupyter.data.irods.sessions import ZoneSession
 
 GENQUERY2_SINCE = (4, 3, 2)
 
@@ -75,12 +75,12 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = None
 
 
-def ask(session: Session, query: Query) -> list[Row]:
+def ask(session: ZoneSession, query: Query) -> list[Row]:
     """Return the rows."""
     return ask_together(session, (query,))[0]
 
 
-def ask_together(session: Session, queries: Sequence[Query | None]) -> list[list[Row]]:
+def ask_together(session: ZoneSession, queries: Sequence[Query | None]) -> list[list[Row]]:
     """Return the rows of each query; none where there is no query.
 
     GenQuery2 is asked for all at one time, each over a connection of its own where the server lets
@@ -91,7 +91,7 @@ def ask_together(session: Session, queries: Sequence[Query | None]) -> list[list
     return [[] if query is None else next(answers) for query in queries]
 
 
-def _answers(session: Session, queries: Sequence[Query]) -> list[list[Row]]:
+def _answers(session: ZoneSession, queries: Sequence[Query]) -> list[list[Row]]:
     # GenQuery2 knows nothing of tickets, and a list without limit needs the continuation of 1.
     modern = session.server_version >= GENQUERY2_SINCE and not session.ticket__
     if modern and session.speaks_genquery2 and all(each.limit is not None for each in queries):
@@ -104,7 +104,7 @@ def _answers(session: Session, queries: Sequence[Query]) -> list[list[Row]]:
         return [list(_by_genquery1(_Pinned(conn, session), each)) for each in queries]
 
 
-def _by_genquery2(session: Session, queries: Sequence[Query]) -> list[list[Row]]:
+def _by_genquery2(session: ZoneSession, queries: Sequence[Query]) -> list[list[Row]]:
     """Ask over several connections at a time, or over those that can be had."""
     with contextlib.ExitStack() as stack:
         conns = [stack.enter_context(session.pool.get_connection())]
@@ -119,7 +119,7 @@ def _by_genquery2(session: Session, queries: Sequence[Query]) -> list[list[Row]]
     return [_genquery2_rows(reply) for reply in replies]
 
 
-def _replies(conns: Sequence[Wire], queries: Sequence[Query]) -> list[iRODSMessage]:
+def _replies(conns: Sequence[PooledConnection], queries: Sequence[Query]) -> list[iRODSMessage]:
     """Send a question over each before the first answer is read: so a thread can ask several."""
     asked = [*zip(conns, queries, strict=False)]
     for conn, query in asked:
@@ -215,11 +215,11 @@ class _Pinned:
     knows the query.
     """
 
-    def __init__(self, conn: Wire, session: Session) -> None:
+    def __init__(self, conn: PooledConnection, session: ZoneSession) -> None:
         self.pool = self
         self.zone = session.zone
         self.server_version = session.server_version
         self._conn = conn
 
-    def get_connection(self) -> contextlib.AbstractContextManager[Wire]:
+    def get_connection(self) -> contextlib.AbstractContextManager[PooledConnection]:
         return contextlib.nullcontext(self._conn)

@@ -1,4 +1,4 @@
-"""Checksums as iRODS writes them, computed while the bytes pass."""
+"""Checksums in iRODS's notation, computed while data streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who connects to which zone, and how: the environment file, `IRODS_*` variables, arguments.
+"""Account and connection settings from the environment file, `IRODS_*` variables and arguments.
 
 Later ones win. The names are those of `irods_environment.json`; a variable is the same name in
 capitals. A password comes from the argument, else from `IRODS_PASSWORD`, else from the file that

@@ -1,4 +1,4 @@
-"""The connections of one session, so that none of them hangs, lies or is used by two.
+"""Connection pool of one session.
 
 The client's own pool hands out connections that died while they were idle, keeps a connection that
 was interrupted in the middle of an answer, and connects while it holds its lock.
@@ -36,13 +36,13 @@ ENOUGH = 60.0
 _KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
 
-class Wire(Connection):  # type: ignore[misc]  # the client has no types
+class PooledConnection(Connection):  # type: ignore[misc]  # the client has no types
     """A connection that is thrown away if it was left between a request and its answer."""
 
     rested = 0.0
     socket: Any
 
-    def __init__(self, pool: Connections, account: Any) -> None:
+    def __init__(self, pool: ConnectionPool, account: Any) -> None:
         try:
             super().__init__(pool, account)
         except (SyntaxError, struct.error) as exc:
@@ -81,7 +81,7 @@ class Wire(Connection):  # type: ignore[misc]  # the client has no types
                 held.close()
 
 
-class Connections(Pool):  # type: ignore[misc]  # the client has no types
+class ConnectionPool(Pool):  # type: ignore[misc]  # the client has no types
     """A pool of connections for many threads.
 
     Parameters
@@ -105,8 +105,8 @@ class Connections(Pool):  # type: ignore[misc]  # the client has no types
         policies: tuple[str, ...] = (),
     ) -> None:
         super().__init__(account, application_name="nds_jupyter", session=session)
-        self.active: set[Wire] = set()
-        self.idle: set[Wire] = set()
+        self.active: set[PooledConnection] = set()
+        self.idle: set[PooledConnection] = set()
         self.connection_timeout = timeout
         self._patience = patience
         self._policies = policies
@@ -114,11 +114,11 @@ class Connections(Pool):  # type: ignore[misc]  # the client has no types
         self._enough_until = 0.0
         self._unlimited = threading.local()
 
-    def get_connection(self) -> Wire:
+    def get_connection(self) -> PooledConnection:
         """Return a live connection, for the caller alone until it is released."""
         return self._taken(self._rested() or self._connected())
 
-    def spare_connection(self) -> Wire | None:
+    def spare_connection(self) -> PooledConnection | None:
         """Return one more connection, for who could do without; None if the server refuses it."""
         conn = self._rested()
         if conn is None and time.monotonic() >= self._enough_until:
@@ -128,14 +128,14 @@ class Connections(Pool):  # type: ignore[misc]  # the client has no types
                 self._enough_until = time.monotonic() + ENOUGH
         return None if conn is None else self._taken(conn)
 
-    def _taken(self, conn: Wire) -> Wire:
+    def _taken(self, conn: PooledConnection) -> PooledConnection:
         with self._lock:
             self.active.add(conn)
         unlimited = getattr(self._unlimited, "on", False)
         conn.socket.settimeout(None if unlimited else self.connection_timeout)
         return conn
 
-    def release_connection(self, conn: Wire, destroy: bool = False) -> None:
+    def release_connection(self, conn: PooledConnection, destroy: bool = False) -> None:
         """Take a connection back, to keep or to close."""
         with self._lock:
             self.active.discard(conn)
@@ -173,18 +173,18 @@ class Connections(Pool):  # type: ignore[misc]  # the client has no types
             conn.cut()
         self.active, self.idle = set(), set()
 
-    def _rested(self) -> Wire | None:
+    def _rested(self) -> PooledConnection | None:
         while True:
             with self._lock:
                 if not self.idle:
                     return None
-                conn: Wire = max(self.idle, key=lambda each: each.rested)
+                conn: PooledConnection = max(self.idle, key=lambda each: each.rested)
                 self.idle.discard(conn)
             if _is_silent(conn.socket) and time.monotonic() - conn.rested < IDLE:
                 return conn
             conn.cut()
 
-    def _connected(self) -> Wire:
+    def _connected(self) -> PooledConnection:
         give_up = time.monotonic() + self._patience
         pause = 0.1
         while True:
@@ -202,15 +202,15 @@ class Connections(Pool):  # type: ignore[misc]  # the client has no types
                 self._hopeless_until = 0.0
                 return conn
 
-    def _negotiated(self) -> Wire:
+    def _negotiated(self) -> PooledConnection:
         try:
-            conn = Wire(self, self.account)
+            conn = PooledConnection(self, self.account)
         except NetworkException as exc:
             open_to_tcp = REFUSE in self._policies[1:]
             if not open_to_tcp or "negotiation failure" not in str(exc):
                 raise
             self.account.client_server_policy = REFUSE
-            conn = Wire(self, self.account)
+            conn = PooledConnection(self, self.account)
         _keep_alive(conn.socket)
         session = self.session_ref()
         if session is not None and session.ticket__:

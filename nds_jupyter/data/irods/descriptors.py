@@ -1,4 +1,4 @@
-"""Open data objects: one descriptor of the server, on a connection of its own."""
+"""Open data objects: one server descriptor on a connection of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from irods.exception import NetworkException, iRODSException
 from irods.message import FileOpenRequest, JSON_Message, StringStringMap, iRODSMessage
 
 from nds_jupyter.data.irods.errors import CLIENT_ERRORS
-from nds_jupyter.data.irods.sessions import Session
+from nds_jupyter.data.irods.sessions import ZoneSession
 
 READ, WRITE, CREATE, TRUNCATE = 0, 1, 64, 512
 """Open flags, as the protocol has them."""
@@ -43,7 +43,7 @@ class Descriptor:
 
     def __init__(
         self,
-        session: Session,
+        session: ZoneSession,
         path: str,
         flags: int,
         *,

@@ -1,4 +1,4 @@
-"""Errors of the client, turned once into the ones that users of files expect.
+"""Exceptions of python-irodsclient mapped to the ones that users of files expect.
 
 The client's exceptions often carry no message, so every sentence here names the path itself and
 says what to do.
@@ -35,7 +35,7 @@ class ConfigurationError(ValueError):
 RENEW = "Run iinit again, or give the right password."
 
 
-class Meaning(msgspec.Struct, frozen=True):
+class ExceptionMapping(msgspec.Struct, frozen=True):
     """What an exception of the client means.
 
     Parameters
@@ -53,69 +53,73 @@ class Meaning(msgspec.Struct, frozen=True):
         return self.kind(self.number, self.sentence.format(path=path, said=said))
 
 
-MISSING = Meaning(
+MISSING = ExceptionMapping(
     FileNotFoundError, errno.ENOENT, "There is no {path}, or it is not shared with you"
 )
-FORBIDDEN = Meaning(
+FORBIDDEN = ExceptionMapping(
     PermissionError,
     errno.EACCES,
     "{path}: your iRODS account has no permission for that. Ask the owner for it{said}",
 )
-STRANGER = Meaning(
+STRANGER = ExceptionMapping(
     AuthenticationFailed,
     errno.EACCES,
     f"{{path}}: iRODS does not accept the user or the password. {RENEW}",
 )
-EXPIRED = Meaning(
+EXPIRED = ExceptionMapping(
     AuthenticationFailed, errno.EACCES, f"{{path}}: the iRODS password has expired. {RENEW}"
 )
-TICKET = Meaning(
+TICKET = ExceptionMapping(
     AuthenticationFailed,
     errno.EACCES,
     "{path}: the ticket is unknown, expired or used up. Ask for a new one",
 )
-EXISTS = Meaning(FileExistsError, errno.EEXIST, "{path} exists already")
-NOT_EMPTY = Meaning(OSError, errno.ENOTEMPTY, "{path} is not empty. Remove it recursively")
-SLOW = Meaning(
+EXISTS = ExceptionMapping(FileExistsError, errno.EEXIST, "{path} exists already")
+NOT_EMPTY = ExceptionMapping(OSError, errno.ENOTEMPTY, "{path} is not empty. Remove it recursively")
+SLOW = ExceptionMapping(
     TimeoutError,
     errno.ETIMEDOUT,
     "{path}: the iRODS server has not answered in time. Try again, or give a longer timeout",
 )
-QUOTA = Meaning(OSError, errno.EDQUOT, "{path}: the quota is used up. Remove data, or ask for more")
-FULL = Meaning(
+QUOTA = ExceptionMapping(
+    OSError, errno.EDQUOT, "{path}: the quota is used up. Remove data, or ask for more"
+)
+FULL = ExceptionMapping(
     OSError, errno.ENOSPC, "{path}: the iRODS resource is full. Free space, or use another"
 )
-BUSY = Meaning(OSError, errno.EBUSY, "{path} is being written by somebody else. Try again later")
-DIFFERENT = Meaning(
+BUSY = ExceptionMapping(
+    OSError, errno.EBUSY, "{path} is being written by somebody else. Try again later"
+)
+DIFFERENT = ExceptionMapping(
     ChecksumMismatch,
     errno.EIO,
     "{path}: the checksum is not that of what was sent. Transfer it again",
 )
-TOO_LONG = Meaning(OSError, errno.ENAMETOOLONG, "{path}: the path is too long for iRODS")
-INVALID = Meaning(OSError, errno.EINVAL, "{path}: iRODS does not take this path{said}")
-STORAGE_DOWN = Meaning(
+TOO_LONG = ExceptionMapping(OSError, errno.ENAMETOOLONG, "{path}: the path is too long for iRODS")
+INVALID = ExceptionMapping(OSError, errno.EINVAL, "{path}: iRODS does not take this path{said}")
+STORAGE_DOWN = ExceptionMapping(
     ZoneUnavailable,
     errno.EHOSTDOWN,
     "{path}: the storage behind it is down. Try again, or ask who runs the zone",
 )
-CROWDED = Meaning(
+CROWDED = ExceptionMapping(
     ZoneUnavailable,
     errno.EAGAIN,
     "{path}: the iRODS server takes no more connections. Try again later",
 )
-NEGOTIATION = Meaning(
+NEGOTIATION = ExceptionMapping(
     ZoneUnavailable,
     errno.EPROTO,
     "{path}: client and server do not agree on TLS. Set irods_client_server_policy to what the "
     "zone wants",
 )
-TLS = Meaning(
+TLS = ExceptionMapping(
     ZoneUnavailable,
     errno.EPROTO,
     "{path}: TLS with the iRODS server failed{said}. Check irods_ssl_ca_certificate_file and "
     "irods_ssl_verify_server",
 )
-AWAY = Meaning(
+AWAY = ExceptionMapping(
     ZoneUnavailable,
     errno.ECONNABORTED,
     "{path}: the iRODS server does not answer. Is the zone running?",
@@ -151,7 +155,7 @@ _NAMES = {
 }
 
 # Versions of the client differ in which errors of the server they know.
-MEANINGS: dict[type[BaseException], Meaning] = {
+MEANINGS: dict[type[BaseException], ExceptionMapping] = {
     getattr(ex, name): meaning
     for meaning, names in _NAMES.items()
     for name in names.split()

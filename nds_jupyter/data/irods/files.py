@@ -1,4 +1,4 @@
-"""Files of the filesystem: reading anywhere, writing and appending to the end."""
+"""File objects of the filesystem: random-access reading, sequential writing."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
+from nds_jupyter.data.irods.atomic_replace import BLOCK, FIRST, AtomicReplace, temporary_beside
 from nds_jupyter.data.irods.descriptors import Descriptor
 from nds_jupyter.data.irods.errors import ZoneUnavailable, translated
-from nds_jupyter.data.irods.objects import Objects
-from nds_jupyter.data.irods.placing import BLOCK, FIRST, Placing, temporary_beside
+from nds_jupyter.data.irods.objects import ObjectOperations
 
 
 class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
@@ -29,7 +29,7 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no typ
         fs: AbstractFileSystem,
         path: str,
         *,
-        objects: Objects,
+        objects: ObjectOperations,
         size: int | None = None,
         **rest: Any,
     ) -> None:
@@ -109,7 +109,7 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         path: str,
         mode: str,
         *,
-        placing: Placing,
+        placing: AtomicReplace,
         named: str | None = None,
         **rest: Any,
     ) -> None:
@@ -221,7 +221,7 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
             self.discard()
 
 
-def read_range(objects: Objects, path: str, start: int, end: int | None) -> bytes:
+def read_range(objects: ObjectOperations, path: str, start: int, end: int | None) -> bytes:
     """Return a part of an object; a lost connection is opened again and the reading goes on."""
     parts: list[bytes] = []
     left = objects.sessions.waits.attempts

@@ -11,19 +11,18 @@ from typing import Any
 from fsspec.utils import stringify_path
 
 from nds_jupyter.data.entries import Avu
-from nds_jupyter.data.irods.collections import Collections
+from nds_jupyter.data.irods.atomic_replace import AtomicReplace
 from nds_jupyter.data.irods.config import Account
-from nds_jupyter.data.irods.content import Content
+from nds_jupyter.data.irods.content_operations import ContentOperations
 from nds_jupyter.data.irods.listing import Listing
-from nds_jupyter.data.irods.metadata import Metadata
-from nds_jupyter.data.irods.names import PROTOCOL, authority, logical_path
-from nds_jupyter.data.irods.objects import Objects
-from nds_jupyter.data.irods.placing import Placing
-from nds_jupyter.data.irods.sessions import Waits, shared_sessions
-from nds_jupyter.data.irods.transfer import Streams
+from nds_jupyter.data.irods.metadata import MetadataOperations
+from nds_jupyter.data.irods.objects import CollectionOperations, ObjectOperations
+from nds_jupyter.data.irods.paths import PROTOCOL, authority, logical_path
+from nds_jupyter.data.irods.sessions import SessionTimeouts, shared_sessions
+from nds_jupyter.data.irods.transfer import TransferStreams
 
 
-class IrodsFileSystem(Content):
+class IrodsFileSystem(ContentOperations):
     """The data objects and collections of an iRODS zone.
 
     Paths are logical paths, ``/zone/home/user/object``, or ``irods:///zone/home/user/object``; a
@@ -96,15 +95,17 @@ class IrodsFileSystem(Content):
             "ticket": ticket,
         }
         self.trash = trash
-        self._sessions = shared_sessions(options, Waits(timeout=timeout, patience=patience))
+        self._sessions = shared_sessions(
+            options, SessionTimeouts(timeout=timeout, patience=patience)
+        )
         self._listing = Listing(self._sessions)
-        self._collections = Collections(self._sessions)
-        self._objects = Objects(
+        self._collections = CollectionOperations(self._sessions)
+        self._objects = ObjectOperations(
             self._sessions, self._listing, self._collections, auto_mkdir=auto_mkdir
         )
-        self._placing = Placing(self._objects)
-        self._metadata = Metadata(self._sessions, self._listing)
-        self._streams = Streams(
+        self._placing = AtomicReplace(self._objects)
+        self._metadata = MetadataOperations(self._sessions, self._listing)
+        self._streams = TransferStreams(
             most=streams,
             large=parallel_from,
             files=files_at_once,

@@ -1,25 +1,166 @@
-"""Looking things up: one path, one page, one level, a whole tree; never a query per entry."""
+"""Listing of paths, pages and trees without a query for each entry."""
 
 from __future__ import annotations
 
 import errno
-from itertools import groupby
+import heapq
+from itertools import groupby, islice
 
-from nds_jupyter.data.entries import Page, Replica
+import msgspec
+
+from nds_jupyter.data.entries import EntryPage, Replica
 from nds_jupyter.data.irods.catalogue import Condition, Query, Row, ask, ask_together, like
-from nds_jupyter.data.irods.found import (
+from nds_jupyter.data.irods.catalogue_rows import (
     COLLECTION_COLUMNS,
     OBJECT_COLUMNS,
     REPLICA_COLUMNS,
-    Found,
+    CatalogueEntry,
     collection,
     data_object,
     data_objects,
     replica,
 )
-from nds_jupyter.data.irods.names import zone_of
-from nds_jupyter.data.irods.paging import Asked, Cursor, Stretch, merged
-from nds_jupyter.data.irods.sessions import Session, Sessions
+from nds_jupyter.data.irods.paths import zone_of
+from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
+
+
+class ListingCursor(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a listing has come: the last name of each kind; None when a kind is at its end."""
+
+    collection: str | None = ""
+    data_object: str | None = ""
+
+    def text(self) -> str | None:
+        """Write it; None at the end of both. Names hold no slash."""
+        if self.collection is None and self.data_object is None:
+            return None
+        return "/".join(
+            "*" if each is None else f"={each}" for each in (self.collection, self.data_object)
+        )
+
+    @classmethod
+    def read(cls, text: str) -> ListingCursor:
+        """Read what `text` wrote, or a plain name."""
+        first, slash, second = text.partition("/")
+        if not slash:
+            return cls(collection=text, data_object=text)
+        return cls(
+            collection=None if first == "*" else first[1:],
+            data_object=None if second == "*" else second[1:],
+        )
+
+
+class PageRange(msgspec.Struct, frozen=True, kw_only=True):
+    """What one query brought of one kind.
+
+    Parameters
+    ----------
+    end
+        The name up to which it was read; None if nothing follows.
+    rows
+        Of the catalogue, of the one object that has the most of them: its replicas.
+    """
+
+    found: tuple[CatalogueEntry, ...] = ()
+    end: str | None = None
+    rows: int = 1
+
+    def read_up_to(self, shown: list[CatalogueEntry], before: str | None) -> str | None:
+        """Return where to go on, given what of it was shown: the rest is asked for again."""
+        known = set(map(id, self.found))
+        taken = [each for each in shown if id(each) in known]
+        if len(taken) == len(self.found):
+            return self.end
+        return taken[-1].name if taken else before
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted of a collection.
+
+    Parameters
+    ----------
+    limit
+        Most entries wanted of one kind.
+    q
+        What a name must contain.
+    dated
+        Whether it matters when they were made.
+    """
+
+    path: str
+    limit: int
+    q: str = ""
+    dated: bool = True
+
+    def collections(self, after: str) -> Query:
+        """Ask for collections after a name."""
+        base = self.path.rstrip("/")
+        where = [Condition("COLL_PARENT_NAME", "=", self.path)]
+        if after:
+            where.append(Condition("COLL_NAME", ">", f"{base}/{after}"))
+        if self.q:
+            where.append(Condition("COLL_NAME", "like", f"{like(base)}/%{like(self.q)}%"))
+        return self._query(COLLECTION_COLUMNS, where, self.limit + 1)
+
+    def objects(self, after: str, replicas: int) -> Query:
+        """Ask for data objects after a name, of which each may have so many rows."""
+        where = [Condition("COLL_NAME", "=", self.path)]
+        if after:
+            where.append(Condition("DATA_NAME", ">", after))
+        if self.q:
+            where.append(Condition("DATA_NAME", "like", f"%{like(self.q)}%"))
+        return self._query(OBJECT_COLUMNS, where, self.limit * replicas + 1)
+
+    def _query(self, columns: tuple[str, ...], where: list[Condition], limit: int) -> Query:
+        return Query(
+            # The last column says when it was made; every column costs server and client time.
+            select=columns if self.dated else columns[:-1],
+            where=tuple(where),
+            order=columns[:1],
+            limit=limit,
+            zone=zone_of(self.path),
+        )
+
+    def collections_of(self, rows: list[Row]) -> PageRange:
+        """Read the answer to `collections`."""
+        found = [collection(row) for row in rows[: self.limit]]
+        return PageRange(
+            # The root is its own parent.
+            found=tuple(each for each in found if each.path != "/" and self.q in each.name),
+            end=found[-1].name if len(rows) > self.limit else None,
+        )
+
+    def objects_of(self, rows: list[Row], replicas: int) -> PageRange | None:
+        """Read the answer to `objects`; None if one object has more rows than were asked for."""
+        ended = len(rows) <= self.limit * replicas
+        by_name = [list(group) for _, group in groupby(rows, key=lambda row: row[0])]
+        if not ended:
+            # More replicas of the last one may follow.
+            by_name.pop()
+            if not by_name:
+                return None
+        base = self.path.rstrip("/")
+        found = [data_object(group, f"{base}/{group[0][0]}") for group in by_name[: self.limit]]
+        complete = ended and len(by_name) <= self.limit
+        return PageRange(
+            found=tuple(each for each in found if self.q in each.name),
+            end=None if complete else found[-1].name,
+            rows=max(map(len, by_name), default=1),
+        )
+
+
+def merged(
+    cursor: ListingCursor, collections: PageRange, objects: PageRange, limit: int
+) -> EntryPage:
+    """Return the page of both kinds, in one order of names."""
+    both = heapq.merge(collections.found, objects.found, key=lambda each: each.name)
+    shown = list(islice(both, limit))
+    following = ListingCursor(
+        collection=collections.read_up_to(shown, cursor.collection),
+        data_object=objects.read_up_to(shown, cursor.data_object),
+    )
+    return EntryPage(entries=tuple(each.entry() for each in shown), next=following.text())
+
 
 WHOLE = 5_000
 """Rows of one query where everything in a collection is wanted."""
@@ -34,12 +175,12 @@ class Listing:
         Of the account that looks.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: SessionHolder) -> None:
         self._sessions = sessions
         # Rows a data object has, as far as seen: a page asks for that many times its entries.
         self._replicas = 1
 
-    def find(self, path: str) -> Found:
+    def find(self, path: str) -> CatalogueEntry:
         """Return what is at a path; FileNotFoundError if there is nothing to see."""
         found = self._sessions.call(lambda session: _look_up(session, path), path)
         if found is None:
@@ -48,18 +189,18 @@ class Listing:
             )
         return found
 
-    def page(self, path: str, after: str, limit: int, q: str) -> Page:
+    def page(self, path: str, after: str, limit: int, q: str) -> EntryPage:
         """Return at most `limit` entries of a collection; see `IrodsFileSystem.ls_page`."""
         if limit < 1:
             raise ValueError(f"limit is {limit}; it must be at least 1.")
-        cursor = Cursor.read(after)
-        asked = Asked(path=path, limit=limit, q=q, dated=False)
+        cursor = ListingCursor.read(after)
+        asked = PageQuery(path=path, limit=limit, q=q, dated=False)
         collections, objects = self._both(asked, cursor)
         if not after and not q and not collections.found and not objects.found:
             self._check_collection(path)
         return merged(cursor, collections, objects, limit)
 
-    def _both(self, asked: Asked, cursor: Cursor) -> tuple[Stretch, Stretch]:
+    def _both(self, asked: PageQuery, cursor: ListingCursor) -> tuple[PageRange, PageRange]:
         """Ask for what follows of both kinds, at one time: no query can ask for both."""
         replicas = self._replicas
         queries = (
@@ -74,7 +215,9 @@ class Listing:
             self._objects_of(asked, cursor.data_object or "", objects, replicas),
         )
 
-    def _objects_of(self, asked: Asked, after: str, rows: list[Row], replicas: int) -> Stretch:
+    def _objects_of(
+        self, asked: PageQuery, after: str, rows: list[Row], replicas: int
+    ) -> PageRange:
         """Read rows of objects; ask again where one has more of them than was thought."""
         while (found := asked.objects_of(rows, replicas)) is None:
             replicas = 2 * len(rows)
@@ -86,10 +229,10 @@ class Listing:
         if not self.find(path).entry().is_collection:
             raise NotADirectoryError(errno.ENOTDIR, f"{path} is a data object, not a collection")
 
-    def level(self, path: str) -> list[Found]:
+    def level(self, path: str) -> list[CatalogueEntry]:
         """Return all entries of a collection, or the object itself where the path is one."""
-        asked = Asked(path=path, limit=WHOLE)
-        found: list[Found] = []
+        asked = PageQuery(path=path, limit=WHOLE)
+        found: list[CatalogueEntry] = []
         after: str | None = ""
         while after is not None:
             stretch = asked.collections_of(self._rows(asked.collections(after), path))
@@ -107,15 +250,15 @@ class Listing:
             return [] if this.entry().is_collection else [this]
         return sorted(found, key=lambda each: each.path)
 
-    def tree(self, path: str) -> list[Found]:
+    def tree(self, path: str) -> list[CatalogueEntry]:
         """Return everything below a collection, with two queries."""
         inside = Condition("COLL_NAME", "like", f"{like(path.rstrip('/'))}/%")
         zone = zone_of(path)
 
-        def collections(session: Session) -> list[Row]:
+        def collections(session: ZoneSession) -> list[Row]:
             return ask(session, Query(select=COLLECTION_COLUMNS, where=(inside,), zone=zone))
 
-        def objects(session: Session, where: Condition) -> list[Row]:
+        def objects(session: ZoneSession, where: Condition) -> list[Row]:
             order = ("COLL_NAME", "DATA_NAME")
             select = ("COLL_NAME", *OBJECT_COLUMNS)
             return ask(session, Query(select=select, where=(where,), order=order, zone=zone))
@@ -157,7 +300,7 @@ class Listing:
         return self._sessions.call(lambda session: ask(session, query), path)
 
 
-def _look_up(session: Session, path: str) -> Found | None:
+def _look_up(session: ZoneSession, path: str) -> CatalogueEntry | None:
     zone = zone_of(path)
     if path.count("/") > 1:
         objects = Query(

@@ -1,4 +1,4 @@
-"""Metadata of collections and data objects: attribute, value, unit."""
+"""Metadata (AVUs) of collections and data objects."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from irods.models import Collection, DataObject
 
 from nds_jupyter.data.entries import Avu
 from nds_jupyter.data.irods.listing import Listing
-from nds_jupyter.data.irods.sessions import Session, Sessions
+from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
 
 
-class Metadata:
+class MetadataOperations:
     """What is known of a path, beyond what it holds."""
 
-    def __init__(self, sessions: Sessions, listing: Listing) -> None:
+    def __init__(self, sessions: SessionHolder, listing: Listing) -> None:
         self._sessions = sessions
         self._listing = listing
 
@@ -52,8 +52,8 @@ class Metadata:
         return Collection if self._listing.find(path).entry().is_collection else DataObject
 
 
-def _adding(model: Any, path: str, avu: Avu) -> Callable[[Session], None]:
-    def add(session: Session) -> None:
+def _adding(model: Any, path: str, avu: Avu) -> Callable[[ZoneSession], None]:
+    def add(session: ZoneSession) -> None:
         try:
             session.metadata.add(model, path, _meta(avu))
         except CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME:
@@ -63,8 +63,8 @@ def _adding(model: Any, path: str, avu: Avu) -> Callable[[Session], None]:
     return add
 
 
-def _removing(model: Any, path: str, avu: Avu) -> Callable[[Session], None]:
-    def remove(session: Session) -> None:
+def _removing(model: Any, path: str, avu: Avu) -> Callable[[ZoneSession], None]:
+    def remove(session: ZoneSession) -> None:
         session.metadata.remove(model, path, _meta(avu))
 
     return remove

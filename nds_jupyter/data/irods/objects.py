@@ -1,4 +1,4 @@
-"""Data objects on the server: open, rename, copy, remove; one request each."""
+"""Operations on data objects and collections on the server, one request each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,49 @@ from typing import Any, TypeVar
 
 from irods import keywords as kw
 from irods.api_number import api_number
-from irods.message import FileOpenRequest, ObjCopyRequest, StringStringMap, iRODSMessage
+from irods.message import (
+    CollectionRequest,
+    FileOpenRequest,
+    ObjCopyRequest,
+    StringStringMap,
+    iRODSMessage,
+)
 
-from nds_jupyter.data.irods.collections import Collections
 from nds_jupyter.data.irods.descriptors import CREATE, READ, TRUNCATE, WRITE, Descriptor
 from nds_jupyter.data.irods.listing import Listing
-from nds_jupyter.data.irods.sessions import Session, Sessions
+from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
+
+
+class CollectionOperations:
+    """The collections of a zone, as far as they change."""
+
+    def __init__(self, sessions: SessionHolder) -> None:
+        self._sessions = sessions
+
+    def make(self, path: str, *, parents: bool) -> None:
+        """Make a collection; one that is there already is no error to iRODS."""
+        options = {kw.RECURSIVE_OPR__KW: ""} if parents else {}
+        body = CollectionRequest(collName=path, KeyValPair_PI=StringStringMap(options))
+
+        def create(session: ZoneSession) -> None:
+            # The client's own looks the collection up afterwards, which costs a query.
+            with session.pool.get_connection() as conn:
+                conn.send(
+                    iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number["COLL_CREATE_AN"])
+                )
+                conn.recv()
+
+        self._sessions.call(create, path)
+
+    def remove(self, path: str, *, recursive: bool, trash: bool) -> None:
+        """Remove a collection, with all that it holds if `recursive`."""
+
+        def remove(session: ZoneSession) -> None:
+            with session.pool.without_deadline():
+                session.collections.remove(path, recurse=recursive, force=not trash)
+
+        self._sessions.call(remove, path, repeatable=False)
+
 
 _FREED_AFTER = (0.2, 1.0, 3.0)
 """Seconds between tries of what a lost connection forbids for a while."""
@@ -25,7 +62,7 @@ T = TypeVar("T")
 _COPY_SOURCE, _COPY_TARGET, _RENAME_OBJECT, _RENAME_COLLECTION = 10, 9, 11, 12
 
 
-class Objects:
+class ObjectOperations:
     """The data objects of a zone.
 
     Parameters
@@ -35,7 +72,12 @@ class Objects:
     """
 
     def __init__(
-        self, sessions: Sessions, listing: Listing, collections: Collections, *, auto_mkdir: bool
+        self,
+        sessions: SessionHolder,
+        listing: Listing,
+        collections: CollectionOperations,
+        *,
+        auto_mkdir: bool,
     ) -> None:
         self.sessions = sessions
         self.listing = listing
@@ -71,7 +113,7 @@ class Objects:
         if streams > 1:
             options[kw.NUM_THREADS_KW] = str(streams)
 
-        def create(session: Session) -> Descriptor:
+        def create(session: ZoneSession) -> Descriptor:
             flags = WRITE | CREATE | TRUNCATE
             return Descriptor(session, path, flags, size=size, options=options)
 
@@ -105,7 +147,7 @@ class Objects:
         if found.checksum:
             return found.checksum
 
-        def compute(session: Session) -> str:
+        def compute(session: ZoneSession) -> str:
             with session.pool.without_deadline():
                 return str(session.data_objects.chksum(path))
 
@@ -139,7 +181,7 @@ class Objects:
             destDataObjInp_PI=_named(target, _COPY_TARGET, options),
         )
 
-        def copy(session: Session) -> None:
+        def copy(session: ZoneSession) -> None:
             _request(session, body, "DATA_OBJ_COPY_AN")
 
         self._in_collection(
@@ -202,7 +244,7 @@ def _named(path: str, kind: int, options: dict[str, str] | None = None) -> Any:
     )
 
 
-def _request(session: Session, body: Any, api: str) -> None:
+def _request(session: ZoneSession, body: Any, api: str) -> None:
     """Ask for something that may take the server as long as the data is large."""
     with session.pool.without_deadline(), session.pool.get_connection() as conn:
         conn.send(iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number[api]))

@@ -1,4 +1,4 @@
-"""One session per account and process, for every thread and every instance of the filesystem."""
+"""Sessions shared by all threads and filesystem instances, one for each account."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from irods.exception import NetworkException
 from irods.session import iRODSSession
 
 from nds_jupyter.data.irods.config import Account, account_from
-from nds_jupyter.data.irods.connections import Connections
+from nds_jupyter.data.irods.connections import ConnectionPool
 from nds_jupyter.data.irods.errors import CLIENT_ERRORS, is_authentication, timed_out, translate
 
 T = TypeVar("T")
 
 
-class Waits(msgspec.Struct, frozen=True, kw_only=True):
+class SessionTimeouts(msgspec.Struct, frozen=True, kw_only=True):
     """How long to wait.
 
     Parameters
@@ -37,13 +37,13 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 3
 
 
-class Session(iRODSSession):  # type: ignore[misc]  # the client has no types
-    """The client's session over `Connections`."""
+class ZoneSession(iRODSSession):  # type: ignore[misc]  # the client has no types
+    """The client's session over `ConnectionPool`."""
 
     pool: Any = None
     speaks_genquery2 = True
 
-    def __init__(self, account: Account, waits: Waits) -> None:
+    def __init__(self, account: Account, waits: SessionTimeouts) -> None:
         self._account = account
         self._waits = waits
         self._version: tuple[int, ...] = ()
@@ -54,7 +54,7 @@ class Session(iRODSSession):  # type: ignore[misc]  # the client has no types
     def configure(self, **kwargs: Any) -> Any:
         """Make the pool."""
         configured = super().configure(**kwargs)
-        self.pool = Connections(
+        self.pool = ConnectionPool(
             configured,
             session=self,
             timeout=self._waits.timeout,
@@ -72,7 +72,7 @@ class Session(iRODSSession):  # type: ignore[misc]  # the client has no types
         return self._version
 
 
-class Sessions:
+class SessionHolder:
     """The session of one account: made when needed, and anew after a fork or a new password.
 
     Parameters
@@ -82,14 +82,18 @@ class Sessions:
         `iinit` is enough.
     """
 
-    def __init__(self, account: Account, options: Mapping[str, Any], waits: Waits) -> None:
+    def __init__(
+        self, account: Account, options: Mapping[str, Any], waits: SessionTimeouts
+    ) -> None:
         self.account = account
         self.waits = waits
         self._options = dict(options)
         self._lock = threading.Lock()
-        self._session: Session | None = None
+        self._session: ZoneSession | None = None
 
-    def call(self, operation: Callable[[Session], T], path: str, *, repeatable: bool = True) -> T:
+    def call(
+        self, operation: Callable[[ZoneSession], T], path: str, *, repeatable: bool = True
+    ) -> T:
         """Run an operation with the session, and again if the connection broke.
 
         Parameters
@@ -114,7 +118,7 @@ class Sessions:
                 if left <= 0 or not self._is_worth_another(exc, session, repeatable=repeatable):
                     raise translate(exc, path) from exc
 
-    def _is_worth_another(self, exc: Exception, session: Session, *, repeatable: bool) -> bool:
+    def _is_worth_another(self, exc: Exception, session: ZoneSession, *, repeatable: bool) -> bool:
         if is_authentication(exc):
             return self._renew(session)
         if not isinstance(exc, NetworkException) or timed_out(exc):
@@ -124,14 +128,14 @@ class Sessions:
         refused = "Could not connect" in str(exc) or "negotiation" in str(exc)
         return not refused and (repeatable or "Unable to send" in str(exc))
 
-    def current(self) -> Session:
+    def current(self) -> ZoneSession:
         """Return the session."""
         with self._lock:
             if self._session is None:
-                self._session = Session(self.account, self.waits)
+                self._session = ZoneSession(self.account, self.waits)
             return self._session
 
-    def _renew(self, refused: Session) -> bool:
+    def _renew(self, refused: ZoneSession) -> bool:
         """Read the configuration again; true if it names other credentials now."""
         with self._lock:
             if self._session is not refused:
@@ -165,19 +169,19 @@ class Sessions:
 # Sessions are shared by all instances of the filesystem, and fsspec makes one in every thread:
 # the one thing here that has to belong to the process. It holds nothing alive.
 _lock = threading.Lock()
-_shared: weakref.WeakValueDictionary[tuple[Account, Waits], Sessions] = (
+_shared: weakref.WeakValueDictionary[tuple[Account, SessionTimeouts], SessionHolder] = (
     weakref.WeakValueDictionary()
 )
 
 
-def shared_sessions(options: Mapping[str, Any], waits: Waits) -> Sessions:
+def shared_sessions(options: Mapping[str, Any], waits: SessionTimeouts) -> SessionHolder:
     """Return the sessions of the account that these options describe."""
     account = account_from(options)
     key = (account, waits)
     with _lock:
         found = _shared.get(key)
         if found is None:
-            found = _shared[key] = Sessions(account, options, waits)
+            found = _shared[key] = SessionHolder(account, options, waits)
         return found
 
 

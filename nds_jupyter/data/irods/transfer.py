@@ -1,4 +1,4 @@
-"""Whole files to the zone and back; large ones over several connections at once."""
+"""Upload and download of whole files, large ones over several connections."""
 
 from __future__ import annotations
 
@@ -12,22 +12,95 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from fsspec.callbacks import Callback
 from irods import keywords as kw
 from irods.exception import NetworkException
 
-from nds_jupyter.data.irods.callbacks import Progress
+from nds_jupyter.data.irods.atomic_replace import (
+    BLOCK,
+    FIRST,
+    TEMPORARY,
+    AtomicReplace,
+    temporary_beside,
+)
 from nds_jupyter.data.irods.checksums import Digest, scheme_of
 from nds_jupyter.data.irods.descriptors import Descriptor
 from nds_jupyter.data.irods.errors import ChecksumMismatch, ZoneUnavailable, translated
-from nds_jupyter.data.irods.objects import Objects
-from nds_jupyter.data.irods.placing import BLOCK, FIRST, TEMPORARY, Placing, temporary_beside
+from nds_jupyter.data.irods.objects import ObjectOperations
+
+
+class TransferProgress:
+    """Tells a callback how far one file is that several threads move."""
+
+    def __init__(self, callback: Any, size: int) -> None:
+        self._callback = callback
+        self.size = size
+        self._lock = threading.Lock()
+
+    def restart(self) -> None:
+        """Begin at nothing."""
+        self._callback.set_size(self.size)
+        self._callback.absolute_update(0)
+
+    def add(self, count: int) -> None:
+        """Count bytes."""
+        with self._lock:
+            self._callback.relative_update(count)
+
+
+class SerializedCallback(Callback):  # type: ignore[misc]  # fsspec has no types
+    """Passes on what is told, also to branches of it, while nobody else is in there.
+
+    Parameters
+    ----------
+    told
+        The callback that is told.
+    lock
+        Of the callback that this is a branch of.
+    """
+
+    def __init__(self, told: Any, lock: threading.Lock | None = None) -> None:
+        super().__init__()
+        self._told = told
+        self._lock = lock or threading.Lock()
+
+    def set_size(self, size: int | None) -> None:
+        """Pass on how much there is."""
+        with self._lock:
+            self._told.set_size(size)
+
+    def absolute_update(self, value: int) -> None:
+        """Pass on how far it is."""
+        with self._lock:
+            self._told.absolute_update(value)
+
+    def relative_update(self, inc: int = 1) -> None:
+        """Pass on how much further it is."""
+        with self._lock:
+            self._told.relative_update(inc)
+
+    def call(self, hook_name: str | None = None, **kwargs: Any) -> Any:
+        """Call the hooks."""
+        with self._lock:
+            return self._told.call(hook_name, **kwargs)
+
+    def branched(self, path_1: Any, path_2: Any, **kwargs: Any) -> SerializedCallback:
+        """Return the callback of one file."""
+        with self._lock:
+            return SerializedCallback(self._told.branched(path_1, path_2, **kwargs), self._lock)
+
+    def close(self) -> None:
+        """Close it."""
+        with self._lock:
+            self._told.close()
+
 
 T = TypeVar("T")
 
 Move = Callable[[Descriptor, int, int], None]
 
 
-class Streams(msgspec.Struct, frozen=True, kw_only=True):
+class TransferStreams(msgspec.Struct, frozen=True, kw_only=True):
     """How large files are moved.
 
     Parameters
@@ -53,10 +126,16 @@ class Streams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def upload(
-    placing: Placing, streams: Streams, local: Path, path: str, callback: Any, *, replace: bool
+    placing: AtomicReplace,
+    streams: TransferStreams,
+    local: Path,
+    path: str,
+    callback: Any,
+    *,
+    replace: bool,
 ) -> None:
     """Store a large local file over several connections."""
-    progress = Progress(callback, local.stat().st_size)
+    progress = TransferProgress(callback, local.stat().st_size)
 
     def attempt() -> None:
         # Of a broken attempt the server may not let go at once: each has a name of its own.
@@ -73,7 +152,12 @@ def upload(
 
 
 def _upload(
-    placing: Placing, streams: int, local: Path, temporary: str, path: str, progress: Progress
+    placing: AtomicReplace,
+    streams: int,
+    local: Path,
+    temporary: str,
+    path: str,
+    progress: TransferProgress,
 ) -> Digest:
     progress.restart()
     size, objects = progress.size, placing.objects
@@ -106,7 +190,9 @@ def _hash(local: Path, digest: Digest) -> None:
             digest.update(block)
 
 
-def download(objects: Objects, streams: Streams, path: str, local: Path, callback: Any) -> None:
+def download(
+    objects: ObjectOperations, streams: TransferStreams, path: str, local: Path, callback: Any
+) -> None:
     """Fetch an object into a local file, which appears when it is whole."""
     local.parent.mkdir(parents=True, exist_ok=True)
     part = local.with_name(f"{TEMPORARY}{secrets.token_hex(8)}.part")
@@ -120,18 +206,20 @@ def download(objects: Objects, streams: Streams, path: str, local: Path, callbac
         raise
 
 
-def _download(objects: Objects, streams: Streams, path: str, part: Path, callback: Any) -> None:
+def _download(
+    objects: ObjectOperations, streams: TransferStreams, path: str, part: Path, callback: Any
+) -> None:
     with translated(path), objects.open(path) as first, part.open("wb") as target:
         block = first.read(FIRST)
         if len(block) < FIRST:
             # That was all of it: most files are small.
-            progress = Progress(callback, len(block))
+            progress = TransferProgress(callback, len(block))
             progress.restart()
             target.write(block)
             progress.add(len(block))
             return
         size = first.seek(0, 2)
-        progress = Progress(callback, size)
+        progress = TransferProgress(callback, size)
         progress.restart()
 
         def fetch(descriptor: Descriptor, offset: int, count: int) -> None:
@@ -201,7 +289,7 @@ def _ranges(size: int, streams: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + each, size)
 
 
-def _repeated(objects: Objects, transfer: Callable[[], T]) -> T:
+def _repeated(objects: ObjectOperations, transfer: Callable[[], T]) -> T:
     for _ in range(objects.sessions.waits.attempts - 1):
         try:
             return transfer()

@@ -1,8 +1,8 @@
-"""Many Docker Engines that form a Swarm, as one engine."""
+"""`Engine` over a Docker Swarm."""
 
 from __future__ import annotations
 
 from nds_jupyter.engines.swarm.engine import SwarmEngine
-from nds_jupyter.engines.swarm_settings import SwarmSettings
+from nds_jupyter.engines.swarm.settings import SwarmSettings
 
 __all__ = ["SwarmEngine", "SwarmSettings"]

@@ -1,4 +1,4 @@
-"""A Docker Swarm as one engine: placement by its manager, container-level work on the nodes.
+"""`Engine` over a Docker Swarm: its manager places jobs, the nodes' engines do the rest.
 
 A job's container is the one task of a service of the job's name. `create` returns when a node has
 made it: it runs then, but only the starter, which waits (`starter.py`); `start` lets it go.
@@ -25,31 +25,24 @@ from nds_jupyter.engines.base import (
     PathStat,
     Sample,
 )
-from nds_jupyter.engines.cluster import Fates, HelperSpec, NodeReport
-from nds_jupyter.engines.swarm.arrivals import Arrivals
-from nds_jupyter.engines.swarm.carried import Carried
-from nds_jupyter.engines.swarm.events import merged_events
-from nds_jupyter.engines.swarm.handing import Handing
-from nds_jupyter.engines.swarm.heard_node import HeardNode
-from nds_jupyter.engines.swarm.helpers import Helpers
-from nds_jupyter.engines.swarm.images import Images
-from nds_jupyter.engines.swarm.inspection import Inspection
-from nds_jupyter.engines.swarm.kept_logs import KeptLogs
-from nds_jupyter.engines.swarm.known_tasks import KnownTasks
-from nds_jupyter.engines.swarm.letting import Letting
-from nds_jupyter.engines.swarm.listing import list_containers, list_images
-from nds_jupyter.engines.swarm.node_reports import node_reports
-from nds_jupyter.engines.swarm.nodes import Nodes
+from nds_jupyter.engines.cluster import Fates, NodeReport, StagerSpec
+from nds_jupyter.engines.swarm.cleanup import LeftoverCleanup, ServiceRemoval
+from nds_jupyter.engines.swarm.container_reads import ContainerInspection, ContainerReads
+from nds_jupyter.engines.swarm.listing import SwarmImages, list_containers, list_images
+from nds_jupyter.engines.swarm.log_archive import LogArchive
+from nds_jupyter.engines.swarm.node_cache import CachedNodeEngine
+from nds_jupyter.engines.swarm.node_events import StartedContainers, merged_events
+from nds_jupyter.engines.swarm.nodes import Nodes, node_reports
 from nds_jupyter.engines.swarm.placement import Placement
-from nds_jupyter.engines.swarm.reading import Reading
-from nds_jupyter.engines.swarm.removal import Removal
+from nds_jupyter.engines.swarm.script_configs import ScriptConfigs
+from nds_jupyter.engines.swarm.script_start import StartSignal, StdinTransfer
+from nds_jupyter.engines.swarm.settings import SwarmSettings
+from nds_jupyter.engines.swarm.stager_containers import StagerContainers
+from nds_jupyter.engines.swarm.task_locations import TaskLocations
+from nds_jupyter.engines.swarm.task_watch import TaskCache, TaskWatch
 from nds_jupyter.engines.swarm.tasks import NodeState
-from nds_jupyter.engines.swarm.tidying import Tidying
-from nds_jupyter.engines.swarm.watch import TaskWatch
-from nds_jupyter.engines.swarm.whereabouts import Whereabouts
-from nds_jupyter.engines.swarm_settings import SwarmSettings
 from nds_jupyter.errors import EngineError, ImageNotFound, NoEndpoint
-from nds_jupyter.jobs import Progress
+from nds_jupyter.jobs.job import Progress
 
 AT_ONCE_PER_CPU = 16
 """Jobs that are worth handing over for each CPU: the rest waits here as well as there."""
@@ -79,7 +72,7 @@ class SwarmEngine:
         self._settings = settings = settings or SwarmSettings()
         first = () if base_url is None and settings.endpoints else (base_url,)
         engines = tuple(
-            HeardNode(
+            CachedNodeEngine(
                 text,
                 threads=threads,
                 max_streams=max_streams,
@@ -89,21 +82,23 @@ class SwarmEngine:
             for text in (*first, *settings.endpoints)
         )
         self._nodes = Nodes(engines, settings.node_deadline)
-        self._where = Whereabouts(self._nodes)
-        self._tasks = KnownTasks(self._nodes)
-        self._arrivals = Arrivals(self._tasks.changed)
+        self._where = TaskLocations(self._nodes)
+        self._tasks = TaskCache(self._nodes)
+        self._arrivals = StartedContainers(self._tasks.changed)
         self._watch = TaskWatch(self._nodes, self._arrivals)
-        self._images = Images(self._nodes)
-        self._carried = Carried(self._nodes, self._where)
-        self._inspection = Inspection(self._nodes, self._where, self._carried, settings.lost_after)
+        self._images = SwarmImages(self._nodes)
+        self._carried = ScriptConfigs(self._nodes, self._where)
+        self._inspection = ContainerInspection(
+            self._nodes, self._where, self._carried, settings.lost_after
+        )
         self._placement = Placement(
             self._nodes, self._where, self._watch, self._inspection, self._tasks, settings
         )
-        self._helpers = Helpers(self._nodes, self._where)
-        self._handing = Handing()
-        self._kept = KeptLogs(self._nodes, self._where)
-        self._reading = Reading(self._nodes, self._where, self._inspection, self._kept)
-        self._removal = Removal(
+        self._helpers = StagerContainers(self._nodes, self._where)
+        self._handing = StdinTransfer()
+        self._kept = LogArchive(self._nodes, self._where)
+        self._reading = ContainerReads(self._nodes, self._where, self._inspection, self._kept)
+        self._removal = ServiceRemoval(
             self._nodes,
             self._where,
             self._tasks,
@@ -113,8 +108,8 @@ class SwarmEngine:
             self._handing,
             self._kept,
         )
-        self._tidying = Tidying(self._nodes, self._helpers, self.remove)
-        self._letting = Letting(
+        self._tidying = LeftoverCleanup(self._nodes, self._helpers, self.remove)
+        self._letting = StartSignal(
             self._nodes,
             self._where,
             self._watch,
@@ -208,7 +203,7 @@ class SwarmEngine:
         """Let the script go, which may be in another container."""
         return await self._letting.start(container_id)
 
-    def help(self, container_id: str, spec: HelperSpec) -> AsyncGenerator[str, None]:
+    def help(self, container_id: str, spec: StagerSpec) -> AsyncGenerator[str, None]:
         """Run a helper beside a container, on its node."""
         return self._helpers.run(container_id, spec)
 

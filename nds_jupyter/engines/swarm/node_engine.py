@@ -1,4 +1,4 @@
-"""The Docker Engine of one node, with what a Swarm asks of it beyond a single engine."""
+"""Docker Engine of one node, with what a Swarm needs beyond a single engine."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 from docker import errors as docker_errors
 
-from nds_jupyter.engines._client import registry_auth, translated
-from nds_jupyter.engines._sources import ASK, ended_or_lost
-from nds_jupyter.engines._ssh import BASE as BY_SSH
-from nds_jupyter.engines._translate import DEFAULT_PATH, moment, titled
 from nds_jupyter.engines.base import Image, LogChunk, LogRequest
-from nds_jupyter.engines.swarm import tasks as values
-from nds_jupyter.engines.swarm.stores import Stores
+from nds_jupyter.engines.docker.conversion import DEFAULT_PATH, moment, titled
+from nds_jupyter.engines.docker.sdk_clients import registry_auth, translated
+from nds_jupyter.engines.docker.streams import ASK, ended_or_lost
+from nds_jupyter.engines.docker.transports import SSH_BASE
+from nds_jupyter.engines.swarm import tasks
+from nds_jupyter.engines.swarm.swarm_objects import SwarmObjects
 from nds_jupyter.engines.swarm.tasks import Node, Task
 from nds_jupyter.errors import (
     ContainerNotFound,
@@ -34,7 +34,7 @@ LABEL_STARTER = "nds.starter"
 _PASSWORD = re.compile(r"(?<=[^/]):[^/@]*@")
 
 
-class Membership(msgspec.Struct, frozen=True, kw_only=True):
+class SwarmMembership(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine says of its part in a Swarm; `node_id` is empty if it is in none."""
 
     node_id: str
@@ -44,7 +44,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     security: tuple[str, ...]
 
 
-class NodeEngine(Stores):
+class NodeEngine(SwarmObjects):
     """One node's engine; the calls from `swarm_nodes` on are answered by managers only.
 
     Parameters
@@ -60,12 +60,12 @@ class NodeEngine(Stores):
         # A password has no place in a URL, and is not shown if there is one.
         self.address = _PASSWORD.sub("@", base_url or "the local engine")
 
-    async def membership(self) -> Membership:
+    async def membership(self) -> SwarmMembership:
         """Ask the engine which node it is."""
         data = await self._call("The node", lambda client: client.info())
         part = data.get("Swarm") or {}
         self._name = data["Name"]
-        return Membership(
+        return SwarmMembership(
             node_id=part.get("NodeID") or "",
             name=data["Name"],
             is_manager=bool(part.get("ControlAvailable")),
@@ -111,7 +111,7 @@ class NodeEngine(Stores):
         """Write to the input of a container; False where a connection for that costs too much."""
 
         def write(client: Any) -> bool:
-            if client.base_url == BY_SSH:
+            if client.base_url == SSH_BASE:
                 return False
             response = client._post(
                 client._url("/containers/{0}/attach", container_id),
@@ -132,13 +132,13 @@ class NodeEngine(Stores):
     async def swarm_nodes(self) -> tuple[Node, ...]:
         """List the Swarm's nodes."""
         rows = await self._get("The list of nodes", "/nodes", list[dict[str, Any]])
-        return tuple(map(values.node, rows))
+        return tuple(map(tasks.node, rows))
 
     async def tasks(self, filters: Mapping[str, list[str]]) -> tuple[Task, ...]:
         """List tasks that are not being removed."""
         params = {"filters": json.dumps({**filters})}
         rows = await self._get("The service", "/tasks", list[dict[str, Any]], params)
-        found = map(values.task, rows)
+        found = map(tasks.task, rows)
         return tuple(task for task in found if not task.removed)
 
     async def create_service(self, body: Mapping[str, Any]) -> str:
@@ -218,7 +218,7 @@ class NodeEngine(Stores):
     def _task_has_ended(self, task_id: str) -> Callable[[], bool]:
         def ask() -> bool:
             with translated("The task"), contextlib.closing(self._clients.new(ASK)) as client:
-                return values.task(client.inspect_task(task_id)).has_ended
+                return tasks.task(client.inspect_task(task_id)).has_ended
 
         return ended_or_lost(ask)
 

@@ -1,4 +1,4 @@
-"""The nodes' engines, matched by NodeID, and the managers among them."""
+"""Registry of the nodes' engines, matched by NodeID, and requests to several of them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,138 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
+import msgspec
 from msgspec.structs import replace
 
-from nds_jupyter.engines.swarm.answers import (
-    NO_MANAGER,
-    Answers,
-    View,
-    another_may_answer,
-    sentence,
-)
-from nds_jupyter.engines.swarm.node_engine import Membership, NodeEngine
+from nds_jupyter.engines.cluster import NodeReport
+from nds_jupyter.engines.swarm.node_engine import NodeEngine, SwarmMembership
 from nds_jupyter.engines.swarm.tasks import Node, NodeState
 from nds_jupyter.errors import DeadlineExceeded, EngineError, EngineUnavailable, NdsError
+
+NO_MANAGER = "not a swarm manager"
+
+_NOT_NOW = (
+    NO_MANAGER,
+    "does not have a leader",
+    "no leader",
+    "no elected cluster leader",
+    "lost leader",
+    "deadline exceeded",
+    "needs to be unlocked",
+    # The engine is ending or beginning, and its own manager does not listen; or the leader is gone,
+    # and this one has not noticed.
+    "code = Unavailable",
+    "Error while dialing",
+)
+
+
+class NodeReplies(msgspec.Struct, frozen=True, kw_only=True):
+    """What the nodes said, by node id, and who said nothing.
+
+    Parameters
+    ----------
+    silent
+        How the sentence goes on that begins with the node's name.
+    troubles
+        What is known of why, as a sentence.
+    """
+
+    found: dict[str, object]
+    silent: dict[str, str]
+    troubles: dict[str, str]
+
+
+class SwarmView(msgspec.Struct, frozen=True, kw_only=True):
+    """How nodes and endpoints are.
+
+    Parameters
+    ----------
+    nodes
+        As a manager has seen them last.
+    members
+        Which node each endpoint has said that it is, now or before.
+    silent, troubles
+        Of nodes that say nothing now; see `NodeReplies`.
+    strangers
+        Why each endpoint is no node's, as a sentence.
+    """
+
+    nodes: tuple[Node, ...]
+    members: dict[NodeEngine, SwarmMembership]
+    silent: dict[str, str]
+    troubles: dict[str, str]
+    strangers: dict[NodeEngine, str]
+    manager_answers: bool
+
+
+def another_may_answer(error: EngineError) -> bool:
+    """Whether a manager can't answer now, where another, or the same one later, may."""
+    return any(words in error.message for words in _NOT_NOW)
+
+
+def sentence(error: NdsError) -> str:
+    """Return what an engine's silence means, in the words of this configuration."""
+    return error.message.replace("c.NdsApp.engine_url", "c.NdsApp.endpoints")
+
+
+def node_reports(view: SwarmView) -> tuple[NodeReport, ...]:
+    """Say of every node, and of every endpoint that is no node's, how it is."""
+    known = {node.id for node in view.nodes}
+    members = {member.node_id: member for member in view.members.values()}
+    reports = [_of_node(node, members.get(node.id), view) for node in view.nodes]
+    reports += [_of_stranger(engine, said) for engine, said in view.strangers.items()]
+    reports += [
+        _of_member(member, view) for member in view.members.values() if member.node_id not in known
+    ]
+    return tuple(sorted(reports, key=lambda report: report.name))
+
+
+def _of_node(node: Node, member: SwarmMembership | None, view: SwarmView) -> NodeReport:
+    message = ""
+    if node.state is NodeState.DOWN:
+        message = f"{node.name} is down, says the manager. Start its engine or mend its network."
+    elif member is None:
+        message = (
+            f"{node.name} has no endpoint that answers: its files, metrics and results can't be "
+            "had. Add its engine's URL or Docker context to c.NdsApp.endpoints."
+        )
+    elif node.id in view.silent:
+        message = _silence(node.name, node.id, view)
+    reachable = not message
+    if reachable and not node.active:
+        message = f"{node.name} is drained or paused: it gets no new jobs."
+    if not message and member is not None and not _keeps_privileges_down(member):
+        message = (
+            f"The engine of {node.name} does not say that it sets no-new-privileges, which a "
+            'service can\'t ask for: put "no-new-privileges": true into its daemon.json.'
+        )
+    return NodeReport(name=node.name, reachable=reachable, message=message)
+
+
+def _silence(name: str, node_id: str, view: SwarmView) -> str:
+    if node_id in view.troubles:
+        return f"{name}: {view.troubles[node_id]}"
+    return f"The engine of {name} {view.silent[node_id]}."
+
+
+def _keeps_privileges_down(member: SwarmMembership) -> bool:
+    return any("no-new-privileges" in option for option in member.security)
+
+
+def _of_stranger(engine: NodeEngine, said: str) -> NodeReport:
+    return NodeReport(name=engine.address, reachable=False, message=f"{engine.address}: {said}")
+
+
+def _of_member(member: SwarmMembership, view: SwarmView) -> NodeReport:
+    """Report what the managers have not named: they are silent, or it is none of theirs."""
+    if member.node_id in view.silent:
+        message = _silence(member.name, member.node_id, view)
+    elif not view.manager_answers:
+        message = f"{member.name} answers, but no manager of the Swarm does."
+    else:
+        message = f"{member.name} belongs to another Swarm. Take it out of c.NdsApp.endpoints."
+    return NodeReport(name=member.name, reachable=False, message=message)
+
 
 T = TypeVar("T")
 
@@ -52,7 +172,7 @@ class Nodes:
     def __init__(self, endpoints: tuple[NodeEngine, ...], deadline: float) -> None:
         self.endpoints = endpoints
         self._deadline = deadline
-        self._met: dict[NodeEngine, Membership] = {}
+        self._met: dict[NodeEngine, SwarmMembership] = {}
         self._trouble: dict[NodeEngine, str] = {}
         self._look_at_all = False
         self._meeting = asyncio.Lock()
@@ -88,7 +208,7 @@ class Nodes:
         else:
             self._take_note(engine, membership)
 
-    def _take_note(self, engine: NodeEngine, membership: Membership) -> None:
+    def _take_note(self, engine: NodeEngine, membership: SwarmMembership) -> None:
         if membership.node_id:
             self._met[engine] = membership
             self._trouble.pop(engine, None)
@@ -202,12 +322,12 @@ class Nodes:
         since = self._down_since.get(node_id)
         return None if since is None else time.monotonic() - since
 
-    async def ask_each(self, call: Callable[[NodeEngine], Awaitable[T]]) -> Answers:
+    async def ask_each(self, call: Callable[[NodeEngine], Awaitable[T]]) -> NodeReplies:
         """Ask every node that has an endpoint, in parallel, none longer than the deadline."""
         await self.meet()
         return await self._ask_met(call)
 
-    async def _ask_met(self, call: Callable[[NodeEngine], Awaitable[T]]) -> Answers:
+    async def _ask_met(self, call: Callable[[NodeEngine], Awaitable[T]]) -> NodeReplies:
         found: dict[str, object] = {}
         silent: dict[str, str] = {}
         troubles: dict[str, str] = {}
@@ -224,23 +344,23 @@ class Nodes:
 
         await asyncio.gather(*(ask(*each) for each in self._matched().items()))
         # The order of the answers must not decide which node's is the first.
-        return Answers(found=dict(sorted(found.items())), silent=silent, troubles=troubles)
+        return NodeReplies(found=dict(sorted(found.items())), silent=silent, troubles=troubles)
 
-    async def look(self) -> View:
+    async def look(self) -> SwarmView:
         """Look at every endpoint and ask a manager, and return what is known then."""
         answers, _ = await asyncio.gather(
             self._ask_met(lambda each: each.membership()), self.meet()
         )
         matched = self._matched()
         for node_id, member in answers.found.items():
-            self._take_note(matched[node_id], cast("Membership", member))
+            self._take_note(matched[node_id], cast("SwarmMembership", member))
         manager_answers = True
         try:
             async with asyncio.timeout(min(LOOK_DEADLINE, self._deadline)):
                 await self.known()
         except (NdsError, TimeoutError):
             manager_answers = False
-        return View(
+        return SwarmView(
             nodes=tuple(self._seen.values()),
             members=dict(self._met),
             silent=answers.silent,

@@ -1,4 +1,4 @@
-"""Makes services, and waits until a node has made their container."""
+"""Placement: creation of a service, and waiting until a node has made its container."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ import secrets
 import msgspec
 
 from nds_jupyter.engines.base import LABEL_JOB, ContainerSpec, ContainerStatus
-from nds_jupyter.engines.swarm import services
-from nds_jupyter.engines.swarm import tasks as values
-from nds_jupyter.engines.swarm.inspection import Inspection
-from nds_jupyter.engines.swarm.known_tasks import KnownTasks
+from nds_jupyter.engines.swarm import services, tasks
+from nds_jupyter.engines.swarm.container_reads import ContainerInspection
 from nds_jupyter.engines.swarm.nodes import Nodes
-from nds_jupyter.engines.swarm.starter import STARTER, STARTER_NAME
+from nds_jupyter.engines.swarm.services import STARTER, STARTER_NAME
+from nds_jupyter.engines.swarm.settings import SwarmSettings
+from nds_jupyter.engines.swarm.task_locations import TaskLocation, TaskLocations
+from nds_jupyter.engines.swarm.task_watch import TaskCache, TaskWatch
 from nds_jupyter.engines.swarm.tasks import Task
-from nds_jupyter.engines.swarm.watch import TaskWatch
-from nds_jupyter.engines.swarm.whereabouts import Place, Whereabouts
-from nds_jupyter.engines.swarm_settings import SwarmSettings
 from nds_jupyter.errors import NameTaken, NoEndpoint, NotPlaced
-from nds_jupyter.jobs import Network
-from nds_jupyter.sizes import size_text
+from nds_jupyter.jobs.job import Network
+from nds_jupyter.jobs.sizes import size_text
 
 PLACED_WITHIN = 3.0
 """Seconds that a call waits for a node before it says why there is none."""
@@ -35,10 +33,10 @@ class Placement:
     def __init__(
         self,
         nodes: Nodes,
-        where: Whereabouts,
+        where: TaskLocations,
         watch: TaskWatch,
-        inspection: Inspection,
-        tasks: KnownTasks,
+        inspection: ContainerInspection,
+        tasks: TaskCache,
         settings: SwarmSettings,
     ) -> None:
         self._nodes = nodes
@@ -76,7 +74,7 @@ class Placement:
             return given
         return (*given, *(f"node.id!={node_id}" for node_id in await self._nodes.out_of_reach()))
 
-    async def _refuse_out_of_reach(self, spec: ContainerSpec, place: Place) -> None:
+    async def _refuse_out_of_reach(self, spec: ContainerSpec, place: TaskLocation) -> None:
         """Give up a node that nothing can be put into: it had an endpoint when it was chosen."""
         if spec.transfers and await self._nodes.engine_of(place.node_id) is None:
             await self._nodes.ask_manager(lambda manager: manager.remove_service(spec.name))
@@ -136,7 +134,7 @@ class Placement:
             return ""
         if task.job_id != spec.labels.get(LABEL_JOB) or task.command != spec.command:
             raise taken
-        if task.container_id is None and not task.is_let_go and task.constraints != constraints:
+        if task.container_id is None and not task.is_released and task.constraints != constraints:
             # Other nodes are within reach by now.
             return await self._make_anew(spec, constraints)
         if await self._is_lost(task):
@@ -154,11 +152,11 @@ class Placement:
 
     async def _placed(
         self, spec: ContainerSpec, constraints: tuple[str, ...], service_id: str
-    ) -> Place:
+    ) -> TaskLocation:
         """Return where the container is; a service whose node went down is made anew once."""
         for _ in range(2):
             there = await self._watch.until_there(spec.name, service_id, PLACED_WITHIN)
-            if isinstance(there, Place):
+            if isinstance(there, TaskLocation):
                 # Its node has just told that it has started it, so it is up.
                 self._where.note_place(there)
                 return there
@@ -176,9 +174,9 @@ class Placement:
             if _TAKEN_BACK in task.error:
                 await self._nodes.ask_manager(lambda manager: manager.remove_service(spec.name))
                 raise NotPlaced("Waiting for a node: the one that was found has no room any more.")
-            raise values.failure(task)
+            raise tasks.failure(task)
         wish = _wish(spec, task) + await self._hint(spec, task)
-        raise NotPlaced(values.waiting_sentence(task) + wish)
+        raise NotPlaced(tasks.waiting_sentence(task) + wish)
 
     async def _hint(self, spec: ContainerSpec, task: Task | None) -> str:
         """Say which nodes are left out for want of an endpoint."""

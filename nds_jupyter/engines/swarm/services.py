@@ -1,16 +1,117 @@
-"""From a job's container to the service that runs it. Pure."""
+"""Conversion of a container specification into a Swarm service with a start-up script. Pure.
+
+A container of a service starts as soon as a node has room. So it waits for a file that comes
+after script and inputs, and only then becomes the job's command. A container that Swarm should
+ever start again finds no such file: a script never runs twice.
+
+The file is put into the container, or made there by a shell that reads the container's input: to
+write to that costs an engine a hundredth of what it costs to unpack an archive.
+
+Into a container on a node without an endpoint nothing can be put. There the service itself is
+changed, once, to one whose container has the script from a config and waits for nothing.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import tarfile
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, LABEL_SERVER, ContainerSpec
-from nds_jupyter.engines.swarm import starter
-from nds_jupyter.engines.swarm.starter import STARTER_NAME, STARTER_PATH, with_starter
-from nds_jupyter.engines.swarm_settings import SwarmSettings
+from nds_jupyter.engines.swarm.settings import SwarmSettings
+
+STARTER_PATH = "/nds/.starter"
+GO_FOLDER, GO_FILE = "/nds", ".go"
+GO_PATH = f"{GO_FOLDER}/{GO_FILE}"
+HANDED_PATH = "/nds/.handed"
+
+NO_PROGRAM = (
+    'command -v "$1" >/dev/null || { echo "nds: the image has no program $1" >&2; exit 127; }'
+)
+"""Said alike by whatever shell an image has; `programs` knows the line."""
+
+STARTER = f"""\
+#!/bin/sh
+trap 'exit 143' TERM INT
+exec 3<&0
+/bin/sh <&3 3<&- >/dev/null 2>&1 &
+until [ -e {GO_PATH} ]; do
+  sleep 0.05 2>/dev/null || sleep 1
+done
+kill $! 2>/dev/null
+wait $! 2>/dev/null
+trap - TERM INT
+{NO_PROGRAM}
+exec "$@" </dev/null 3<&-
+"""
+
+STARTER_NAME = f"nds-starter-{hashlib.sha256(STARTER.encode()).hexdigest()[:12]}"
+"""Name of its Swarm config: another text is another config, since none can be changed."""
+
+LETTING_PATH = "/nds/.letting"
+
+LETTING = f"""\
+#!/bin/sh
+if [ ! -w . ]; then
+  NDS_RESULTS=${{TMPDIR:-/tmp}}/nds-results
+  export NDS_RESULTS
+  mkdir -p "$NDS_RESULTS" && cd "$NDS_RESULTS" || exit 126
+  echo "nds: this user may not write to /results on this node; NDS_RESULTS is $NDS_RESULTS" >&2
+fi
+{NO_PROGRAM}
+exec "$@"
+"""
+"""What runs first on a node without an endpoint. Nobody could make folders for its user there."""
+
+LETTING_NAME = f"nds-letting-{hashlib.sha256(LETTING.encode()).hexdigest()[:12]}"
+
+_COMMAND = ("/bin/sh", STARTER_PATH)
+_LETTING_COMMAND = ("/bin/sh", LETTING_PATH)
+
+
+def with_starter(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what a service's container is told to run."""
+    return (*_COMMAND, *command)
+
+
+def released_command(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what a container is told to run that waits for nothing any more."""
+    return (*_LETTING_COMMAND, *without_starter(command))
+
+
+def is_released_command(command: tuple[str, ...]) -> bool:
+    """Whether a container that is told to run this waits for nothing."""
+    return _start_of(command, _LETTING_COMMAND) is not None
+
+
+def without_starter(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the job's command from what its service's container was told to run."""
+    for head in (_COMMAND, _LETTING_COMMAND):
+        if (start := _start_of(command, head)) is not None:
+            return command[start + len(head) :]
+    return command
+
+
+def _start_of(command: tuple[str, ...], head: tuple[str, ...]) -> int | None:
+    # The engine's init process stands before it in some answers.
+    places = range(min(3, len(command)))
+    return next((at for at in places if command[at : at + len(head)] == head), None)
+
+
+def go_archive() -> bytes:
+    """Return the archive that lets a script go; its file's time is the start of the script."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        entry = tarfile.TarInfo(GO_FILE)
+        entry.mode, entry.mtime = 0o444, time.time()
+        archive.addfile(entry)
+    return buffer.getvalue()
+
 
 STOP_GRACE = 2.0
 """Seconds that a script gets when its service is removed; a stop gives it its own time before."""
@@ -18,7 +119,7 @@ STOP_GRACE = 2.0
 OURS = (LABEL_JOB, LABEL_OWNER, LABEL_SERVER)
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True):
+class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
     """A Swarm config, and the file that it is in a container."""
 
     id: str
@@ -74,7 +175,7 @@ def _container(spec: ContainerSpec, starter_id: str) -> dict[str, Any]:
         "Privileges": {"NoNewPrivileges": True},
         "StopGracePeriod": int(STOP_GRACE * 1e9),
         "Mounts": [_volume(spec)] if spec.volume else [],
-        "Configs": [_file(Config(id=starter_id, name=STARTER_NAME, path=STARTER_PATH))],
+        "Configs": [_file(ConfigFile(id=starter_id, name=STARTER_NAME, path=STARTER_PATH))],
     }
 
 
@@ -89,18 +190,18 @@ def _volume(spec: ContainerSpec) -> dict[str, Any]:
     }
 
 
-def _file(config: Config) -> dict[str, Any]:
+def _file(config: ConfigFile) -> dict[str, Any]:
     """Return how a config becomes a file that whoever runs there can read and run."""
     file = {"Name": config.path, "UID": "0", "GID": "0", "Mode": 0o555}
     return {"ConfigID": config.id, "ConfigName": config.name, "File": file}
 
 
-def is_let_go(body: Mapping[str, Any]) -> bool:
+def is_released_service(body: Mapping[str, Any]) -> bool:
     """Whether a service's container waits for nothing."""
-    return starter.is_let_go(tuple(body["TaskTemplate"]["ContainerSpec"].get("Command") or ()))
+    return is_released_command(tuple(body["TaskTemplate"]["ContainerSpec"].get("Command") or ()))
 
 
-def let_go(body: Mapping[str, Any], configs: Iterable[Config]) -> dict[str, Any]:
+def released_service(body: Mapping[str, Any], configs: Iterable[ConfigFile]) -> dict[str, Any]:
     """Return the body that makes a service anew whose container waits for nothing.
 
     Parameters
@@ -112,7 +213,7 @@ def let_go(body: Mapping[str, Any], configs: Iterable[Config]) -> dict[str, Any]
     """
     task = dict(body["TaskTemplate"])
     inside = dict(task["ContainerSpec"])
-    inside["Command"] = list(starter.let_go(tuple(inside["Command"])))
+    inside["Command"] = list(released_command(tuple(inside["Command"])))
     inside["Configs"] = [_file(config) for config in configs]
     # Nobody would write to its input, and a script that reads it would wait for ever.
     inside["OpenStdin"] = False

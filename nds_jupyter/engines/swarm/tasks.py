@@ -1,4 +1,4 @@
-"""From the manager's JSON to tasks and nodes, and what they mean. Pure.
+"""Conversion of the manager's JSON into tasks and nodes. Pure.
 
 A task is the manager's word for one attempt to run a service's container on a node (SwarmKit's
 ``design/task_model.md``).
@@ -13,17 +13,17 @@ from typing import Any
 
 import msgspec
 
-from nds_jupyter.engines._translate import moment
 from nds_jupyter.engines.base import (
     LABEL_JOB,
     Container,
     ContainerStatus,
     ContainerSummary,
 )
-from nds_jupyter.engines.programs import missing_in
-from nds_jupyter.engines.swarm.starter import is_let_go, without_starter
+from nds_jupyter.engines.docker.conversion import moment
+from nds_jupyter.engines.missing_program import missing_in
+from nds_jupyter.engines.swarm.services import is_released_command, without_starter
 from nds_jupyter.errors import EngineError, ImageNotFound, NdsError
-from nds_jupyter.jobs import Limits, container_name
+from nds_jupyter.jobs.job import Limits, container_name
 
 _GIVEN_UP = frozenset({"rejected", "orphaned", "remove", "shutdown"})
 _ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
@@ -64,7 +64,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         What the scheduler or the node says; empty if nothing.
     container_id
         None until the node has made a container.
-    is_let_go
+    is_released
         Whether its container waits for nothing: no file lets it go.
     constraints
         What its node must fulfil.
@@ -86,7 +86,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...]
     labels: dict[str, str]
     limits: Limits
-    is_let_go: bool = False
+    is_released: bool = False
     constraints: tuple[str, ...] = ()
     volume: str = ""
 
@@ -140,7 +140,7 @@ def task(data: Mapping[str, Any]) -> Task:
         exit_code=container.get("ExitCode", 0),
         image=inside.get("Image", "").partition("@")[0],
         command=without_starter(command),
-        is_let_go=is_let_go(command),
+        is_released=is_released_command(command),
         volume=next((each.get("Source", "") for each in inside.get("Mounts") or ()), ""),
         constraints=tuple((spec.get("Placement") or {}).get("Constraints") or ()),
         labels=inside.get("Labels") or {},
@@ -230,7 +230,7 @@ def container(task: Task, worker: str, *, waits: bool, out_of_reach: str = "") -
 
 def _started(task: Task) -> datetime | None:
     """Return when a script was let go, where that was with its container."""
-    if not task.is_let_go or task.container_id is None:
+    if not task.is_released or task.container_id is None:
         return None
     return task.updated if task.state == "running" else task.created
 

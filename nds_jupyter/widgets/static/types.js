@@ -1,5 +1,5 @@
 /**
- * The JSON of the REST API as types; the same as `nds_jupyter/views.py`.
+ * The JSON of the REST API as types; the same as `nds_jupyter/rest/views.py`.
  *
  * @typedef {"UNKNOWN" | "RUNNING" | "FAILED" | "COMPLETED"} JobState
  *

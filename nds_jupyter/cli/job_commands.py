@@ -1,0 +1,236 @@
+"""Execution of the commands: submit, jobs, logs, stop, get, doctor."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nds_jupyter.client import Client, display
+from nds_jupyter.client.doctor import diagnose
+from nds_jupyter.client.job import Job
+from nds_jupyter.client.job_array import JobArray
+from nds_jupyter.client.submit import request_fields
+from nds_jupyter.errors import InvalidRequest, JobFailed, JobNotFound
+from nds_jupyter.jobs.job import JobState
+from nds_jupyter.magics.cell_run import S, UninterruptedCall, job_line, stopped_surely
+from nds_jupyter.magics.data_lines import names_data
+from nds_jupyter.magics.job_cell import Preview
+from nds_jupyter.magics.job_lines import listed
+from nds_jupyter.magics.job_options import OF_NOTEBOOKS, job_fields
+from nds_jupyter.magics.option_groups import CellContext, Defaults
+from nds_jupyter.magics.session import named_job
+from nds_jupyter.magics.settings import NdsMagics, project_settings
+
+
+def client_for(options: argparse.Namespace) -> Client:
+    """Return a client of the server that the options, or the environment, name."""
+    return Client(options.url, options.token)
+
+
+def jobs(options: argparse.Namespace) -> int:
+    """List jobs."""
+    with client_for(options) as client:
+        print(listed(client, options))  # noqa: T201
+    return 0
+
+
+def logs(options: argparse.Namespace) -> int:
+    """Show a log."""
+    with client_for(options) as client:
+        job = _job(client, options.job)
+        if options.follow:
+            show_log(job, tail=options.tail)
+        else:
+            sys.stdout.write(job.logs(tail=options.tail))
+    return 0
+
+
+def show_log(job: Job, tail: int | None = None) -> None:
+    """Write a job's log as it comes: stdout to stdout, everything else to stderr."""
+    for line in job.lines(tail=tail):
+        out = sys.stdout if line.stream == "stdout" else sys.stderr
+        print(line.text, file=out, flush=True)
+
+
+def stop(options: argparse.Namespace) -> int:
+    """Stop a job."""
+    with client_for(options) as client:
+        job = _job(client, options.job)
+        job.stop()
+        print(display.headline(job.view))  # noqa: T201
+    return 0
+
+
+def get(options: argparse.Namespace) -> int:
+    """Download results or data."""
+    with client_for(options) as client:
+        if names_data(options.job):
+            files = client.data.get(options.job, options.to, overwrite=options.overwrite)
+        else:
+            job = _job(client, options.job)
+            files = job.download(options.to, source=options.path, overwrite=options.overwrite)
+    for path in files:
+        print(path)  # noqa: T201
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Say what does not work, and what to do."""
+    with contextlib.ExitStack() as opened:
+        diagnosis = diagnose(lambda: opened.enter_context(client_for(options)))
+    print(diagnosis)  # noqa: T201
+    return 0 if diagnosis.well else 1
+
+
+def _job(client: Client, word: str) -> Job:
+    if word != "-1":
+        return named_job(client, word)
+    for job in client.jobs(limit=1):
+        return job
+    raise JobNotFound("There is no job yet.")
+
+
+FAILED = 1
+"""The exit code of a job that failed without one of its own."""
+
+
+def submit(options: argparse.Namespace) -> int:
+    """Run a script and return its exit code."""
+    fields = _fields(options)
+    sweep, most = fields.pop("sweep", None), fields.pop("max_concurrent", None)
+    if options.dry_run:
+        print(Preview(request_fields(**fields, sweep=sweep, max_concurrent=most)))  # noqa: T201
+        return 0
+    with client_for(options) as client:
+        if sweep is None:
+            return _run(client, fields, detach=options.detach, quiet=options.quiet)
+        fields |= {"sweep": sweep, "max_concurrent": most}
+        return _sweep(client, fields, detach=options.detach, quiet=options.quiet)
+
+
+def _fields(options: argparse.Namespace) -> dict[str, Any]:
+    given = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
+    if options.scriptname is None and options.file != "-":
+        options.scriptname = Path(options.file).name
+    text = given.decode("utf-8", "replace")
+    context = CellContext(text=text, defaults=_defaults(), namespace={})
+    fields = job_fields(options, context, without=OF_NOTEBOOKS)
+    # A script that is no UTF-8 travels as bytes.
+    return {**fields, "script": text if text.encode() == given else given}
+
+
+def _defaults() -> Defaults:
+    """Return what ``[tool.nds]`` of the folder says, as for a notebook that lies there."""
+    names = set(NdsMagics.class_trait_names(config=True)) - {"url", "token"}
+    table = project_settings(Path.cwd(), names)
+    given = {name: table[name] for name in Defaults.__struct_fields__ if name in table}
+    try:
+        return msgspec.convert(given, Defaults)
+    except msgspec.ValidationError as exc:
+        raise InvalidRequest(f"[tool.nds]: {exc}") from exc
+
+
+def _run(client: Client, fields: dict[str, Any], *, detach: bool, quiet: bool) -> int:
+    """Run one job to its end."""
+
+    def show(job: Job) -> None:
+        _tell(job, quiet=quiet)
+        if not quiet:
+            show_log(job)
+        job.wait()
+
+    job = _started(lambda: client.submit(**fields), (lambda _: None) if detach else show, job_line)
+    if detach:
+        print(job.id)  # noqa: T201
+        return 0
+    return _end(job, quiet=quiet)
+
+
+def _started(submit: Callable[[], S], show: Callable[[S], None], tell: Callable[[S], str]) -> S:
+    """Submit and show; an interrupt stops it, also one that comes before the server's answer."""
+    pending = UninterruptedCall(submit)
+    try:
+        made = pending.start_once().wait()
+        show(made)
+    except KeyboardInterrupt:
+        if pending.is_begun:
+            print(stopped_surely(pending, tell), file=sys.stderr, flush=True)  # noqa: T201
+        raise
+    return made
+
+
+def _end(job: Job, *, quiet: bool) -> int:
+    if job.state is JobState.COMPLETED:
+        _tell(job, quiet=quiet)
+        return 0
+    # The log was there to be seen, unless it was not wanted.
+    try:
+        job.raise_if_failed()
+    except JobFailed as exc:
+        said = str(exc) if quiet else display.headline(job.view)
+        print(said, file=sys.stderr, flush=True)  # noqa: T201
+    return job.exit_code or FAILED
+
+
+def _tell(job: Job, *, quiet: bool) -> None:
+    if not quiet:
+        print(display.headline(job.view), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _sweep(client: Client, fields: dict[str, Any], *, detach: bool, quiet: bool) -> int:
+    """Run the jobs of a sweep; the exit code is that of the first one that failed."""
+    progress = _Progress(quiet=quiet)
+
+    def show(jobs: JobArray) -> None:
+        try:
+            jobs.wait(progress.show)
+        finally:
+            progress.end()
+
+    submit = partial(client.submit_sweep, **fields)
+    jobs = _started(submit, (lambda _: None) if detach else show, JobArray.progress)
+    if detach:
+        print("\n".join(job.id for job in jobs))  # noqa: T201
+        return 0
+    print(jobs)  # noqa: T201
+    failed = jobs.failed
+    return 0 if not failed else failed[0].exit_code or FAILED
+
+
+class _Progress:
+    """A line on stderr that changes in place where that is a terminal, a line a change elsewhere.
+
+    Parameters
+    ----------
+    quiet
+        Show nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._in_place = sys.stderr.isatty()
+        self._shown = ""
+
+    def show(self, text: str) -> None:
+        """Show a text instead of the one before."""
+        if self._quiet or text == self._shown:
+            return
+        self._shown = text
+        print(  # noqa: T201
+            f"\r{text}" if self._in_place else text,
+            end="" if self._in_place else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def end(self) -> None:
+        """Begin a new line after it."""
+        if self._shown and self._in_place:
+            print(file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,299 @@
+"""Submission of jobs: scripts, sweeps, reruns, exported files."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from nds_jupyter.client.file_upload import LocalFile, Progress, Source, opened, send, silent
+from nds_jupyter.client.job import Job, exported_files
+from nds_jupyter.client.job_array import JobArray
+from nds_jupyter.client.transport import Transport
+from nds_jupyter.errors import Conflict, InvalidRequest, ServerNotFound
+from nds_jupyter.rest import routes
+from nds_jupyter.rest.views import JobView, SpecView
+
+RENAMED = {"image": "image_name"}
+"""Arguments that the REST API knows by another name."""
+
+
+BY_FILE = frozenset({"requirements", "dockerfile"})
+"""Arguments whose text may be in a file."""
+
+
+def _content(given: object) -> object:
+    return given.read_text(encoding="utf-8") if isinstance(given, Path) else given
+
+
+def request_fields(
+    *,
+    script: str | bytes | None = None,
+    file: str | PathLike[str] | None = None,
+    scriptname: str | None = None,
+    files: Sequence[LocalFile] = (),
+    **others: Any,
+) -> dict[str, Any]:
+    """Return the fields of a request; those that are None are left out.
+
+    Parameters
+    ----------
+    script, file
+        A script's text or bytes, or a file of it.
+    files
+        What is sent beside it.
+    others
+        What else `Client.submit` takes.
+
+    Raises
+    ------
+    InvalidRequest
+        If both script and file are given.
+    """
+    if script is not None and file is not None:
+        raise InvalidRequest("script, file: give exactly one of them; both are there.")
+    fields: dict[str, Any] = {"script": script, "scriptname": scriptname}
+    if file is not None:
+        path = Path(file)
+        fields = {"file": path.read_bytes(), "scriptname": scriptname or path.name}
+    elif isinstance(script, bytes):
+        fields = {"file": script, "scriptname": scriptname}
+    if files:
+        fields["files"] = [each.row() for each in files]
+    others |= {name: _content(others[name]) for name in BY_FILE & others.keys()}
+    fields |= {RENAMED.get(name, name): value for name, value in others.items()}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def encoded(fields: Mapping[str, Any]) -> bytes:
+    """Return fields as JSON; bytes become base64."""
+    return msgspec.json.encode(dict(fields), enc_hook=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) else str(value)
+
+
+T = TypeVar("T")
+
+
+class SubmitMethods:
+    """The part of a client that makes jobs.
+
+    Parameters
+    ----------
+    transport
+        Leads to the server that runs them.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def submit(
+        self,
+        script: str | bytes | None = None,
+        *,
+        file: str | PathLike[str] | None = None,
+        image: str | None = None,
+        requirements: Sequence[str] | str | Path | None = None,
+        dockerfile: str | Path | None = None,
+        scriptname: str | None = None,
+        name: str | None = None,
+        command: Sequence[str] | None = None,
+        args: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        cpus: float | None = None,
+        memory: str | int | None = None,
+        timeout: float | None = None,
+        network: str | None = None,
+        constraint: Sequence[str] | None = None,
+        gpus: int | None = None,
+        retries: int | None = None,
+        labels: Mapping[str, str] | None = None,
+        data: Sequence[str | Mapping[str, str]] | str | None = None,
+        output: str | None = None,
+        overwrite: bool | None = None,
+        output_on_failure: bool | None = None,
+        files: Mapping[str, Source | LocalFile] | None = None,
+        progress: Progress = silent,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Submit a script as a job and return at once.
+
+        Parameters
+        ----------
+        script, file
+            Its text or bytes, or a file of it; exactly one.
+        image
+            ``name:tag``; the server's default where left out.
+        requirements
+            Packages that pip installs on top of the image, ``["numpy", "pandas>=2"]``; or the text
+            of a file of them, or its path. Built once, then cached.
+        dockerfile
+            The text of a Dockerfile, or its path, to be built instead; without a FROM it begins
+            from `image`. There are no files beside it.
+        memory
+            ``512m``, ``2g``, or bytes.
+        timeout
+            Seconds from the start of the script.
+        constraint
+            What the node must fulfil, on a Swarm: ``node.labels.gpu==true``.
+        gpus
+            Whole GPUs.
+        retries
+            How often the script may be run again when its node or its container was lost, so that
+            nobody knows how it ended.
+        data
+            Paths of the data root that the script finds under ``/data``: a path, ``path:/where``,
+            or an object of ``path`` and ``to``; one or several.
+        output
+            Collection of the data root that gets what is under ``/results`` at the end.
+        overwrite
+            Whether what `output` holds may be replaced.
+        output_on_failure
+            Whether results are delivered also when the script fails.
+        files
+            Local files that are sent with the job: by absolute path in the container, or by plain
+            name for ``$NDS_IN``, the path of a file here or its content as bytes. What the server
+            still has is not sent again.
+        progress
+            Told of each file that is sent: its name, the bytes that have passed, and those there
+            are.
+
+        Raises
+        ------
+        NdsError
+            What the server said: `InvalidRequest`, `RefusedByPolicy`, `EngineUnavailable`, …
+        """
+        with opened(files) as sent:
+            fields = request_fields(
+                script=script,
+                file=file,
+                scriptname=scriptname,
+                image=image,
+                requirements=requirements,
+                dockerfile=dockerfile,
+                name=name,
+                command=command,
+                args=args,
+                env=env,
+                cpus=cpus,
+                memory=memory,
+                timeout=timeout,
+                network=network,
+                constraint=constraint,
+                gpus=gpus,
+                retries=retries,
+                labels=labels,
+                data=data,
+                output=output,
+                overwrite=overwrite,
+                output_on_failure=output_on_failure,
+                files=sent,
+            )
+            send(self._transport, sent, progress)
+        return self._post(fields, idempotency_key)
+
+    def submit_sweep(
+        self,
+        sweep: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]],
+        *,
+        max_concurrent: int | None = None,
+        files: Mapping[str, Source | LocalFile] | None = None,
+        progress: Progress = silent,
+        idempotency_key: str | None = None,
+        **job: Any,
+    ) -> JobArray:
+        """Submit a script at many points, a job each, by one request.
+
+        Parameters
+        ----------
+        sweep
+            Values by name, to be crossed; or the points. The script finds its own as
+            ``NDS_SWEEP_<NAME>`` and, as JSON, ``NDS_SWEEP``.
+        max_concurrent
+            Jobs of the sweep that run at one time.
+        files, progress, job
+            What `submit` takes; files are sent once.
+        """
+        points = (
+            {name: list(values) for name, values in sweep.items()}
+            if isinstance(sweep, Mapping)
+            else [dict(point) for point in sweep]
+        )
+        with opened(files) as sent:
+            fields = request_fields(**job, files=sent) | {"sweep": points}
+            send(self._transport, sent, progress)
+        if max_concurrent is not None:
+            fields["max_concurrent"] = max_concurrent
+        views = self._posted(fields, idempotency_key, list[JobView])
+        return JobArray(self._transport, [Job(self._transport, view) for view in views])
+
+    def submit_spec(self, spec: SpecView, *, idempotency_key: str | None = None) -> Job:
+        """Submit what another job was asked for, `Job.spec`, as a new job.
+
+        Raises
+        ------
+        Conflict
+            If it had files that this server does not have: `submit_file` brings them along.
+        """
+        fields = {
+            name: value for name, value in msgspec.structs.asdict(spec).items() if value is not None
+        }
+        try:
+            return self._post(fields, idempotency_key)
+        except Conflict as exc:
+            if "missing" not in exc.details:
+                raise
+            raise Conflict(
+                f"{exc.message} job.rerun() takes them from the job's container, and "
+                "job.export() writes them to files that Client.submit_file() sends.",
+                **exc.details,
+            ) from exc
+
+    def submit_file(
+        self,
+        path: str | PathLike[str],
+        *,
+        progress: Progress = silent,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Submit what `Job.export` has written, with the files beside it.
+
+        Raises
+        ------
+        InvalidRequest
+            If the file holds no such thing.
+        """
+        try:
+            spec = msgspec.json.decode(Path(path).read_bytes(), type=SpecView, strict=True)
+        except msgspec.DecodeError as exc:
+            raise InvalidRequest(f"{path} holds no exported job: {exc}") from exc
+        folder = exported_files(Path(path))
+        there = {each.to: folder / each.sha256 for each in spec.files or ()}
+        with opened({to: file for to, file in there.items() if file.is_file()}) as sent:
+            send(self._transport, sent, progress)
+        return self.submit_spec(spec, idempotency_key=idempotency_key)
+
+    def _post(self, fields: Mapping[str, Any], key: str | None) -> Job:
+        return Job(self._transport, self._posted(fields, key, JobView))
+
+    def _posted(self, fields: Mapping[str, Any], key: str | None, wanted: type[T]) -> T:
+        request: dict[str, Any] = {
+            "content": encoded(fields),
+            "headers": {
+                "Content-Type": "application/json",
+                "Idempotency-Key": key or uuid.uuid4().hex,
+            },
+        }
+        try:
+            return self._transport.call("POST", routes.UPLOAD, wanted, **request)
+        except ServerNotFound:
+            # The answer may have been lost, not the request: with its key it runs once.
+            return self._transport.call("POST", routes.UPLOAD, wanted, **request)

@@ -1,0 +1,1 @@
+"""Configuration of the server extension by traits, and what kernels are told of it."""

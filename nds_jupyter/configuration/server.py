@@ -1,0 +1,261 @@
+"""Traits that configure the server extension, and the settings that its parts get from them."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_data_dir
+from traitlets import (
+    Bool,
+    Callable,
+    Enum,
+    Float,
+    Integer,
+    List,
+    TraitError,
+    Unicode,
+    default,
+    validate,
+)
+
+from nds_jupyter.admission.image_references import image_reference
+from nds_jupyter.admission.policy import Policy
+from nds_jupyter.configuration.kernel_environment import administrators_url
+from nds_jupyter.configuration.swarm import SwarmConfiguration
+from nds_jupyter.data.spool import SpoolBounds
+from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.jobs.job import Limits, Network
+from nds_jupyter.jobs.sizes import parse_size
+from nds_jupyter.rest import routes
+from nds_jupyter.runner.settings import RunnerSettings
+
+UNBOUNDED = 2**62
+"""Bytes of memory where the administrator sets no bound."""
+
+
+class Configuration(SwarmConfiguration):
+    """The traits of `NdsApp`: `c.NdsApp.… = …` in `jupyter_server_config.py`."""
+
+    engine_url = Unicode(
+        "",
+        help="URL of the Docker Engine: unix://, tcp:// or ssh://. Empty: DOCKER_HOST, else the "
+        "current Docker context, else the default socket.",
+    ).tag(config=True)
+    engine_factory = Callable(
+        None,
+        allow_none=True,
+        help="Called with the application; returns an engine of your own, any object that keeps "
+        "to nds_jupyter.engines.base.Engine, which then takes the place of the one that the other "
+        "engine traits describe.",
+    ).tag(config=True)
+    engine_threads = Integer(
+        8, min=1, help="Calls to the engine at one time; more wait. Raise it for many users."
+    ).tag(config=True)
+    max_streams = Integer(
+        64,
+        min=1,
+        help="Logs and archives read from the engine at one time; more get 503. Each takes a "
+        "thread.",
+    ).tag(config=True)
+    engine_deadline = Float(
+        30.0, min=0.1, help="Seconds for one call to the engine. Raise it for a slow ssh:// engine."
+    ).tag(config=True)
+    data_root = Unicode(
+        "",
+        help="Where the data is: any URL that fsspec knows, or a folder. Empty: irods:// where an "
+        "iRODS environment is found, else the folder nds-data in the server's root.",
+    ).tag(config=True)
+    data_threads = Integer(
+        8, min=1, help="Calls to the data root at one time; more wait. Raise it for many users."
+    ).tag(config=True)
+    data_deadline = Float(
+        30.0, min=0.1, help="Seconds for one call to the data root; large objects get more."
+    ).tag(config=True)
+    data_retries = Integer(
+        3,
+        min=0,
+        help="How often a connection that drops in the middle of an object is taken up again.",
+    ).tag(config=True)
+    max_inputs = Integer(
+        100_000,
+        min=1,
+        help="Collections and objects that the inputs of one job may be; their list is in memory.",
+    ).tag(config=True)
+    route_prefix = Unicode(
+        routes.PREFIX,
+        help="Where the routes live under the server's base URL; empty serves them at its root.",
+    ).tag(config=True)
+    gateway_url = Unicode(
+        help="Base URL of another Jupyter server that runs the jobs: this one then has no engine, "
+        "and passes requests on. Default: NDS_URL, if it was set before this server was started.",
+    ).tag(config=True)
+    gateway_token = Unicode(
+        help="This server's token there; whoever may use this server acts with it. Default: "
+        "NDS_TOKEN, else JUPYTERHUB_API_TOKEN, else from a runtime file of this account.",
+    ).tag(config=True)
+    owner = Unicode(
+        help="Whose jobs these are where the server does not know its users (token or password "
+        "only). Default: JUPYTERHUB_USER, else the account the server runs as.",
+    ).tag(config=True)
+    all_containers = Bool(
+        False, help="Show every container of the engine in the reading routes, to every user."
+    ).tag(config=True)
+    journal_dir = Unicode(
+        help="Folder of the journal of jobs. Default: nds in the Jupyter data folder."
+    ).tag(config=True)
+    default_image = Unicode(
+        "python:3.11-slim", help="Image of a job that names none. Empty: a job must name one."
+    ).tag(config=True)
+    allowed_images = List(
+        Unicode(),
+        ["*"],
+        help="Shell patterns over full references (name:tag); a job's image must match one. The "
+        "ones without * ? [ are listed also before they are pulled.",
+    ).tag(config=True)
+    allow_builds = Bool(
+        True,
+        help="Whether a job may have an image built on top of an allowed one, by requirements or a "
+        "Dockerfile. Its steps run as root of a container with the engine's usual capabilities.",
+    ).tag(config=True)
+    default_cpus = Float(1.0, min=0.01, help="CPUs of a job that asks for none.").tag(config=True)
+    max_cpus = Float(
+        float("inf"), help="The most CPUs a job may ask for. Default: no bound but the engine's."
+    ).tag(config=True)
+    default_memory = Unicode("2g", help="Memory of a job that asks for none: 512m, 2g.").tag(
+        config=True
+    )
+    max_memory = Unicode("", help="The most memory a job may ask for; empty for no bound.").tag(
+        config=True
+    )
+    pids_limit = Integer(
+        512, min=2, help="Processes and threads of one job, so that none can exhaust the kernel."
+    ).tag(config=True)
+    default_network = Enum(
+        ["bridge", "none"], "bridge", help="Network of a job that asks for none."
+    ).tag(config=True)
+    networks = List(
+        Enum(["bridge", "none"]),
+        ["bridge", "none"],
+        help="Networks that a job may ask for. ['none'] keeps jobs off the network.",
+    ).tag(config=True)
+    max_timeout = Float(
+        None, allow_none=True, help="The longest time limit, in seconds; every job then has one."
+    ).tag(config=True)
+    max_script_bytes = Integer(
+        2**20,
+        min=1,
+        help="Bytes of a script at most. Cells with --in and --out take up to 160 KiB with what "
+        "carries their values.",
+    ).tag(config=True)
+    max_file_bytes = Integer(
+        2 * 2**30,
+        min=1,
+        help="Bytes of a file that is sent with a job at most: a value of a notebook, or a local "
+        "file. Larger ones belong into the data root.",
+    ).tag(config=True)
+    max_files_bytes = Integer(
+        20 * 2**30,
+        min=1,
+        help="Bytes of all files of one owner that were sent with jobs and are still kept.",
+    ).tag(config=True)
+    keep_files_hours = Float(
+        24.0,
+        min=0,
+        help="Hours for which a file that was sent with a job is kept after its last use, for "
+        "jobs that need it again; while a job is under way it is always kept.",
+    ).tag(config=True)
+    files_dir = Unicode(
+        "",
+        help="Folder of the files that were sent with jobs. Empty: files in journal_dir; name a "
+        "local disk where that is a small network home.",
+    ).tag(config=True)
+    max_running = Integer(
+        0, min=0, help="Jobs that run at once; more queue. 0: one per CPU of the engine."
+    ).tag(config=True)
+    keep_days = Float(
+        30.0, min=0, help="Days for which the container of a finished job is kept."
+    ).tag(config=True)
+    keep_jobs = Integer(
+        1000, min=0, help="Finished jobs whose containers are kept at most, newest first."
+    ).tag(config=True)
+    keep_interval = Float(
+        600.0,
+        min=1,
+        help="Seconds between two looks for what is no longer kept. Fewer where so many jobs end "
+        "meanwhile that their containers fill the disk, or the record of a Swarm.",
+    ).tag(config=True)
+    keep_log_bytes = Integer(
+        2**20, min=0, help="Bytes of the end of a log that outlive its container."
+    ).tag(config=True)
+    stop_grace = Float(
+        10.0, min=0, help="Seconds between asking a script to end and killing it."
+    ).tag(config=True)
+
+    @default("gateway_url")
+    def _default_gateway_url(self) -> str:
+        return administrators_url(os.environ)
+
+    @default("gateway_token")
+    def _default_gateway_token(self) -> str:
+        return os.environ.get("NDS_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN", "")
+
+    @default("owner")
+    def _default_owner(self) -> str:
+        return os.environ.get("JUPYTERHUB_USER") or getpass.getuser()
+
+    @default("journal_dir")
+    def _default_journal_dir(self) -> str:
+        return str(Path(jupyter_data_dir(), "nds"))
+
+    @validate("default_memory", "max_memory")
+    def _valid_size(self, proposal: Any) -> str:
+        text = str(proposal.value)
+        try:
+            if text:
+                parse_size(text, proposal.trait.name)
+        except InvalidRequest as exc:
+            raise TraitError(exc.message) from exc
+        return text
+
+    def policy(self) -> Policy:
+        """Return what a job may ask for."""
+        memory = parse_size(self.default_memory, "default_memory")
+        most = parse_size(self.max_memory, "max_memory") if self.max_memory else UNBOUNDED
+        return Policy(
+            default_image=image_reference(self.default_image) if self.default_image else "",
+            allowed_images=tuple(self.allowed_images),
+            default_limits=Limits(cpus=self.default_cpus, memory=memory, pids=self.pids_limit),
+            max_limits=Limits(cpus=self.max_cpus, memory=most, pids=self.pids_limit),
+            default_network=Network(self.default_network),
+            networks=tuple(map(Network, self.networks)),
+            max_timeout=self.max_timeout,
+            max_script_bytes=self.max_script_bytes,
+            max_gpus=self.max_gpus,
+            max_retries=self.max_retries,
+            chooses_nodes=self.engine != "docker",
+            allow_builds=self.allow_builds,
+        )
+
+    def spool_bounds(self) -> SpoolBounds:
+        """Return how much may be sent with jobs, and how long it is kept."""
+        return SpoolBounds(
+            most=self.max_file_bytes,
+            most_of_owner=self.max_files_bytes,
+            keep=self.keep_files_hours * 3600,
+        )
+
+    def runner_settings(self) -> RunnerSettings:
+        """Return how jobs are run and kept."""
+        return RunnerSettings(
+            max_running=self.max_running,
+            keep_days=self.keep_days,
+            keep_jobs=self.keep_jobs,
+            keep_interval=self.keep_interval,
+            keep_log_bytes=self.keep_log_bytes,
+            grace=self.stop_grace,
+            most_inputs=self.max_inputs,
+            stager_image=self.stager_image,
+        )

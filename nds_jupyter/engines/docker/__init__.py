@@ -1,0 +1,1 @@
+"""`Engine` over one Docker Engine."""

@@ -1,0 +1,248 @@
+"""Clients of the Docker SDK, one for each thread, and its exceptions mapped to ours."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import docker
+import docker.auth
+import requests
+import urllib3
+from docker import errors as docker_errors
+from docker.constants import DEFAULT_DOCKER_API_VERSION
+
+from nds_jupyter.engines.docker.addresses import EngineAddress, find_address
+from nds_jupyter.engines.docker.transports import (
+    SCHEME,
+    SshFailed,
+    close_failed_sockets,
+    lead_by_ssh,
+)
+from nds_jupyter.engines.missing_program import missing_in
+from nds_jupyter.errors import (
+    AmbiguousId,
+    ContainerNotFound,
+    DeadlineExceeded,
+    EngineError,
+    EngineUnavailable,
+    ImageNotFound,
+    NameTaken,
+    NdsError,
+)
+
+NO_REASON = ". Start it, or set c.NdsApp.engine_url."
+"""How the sentence goes on where nothing more is known."""
+
+_WORDS = {
+    errno.ECONNREFUSED: f": nothing listens there{NO_REASON}",
+    errno.ENOENT: f": its socket is not there{NO_REASON}",
+    errno.EHOSTUNREACH: ": there is no way to its machine. Look at the network between.",
+    errno.ENETUNREACH: ": there is no way to its network. Look at the network between.",
+    errno.EACCES: ": the server's account may not open its socket. Put it into the group docker.",
+}
+
+
+def reason(error: BaseException) -> str:
+    """Return how "The Docker Engine does not answer" goes on; empty if nothing more is known."""
+    for each in _chain(error):
+        if isinstance(each, SshFailed):
+            return f": by ssh, {each}."
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return (
+                f": its certificate is not good for this address ({each.verify_message}). Look at "
+                "ca.pem here, and at the names in its certificate."
+            )
+        if isinstance(each, ssl.SSLError):
+            return (
+                f": TLS failed ({each.reason or each}). Look whether it listens with TLS, and "
+                "whether it accepts the authority of cert.pem here."
+            )
+        if isinstance(each, socket.gaierror):
+            return ": no machine of that name is known. Mend its address."
+        if isinstance(each, OSError) and each.errno in _WORDS:
+            return _WORDS[each.errno]
+    return ""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and all that it came from or wraps, each once."""
+    seen: set[int] = set()
+    left: list[object] = [error]
+    while left:
+        each = left.pop(0)
+        if not isinstance(each, BaseException) or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        left += [*each.args, getattr(each, "reason", None), each.__cause__, each.__context__]
+
+
+NOWHERE = "http://127.0.0.1:9"
+"""What the SDK is told where the connections are made for it."""
+
+
+class SdkClients:
+    """Makes clients of one engine.
+
+    Parameters
+    ----------
+    text
+        A URL or the name of a Docker context; None for DOCKER_HOST, else the current context, else
+        the default socket. It is looked up for each client: a context may change.
+    deadline
+        Seconds for a call.
+    certificates
+        Folder for ``tcp://``; see `find_address`.
+    """
+
+    def __init__(self, text: str | None, deadline: float, certificates: str = "") -> None:
+        self._text = text
+        self._certificates = certificates
+        self._deadline = deadline
+        self._local = threading.local()
+        self._version: str | None = None
+        self._made: list[Any] = []
+
+    def of_this_thread(self) -> Any:
+        """Return this thread's client: one is not safe across threads."""
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = self.new(self._deadline)
+            self._made.append(client)
+        return client
+
+    @property
+    def version(self) -> str | None:
+        """The API's version; None until a client was made."""
+        return self._version
+
+    def address(self) -> EngineAddress:
+        """Return where the engine is, as things are now."""
+        return find_address(self._text, self._certificates)
+
+    def new(self, timeout: float | None) -> Any:
+        """Return a new client; the API's version is asked for once."""
+        where = self.address()
+        if self._version is None:
+            probe = self._made_for(where, DEFAULT_DOCKER_API_VERSION, self._deadline)
+            with contextlib.closing(probe):
+                self._version = str(probe.version(api_version=False)["ApiVersion"])
+        return self._made_for(where, self._version, timeout)
+
+    def _made_for(self, where: EngineAddress, version: str, timeout: float | None) -> Any:
+        by_ssh = where.url is not None and where.url.startswith(SCHEME)
+        client: Any = docker.APIClient(
+            base_url=NOWHERE if by_ssh else where.url,
+            version=version,
+            timeout=cast("int", timeout),
+            tls=False if by_ssh else where.tls or False,
+        )
+        if by_ssh:
+            lead_by_ssh(client, str(where.url), timeout)
+        if where.tls:
+            # REQUESTS_CA_BUNDLE would go before the engine's own authority (requests #3829).
+            client.trust_env = False
+        close_failed_sockets(client)
+        return client
+
+    def stream(self, send: Callable[[Any], Any], timeout: float | None) -> tuple[Any, Any]:
+        """Send a request whose answer is read as it comes; return its client and the answer.
+
+        Parameters
+        ----------
+        send
+            Given a client of its own, to be closed by who reads the answer.
+        timeout
+            Seconds until the answer begins.
+        """
+        client = self.new(timeout)
+        try:
+            response = send(client)
+            client._raise_for_status(response)
+        except BaseException:
+            client.close()
+            raise
+        return client, response
+
+    def disk_free(self, folder: str) -> int | None:
+        """Return the free bytes of the engine's disk, if it is a disk of this machine."""
+        url = self.address().url or "unix://"
+        if not url.startswith(("unix://", "http+unix://")):
+            return None
+        try:
+            return shutil.disk_usage(folder).free
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        """Close the threads' clients."""
+        for client in self._made:
+            client.close()
+
+
+@contextlib.contextmanager
+def translated(what: str, missing: type[NdsError] = ContainerNotFound) -> Iterator[None]:
+    """Turn whatever the SDK raises into our errors.
+
+    Parameters
+    ----------
+    what
+        The thing, as a sentence begins: ``The image python:3.11``.
+    missing
+        What a 404 means here.
+    """
+    try:
+        yield
+    except docker_errors.APIError as exc:
+        raise _of_answer(exc, what, missing) from exc
+    except (requests.Timeout, TimeoutError) as exc:
+        raise DeadlineExceeded(f"{what}: the engine has not answered in time.") from exc
+    except (
+        docker_errors.DockerException,
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        OSError,
+    ) as exc:
+        why = reason(exc)
+        if "timed out" in str(exc) and not why:
+            raise DeadlineExceeded(f"{what}: the engine has not answered in time.") from exc
+        raise EngineUnavailable(f"The Docker Engine does not answer{why or NO_REASON}") from exc
+
+
+def _of_answer(exc: docker_errors.APIError, what: str, missing: type[NdsError]) -> NdsError:
+    said = str(exc.explanation or exc)
+    status = exc.status_code
+    if (program := missing_in(said)) is not None:
+        return ImageNotFound(f"{what}: its image has no program {program!r}.")
+    if "multiple" in said.lower() and "prefix" in said.lower():
+        return AmbiguousId(f"{what}: several containers have this prefix.")
+    if "no space left" in said:
+        return EngineError(f"{what}: the engine's disk is full. Free space there.")
+    if status == 404 and "no such image" in said.lower():
+        return ImageNotFound(f"{what}: the engine does not have it.")
+    if status == 404 and _no_such_container(exc):
+        return ContainerNotFound(f"{what}: there is no such container.")
+    if status == 404:
+        return missing(f"{what} does not exist.")
+    if status == 409 and "already in use" in said:
+        return NameTaken(f"{what} exists already.")
+    return EngineError(f"{what}: the engine said: {said.strip()[:500]}")
+
+
+def registry_auth(client: Any, reference: str) -> dict[str, str]:
+    """Return the header with the Docker configuration's credentials for an image's registry."""
+    registry, _ = docker.auth.resolve_repository_name(reference.partition("@")[0])
+    header = docker.auth.get_config_header(client, registry)
+    return {"X-Registry-Auth": header.decode("ascii")} if header else {}
+
+
+def _no_such_container(exc: docker_errors.APIError) -> bool:
+    """Tell whether a 404 means the container, not something in it."""
+    return "no such container" in str(exc.explanation or exc).lower()

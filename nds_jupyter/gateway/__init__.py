@@ -1,0 +1,1 @@
+"""Proxy to another server that runs the jobs of this one."""

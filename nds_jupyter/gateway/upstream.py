@@ -1,0 +1,217 @@
+"""Client of the upstream server that runs the jobs of this one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from nds_jupyter.client.discovery import ServerAddress, find_server
+from nds_jupyter.client.transport import KEEP_ALIVE
+from nds_jupyter.errors import Forbidden, GatewayUnavailable, TooBusy
+from nds_jupyter.rest import routes
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_SECONDS = 10.0
+
+ASKED = frozenset(
+    {
+        "accept",
+        "content-length",
+        "content-type",
+        "idempotency-key",
+        "if-match",
+        "if-none-match",
+        "if-range",
+        "range",
+    }
+)
+ANSWERED = frozenset(
+    {
+        "accept-ranges",
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "date",
+        "etag",
+        "last-modified",
+        "link",
+        "location",
+        "retry-after",
+        "x-accel-buffering",
+        "x-total-count",
+    }
+)
+"""Headers that go through; cookies and who asks end here."""
+
+
+class UpstreamResponse:
+    """What the other server answers, before its body.
+
+    Parameters
+    ----------
+    away
+        Makes an error of ours of one of the connection's.
+    """
+
+    def __init__(
+        self, response: httpx.Response, away: Callable[[Exception], GatewayUnavailable]
+    ) -> None:
+        self._response = response
+        self._away = away
+        self.status = response.status_code
+        self.headers = {name: value for name, value in response.headers.items() if name in ANSWERED}
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Yield the body as it comes."""
+        import httpx
+
+        try:
+            async for chunk in self._response.aiter_raw():
+                yield chunk
+        except httpx.TransportError as exc:
+            raise self._away(exc) from exc
+
+    async def close(self) -> None:
+        """Free the connection, also in the middle of the body."""
+        await self._response.aclose()
+
+
+class UpstreamServer:
+    """Passes requests on to another server, with the token that this one has for it.
+
+    Parameters
+    ----------
+    address
+        Of the other server.
+    """
+
+    def __init__(self, address: ServerAddress) -> None:
+        # Not before it is needed: most servers run their jobs themselves.
+        import httpx
+
+        self.address = address
+        transport = httpx.AsyncHTTPTransport(
+            socket_options=KEEP_ALIVE, limits=httpx.Limits(max_connections=None)
+        )
+        # A followed log may be silent for hours: only the network can tell that nobody is there.
+        timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)
+        self._http = httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
+
+    @classmethod
+    def to(cls, url: str, token: str) -> UpstreamServer:
+        """Return one to the server with a base URL; its token is looked for where none is given."""
+        return cls(find_server(url, token))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def ask(
+        self,
+        verb: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes | AsyncIterator[bytes],
+        served_at: str,
+    ) -> UpstreamResponse:
+        """Ask the other server the same; what is returned has to be closed.
+
+        Parameters
+        ----------
+        path
+            Of the route, as it stands in a URL.
+        served_at
+            The path of this server's routes, that URLs in the answer begin with.
+        query
+            As it stands in a URL; a token in it stays here.
+
+        Raises
+        ------
+        GatewayUnavailable
+            If it does not answer.
+        """
+        import httpx
+
+        asked = {name: value for name, value in headers.items() if name.lower() in ASKED}
+        asked |= self._own_headers(served_at)
+        url = self._url(path, query)
+        request = self._http.build_request(verb, url, headers=asked, content=body)
+        try:
+            answer = UpstreamResponse(await self._http.send(request, stream=True), self._away)
+        except httpx.TransportError as exc:
+            raise self._away(exc) from exc
+        self._relocate(answer.headers, served_at)
+        return answer
+
+    def _relocate(self, headers: dict[str, str], served_at: str) -> None:
+        """Let a `Location` be one of this server."""
+        there = urlsplit(self.address.route("")).path
+        if headers.get("location", "").startswith(f"{there}/"):
+            headers["location"] = served_at + headers["location"].removeprefix(there)
+
+    async def events(
+        self, path: str, query: str, served_at: str, largest: int
+    ) -> WebSocketClientConnection:
+        """Open a WebSocket at the other server.
+
+        Parameters
+        ----------
+        served_at
+            The path of this server's routes.
+        largest
+            Bytes of a message at most.
+
+        Raises
+        ------
+        GatewayUnavailable
+            If it does not answer, or not as it should.
+        TooBusy
+            If it takes no more pages.
+        """
+        scheme, *rest = urlsplit(self._url(path, query))
+        url = urlunsplit(("wss" if scheme == "https" else "ws", *rest))
+        headers = self._own_headers(served_at)
+        request = HTTPRequest(url, headers=headers, connect_timeout=CONNECT_SECONDS)
+        try:
+            return await websocket_connect(request, max_message_size=largest, ping_interval=30)
+        except HTTPClientError as exc:
+            raise self._refused(exc) from exc
+        except (OSError, TimeoutError) as exc:
+            raise self._away(exc) from exc
+
+    def _url(self, path: str, query: str) -> str:
+        # Latin-1 takes every byte as it is.
+        fields = parse_qsl(query, keep_blank_values=True, encoding="latin-1")
+        kept = urlencode([each for each in fields if each[0] != "token"], encoding="latin-1")
+        return f"{self.address.route(path)}?{kept}".rstrip("?")
+
+    def _own_headers(self, served_at: str) -> dict[str, str]:
+        token = {"Authorization": f"token {self.address.token}"} if self.address.token else {}
+        # What comes is handed on as it is, and this side need not understand its encoding.
+        return {"Accept-Encoding": "identity", routes.FORWARDED_PREFIX: served_at, **token}
+
+    def _away(self, exc: Exception) -> GatewayUnavailable:
+        return GatewayUnavailable(
+            f"The server that runs the jobs, {self.address.url}, does not answer: "
+            f"{exc or type(exc).__name__}. Is it running?"
+        )
+
+    def _refused(self, exc: HTTPClientError) -> GatewayUnavailable | TooBusy | Forbidden:
+        if exc.code == 503:
+            return TooBusy("The server that runs the jobs takes no more pages now.", retry_after=5)
+        if exc.code in {401, 403}:
+            return Forbidden(
+                f"The server that runs the jobs, {self.address.url}, does not accept the token of "
+                "this one. NDS_TOKEN, c.NdsApp.gateway_token or the Hub's roles say which it is."
+            )
+        return self._away(exc)

@@ -1,0 +1,149 @@
+"""Decoding of query parameters, forms and JSON bodies into types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from nds_jupyter.admission.job_request import JobRequest
+from nds_jupyter.errors import InvalidRequest
+
+T = TypeVar("T")
+
+AUTH_FIELDS = frozenset({"token", "_xsrf"})
+"""Fields that belong to Jupyter's authentication, not to the route."""
+
+JSON_FIELDS = frozenset({"command", "args", "env", "files", "labels", "sweep"})
+"""Fields of a form whose text is JSON."""
+
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?$", re.DOTALL)
+_NAMED = re.compile(r"field `(?P<field>[^`]*)`")
+
+
+def single_values(fields: Mapping[str, Iterable[bytes]]) -> dict[str, str]:
+    """Return each field's one value as text.
+
+    Raises
+    ------
+    InvalidRequest
+        If a field is repeated, or is not UTF-8.
+    """
+    values = {}
+    for name, given in fields.items():
+        if name in AUTH_FIELDS:
+            continue
+        value, *more = given
+        if more:
+            raise InvalidRequest(f"{name}: it is given {len(more) + 1} times. Give it once.")
+        try:
+            values[name] = value.decode("utf-8")
+        except UnicodeDecodeError as exc:
+            raise InvalidRequest(f"{name}: it is not UTF-8 text.") from exc
+    return values
+
+
+def convert(fields: Mapping[str, object], wanted: type[T], *, strict: bool = False) -> T:
+    """Return fields as a type.
+
+    Parameters
+    ----------
+    strict
+        False where every value came as text, so that ``"1"`` is a number.
+    """
+    try:
+        return msgspec.convert(fields, wanted, strict=strict)
+    except msgspec.ValidationError as exc:
+        raise InvalidRequest(_sentence(str(exc))) from exc
+
+
+def _sentence(message: str) -> str:
+    """Turn msgspec's ``Expected `int`, got `str` - at `$.limit` `` into ``limit: expected …``."""
+    match = _PLACE.match(message)
+    what, field = (match["what"], match["field"]) if match else (message, None)
+    named = _NAMED.search(what)
+    if field is None and named:
+        field = named["field"]
+        what = "no such parameter" if "unknown" in what else "it is missing"
+    what = what.replace("`", "")
+    head = f"{field}: {what[:1].lower()}{what[1:]}" if field else f"The request: {what}"
+    return f"{head}. GET /openapi.json lists what this route takes."
+
+
+def text_list(name: str, text: str) -> object:
+    """Return an array that came as text: as JSON, or an item a line."""
+    if text.lstrip().startswith("["):
+        return _json_field(name, text)
+    return [line for line in text.splitlines() if line]
+
+
+def form_request(fields: dict[str, str], files: Mapping[str, tuple[str, bytes]]) -> JobRequest:
+    """Return a job's request from a form.
+
+    Parameters
+    ----------
+    fields
+        Its texts.
+    files
+        Its files: name and content, by field.
+    """
+    values: dict[str, object] = {
+        name: _json_field(name, text) if name in JSON_FIELDS else text
+        for name, text in fields.items()
+    }
+    for field in files.keys() - {"file"}:
+        raise InvalidRequest(f"{field}: no such file is expected; send the script as file.")
+    given = files.get("file")
+    if given is not None and values.get("scriptname") is None and given[0]:
+        values["scriptname"] = given[0].replace("\\", "/").rpartition("/")[2]
+    if "file" in values:
+        raise InvalidRequest("file: send it as an uploaded file, or the text as script.")
+    request = convert(values, JobRequest)
+    return msgspec.structs.replace(request, file=given[1]) if given is not None else request
+
+
+def _json_field(name: str, text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as exc:
+        shape = "array" if name in {"command", "args", "files", "paths"} else "object"
+        raise InvalidRequest(f"{name}: it is not a JSON {shape} ({exc}).") from exc
+
+
+def json_request(body: bytes) -> JobRequest:
+    """Return a job's request from a JSON body."""
+    fields = json_object(body)
+    given = fields.get("file")
+    if isinstance(given, str):
+        fields["file"] = _base64(given)
+    return convert(fields, JobRequest, strict=True)
+
+
+def json_object(body: bytes) -> dict[str, object]:
+    """Return the fields of a JSON body."""
+    try:
+        fields = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise InvalidRequest(f"The body is not JSON: {exc}.") from exc
+    if not isinstance(fields, dict):
+        raise InvalidRequest("The body is not a JSON object.")
+    return fields
+
+
+def json_body(body: bytes, wanted: type[T]) -> T:
+    """Return a JSON body as a type."""
+    try:
+        return msgspec.json.decode(body, type=wanted)
+    except msgspec.ValidationError as exc:
+        raise InvalidRequest(_sentence(str(exc))) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise InvalidRequest(f"The body is not JSON: {exc}.") from exc
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return msgspec.convert(text, bytes)
+    except msgspec.ValidationError as exc:
+        raise InvalidRequest("file: in JSON it is base64.") from exc

@@ -1,0 +1,143 @@
+"""Streamed request bodies of any size, with back-pressure."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator
+from typing import Any, Generic, TypeVar
+
+from tornado.httputil import HTTPServerRequest
+
+from nds_jupyter.errors import NdsError
+from nds_jupyter.handlers.base import NdsHandler, allowed
+
+BLOCK = 2**20
+"""Bytes collected before they are handed on; they come in pieces of 64 KiB."""
+
+AHEAD = 2
+"""Blocks received ahead of who takes them."""
+
+DRAIN = 64 * 2**20
+"""Bytes still received, and dropped, after a failure: a client that is cut off in the middle of its
+body may never read the answer that says why."""
+
+
+class RequestBody:
+    """What is between a connection that gives pieces and a task that takes blocks."""
+
+    def __init__(self) -> None:
+        self._collected = bytearray()
+        self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(AHEAD)
+        self.dropped = 0
+
+    async def feed(self, piece: bytes, taker: asyncio.Task[object]) -> None:
+        """Hand a piece on, waiting while the taker is behind; dropped if the taker has ended."""
+        if taker.done():
+            self.dropped += len(piece)
+            return
+        self._collected += piece
+        if len(self._collected) >= BLOCK:
+            await self._hand_on(taker)
+
+    async def end(self, taker: asyncio.Task[object]) -> None:
+        """Say that the body is complete."""
+        if self._collected:
+            await self._hand_on(taker)
+        await self._put(None, taker)
+
+    async def _hand_on(self, taker: asyncio.Task[object]) -> None:
+        block, self._collected = bytes(self._collected), bytearray()
+        await self._put(block, taker)
+
+    async def _put(self, block: bytes | None, taker: asyncio.Task[object]) -> None:
+        putting = asyncio.ensure_future(self._blocks.put(block))
+        try:
+            await asyncio.wait({putting, taker}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            putting.cancel()
+
+    async def blocks(self) -> AsyncGenerator[bytes, None]:
+        """Yield the body until its end."""
+        while (block := await self._blocks.get()) is not None:
+            yield block
+
+
+T = TypeVar("T")
+
+UNBOUNDED = 2**63
+"""Bytes of a body: Jupyter's own bound is for bodies that are held in memory."""
+
+
+class BodyReceiver(NdsHandler, Generic[T]):
+    """A route whose PUT takes its body in `receive` while it comes.
+
+    Its class is decorated with `tornado.web.stream_request_body`; Tornado then calls `put` only at
+    the end of the body.
+    """
+
+    _receiving: asyncio.Task[T] | None = None
+    _incoming: RequestBody
+
+    async def receive(self) -> T:
+        """Take the body, and return what came of it."""
+        raise NotImplementedError
+
+    async def answer_early(self, came: T) -> None:
+        """Answer before the end of a body of which no more is wanted; by itself, nothing."""
+
+    def body(self) -> AsyncGenerator[bytes, None]:
+        """Return the body in blocks."""
+        return self._incoming.blocks()
+
+    async def received(self) -> T:
+        """Return what came of the body, at its end."""
+        if self._receiving is None:
+            raise RuntimeError("a body that nobody began to take")
+        await self._incoming.end(self._receiving)
+        return await self._receiving
+
+    async def prepare(self, **options: Any) -> None:
+        """Begin to take the body of a PUT."""
+        await super().prepare(**options)
+        if self.request.method == "PUT" and not self._finished:
+            lift_bound(self.request)
+            await self._begin()
+
+    @allowed("write")
+    async def _begin(self) -> None:
+        self._incoming = RequestBody()
+        self._receiving = asyncio.create_task(self.receive())
+
+    async def data_received(self, chunk: bytes) -> None:
+        """Hand a piece of the body on."""
+        if self._receiving is None or self._finished:
+            return
+        await self._incoming.feed(chunk, self._receiving)
+        if self._incoming.dropped > DRAIN:
+            try:
+                await self.answer_early(await self._receiving)
+            except NdsError:
+                self.send_error(exc_info=sys.exc_info())
+
+    def on_connection_close(self) -> None:
+        """Give a body up whose sender went away."""
+        super().on_connection_close()
+        self._give_up()
+
+    def on_finish(self) -> None:
+        """Give a body up that was answered before its end."""
+        self._give_up()
+
+    def _give_up(self) -> None:
+        if self._receiving is not None and not self._receiving.done():
+            self._receiving.cancel()
+        elif self._receiving is not None and not self._receiving.cancelled():
+            # Retrieved, so that an error nobody waits for any more is no defect.
+            self._receiving.exception()
+
+
+def lift_bound(request: HTTPServerRequest) -> None:
+    """Let a body that is streamed be of any size."""
+    connection: Any = request.connection
+    connection.set_max_body_size(UNBOUNDED)

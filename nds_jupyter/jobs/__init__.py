@@ -1,0 +1,1 @@
+"""Values and rules of jobs, pure, shared by server and kernel."""

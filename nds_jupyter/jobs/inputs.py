@@ -1,0 +1,186 @@
+"""Inputs and outputs of a job: which path of the data root goes where in the container."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.jobs.job import Input, SentFile
+from nds_jupyter.jobs.paths import LONGEST_NAME, LONGEST_PATH, is_inside, join, name_of
+
+DATA = "/data"
+"""Where inputs go that name no place."""
+
+VALUES = "/nds/in"
+"""Where files go that are sent with a job, unless they name another place."""
+
+_NOT_FOR_DATA = ("/nds", "/proc", "/sys", "/dev")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class GivenFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file that was sent, as a request names it; its `size` is not read."""
+
+    sha256: str
+    to: str
+    size: int = 0
+
+
+Given = tuple[str | dict[str, str], ...] | str | None
+Logical = Callable[[str, str], str]
+
+
+def parse_inputs(given: Given, logical: Logical) -> tuple[Input, ...]:
+    """Return what goes into the container, and where.
+
+    Parameters
+    ----------
+    given
+        One path, one a line, a JSON array of paths, or an array of paths and of objects
+        ``{"path": …, "to": …}``. A path may end in ``:/where``.
+    logical
+        Makes a path of the data root from a path or URL, given the parameter's name.
+
+    Raises
+    ------
+    InvalidRequest
+        If one is malformed, or two would go to the same place.
+    """
+    inputs = tuple(_parse(each, logical) for each in _each(given))
+    by_target: dict[str, Input] = {}
+    for each in inputs:
+        other = by_target.setdefault(each.to, each)
+        if other is not each:
+            raise InvalidRequest(
+                f"data: {other.path} and {each.path} would both be {each.to}. Say where one of "
+                "them is to go: path:/where."
+            )
+    return inputs
+
+
+def _each(given: Given) -> Iterable[str | dict[str, str]]:
+    if given is None:
+        return ()
+    if not isinstance(given, str):
+        return given
+    if not given.lstrip().startswith("["):
+        return [line for line in map(str.strip, given.split("\n")) if line]
+    try:
+        return msgspec.json.decode(given, type=tuple[str | dict[str, str], ...])
+    except msgspec.DecodeError as exc:
+        raise InvalidRequest(f"data: it is not a JSON array of paths ({exc}).") from exc
+
+
+def _parse(given: str | dict[str, str], logical: Logical) -> Input:
+    if isinstance(given, str):
+        path, to = cut(given)
+    else:
+        if unknown := given.keys() - {"path", "to"}:
+            raise InvalidRequest(f"data: {sorted(unknown)[0]!r} is not known; path and to are.")
+        path, to = given.get("path", ""), given.get("to")
+    if not path:
+        raise InvalidRequest("data: a path is empty.")
+    found = logical(path, "data")
+    return Input(path=found, to=_target(to, found))
+
+
+def cut(text: str) -> tuple[str, str | None]:
+    """Return path and place of ``path:/where``: cut at the last ``:/`` that begins no ``://``."""
+    at = len(text)
+    while (at := text.rfind(":/", 0, at)) >= 0:
+        if not text.startswith("://", at):
+            return text[:at], text[at + 1 :]
+    return text, None
+
+
+def text_of(given: Input) -> str:
+    """Return an input as text, like who asked for it would write it."""
+    if given.to == _target(None, given.path) and cut(given.path)[1] is None:
+        return given.path
+    return f"{given.path}:{given.to}"
+
+
+def spec_of(given: Input) -> str | Input:
+    """Return an input so that `parse_inputs` gives the same again: as text, if that is possible."""
+    text = text_of(given)
+    again = (given.path, None if text == given.path else given.to)
+    return text if cut(text) == again else given
+
+
+def _target(to: str | None, path: str, field: str = "data") -> str:
+    name = name_of(path)
+    if to is None:
+        return join(DATA, name).rstrip("/")
+    if not to.startswith("/") or "\0" in to or ".." in to.split("/"):
+        raise InvalidRequest(f"{field}: {to!r} is no absolute path in a container.")
+    whole = f"{to}{name}" if to.endswith("/") else to
+    parts = [part for part in whole.split("/") if part not in {"", "."}]
+    target = "/" + "/".join(parts)
+    try:
+        fits = len(target.encode()) <= LONGEST_PATH
+        fits = fits and all(len(part.encode()) <= LONGEST_NAME for part in parts)
+    except UnicodeEncodeError:
+        raise InvalidRequest(f"{field}: {to!r} is not UTF-8 text.") from None
+    if not fits:
+        raise InvalidRequest(f"{field}: {to[:60]}… is too long for a path in a container.")
+    if not parts or any(is_inside(target, each) for each in _NOT_FOR_DATA):
+        raise InvalidRequest(f"{field}: {target} in the container is not for data. Use {DATA}.")
+    return target
+
+
+def parse_files(given: Iterable[GivenFile], inputs: Iterable[Input]) -> tuple[SentFile, ...]:
+    """Return what was sent for a job, and where each file goes.
+
+    Parameters
+    ----------
+    given
+        Each `to` is an absolute path, or a plain name in `VALUES`.
+    inputs
+        What else goes into the container.
+
+    Raises
+    ------
+    InvalidRequest
+        If one is malformed, or two would go to the same place.
+    """
+    files = tuple(_parse_file(each) for each in given)
+    taken = {each.to for each in inputs}
+    for each in files:
+        if each.to in taken:
+            raise InvalidRequest(f"files: two inputs would be {each.to}. Give each its own place.")
+        taken.add(each.to)
+    return files
+
+
+def _parse_file(given: GivenFile) -> SentFile:
+    digest = check_digest(given.sha256)
+    name = name_of(given.to)
+    if given.to in {name, f"{VALUES}/{name}"} and name not in {"", ".", ".."}:
+        # The folder is the runner's own, and open for this alone.
+        _target(f"/data/{name}", name, "files")
+        return SentFile(sha256=digest, to=f"{VALUES}/{name}")
+    if given.to.endswith("/"):
+        raise InvalidRequest(f"files: {given.to!r} is a folder. Say what the file is called there.")
+    return SentFile(sha256=digest, to=_target(given.to, name, "files"))
+
+
+def check_digest(text: str) -> str:
+    """Return a SHA-256 in hexadecimal, or raise `InvalidRequest`."""
+    if _SHA256.fullmatch(text) is None:
+        raise InvalidRequest(
+            f"sha256: {text[:80]!r} is no SHA-256: 64 hexadecimal digits in lower case."
+        )
+    return text
+
+
+def parse_output(given: str | None, logical: Logical) -> str | None:
+    """Return the collection that results go to."""
+    if given is None or not given.strip():
+        return None
+    path = logical(given, "output")
+    if path == "/":
+        raise InvalidRequest("output: results need a collection of their own, like /results/run-1.")
+    return path

@@ -1,0 +1,113 @@
+"""The script of a job: its digest and suffix, its place in the container, its interpreter."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+import zlib
+from pathlib import PurePosixPath
+
+from nds_jupyter.jobs.job import JobSpec
+
+INTERPRETERS: dict[str, tuple[str, ...]] = {
+    ".py": ("python3", "python"),
+    ".pyz": ("python3", "python"),
+    ".sh": ("sh",),
+    ".R": ("Rscript",),
+    ".r": ("Rscript",),
+    ".jl": ("julia",),
+}
+"""What runs a script without a shebang, by its suffix, in the order of preference."""
+
+
+def script_facts(script: bytes) -> tuple[str, bool]:
+    """Return a script's SHA-256 in hexadecimal, and whether it begins with ``#!``."""
+    return hashlib.sha256(script).hexdigest(), script.startswith(b"#!")
+
+
+def script_path(spec: JobSpec) -> str:
+    """Return where the script lies in the container."""
+    return f"/nds/{spec.scriptname}"
+
+
+def interpreter_candidates(spec: JobSpec) -> tuple[str, ...]:
+    """Return the programs that could run the script; empty if nothing needs to be looked up."""
+    if spec.command is not None or spec.script_shebang:
+        return ()
+    return INTERPRETERS.get(PurePosixPath(spec.scriptname).suffix, ())
+
+
+def missing_program(spec: JobSpec, first_line: str = "") -> str:
+    """Return the sentence for a job that ran nothing, since its image lacks what should run it.
+
+    Parameters
+    ----------
+    first_line
+        Of the script; it matters where that names what runs it.
+    """
+    if spec.command is not None:
+        return (
+            f"The image {spec.image} has no program {spec.command[0]}. Choose an image that has "
+            "it, or correct the command."
+        )
+    if spec.script_shebang and first_line.endswith("\r"):
+        return (
+            f"The first line of {spec.scriptname} ends with a carriage return, as on Windows, so "
+            "that no program is found for it. Save the script with the line ends of Unix."
+        )
+    if spec.script_shebang:
+        return (
+            f"The image {spec.image} has no program for the first line of {spec.scriptname}, "
+            f"{first_line}. Choose an image that has it, or change that line."
+        )
+    return (
+        f"The image {spec.image} has no {' or '.join(interpreter_candidates(spec))} to run "
+        f"{spec.scriptname} with. Choose another image, begin the script with #!, or give a "
+        "command."
+    )
+
+
+def command_line(spec: JobSpec, interpreter: str | None) -> tuple[str, ...]:
+    """Return what the container runs.
+
+    Parameters
+    ----------
+    spec
+        The job.
+    interpreter
+        The one of `interpreter_candidates` that the image has; None where there are none.
+    """
+    if spec.command is not None:
+        return spec.command
+    head = (interpreter,) if interpreter else ()
+    return (*head, script_path(spec), *spec.args)
+
+
+NAME = "cell.pyz"
+"""The name of such an archive as a script."""
+
+MEMBER = "cell.py"
+
+LONGEST = 4 * 2**20
+"""Bytes of a cell; an archive that claims to hold a longer one is shown as it is."""
+
+
+def cell_of(script: bytes) -> bytes | None:
+    """Return the cell in an archive; None if the script is no such archive."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(script)) as archive:
+            if archive.getinfo(MEMBER).file_size > LONGEST:
+                return None
+            with archive.open(MEMBER) as file:
+                return file.read(LONGEST)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        LookupError,
+        RuntimeError,
+        OSError,
+        EOFError,
+        ValueError,
+    ):
+        return None

@@ -1,0 +1,308 @@
+"""State machine of a job: the events that can happen to it, and the transition for each.
+
+Pure: no clock, no IO.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from nds_jupyter.jobs.job import Job, JobState, Phase, Progress, Reason
+from nds_jupyter.jobs.sizes import size_text
+
+
+class Pulling(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The image is about to be fetched."""
+
+
+class Staging(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The container is about to be created and filled.
+
+    `image_digest` is the id of the image it is made from.
+    """
+
+    image_digest: str
+
+
+class Launching(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Everything is in place in this container, which is about to be started."""
+
+    container_id: str
+    worker: str
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """No node has room for the container yet; the message says what is missing."""
+
+    message: str
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The engine started the script.
+
+    `container_id` and `worker` are there where the container was made anew to start it.
+    """
+
+    at: datetime
+    container_id: str | None = None
+    worker: str | None = None
+
+
+class Exited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The script ended."""
+
+    exit_code: int
+    oom: bool
+    at: datetime
+    started: datetime | None = None
+
+
+class Delivered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Every output is where it belongs; `message` says what else there is to know."""
+
+    at: datetime
+    message: str = ""
+
+
+class StopRequested(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Someone wants it ended (``stopped``), or its time is up (``timeout``)."""
+
+    intent: Reason
+    at: datetime
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """It can't go on, for a reason that is not the script's.
+
+    `exit_code` is there where its container ended without having run the script.
+    """
+
+    reason: Reason
+    message: str
+    at: datetime
+    exit_code: int | None = None
+
+
+class Vanished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The container was removed behind our back before its end was known."""
+
+    at: datetime
+
+
+class NodeLostEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The container went with its node before its end was known; not `ran`: nor had it begun."""
+
+    message: str
+    at: datetime
+    ran: bool = True
+
+
+class Progressed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A pull or a transfer has come this far."""
+
+    progress: Progress
+
+
+class SentToBackground(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Who waits for it is to go on without it."""
+
+
+class BuildOutput(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A build said something: the last line of its log."""
+
+    message: str
+
+
+class ContainerRemoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Retention removed the container of a finished job."""
+
+    at: datetime
+
+
+Event = (
+    Pulling
+    | Staging
+    | Waiting
+    | Launching
+    | Started
+    | Exited
+    | Delivered
+    | StopRequested
+    | Failed
+    | Vanished
+    | NodeLostEvent
+    | Progressed
+    | SentToBackground
+    | BuildOutput
+    | ContainerRemoved
+)
+
+_HINT = "Run the job again if it may run twice, or ask for retries."
+
+PLACED_AGAIN = 3
+"""Containers beyond the first that a script gets which has begun in none of them."""
+
+_BEFORE_SCRIPT = frozenset({Phase.ACCEPTED, Phase.PULLING, Phase.STAGING})
+
+_UNFINISHED = frozenset(Phase) - {Phase.FINISHED}
+
+APPLIES: dict[type[Event], frozenset[Phase]] = {
+    Pulling: frozenset({Phase.ACCEPTED, Phase.PULLING}),
+    Staging: _BEFORE_SCRIPT,
+    Waiting: frozenset({Phase.STAGING}),
+    Launching: frozenset({Phase.STAGING}),
+    Started: frozenset({Phase.RUNNING}),
+    Exited: frozenset({Phase.RUNNING}),
+    Delivered: frozenset({Phase.COLLECTING}),
+    StopRequested: _UNFINISHED,
+    Failed: _UNFINISHED,
+    Vanished: frozenset({Phase.RUNNING}),
+    NodeLostEvent: frozenset({Phase.RUNNING}),
+    Progressed: frozenset({Phase.PULLING, Phase.STAGING, Phase.COLLECTING}),
+    SentToBackground: _UNFINISHED,
+    BuildOutput: frozenset({Phase.PULLING}),
+    ContainerRemoved: frozenset({Phase.FINISHED}),
+}
+"""The phases in which an event means something; in any other it is stale and changes nothing."""
+
+
+def advance(job: Job, event: Event) -> Job:
+    """Return the job after the event, or the same job if the event is stale.
+
+    Parameters
+    ----------
+    job
+        The job before.
+    event
+        What happened to it.
+    """
+    if job.phase not in APPLIES[type(event)]:
+        return job
+    match event:
+        case Exited():
+            return _exited(job, event)
+        case Delivered(at=at, message=message):
+            return _end(job, at, message=message)
+        case Failed(reason=reason, message=message, at=at, exit_code=code):
+            kept = job if code is None else msgspec.structs.replace(job, exit_code=code)
+            return _end(kept, at, reason, message)
+        case Vanished(at=at):
+            return _lost(job, at, None, "The container was removed before its end was known.")
+        case NodeLostEvent(at=at, message=message, ran=ran):
+            began = ran or job.started is not None
+            return _lost(job, at, Reason.ENGINE, message) if began else _unbegun(job, at, message)
+        case StopRequested(intent=intent):
+            # A script that has ended is past stopping; only its outputs can still be held back.
+            past = job.phase is Phase.COLLECTING and job.spec.output is None
+            return job if job.intent or past else msgspec.structs.replace(job, intent=intent)
+        case _:
+            return msgspec.structs.replace(job, **_changed_fields(job, event))
+
+
+def _changed_fields(job: Job, event: Event) -> dict[str, object]:
+    match event:
+        case Pulling():
+            return {"phase": Phase.PULLING, "progress": None}
+        case Staging(image_digest=digest):
+            # What a build said last is over; what a node lacks is not.
+            message = "" if job.phase is Phase.PULLING else job.message
+            here = {"phase": Phase.STAGING, "image_digest": digest}
+            return {**here, "progress": None, "message": message}
+        case Launching(container_id=container_id, worker=worker):
+            place = {"container_id": container_id, "worker": worker, "attempts": job.attempts + 1}
+            return {"phase": Phase.RUNNING, "progress": None, "message": "", **place}
+        case Waiting(message=message) | BuildOutput(message=message):
+            return {"message": message}
+        case Started(at=at, container_id=container_id, worker=worker):
+            place = {"container_id": container_id or job.container_id}
+            return {**place, "worker": worker or job.worker, "started": job.started or at}
+        case Progressed(progress=progress):
+            return {"progress": progress}
+        case SentToBackground():
+            return {"background": True}
+        case ContainerRemoved(at=at):
+            return {"removed": job.removed or at}
+    raise AssertionError(f"an event without a transition: {event!r}")
+
+
+def _exited(job: Job, event: Exited) -> Job:
+    return msgspec.structs.replace(
+        job,
+        phase=Phase.COLLECTING,
+        exit_code=event.exit_code,
+        oom=event.oom,
+        ended=event.at,
+        started=job.started or event.started,
+    )
+
+
+def _lost(job: Job, at: datetime, reason: Reason | None, message: str) -> Job:
+    """Let a script whose end nobody knows run again if that was asked for, else end the job."""
+    attempt = max(1, job.attempts)
+    most = job.spec.retries + 1
+    if job.intent is not None or attempt >= most:
+        if reason is Reason.ENGINE:
+            message += f" It was attempt {attempt} of {most}." if most > 1 else f" {_HINT}"
+        return _end(job, at, reason, message)
+    return _again(job, f"{message} It runs again: attempt {attempt + 1} of {most}.")
+
+
+def _unbegun(job: Job, at: datetime, message: str) -> Job:
+    """Bring a job to another container whose script had not begun, but not for ever."""
+    if job.intent is not None or job.attempts >= job.spec.retries + 1 + PLACED_AGAIN:
+        return _end(job, at, Reason.ENGINE, f"{message} {_HINT}")
+    return _again(job, f"{message} It is placed again.")
+
+
+def _again(job: Job, message: str) -> Job:
+    return msgspec.structs.replace(
+        job,
+        phase=Phase.ACCEPTED,
+        container_id=None,
+        worker=None,
+        started=None,
+        progress=None,
+        message=message,
+    )
+
+
+def _end(job: Job, at: datetime, reason: Reason | None = None, message: str = "") -> Job:
+    state = JobState.FAILED
+    if job.intent is not None:
+        reason, message = job.intent, _sentence(job, job.intent)
+    elif reason is None and job.exit_code is None:
+        state = JobState.UNKNOWN
+    elif reason is None:
+        reason = _verdict(job)
+        message = f"{_sentence(job, reason) if reason else ''} {message}".strip()
+        state = JobState.FAILED if reason else JobState.COMPLETED
+    return msgspec.structs.replace(
+        job,
+        phase=Phase.FINISHED,
+        state=state,
+        reason=reason,
+        message=message,
+        finished=at,
+        progress=None,
+    )
+
+
+def _verdict(job: Job) -> Reason | None:
+    if job.exit_code == 0:
+        return None
+    return Reason.OOM if job.oom else Reason.EXIT
+
+
+def _sentence(job: Job, reason: Reason) -> str:
+    match reason:
+        case Reason.STOPPED:
+            return "Stopped on request."
+        case Reason.TIMEOUT:
+            return f"Stopped: it reached its time limit of {job.spec.timeout or 0:g} s."
+        case Reason.OOM:
+            limit = size_text(job.spec.limits.memory)
+            return f"Killed: out of memory at {limit}. Ask for more memory."
+        case _:
+            return f"The script exited with code {job.exit_code}."

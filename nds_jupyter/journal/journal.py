@@ -1,0 +1,330 @@
+"""The journal: durable record of every job, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Concatenate, ParamSpec, TypeVar
+
+import msgspec
+
+from nds_jupyter.errors import NdsError
+from nds_jupyter.jobs.job import Job, JobState, utc_now
+from nds_jupyter.journal.database import JournalDatabase
+
+WANTED = (
+    "owner = :owner"
+    " AND (:q IS NULL OR instr(lower(name), lower(:q)) OR instr(lower(image), lower(:q))"
+    "  OR instr(job_id, lower(:q)))"
+    " AND (:state IS NULL OR state = :state)"
+    " AND (:name IS NULL OR instr(lower(name), lower(:name)))"
+    " AND (:image IS NULL OR instr(image, :image))"
+    " AND (:since IS NULL OR created >= :since)"
+    " AND (:sweep IS NULL OR job_id IN (SELECT job_id FROM sweeps WHERE sweep_id = :sweep))"
+)
+"""The condition of a page, over the names of `JobFilter` and ``owner``."""
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs of an owner are wanted; None means any.
+
+    Parameters
+    ----------
+    q
+        Part of the name, the image or the id, in letters of either case.
+    name
+        Part of the name.
+    since
+        Only jobs created at this time or later.
+    before
+        Only jobs older than the one with this position; for paging.
+    """
+
+    q: str | None = None
+    state: JobState | None = None
+    name: str | None = None
+    image: str | None = None
+    since: datetime | None = None
+    sweep: str | None = None
+    before: int | None = None
+    limit: int = 100
+
+
+class JobPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs, newest first.
+
+    Parameters
+    ----------
+    next
+        The `before` of the following page, None at the end.
+    total
+        How many there are on all pages.
+    """
+
+    jobs: tuple[Job, ...]
+    next: int | None
+    total: int
+
+
+KEY_LIFETIME = timedelta(days=1)
+"""How long an idempotency key stands for its job."""
+
+
+class Journal(JournalDatabase):
+    """The record, for one thread at a time."""
+
+    def add(self, job: Job, script: bytes, key: str | None = None) -> Job:
+        """Record a new job for good, and return it.
+
+        Parameters
+        ----------
+        job, script
+            The job, and the bytes of its script.
+        key
+            An idempotency key: if the owner used it within a day, that earlier job is returned and
+            nothing is recorded.
+        """
+        return self.add_all([job], script, key)[0]
+
+    def add_all(self, jobs: list[Job], script: bytes, key: str | None = None) -> list[Job]:
+        """Record new jobs of one script for good, all of them or none; see `add`."""
+        first = jobs[0]
+        with self._writing(durable=True):
+            if key is not None:
+                earlier = self._job_of_key(first.owner, key, first.created)
+                if earlier is not None:
+                    return self.of_sweep(earlier)
+                self._db.execute(
+                    "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)",
+                    [first.owner, key, first.job_id, first.created.isoformat()],
+                )
+            for job in jobs:
+                self._insert(job)
+            # A sweep's script is kept once.
+            self._db.execute("INSERT OR IGNORE INTO scripts VALUES (?, ?)", [_shelf(first), script])
+        return jobs
+
+    def _insert(self, job: Job) -> None:
+        self._db.execute(
+            "INSERT INTO jobs (job_id, owner, name, image, created, state, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                job.job_id,
+                job.owner,
+                job.spec.name,
+                job.spec.image,
+                job.created.isoformat(),
+                job.state.value,
+                msgspec.json.encode(job),
+            ],
+        )
+        if job.spec.sweep is not None:
+            values = [job.spec.sweep.sweep_id, job.job_id]
+            self._db.execute("INSERT INTO sweeps VALUES (?, ?)", values)
+
+    def of_sweep(self, job: Job) -> list[Job]:
+        """Return every job of a job's sweep, or the job alone, in their order."""
+        if job.spec.sweep is None:
+            return [job]
+        return self._jobs(
+            "JOIN sweeps USING (job_id) WHERE sweep_id = ? ORDER BY n", job.spec.sweep.sweep_id
+        )
+
+    def of_key(self, owner: str, key: str) -> Job | None:
+        """Return the job that an owner's idempotency key stands for, if it still does."""
+        oldest = (utc_now() - KEY_LIFETIME).isoformat()
+        found = self._jobs(
+            "JOIN keys USING (job_id) WHERE keys.owner = ? AND key = ? AND keys.created >= ?",
+            owner,
+            key,
+            oldest,
+        )
+        return found[0] if found else None
+
+    def _job_of_key(self, owner: str, key: str, now: datetime) -> Job | None:
+        oldest = (now - KEY_LIFETIME).isoformat()
+        self._db.execute("DELETE FROM keys WHERE created < ?", [oldest])
+        rows = self._jobs("JOIN keys USING (job_id) WHERE keys.owner = ? AND key = ?", owner, key)
+        return rows[0] if rows else None
+
+    def save(self, job: Job) -> None:
+        """Record what a job has become."""
+        with self._writing():
+            self._db.execute(
+                "UPDATE jobs SET state = ?, finished = ?, container_id = ?, removed = ?, body = ?"
+                " WHERE job_id = ?",
+                [
+                    job.state.value,
+                    job.finished and job.finished.isoformat(),
+                    job.container_id,
+                    job.removed and job.removed.isoformat(),
+                    msgspec.json.encode(job),
+                    job.job_id,
+                ],
+            )
+
+    def _jobs(self, condition: str, *values: object) -> list[Job]:
+        rows = self._db.execute(f"SELECT jobs.body FROM jobs {condition}", values)  # noqa: S608
+        return [msgspec.json.decode(row[0], type=Job) for row in rows]
+
+    def job(self, job_id: str) -> Job | None:
+        """Return one job by its whole id."""
+        found = self._jobs("WHERE job_id = ?", job_id)
+        return found[0] if found else None
+
+    def with_prefix(self, owner: str, prefix: str) -> list[Job]:
+        """Return the jobs of an owner whose id begins with a prefix of hexadecimal digits."""
+        return self._jobs("WHERE owner = ? AND job_id GLOB ? LIMIT 20", owner, f"{prefix}*")
+
+    def with_container(self, owner: str, prefix: str) -> list[Job]:
+        """Return the jobs of an owner whose container's id begins with a prefix."""
+        return self._jobs("WHERE owner = ? AND container_id GLOB ? LIMIT 20", owner, f"{prefix}*")
+
+    def page(self, owner: str, wanted: JobFilter) -> JobPage:
+        """Return a page of an owner's jobs, newest first."""
+        values = {
+            "owner": owner,
+            "q": wanted.q,
+            "before": wanted.before,
+            "state": wanted.state and wanted.state.value,
+            "name": wanted.name,
+            "image": wanted.image,
+            "since": wanted.since and wanted.since.isoformat(),
+            "sweep": wanted.sweep,
+            "limit": wanted.limit + 1,
+        }
+        rows = self._db.execute(
+            f"SELECT n, body FROM jobs WHERE {WANTED} AND (:before IS NULL OR n < :before)"  # noqa: S608
+            " ORDER BY n DESC LIMIT :limit",
+            values,
+        ).fetchall()
+        total = self._db.execute(f"SELECT count(*) FROM jobs WHERE {WANTED}", values)  # noqa: S608
+        shown = rows[: wanted.limit]
+        return JobPage(
+            jobs=tuple(msgspec.json.decode(body, type=Job) for _, body in shown),
+            next=shown[-1][0] if len(rows) > wanted.limit else None,
+            total=total.fetchone()[0],
+        )
+
+    def jobs(self, job_ids: list[str]) -> dict[str, Job]:
+        """Return the jobs of these ids that there are, by id."""
+        marks = ",".join("?" * len(job_ids))
+        return {job.job_id: job for job in self._jobs(f"WHERE job_id IN ({marks})", *job_ids)}
+
+    def unfinished(self) -> list[Job]:
+        """Return every job that has not ended, oldest first."""
+        return self._jobs("WHERE state = 'RUNNING' ORDER BY n")
+
+    def with_containers_to_remove(self, newest_kept: int, finished_before: datetime) -> list[Job]:
+        """Return finished jobs whose container retention no longer keeps, oldest first."""
+        return self._jobs(
+            "WHERE state <> 'RUNNING' AND removed IS NULL AND container_id IS NOT NULL AND"
+            " (finished < ? OR n NOT IN (SELECT n FROM jobs WHERE state <> 'RUNNING'"
+            "  AND removed IS NULL AND container_id IS NOT NULL ORDER BY finished DESC LIMIT ?))"
+            " ORDER BY finished",
+            finished_before.isoformat(),
+            newest_kept,
+        )
+
+    def script(self, job_id: str) -> bytes:
+        """Return the bytes of a job's script."""
+        row = self._db.execute(
+            "SELECT script FROM scripts WHERE job_id = ?"
+            " OR job_id = (SELECT sweep_id FROM sweeps WHERE job_id = ?)",
+            [job_id, job_id],
+        ).fetchone()
+        if row is None:
+            raise NdsError(f"The script of job {job_id} is not in the journal.")
+        return bytes(row[0])
+
+    def keep(self, job_id: str, what: str, body: bytes) -> None:
+        """Keep something of a job beyond its container: ``log``, ``diff``, ``results``."""
+        with self._writing():
+            # Of a job that was deleted meanwhile nothing is kept.
+            self._db.execute(
+                "INSERT OR REPLACE INTO kept SELECT job_id, ?, ? FROM jobs WHERE job_id = ?",
+                [what, body, job_id],
+            )
+
+    def kept(self, job_id: str, what: str) -> bytes | None:
+        """Return what was kept, or None."""
+        row = self._db.execute(
+            "SELECT body FROM kept WHERE job_id = ? AND what = ?", [job_id, what]
+        ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def delete(self, job: Job) -> None:
+        """Forget a job but for the fact that it was deleted."""
+        with self._writing():
+            for table in ("jobs", "scripts", "kept", "keys", "sweeps"):
+                self._db.execute(f"DELETE FROM {table} WHERE job_id = ?", [job.job_id])  # noqa: S608
+            if job.spec.sweep is not None:
+                self._db.execute(
+                    "DELETE FROM scripts WHERE job_id = ? AND job_id NOT IN"
+                    " (SELECT sweep_id FROM sweeps)",
+                    [job.spec.sweep.sweep_id],
+                )
+            self._db.execute("INSERT OR IGNORE INTO deleted VALUES (?, ?)", [job.job_id, job.owner])
+
+    def was_deleted(self, owner: str, job_id: str) -> bool:
+        """Whether this owner once deleted a job of this id."""
+        row = self._db.execute(
+            "SELECT 1 FROM deleted WHERE job_id = ? AND owner = ?", [job_id, owner]
+        ).fetchone()
+        return row is not None
+
+    def add_draft(self, root: str, path: str, body: bytes) -> None:
+        """Record what is being written; see `nds_jupyter.journal.partial_writes`."""
+        with self._writing():
+            self._db.execute("INSERT OR REPLACE INTO drafts VALUES (?, ?, ?)", [root, path, body])
+
+    def remove_draft(self, root: str, path: str) -> None:
+        """Forget what was written, or is gone."""
+        with self._writing():
+            self._db.execute("DELETE FROM drafts WHERE root = ? AND path = ?", [root, path])
+
+    def drafts(self, root: str) -> list[bytes]:
+        """Return what is recorded of one data root."""
+        rows = self._db.execute("SELECT body FROM drafts WHERE root = ? ORDER BY path", [root])
+        return [bytes(row[0]) for row in rows]
+
+
+def _shelf(job: Job) -> str:
+    """Return the id under which a job's script is kept."""
+    return job.job_id if job.spec.sweep is None else job.spec.sweep.sweep_id
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class JournalThread:
+    """A journal in a thread of its own, so that a slow disk never blocks the event loop.
+
+    Calls are carried out one after another, in the order in which they were made.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="nds-journal")
+
+    @property
+    def server_id(self) -> str:
+        """The journal's own id, the same over restarts."""
+        return self._journal.server_id
+
+    async def do(
+        self, call: Callable[Concatenate[Journal, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call a method of `Journal` in the thread: ``await thread.do(Journal.save, job)``."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._thread, lambda: call(self._journal, *args, **kwargs)
+        )
+
+    def close(self) -> None:
+        """Finish what is under way, then close the journal."""
+        self._thread.shutdown(wait=True)
+        self._journal.close()

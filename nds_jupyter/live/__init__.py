@@ -1,0 +1,8 @@
+"""Live updates of open pages over WebSockets: jobs, logs, metrics, load."""
+
+from __future__ import annotations
+
+from nds_jupyter.live.broadcaster import Broadcaster
+from nds_jupyter.live.subscriber import Subscriber
+
+__all__ = ["Broadcaster", "Subscriber"]

@@ -1,0 +1,1 @@
+"""Lines of logs, and resuming of followed logs."""

@@ -1,0 +1,162 @@
+"""Splitting of a log's chunks into lines, and reading of its last lines.
+
+With timestamps an engine begins every *message* with a time. A message is a line, or 16 KiB of one:
+the engine cuts longer lines there (moby's ``daemon/logger/copier.go``, ``defaultBufSize``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import msgspec
+
+from nds_jupyter.engines.base import Engine, LogChunk, LogRequest, LogStream
+from nds_jupyter.rest.views import LogLine
+
+MESSAGE = 16 * 1024
+"""Bytes after which the engine cuts a line into messages."""
+
+LONGEST_LINE = 2**20
+"""Bytes of a line; a longer one is given in pieces, so that memory is bounded."""
+
+FIRST_TAIL = 10_000
+"""Lines asked for at first when the end of a log is wanted by its size."""
+
+
+class LogTail(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a log that has outlived its container."""
+
+    lines: tuple[LogLine, ...]
+    truncated: bool
+
+
+class _PartialLine:
+    """What has come of one stream's current line."""
+
+    def __init__(self) -> None:
+        self.raw = b""
+        self.time = ""
+        self.text = b""
+        self.message_left = 0
+
+
+class LineSplitter:
+    """Makes lines of the chunks of a log that was read with timestamps."""
+
+    def __init__(self) -> None:
+        self._halves: dict[LogStream, _PartialLine] = {}
+
+    def feed(self, chunk: LogChunk) -> list[LogLine]:
+        """Return the lines that this chunk completes."""
+        half = self._halves.setdefault(chunk.stream, _PartialLine())
+        half.raw += chunk.data
+        lines: list[LogLine] = []
+        start = 0
+        while True:
+            after = self._take(half, start, chunk.stream, lines)
+            if after is None:
+                break
+            start = after
+        half.raw = half.raw[start:]
+        return lines
+
+    def _take(
+        self, half: _PartialLine, start: int, stream: LogStream, lines: list[LogLine]
+    ) -> int | None:
+        """Take one message, or return None until more has come."""
+        raw = half.raw
+        space = raw.find(b" ", start, start + 64)
+        if space < 0:
+            return None
+        end = raw.find(b"\n", space + 1, space + 2 + MESSAGE)
+        cut = end < 0
+        if cut:
+            end = space + 1 + MESSAGE
+            # One byte more tells a full message from a line of exactly that length.
+            if len(raw) <= end:
+                return None
+        half.time = half.time or raw[start:space].decode("ascii", "replace")
+        half.text += raw[space + 1 : end]
+        if not cut or len(half.text) >= LONGEST_LINE:
+            lines.append(_line(stream, half, cut=cut))
+        return end if cut else end + 1
+
+    def rest(self) -> list[LogLine]:
+        """Return the lines that never got their end."""
+        lines = []
+        for stream, half in self._halves.items():
+            time, _, text = half.raw.partition(b" ")
+            if half.raw:
+                half.time = half.time or time.decode("ascii", "replace")
+                half.text += text
+            if half.time:
+                lines.append(_line(stream, half))
+        self._halves.clear()
+        return lines
+
+
+def _line(stream: LogStream, half: _PartialLine, *, cut: bool = False) -> LogLine:
+    text = half.text.decode("utf-8", "replace")
+    line = LogLine(stream=stream.value, time=half.time, text=text, cut=cut)
+    half.time, half.text = "", b""
+    return line
+
+
+async def lines_of(chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[list[LogLine], None]:
+    """Turn chunks read with timestamps into batches of lines."""
+    splitter = LineSplitter()
+    async for chunk in chunks:
+        if lines := splitter.feed(chunk):
+            yield lines
+    if lines := splitter.rest():
+        yield lines
+
+
+async def end_of_log(engine: Engine, container_id: str, limit: int) -> LogTail:
+    """Return the last lines of a log, with `limit` bytes of text at most."""
+    lines: deque[LogLine] = deque()
+    size = 0
+    truncated = False
+    request = LogRequest(timestamps=True)
+    async with contextlib.aclosing(engine.logs(container_id, request)) as chunks:
+        async for batch in lines_of(chunks):
+            lines.extend(batch)
+            size += sum(len(line.text) + 1 for line in batch)
+            while size > limit and lines:
+                size -= len(lines.popleft().text) + 1
+                truncated = True
+    return LogTail(lines=tuple(lines), truncated=truncated)
+
+
+async def end_of_text(
+    engine: Engine, container_id: str, request: LogRequest, limit: int
+) -> tuple[bytes, bool]:
+    """Return the last bytes of a log, and whether there were more before them.
+
+    An engine can be asked for lines, not bytes: so ask for some, and for more if they were short.
+    """
+    tail = FIRST_TAIL if request.tail is None else request.tail
+    while True:
+        asked = msgspec.structs.replace(request, tail=tail, follow=False)
+        text, seen, lines = await _last_bytes(engine, container_id, asked, limit)
+        if seen > limit or request.tail is not None or lines < tail:
+            return text, seen > limit
+        tail *= 16
+
+
+async def _last_bytes(
+    engine: Engine, container_id: str, request: LogRequest, limit: int
+) -> tuple[bytes, int, int]:
+    parts: deque[bytes] = deque()
+    seen = held = lines = 0
+    async with contextlib.aclosing(engine.logs(container_id, request)) as chunks:
+        async for chunk in chunks:
+            parts.append(chunk.data)
+            seen += len(chunk.data)
+            held += len(chunk.data)
+            lines += chunk.data.count(b"\n")
+            while parts and held - len(parts[0]) >= limit:
+                held -= len(parts.popleft())
+    return b"".join(parts)[-limit:] if limit else b"", seen, lines

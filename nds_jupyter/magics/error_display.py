@@ -1,0 +1,92 @@
+"""Errors shown as a sentence in the cell instead of a traceback."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from nds_jupyter.errors import JobFailed, NdsError
+
+if TYPE_CHECKING:
+    from nds_jupyter.client.job import Job
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class CellError(NdsError):
+    """An error that IPython shows without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+NO_PROGRAM = (126, 127)
+"""Exit codes by which shells, and what starts a script, say that there was no program to run."""
+
+HINTS = {
+    "image": "%ndsimages lists the images that are there.",
+    "data": "%ndsls lists what the data root has, and %ndsput FILE brings a file there.",
+}
+"""What to do next in a notebook, by the reason for which a job failed."""
+
+
+class JobError(CellError, JobFailed):
+    """A job that failed, with exit code, reason and the end of its log."""
+
+
+def interrupted(said: str = "The job was stopped.") -> KeyboardInterrupt:
+    """Return an interrupt that shows no traceback: the user knows what happened."""
+    return _Interrupted(said)
+
+
+class _Interrupted(KeyboardInterrupt):
+    def _render_traceback_(self) -> list[str]:
+        return [f"KeyboardInterrupt: {self}"]
+
+
+# Front ends know an interrupt by the name of its class.
+_Interrupted.__name__ = "KeyboardInterrupt"
+
+
+def in_a_sentence(magic: F) -> F:
+    """Show our own errors of a magic without a traceback."""
+
+    @functools.wraps(magic)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return magic(*args, **kwargs)
+        except CellError:
+            raise
+        except JobFailed as exc:
+            raise JobError(exc.message, **exc.details) from None
+        except OSError as exc:
+            # A file or folder of the user's; anything else deserves its traceback.
+            if exc.filename is None:
+                raise
+            shown = type(type(exc).__name__, (CellError, type(exc)), {})
+            raise shown(f"{exc.filename}: {exc.strerror}.") from None
+        except NdsError as exc:
+            shown = type(type(exc).__name__, (CellError, type(exc)), {})
+            raise shown(exc.message, **exc.details) from None
+
+    return cast("F", call)
+
+
+def raise_if_failed(job: Job) -> None:
+    """Raise as the job does, and say what to do next where a notebook knows."""
+    try:
+        job.raise_if_failed()
+    except JobFailed as exc:
+        hint = hint_for(job.view.reason or "", job.exit_code)
+        raise JobFailed(f"{exc.message}\n{hint}" if hint else exc.message, **exc.details) from None
+
+
+def hint_for(reason: str, exit_code: int | None) -> str:
+    """Return what to do next; empty where the error says it all."""
+    if reason == "exit" and exit_code in NO_PROGRAM:
+        return (
+            f"Exit code {exit_code} means that a program was not found or can't be run. Look at "
+            "--cmd, at the first line of the script, and at what the image has."
+        )
+    return HINTS.get(reason, "")

@@ -1,0 +1,1 @@
+"""OpenAPI document of the REST API, made from the routes and their types."""

@@ -1,0 +1,258 @@
+"""The OpenAPI document, made from the routes and the types that handlers decode and encode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from nds_jupyter._version import __version__
+from nds_jupyter.admission.job_request import JobRequest
+from nds_jupyter.rest import queries, routes, views
+from nds_jupyter.rest import views as engine_views
+from nds_jupyter.rest.openapi.operations import DATA_OPERATIONS, PAGE_OPERATIONS, Operation
+
+REF = "#/components/schemas/{name}"
+
+
+_ENGINE = (502, 504)
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        verb="post",
+        path=routes.UPLOAD,
+        summary="Create a docker job",
+        body=JobRequest,
+        status=201,
+        answer=views.JobView | list[views.JobView],
+        errors=(409, 413, 422, 501, 502, 503),
+    ),
+    Operation(
+        verb="get",
+        path=routes.UPLOAD,
+        summary="Status of a docker job",
+        query=queries.JobQuery,
+        answer=views.JobView,
+        errors=(409,),
+    ),
+    Operation(
+        verb="get",
+        path=routes.STDOUT,
+        summary="Log of a job or container",
+        query=queries.StdoutQuery,
+        answer=views.LogText,
+        media=("text/plain", "application/x-ndjson"),
+        errors=(409, 410, 503, *_ENGINE),
+    ),
+    *DATA_OPERATIONS,
+    Operation(
+        verb="get",
+        path=routes.LIST_IMAGES,
+        summary="Images that a job may use",
+        answer=list[engine_views.ImageView],
+        errors=_ENGINE,
+    ),
+    Operation(
+        verb="get",
+        path=routes.LIST_CONTAINER,
+        summary="Containers",
+        query=queries.ContainersQuery,
+        answer=list[engine_views.ContainerRow],
+        errors=_ENGINE,
+    ),
+    *(
+        Operation(
+            verb=verb,
+            path=routes.STOP,
+            summary="Stop a job or container",
+            query=queries.StopQuery,
+            answer=views.StopView,
+            errors=(409, *_ENGINE),
+        )
+        for verb in ("get", "post")
+    ),
+    Operation(
+        verb="get",
+        path=routes.INFO,
+        summary="Information about one container, or all by last use",
+        query=queries.InfoQuery,
+        answer=engine_views.ContainerView | list[engine_views.ContainerView],
+        errors=(409, *_ENGINE),
+    ),
+    Operation(
+        verb="get",
+        path=routes.DIFF,
+        summary="What a container changed on its filesystem",
+        query=queries.DiffQuery,
+        answer=list[engine_views.ChangeView],
+        errors=(409, 410, *_ENGINE),
+    ),
+    Operation(
+        verb="get",
+        path=routes.METRIC,
+        summary="What a container uses and used",
+        query=queries.TargetQuery,
+        answer=engine_views.MetricView,
+        errors=(409, *_ENGINE),
+    ),
+    Operation(
+        verb="get",
+        path=routes.RESULTS,
+        summary="What a job left, as an archive or one file",
+        query=queries.ResultsQuery,
+        media=(
+            "application/x-tar",
+            "application/gzip",
+            "application/zip",
+            "application/octet-stream",
+        ),
+        errors=(409, 410, 416, 503, *_ENGINE),
+    ),
+    Operation(
+        verb="get",
+        path=routes.JOBS,
+        summary="Jobs, newest first",
+        query=queries.JobsQuery,
+        answer=list[views.JobView],
+    ),
+    Operation(
+        verb="get",
+        path=routes.JOB,
+        summary="What a job was asked for, in the words of POST /upload",
+        answer=views.SpecView,
+        errors=(409,),
+    ),
+    Operation(
+        verb="delete",
+        path=routes.JOB,
+        summary="Stop if running, remove container and record",
+        status=204,
+        errors=(409, *_ENGINE),
+    ),
+    Operation(
+        verb="post",
+        path=routes.RERUN,
+        summary="The same job again, as a new one",
+        status=201,
+        answer=views.JobView,
+        errors=(409, 410, 413, 422, 502, 503),
+    ),
+    Operation(
+        verb="post",
+        path=routes.BACKGROUND,
+        summary="Let the cell that waits for a job go on without it",
+        answer=views.JobView,
+        errors=(409, 503),
+    ),
+    Operation(
+        verb="get",
+        path=routes.HEALTH,
+        summary="Whether engine and journal work",
+        answer=engine_views.HealthView,
+        also=(503,),
+    ),
+    *PAGE_OPERATIONS,
+    Operation(verb="get", path=routes.OPENAPI, summary="This document", answer=dict[str, Any]),
+)
+
+
+def document(prefix: str = routes.PREFIX) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of every route.
+
+    Parameters
+    ----------
+    prefix
+        Where the routes live under the server's base URL.
+    """
+    types = [views.Problem, JobRequest]
+    types += [operation.answer for operation in OPERATIONS if operation.answer is not None]
+    types += [operation.body for operation in OPERATIONS if operation.body is not None]
+    schemas, components = msgspec.json.schema_components(types, ref_template=REF)
+    by_type = dict(zip(map(repr, types), schemas, strict=True))
+    head = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        verbs = paths.setdefault(head + operation.path, {})
+        verbs[operation.verb] = _operation(operation, by_type)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "nds_jupyter", "version": __version__},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "Authorization"}
+            },
+        },
+        "security": [{"token": []}],
+    }
+
+
+def _operation(operation: Operation, by_type: dict[str, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {media: {} for media in operation.media}
+    if operation.answer is not None:
+        content["application/json"] = {"schema": by_type[repr(operation.answer)]}
+    problem = {"application/problem+json": {"schema": by_type[repr(views.Problem)]}}
+    answers: dict[str, Any] = {
+        str(status): {"description": "See message.", "content": problem}
+        for status in sorted({400, 401, 403, 404, *operation.errors})
+    }
+    for status in (operation.status, *operation.also):
+        answers[str(status)] = {
+            "description": operation.summary,
+            **({"content": content} if content else {}),
+        }
+    result: dict[str, Any] = {
+        "summary": operation.summary,
+        "parameters": _parameters(operation),
+        "responses": answers,
+    }
+    if operation.path == routes.UPLOAD and operation.verb == "post":
+        answers["200"] = {"description": "The job of this Idempotency-Key", "content": content}
+        schema = {"schema": by_type[repr(JobRequest)]}
+        kinds = ("application/json", "multipart/form-data", "application/x-www-form-urlencoded")
+        result["requestBody"] = {"required": True, "content": dict.fromkeys(kinds, schema)}
+    elif operation.body is not None:
+        schema = {"schema": by_type[repr(operation.body)]}
+        result["requestBody"] = {"required": True, "content": {"application/json": schema}}
+    elif operation.takes:
+        result["requestBody"] = {"required": True, "content": {operation.takes: {}}}
+    return result
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Return a schema with what it refers to in its place: a parameter's is small."""
+    if isinstance(schema, list):
+        return [_inlined(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: _inlined(value, definitions) for name, value in schema.items()}
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in ("job_id", "path", "sha256")
+        if f"{{{name}}}" in operation.path
+    ]
+    for field in msgspec.structs.fields(operation.query):
+        schema = msgspec.json.schema(field.type)
+        schema = _inlined(schema, schema.pop("$defs", {}))
+        parameters.append(
+            {
+                "name": field.encode_name,
+                "in": "query",
+                "required": field.required,
+                "schema": schema,
+            }
+        )
+    if operation.path == routes.UPLOAD and operation.verb == "post":
+        key: dict[str, Any] = {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "schema": {"type": "string"},
+        }
+        parameters.append(key)
+    return parameters

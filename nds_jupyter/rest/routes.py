@@ -1,0 +1,37 @@
+"""URL templates of the REST API, shared by handlers, OpenAPI document and client."""
+
+from __future__ import annotations
+
+PREFIX = "nds"
+"""Where the routes live under the base URL, unless `NdsApp.route_prefix` says otherwise."""
+
+UPLOAD = "/upload"
+STDOUT = "/stdout"
+LIST_DATA = "/list_data"
+LIST_IMAGES = "/list_images"
+LIST_CONTAINER = "/list_container"
+STOP = "/stop"
+INFO = "/info"
+DIFF = "/diff"
+METRIC = "/metric"
+RESULTS = "/results"
+DATA = "/data/{path}"
+METADATA = "/metadata/{path}"
+REPLICAS = "/replicas/{path}"
+JOBS = "/jobs"
+JOB = "/jobs/{job_id}"
+RERUN = "/jobs/{job_id}/rerun"
+BACKGROUND = "/jobs/{job_id}/background"
+HEALTH = "/health"
+OPENAPI = "/openapi.json"
+EVENTS = "/events"
+LOAD = "/load"
+SCRIPT = "/script"
+LIST_RESULTS = "/list_results"
+ARCHIVE = "/archive"
+DELIVER = "/deliver"
+FILE = "/files/{sha256}"
+
+FORWARDED_PREFIX = "Nds-Passed-On"
+"""Header of a forwarded request: the path under which the gateway serves the routes. Answers name
+their URLs below it, and a request that has it is not forwarded again."""

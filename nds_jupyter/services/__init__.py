@@ -1,0 +1,1 @@
+"""Operations behind the REST routes; they know no HTTP."""

@@ -1,0 +1,288 @@
+"""Lists, information, filesystem diff and metrics of containers, as the REST API gives them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+
+import msgspec
+
+from nds_jupyter.admission.policy import Policy
+from nds_jupyter.engines.base import (
+    LABEL_JOB,
+    LABEL_OWNER,
+    Change,
+    ChangeKind,
+    Container,
+    ContainerSummary,
+    Engine,
+    Image,
+    Sample,
+)
+from nds_jupyter.errors import ContainerNotFound, NoEndpoint
+from nds_jupyter.jobs.job import Job
+from nds_jupyter.jobs.paths import is_inside
+from nds_jupyter.jobs.script import command_line, interpreter_candidates
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal.journal import JournalThread
+from nds_jupyter.rest.views import (
+    ChangeView,
+    ContainerRow,
+    ContainerView,
+    ImageView,
+    MetricView,
+    MountView,
+    SampleView,
+)
+from nds_jupyter.runner import JobRunner
+from nds_jupyter.services.target_lookup import Target, TargetLookup
+
+_OURS = frozenset({"/nds", "/data", "/results"})
+
+INIT = "/docker-init"
+"""What the engine mounts as the first process; its folders then count as modified."""
+
+
+def of_the_script(changes: tuple[Change, ...]) -> list[Change]:
+    """Leave out what the runner and the engine's init process put into the container."""
+    kept = [change for change in changes if not _is_ours(change)]
+    init = [change.path for change in changes if change.path.endswith(INIT)]
+    paths = {change.path for change in kept}
+    return [
+        change
+        for change in kept
+        if not any(path.startswith(f"{change.path}/") for path in init)
+        or any(path.startswith(f"{change.path}/") and not _leads_to(path, init) for path in paths)
+    ]
+
+
+def is_input(change: Change, job: Job | None) -> bool:
+    """Whether something was added inside an input's place."""
+    places = [each.to for each in job.spec.data] if job else []
+    places += [each.to for each in job.spec.files] if job else []
+    return any(is_inside(change.path, place) for place in places) and (
+        change.kind is ChangeKind.ADDED
+    )
+
+
+def _leads_to(path: str, goals: list[str]) -> bool:
+    return any(goal.startswith(f"{path}/") for goal in goals)
+
+
+def _is_ours(change: Change) -> bool:
+    if change.path == "/nds" or change.path.startswith("/nds/") or change.path.endswith(INIT):
+        return True
+    return change.path in _OURS and change.kind is not ChangeKind.DELETED
+
+
+def image_views(image: Image) -> list[ImageView]:
+    """Return a row for each name of an image."""
+    views = []
+    for reference in image.references:
+        name, _, tag = reference.rpartition(":")
+        views.append(
+            ImageView(
+                name=name,
+                tag=tag,
+                id=image.id,
+                size=image.size,
+                created=image.created,
+                workers=image.workers,
+            )
+        )
+    return views
+
+
+def absent_image(reference: str) -> ImageView:
+    """Return the row of an image that a pull would bring."""
+    name, colon, tag = reference.rpartition(":")
+    if not colon or "/" in tag:
+        name, tag = reference, "latest"
+    return ImageView(name=name, tag=tag, id="", size=0, created=None, present=False)
+
+
+def container_view(container: Container) -> ContainerView:
+    """Describe a container as its engine knows it."""
+    return ContainerView(
+        id=container.id,
+        name=container.name,
+        image=container.image,
+        command=container.command,
+        state=container.state.value,
+        status=_status_of(container),
+        exit_code=container.exit_code,
+        created=container.created,
+        started=container.started,
+        finished=container.finished,
+        limits=container.limits,
+        mounts=msgspec.convert(container.mounts, tuple[MountView, ...], from_attributes=True),
+        labels=container.labels,
+        worker=container.worker,
+        job_id=container.labels.get(LABEL_JOB, ""),
+        owner=container.labels.get(LABEL_OWNER, ""),
+        last_used=container.finished or container.started or container.created,
+        note=container.out_of_reach,
+    )
+
+
+def _status_of(container: Container) -> str:
+    if container.exit_code is not None and container.finished is not None:
+        return f"{container.state.value} ({container.exit_code})"
+    return container.state.value
+
+
+def view_from_record(summary: ContainerSummary, job: Job) -> ContainerView:
+    """Describe a container from the journal: an inspection of each would take seconds."""
+    return ContainerView(
+        id=summary.id,
+        name=summary.name,
+        image=summary.image,
+        command=command_line(job.spec, next(iter(interpreter_candidates(job.spec)), None)),
+        state=summary.state.value,
+        status=summary.status,
+        exit_code=job.exit_code,
+        created=summary.created,
+        started=job.started,
+        finished=job.ended,
+        limits=job.spec.limits,
+        mounts=(),
+        labels=summary.labels,
+        worker=summary.worker,
+        job_id=job.job_id,
+        owner=job.owner,
+        last_used=job.ended or job.started or summary.created,
+    )
+
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+AT_ONCE = 8
+"""Containers inspected at the same time."""
+
+
+class ContainerReports:
+    """Answers the reading routes for one owner at a time.
+
+    Parameters
+    ----------
+    all_containers
+        Whether every container of the engine is shown.
+    """
+
+    def __init__(
+        self,
+        runner: JobRunner,
+        journal: JournalThread,
+        engine: Engine,
+        lookup: TargetLookup,
+        policy: Policy,
+        *,
+        all_containers: bool,
+    ) -> None:
+        self._runner = runner
+        self._journal = journal
+        self._engine = engine
+        self._lookup = lookup
+        self._policy = policy
+        self._all = all_containers
+
+    async def images(self) -> list[ImageView]:
+        """List the images that a job may use, those that a pull would bring included."""
+        present = [
+            view
+            for image in await self._engine.images()
+            for view in image_views(image)
+            if self._policy.allows_image(f"{view.name}:{view.tag}")
+        ]
+        there = {f"{view.name}:{view.tag}" for view in present}
+        named = {self._policy.default_image, *self._policy.allowed_images} - there
+        # A pattern is no image; what is left names one that a pull would bring.
+        absent = [name for name in sorted(named) if name and not set(name) & set("*?[")]
+        return sorted(present, key=lambda view: (view.name, view.tag)) + [
+            absent_image(name) for name in absent
+        ]
+
+    async def rows(self, owner: str, *, include_ended: bool = True) -> list[ContainerRow]:
+        """List an owner's containers, newest first."""
+        summaries = await self._summaries(owner, include_ended=include_ended)
+        return [
+            ContainerRow(
+                id=each.id,
+                name=each.name,
+                image=each.image,
+                state=each.state.value,
+                status=each.status,
+                created=each.created,
+                worker=each.worker,
+                job_id=each.labels.get(LABEL_JOB, ""),
+                owner=each.labels.get(LABEL_OWNER, ""),
+            )
+            for each in summaries
+        ]
+
+    async def _summaries(self, owner: str, *, include_ended: bool) -> list[ContainerSummary]:
+        labels = {} if self._all else {LABEL_JOB: "", LABEL_OWNER: owner}
+        found = await self._engine.containers(labels, include_ended=include_ended)
+        return sorted(found, key=lambda each: each.created, reverse=True)
+
+    async def container(self, owner: str, cont_id: str) -> ContainerView:
+        """Describe one container."""
+        container = await self._lookup.container(owner, cont_id)
+        return container_view(container)
+
+    async def last_used(self, owner: str) -> list[ContainerView]:
+        """Describe an owner's containers, the one that last started or ended first."""
+        summaries = await self._summaries(owner, include_ended=True)
+        jobs = await self._journal.do(
+            Journal.jobs, [each.labels.get(LABEL_JOB, "") for each in summaries]
+        )
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def describe(summary: ContainerSummary) -> ContainerView | None:
+            job = jobs.get(summary.labels.get(LABEL_JOB, ""))
+            if job is not None:
+                return view_from_record(summary, job)
+            async with gate:
+                try:
+                    return container_view(await self._engine.inspect(summary.id))
+                except ContainerNotFound:
+                    return None
+
+        views = [view for view in await asyncio.gather(*map(describe, summaries)) if view]
+        return sorted(views, key=lambda view: view.last_used or _LONG_AGO, reverse=True)
+
+    async def diff(self, target: Target) -> list[ChangeView]:
+        """List what a container changed, without what the runner put there."""
+        job = target.job
+        if job is not None and job.removed is not None:
+            body = await self._journal.do(Journal.kept, job.job_id, "diff")
+            changes = msgspec.json.decode(body or b"[]", type=tuple[Change, ...])
+        elif job is not None and target.container_id is None:
+            changes = ()
+        else:
+            changes = await self._engine.diff(target.present_container())
+        return [
+            ChangeView(path=change.path, kind=change.kind.value)
+            for change in of_the_script(changes)
+            if not is_input(change, target.job)
+        ]
+
+    async def metric(self, target: Target) -> MetricView:
+        """Tell what a container uses and used."""
+        now: Sample | None = None
+        history: tuple[Sample, ...] = ()
+        if target.job is not None:
+            now, history = await self._runner.samples(target.job.job_id)
+        info = None
+        if target.container_id is not None and not (target.job and target.job.removed):
+            with contextlib.suppress(ContainerNotFound):
+                container = await self._engine.inspect(target.container_id)
+                if container.out_of_reach and not history:
+                    raise NoEndpoint(container.out_of_reach)
+                info = container_view(container)
+        return MetricView(
+            now=None if now is None else msgspec.convert(now, SampleView, from_attributes=True),
+            history=msgspec.convert(history, tuple[SampleView, ...], from_attributes=True),
+            info=info,
+        )

@@ -1,0 +1,170 @@
+"""The whole log of a job: its image's build, each attempt, or what retention kept."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from nds_jupyter.engines.base import Engine, LogRequest, LogStream
+from nds_jupyter.errors import Removed
+from nds_jupyter.jobs.job import Job, Phase
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal.journal import JournalThread
+from nds_jupyter.logs.lines import LogTail, end_of_text, lines_of
+from nds_jupyter.logs.resume import whole_log
+from nds_jupyter.rest.views import LogLine, LogText
+from nds_jupyter.runner import JobRunner
+from nds_jupyter.services.target_lookup import Target
+
+
+class JobLogs:
+    """Gives logs as text and as lines: from the engine, or from what retention kept of them."""
+
+    def __init__(self, runner: JobRunner, journal: JournalThread, engine: Engine) -> None:
+        self._runner = runner
+        self._journal = journal
+        self._engine = engine
+
+    async def end(self, target: Target, request: LogRequest, limit: int) -> LogText:
+        """Return the end of a log as text, at most `limit` bytes of it."""
+        if target.job is not None and target.job.removed is not None:
+            return await self._kept_end(target.job, request, limit)
+        if target.container_id is None:
+            return LogText(stdout="", truncated=False)
+        container_id = target.present_container()
+        data, truncated = await end_of_text(self._engine, container_id, request, limit)
+        return LogText(stdout=data.decode("utf-8", "replace"), truncated=truncated)
+
+    async def text(self, target: Target, request: LogRequest) -> AsyncGenerator[bytes, None]:
+        """Stream a log as it is; when it is followed, the end of the stream is the job's end."""
+        async with contextlib.aclosing(self._build_lines(target, request)) as batches:
+            async for lines in batches:
+                yield _as_text(lines, request)
+        async with contextlib.aclosing(self._attempts(target, request)) as attempts:
+            async for attempt, asked in attempts:
+                if attempt.job is not None and attempt.job.removed is not None:
+                    yield _as_text(await self._kept_lines(attempt.job, asked), asked)
+                elif attempt.container_id is not None:
+                    log = whole_log(self._engine, attempt.present_container(), asked)
+                    async with contextlib.aclosing(log) as chunks:
+                        async for chunk in chunks:
+                            yield chunk.data
+
+    async def lines(
+        self, target: Target, request: LogRequest
+    ) -> AsyncGenerator[list[LogLine], None]:
+        """Stream a log as batches of lines; when it is followed, until the job's end.
+
+        What is followed begins with the log of the build that the job waits for, if any.
+        """
+        async with contextlib.aclosing(self._build_lines(target, request)) as built:
+            async for lines in built:
+                yield lines
+        async with contextlib.aclosing(self._container_lines(target, request)) as batches:
+            async for lines in batches:
+                yield lines
+
+    async def of_job(self, job_id: str, request: LogRequest) -> AsyncGenerator[list[LogLine], None]:
+        """Stream the log of a job as batches of lines, for whoever may read it."""
+        job = await self._runner.job(job_id)
+        target = Target(job=job, container_id=job.container_id)
+        async with contextlib.aclosing(self._container_lines(target, request)) as batches:
+            async for lines in batches:
+                yield lines
+
+    async def _build_lines(
+        self, target: Target, request: LogRequest
+    ) -> AsyncGenerator[list[LogLine], None]:
+        """Stream the log of a build under way, to who follows both streams."""
+        if target.job is None or not request.follow or request.stream is not LogStream.BOTH:
+            return
+        async with contextlib.aclosing(self._runner.build_log(target.job)) as batches:
+            async for lines in batches:
+                yield lines
+
+    async def _container_lines(
+        self, target: Target, request: LogRequest
+    ) -> AsyncGenerator[list[LogLine], None]:
+        timed = msgspec.structs.replace(request, timestamps=True)
+        async with contextlib.aclosing(self._attempts(target, timed)) as attempts:
+            async for attempt, asked in attempts:
+                if attempt.job is not None and attempt.job.removed is not None:
+                    yield await self._kept_lines(attempt.job, asked)
+                elif attempt.container_id is not None:
+                    log = whole_log(self._engine, attempt.present_container(), asked)
+                    async with (
+                        contextlib.aclosing(log) as chunks,
+                        contextlib.aclosing(lines_of(chunks)) as batches,
+                    ):
+                        async for lines in batches:
+                            yield lines
+
+    async def _attempts(
+        self, target: Target, request: LogRequest
+    ) -> AsyncGenerator[tuple[Target, LogRequest], None]:
+        """Give what is to be read, one after another: when following, each attempt as it begins."""
+        following: Target | None = target
+        while following is not None:
+            begun = await self._begun(following, request)
+            yield begun, request
+            following = await self._next_attempt(begun, request)
+            request = msgspec.structs.replace(request, tail=None)
+
+    async def _begun(self, target: Target, request: LogRequest) -> Target:
+        """Wait, when following, until there is something to read or the job has ended."""
+        job = target.job
+        if job is None or job.is_finished or not request.follow:
+            return target
+        job = await self._runner.until(
+            job.job_id, lambda job: job.started is not None or job.phase is Phase.COLLECTING
+        )
+        return Target(job=job, container_id=job.container_id)
+
+    async def _next_attempt(self, target: Target, request: LogRequest) -> Target | None:
+        """Wait, when following, for the job's end; what to read on if it runs again instead."""
+        if not request.follow or target.job is None:
+            return None
+        read = target.job.attempts
+        job = await self._runner.until(
+            target.job.job_id, lambda job: job.attempts > read and job.started is not None
+        )
+        return Target(job=job, container_id=job.container_id) if job.attempts > read else None
+
+    async def _kept_end(self, job: Job, request: LogRequest, limit: int) -> LogText:
+        kept = await self._kept_log(job)
+        text = _as_text(_chosen(kept.lines, request), request)
+        return LogText(
+            stdout=text[-limit:].decode("utf-8", "replace"),
+            truncated=kept.truncated or len(text) > limit,
+        )
+
+    async def _kept_lines(self, job: Job, request: LogRequest) -> list[LogLine]:
+        return _chosen((await self._kept_log(job)).lines, request)
+
+    async def _kept_log(self, job: Job) -> LogTail:
+        body = await self._journal.do(Journal.kept, job.job_id, "log")
+        if body is None:
+            raise Removed(f"The log of job {job.job_id} was removed with its container.")
+        return msgspec.json.decode(body, type=LogTail)
+
+
+def _chosen(lines: Sequence[LogLine], request: LogRequest) -> list[LogLine]:
+    chosen = [
+        line
+        for line in lines
+        if request.stream is LogStream.BOTH or line.stream == request.stream.value
+        if request.since is None or datetime.fromisoformat(line.time[:26] + "Z") >= request.since
+    ]
+    return (
+        chosen if request.tail is None else chosen[len(chosen) - min(request.tail, len(chosen)) :]
+    )
+
+
+def _as_text(lines: Sequence[LogLine], request: LogRequest) -> bytes:
+    def text(line: LogLine) -> str:
+        return f"{line.time} {line.text}\n" if request.timestamps else f"{line.text}\n"
+
+    return "".join(map(text, lines)).encode()

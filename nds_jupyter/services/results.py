@@ -1,0 +1,184 @@
+"""Results in a job's container: kind of a path, listing of a folder, archive of several paths."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import posixpath
+from collections.abc import AsyncGenerator, Iterable, Sequence
+
+import msgspec
+
+from nds_jupyter.archives.conversion import ArchiveEntry, bundled, list_entries
+from nds_jupyter.engines.base import Change, ChangeKind, Engine, PathStat
+from nds_jupyter.errors import PathNotFound
+from nds_jupyter.journal import Journal
+from nds_jupyter.journal.journal import JournalThread
+from nds_jupyter.rest.views import ChangeView, ResultRow
+from nds_jupyter.services.target_lookup import Target
+
+RESULTS = "/results"
+
+MOST_ENTRIES = 10_000
+"""Entries listed of a folder that lies on a volume, which only an archive can list."""
+
+AT_ONCE = 4
+"""Paths asked for at one time, so that a page of rows leaves the engine's threads to others."""
+
+
+class JobResults:
+    """Looks into containers, and into what was kept of removed ones.
+
+    Parameters
+    ----------
+    engine, journal
+        Where containers are, and what is left of those that were removed.
+    """
+
+    def __init__(self, engine: Engine, journal: JournalThread) -> None:
+        self._engine = engine
+        self._journal = journal
+
+    async def measured(self, target: Target, rows: Sequence[ChangeView]) -> list[ChangeView]:
+        """Add to each row of a difference what the path is now."""
+        if target.container_id is None or (target.job is not None and target.job.removed):
+            return list(rows)
+        there = [row.path for row in rows if row.kind != ChangeKind.DELETED]
+        stats = await self._stats(target.container_id, there)
+        return [_measured(row, stats.get(row.path)) for row in rows]
+
+    async def _stats(self, container_id: str, paths: Iterable[str]) -> dict[str, PathStat]:
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def ask(path: str) -> tuple[str, PathStat | None]:
+            async with gate:
+                return path, await self._engine.stat(container_id, path)
+
+        found = await asyncio.gather(*map(ask, paths))
+        return {path: stat for path, stat in found if stat is not None}
+
+    async def listing(self, target: Target, folder: str) -> list[ResultRow]:
+        """List what a folder holds, by name; `described` says what each of it is.
+
+        Raises
+        ------
+        PathNotFound
+            If the job left nothing by that path.
+        """
+        job = target.job
+        if job is not None and job.removed is not None:
+            body = await self._journal.do(Journal.kept, job.job_id, "results")
+            entries = msgspec.json.decode(body or b"[]", type=tuple[ArchiveEntry, ...])
+            return _rows(entries, posixpath.dirname(RESULTS), folder)
+        if job is not None and target.container_id is None:
+            return _rows((), RESULTS, folder)
+        container_id = target.present_container()
+        container = await self._engine.inspect(container_id)
+        if any(_touches(mount.destination, folder) for mount in container.mounts):
+            return await self._listing_by_archive(container_id, folder)
+        return _changed_rows(await self._engine.diff(container_id), folder)
+
+    async def _listing_by_archive(self, container_id: str, folder: str) -> list[ResultRow]:
+        async with contextlib.aclosing(self._engine.archive(container_id, folder)) as archive:
+            entries = await list_entries(archive, MOST_ENTRIES)
+        return _rows(entries, posixpath.dirname(folder), folder)
+
+    async def described(self, target: Target, rows: Sequence[ResultRow]) -> list[ResultRow]:
+        """Say of each row what it is, where its list did not."""
+        unknown = [row.path for row in rows if row.kind is None]
+        if not unknown or target.container_id is None:
+            return list(rows)
+        stats = await self._stats(target.container_id, unknown)
+        return [_described(row, stats.get(row.path)) for row in rows]
+
+    async def bundle(self, container_id: str, paths: Sequence[str]) -> AsyncGenerator[bytes, None]:
+        """Return one tar stream of several paths, each by its name in the container.
+
+        Raises
+        ------
+        PathNotFound
+            If one of them is not there; nothing is sent then.
+        """
+        wanted = await self.present(container_id, paths)
+        return bundled((_head(path), self._engine.archive(container_id, path)) for path in wanted)
+
+    async def present(self, container_id: str, paths: Sequence[str]) -> list[str]:
+        """Return the paths without those that lie in another of them; all must be there.
+
+        Raises
+        ------
+        PathNotFound
+            If one of them is not.
+        """
+        wanted = _outermost(paths)
+        stats = await self._stats(container_id, wanted)
+        missing = [path for path in wanted if path not in stats]
+        if missing:
+            raise PathNotFound(f"There is no {missing[0]} in container {container_id[:12]}.")
+        return wanted
+
+
+def _head(path: str) -> str:
+    """Return what the names of a path's archive lack: ``results/plots/``."""
+    folder = posixpath.dirname(path).strip("/")
+    return f"{folder}/" if folder else ""
+
+
+def _measured(row: ChangeView, stat: PathStat | None) -> ChangeView:
+    if stat is None:
+        return row
+    size = stat.size if stat.kind == "file" else None
+    return msgspec.structs.replace(row, type=stat.kind, size=size)
+
+
+def _described(row: ResultRow, stat: PathStat | None) -> ResultRow:
+    if stat is None:
+        return row
+    size = stat.size if stat.kind == "file" else None
+    return msgspec.structs.replace(row, kind=stat.kind, size=size, modified=stat.modified)
+
+
+def _touches(mount: str, folder: str) -> bool:
+    """Whether a mount hides a folder from the container's own layer, or something below it."""
+    return f"{folder}/".startswith(f"{mount.rstrip('/')}/") or mount.startswith(f"{folder}/")
+
+
+def _changed_rows(changes: Iterable[Change], folder: str) -> list[ResultRow]:
+    there = [change.path for change in changes if change.kind is not ChangeKind.DELETED]
+    if folder not in {RESULTS, *there}:
+        raise PathNotFound(f"The job left no {folder}.")
+    names = sorted(path for path in there if posixpath.dirname(path) == folder)
+    return [ResultRow(name=posixpath.basename(path), path=path) for path in names]
+
+
+def _rows(entries: Iterable[ArchiveEntry], parent: str, folder: str) -> list[ResultRow]:
+    """Return those of an archive's entries that a folder holds.
+
+    Parameters
+    ----------
+    parent
+        Where the archive was made: its names are relative to that.
+    """
+    found = {posixpath.join(parent, entry.name).rstrip("/"): entry for entry in entries}
+    if folder not in {RESULTS, *found}:
+        raise PathNotFound(f"The job left no {folder}.")
+    return [
+        ResultRow(
+            name=posixpath.basename(path),
+            path=path,
+            kind=entry.kind,
+            size=entry.size if entry.kind == "file" else None,
+            modified=entry.modified,
+        )
+        for path, entry in sorted(found.items())
+        if posixpath.dirname(path) == folder
+    ]
+
+
+def _outermost(paths: Iterable[str]) -> list[str]:
+    """Leave out what lies in a folder that is wanted, too."""
+    wanted: list[str] = []
+    for path in sorted({posixpath.normpath(path) for path in paths}, key=lambda path: f"{path}/"):
+        if not wanted or not f"{path}/".startswith(f"{wanted[-1].rstrip('/')}/"):
+            wanted.append(path)
+    return wanted

@@ -1,0 +1,80 @@
+"""Files that were sent with jobs: measured for a new job, restored for a rerun."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import msgspec
+
+from nds_jupyter.archives.conversion import open_raw
+from nds_jupyter.data.spool import Spool
+from nds_jupyter.engines.base import Engine
+from nds_jupyter.errors import (
+    ContainerNotFound,
+    InvalidRequest,
+    PathNotFound,
+    Removed,
+)
+from nds_jupyter.jobs.job import Job, JobSpec, SentFile
+
+
+class SentFiles:
+    """Finds the files of jobs.
+
+    Parameters
+    ----------
+    spool
+        Where they wait until a container has them.
+    engine
+        Has them for as long as their job's container is kept.
+    """
+
+    def __init__(self, spool: Spool, engine: Engine) -> None:
+        self._spool = spool
+        self._engine = engine
+
+    async def measured(self, owner: str, specs: Sequence[JobSpec]) -> tuple[JobSpec, ...]:
+        """Return the specifications of one request with the sizes of their files.
+
+        Raises
+        ------
+        Conflict
+            If a file was not sent.
+        """
+        given = specs[0].files
+        if not given:
+            return tuple(specs)
+        files = await self._spool.measured(owner, given)
+        return tuple(msgspec.structs.replace(spec, files=files) for spec in specs)
+
+    async def restore(self, job: Job) -> None:
+        """Let the files of a job be there for another one; from its container, if need be.
+
+        Raises
+        ------
+        Removed
+            If one is nowhere any more.
+        """
+        for each in job.spec.files:
+            try:
+                await self._spool.find(job.owner, each.sha256)
+            except PathNotFound:
+                await self._take_back(job, each)
+
+    async def _take_back(self, job: Job, file: SentFile) -> None:
+        gone = Removed(
+            f"The file that was sent with job {job.job_id} for {file.to} is not kept any more. "
+            "Submit the job again from where the file is made."
+        )
+        if job.container_id is None or job.removed is not None:
+            raise gone
+        archive = self._engine.archive(job.container_id, file.to)
+        try:
+            async with contextlib.aclosing(archive):
+                raw = await open_raw(archive)
+                content = raw.read(0, raw.size)
+                await self._spool.receive(job.owner, file.sha256, content, raw.size)
+        except (ContainerNotFound, PathNotFound, InvalidRequest) as exc:
+            # The script may have changed or removed it.
+            raise gone from exc

@@ -1,0 +1,94 @@
+"""Values that a job returned, loaded into the notebook."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+
+from nds_jupyter.errors import InvalidRequest, NdsError, PathNotFound, TooLarge
+from nds_jupyter.values import formats
+from nds_jupyter.values.bundle import RequestedValue
+from nds_jupyter.values.plain import NotPortable
+
+if TYPE_CHECKING:
+    from nds_jupyter.client.job import Job
+
+IN_MEMORY = 2**24
+"""Bytes of a value that is kept in memory on its way; a larger one is on disk."""
+
+LABEL = "values.out"
+"""The label of a job that says which values it is to leave."""
+
+Progress = Callable[[str, int, int], object]
+
+
+class ReturnedValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A value, and its size as a file in bytes."""
+
+    value: Any
+    size: int
+
+
+def fetch(
+    job: Job,
+    wish: RequestedValue,
+    *,
+    allow_pickle: bool = False,
+    most: int,
+    progress: Progress | None = None,
+) -> ReturnedValue:
+    """Return a value that a job left behind.
+
+    Raises
+    ------
+    NdsError
+        If there is none of that name, or it can't be read without running what is in it.
+    """
+    suffixes = (wish.suffix,) if wish.suffix else formats.LOOKED_FOR
+    for suffix in suffixes:
+        name = f"{wish.name}{suffix}"
+        with tempfile.SpooledTemporaryFile(IN_MEMORY) as spooled:
+            file: Any = spooled
+            try:
+                size = job.copy_file(name, file, most=most, progress=progress)
+            except PathNotFound:
+                continue
+            except TooLarge as exc:
+                raise TooLarge(
+                    f"--out {wish.name}: {exc} %ndsget {job.id} {name} downloads it, and --output "
+                    "leaves it in the data root for other jobs to take by --data."
+                ) from exc
+            file.seek(0)
+            return ReturnedValue(value=_loaded(wish.name, suffix, file, allow_pickle), size=size)
+    raise PathNotFound(_nothing(job, wish, suffixes))
+
+
+def _nothing(job: Job, wish: RequestedValue, suffixes: Sequence[str]) -> str:
+    files = ", ".join(f"{wish.name}{suffix}" for suffix in suffixes)
+    return (
+        f"Job {job.id} left no value {wish.name}: there is none of {files} in /results. A script "
+        "that is not Python writes its values there itself."
+    )
+
+
+def _loaded(name: str, suffix: str, file: IO[bytes], allow_pickle: bool) -> Any:
+    try:
+        return formats.load(suffix, file, allow_pickle)
+    except NotPortable as exc:
+        hint = ""
+        if suffix == formats.PICKLE:
+            hint = " Give --pickle, or allow_pickle=True, if you trust the container."
+        elif "is not installed" in str(exc):
+            hint = f" Install it in this kernel: %pip install {str(exc).partition(' ')[0]}."
+        raise InvalidRequest(f"{name}: {exc}.{hint}") from exc
+    except Exception as exc:
+        # Whatever a library says of a file that a container wrote: it is not what it should be.
+        raise NdsError(f"{name}{suffix} can't be read: {exc}") from exc
+
+
+def names_of(job: Job) -> tuple[str, ...]:
+    """Return the values that a job was asked to leave, as they were written after ``--out``."""
+    return tuple(job.view.labels.get(LABEL, "").split())

@@ -1,0 +1,63 @@
+"""The lines of a log that are held: in order, bounded, and what is missing is counted."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nds_jupyter.live.log_stream import LONGEST_TEXT, SLICE_BYTES, LineBuffer, slices
+from nds_jupyter.rest.views import LogLine
+from tests.live.written import time_of
+
+
+def log_of(texts: list[str]) -> list[LogLine]:
+    return [
+        LogLine(stream="stdout", time=time_of(number), text=text)
+        for number, text in enumerate(texts)
+    ]
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=20), st.booleans()), max_size=200),
+    st.integers(1, 50),
+    st.integers(1, 2000),
+)
+def test_what_is_read_and_what_is_skipped_is_all_there_was(
+    steps: list[tuple[str, bool]], most_lines: int, most_bytes: int
+) -> None:
+    held = LineBuffer(most_lines, most_bytes)
+    position = skipped = 0
+    read: list[str] = []
+    for line, (_, reads) in zip(log_of([text for text, _ in steps]), steps, strict=True):
+        for piece in slices([line]):
+            for each in piece:
+                held.add(each)
+        assert held.next - held.first <= most_lines
+        if reads:
+            found = held.read(position)
+            position, skipped = found.position, skipped + found.skipped
+            read += [json.loads(each.body)["text"] for each in found.lines]
+    while (found := held.read(position)).lines:
+        position, skipped = found.position, skipped + found.skipped
+        read += [json.loads(each.body)["text"] for each in found.lines]
+    assert len(read) + skipped == len(steps)
+    remaining = iter(text for text, _ in steps)
+    assert all(text in remaining for text in read)
+
+
+def test_long_line_comes_in_pieces_that_say_so() -> None:
+    text = "\x00<b>" * LONGEST_TEXT
+    found = [line for piece in slices(log_of(["a", text, "z"])) for line in piece]
+    lines = [json.loads(line.body) for line in found]
+    assert "".join(line["text"] for line in lines) == f"a{text}z"
+    assert [line.get("cut", False) for line in lines] == [False, *[True] * 3, False, False]
+    assert len({line["time"] for line in lines[1:-1]}) == 1
+
+
+@given(st.lists(st.integers(0, 3 * SLICE_BYTES), max_size=20))
+def test_slice_is_bounded(sizes: list[int]) -> None:
+    for piece in slices(log_of(["x" * size for size in sizes])):
+        assert piece
+        assert len(piece) == 1 or sum(len(line.body) for line in piece) <= SLICE_BYTES
