@@ -12,7 +12,7 @@ import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
@@ -21,8 +21,6 @@ from nds_jupyter.errors import Conflict, NdsError, TooLarge
 MOST_ENTRIES = 100_000
 MOST_HEADER = 2**20
 """Bytes of one extended header; tarfile holds it in memory."""
-
-COPY = 2**20
 
 
 class ExtractionResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,20 +191,11 @@ def _write(
     part = target.parent / f".nds-{os.getpid()}-{abs(hash(target.name)):x}.part"
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as out:
-            _copy(archive.extractfile(member), out, member.size)
+        # What it opens may be a descriptor, which it closes.
+        archive.makefile(member, descriptor)  # type: ignore[arg-type]
         part.chmod(member.mode & 0o755 | 0o600)
         part.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
-
-
-def _copy(source: IO[bytes] | None, out: IO[bytes], size: int) -> None:
-    while size > 0 and source is not None:
-        data = source.read(min(size, COPY))
-        if not data:
-            raise EOFError
-        out.write(data)
-        size -= len(data)
