@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# A process for each core; ARGS="-n 0" runs the tests one after another.
+PARALLEL := -n auto --dist loadgroup --max-worker-restart 0
 WITH_ENGINE := $(BIN)/python dev/engine.py run --
 
 # The package is installed as its users install it, so its files count as inputs.
@@ -27,10 +29,10 @@ demo: $(VENV)/demo.stamp
 	@$(BIN)/python dev/demo.py
 
 test: $(VENV)/test.stamp
-	@$(WITH_ENGINE) sh -c '$(BIN)/python dev/images.py && exec $(BIN)/python -m pytest $(ARGS)'
+	@$(WITH_ENGINE) sh -c '$(BIN)/python dev/images.py && exec $(BIN)/python -m pytest $(PARALLEL) $(ARGS)'
 
 check: $(VENV)/test.stamp
-	@$(BIN)/python -m pytest -m 'not engine and not swarm and not browser and not slow' $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m 'not engine and not swarm and not browser and not slow' $(ARGS)
 
 lint: $(VENV)/test.stamp
 	@$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from dev.console import SetupError, run_logged
 
+LOCK = Path("/run/lock/nds-jupyter-packages")
 POLICY = Path("/usr/sbin/policy-rc.d")
 SBIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -49,15 +51,26 @@ def no_services_started() -> Iterator[None]:
         POLICY.unlink(missing_ok=True)
 
 
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def install(packages: Sequence[str], log_folder: Path) -> None:
-    """Install packages without questions, without recommended ones, without starting services."""
+    """Install packages without questions, without recommended ones, without starting services.
+
+    One process at a time does: apt-get would refuse a second one the lists of packages.
+    """
     apt = find_program("apt-get")
     if apt is None:
         raise SetupError(f"apt-get is not here: install {' '.join(packages)} by hand.")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
     wait = ["-o", "DPkg::Lock::Timeout=300"]
     names = " ".join(packages)
-    with no_services_started():
+    with _one_at_a_time(), no_services_started():
         run_logged(
             "Updating apt's package lists",
             [apt, "-q", *wait, "update"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -27,6 +28,7 @@ from dev.console import SetupError, tail
 from dev.engine_api import Endpoint
 
 START_SECONDS = 60.0
+PORTS = range(11_000, 32_000)
 STOP_SECONDS = 10.0
 CELL_SECONDS = 300
 
@@ -120,10 +122,16 @@ def jupyter_server(
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a TCP port of 127.0.0.1 that nobody listens on.
+
+    It is below those that the kernel gives to connections, or one of them could have it by the time
+    that a server listens there. Chosen at random, no two processes get the same one at a time.
+    """
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def _wait_until_ready(

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -120,18 +120,36 @@ def swarm(
     missing = [package for program, package in NEEDED.items() if find_program(program) is None]
     if missing:
         install([*missing, "ca-certificates"], cache_folder())
+    made: list[SwarmNode] = []
+    try:
+        with ExitStack() as stack:
+            with _one_at_a_time():
+                place = _new_place()
+                stack.enter_context(_kept(place))
+                place.lan().make(nodes)
+            yield _make(place, nodes, images, made, managers)
+    finally:
+        for node in made:
+            node.reap()
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Let no other process take a new Swarm for an abandoned one, nor the same subnet."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "swarm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _new_place() -> Place:
     base = cache_folder() / "swarm"
     base.mkdir(parents=True, exist_ok=True)
     remove_abandoned(base)
     place = Place(base / secrets.token_hex(3))
     place.folder.mkdir(mode=0o700)
-    made: list[SwarmNode] = []
-    try:
-        with _kept(place):
-            yield _make(place, nodes, images, made, managers)
-    finally:
-        for node in made:
-            node.reap()
+    return place
 
 
 def remove_abandoned(base: Path) -> None:
@@ -177,7 +195,6 @@ def _make(
 ) -> Swarm:
     say(f"Making a Swarm of {count} nodes …")
     lan = place.lan()
-    lan.make(count)
     addresses = [lan.address(number) for number in range(1, count + 1)]
     nodes = place.nodes(count, make_certificates(place.folder / "tls", addresses))
     made += nodes

@@ -10,14 +10,18 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 
 from dev.engine import engine
-from dev.engine_api import Endpoint, answers, ask
+from dev.engine_api import Endpoint, EngineAnswerError, answers, ask
 from dev.images import PYTHON_IMAGE, SHELL_IMAGE, ensure_images
+from tests.distribution import FileScheduling, arrange
+from tests.sharing import removing_what_came, run_folder
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("steady", hypothesis.settings.default, deadline=None)
@@ -42,8 +46,13 @@ REAL = {"browser", "engine", "hub", "swarm"}
 """Markers of tests on parts that have moods of their own."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try tests on real parts once more where nobody watches; the report has both tries in full."""
+    """Arrange the tests for several processes, and try those on real parts once more in CI.
+
+    Nobody watches there; the report has both tries in full.
+    """
+    arrange(items)
     if not os.environ.get("CI"):
         return
     for item in items:
@@ -54,6 +63,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_auto_num_workers() -> int | None:
     """Let one worker alone use a real zone, in which the tests make a user."""
     return 1 if "NDS_TEST_IRODS_ENV" in os.environ else None
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling | None:
+    """Give whole files to the processes where a run says ``--dist loadgroup``, as make does."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    config.option.loadscopereorder = False
+    return FileScheduling(config, log)
 
 
 def pytest_collection_finish() -> None:
@@ -104,16 +121,17 @@ def client_leaves_no_socket_for_another_module() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def docker_engine() -> Iterator[Endpoint]:
+def docker_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """Give an engine with the test images; starts a private one where there is none.
 
     `NDS_TEST_DOCKER` or `DOCKER_HOST` name another. Containers of jobs that a test left behind
-    are removed at the end.
+    are removed when the last process of the run leaves it.
     """
+    run = run_folder(tmp_path_factory)
     named = os.environ.get("NDS_TEST_DOCKER") or os.environ.get("DOCKER_HOST")
     if not named:
         with engine() as endpoint:
-            yield from _with_images(endpoint)
+            yield from _with_images(endpoint, run)
         return
     endpoint = Endpoint(named, os.environ.get("DOCKER_CERT_PATH"))
     if not answers(endpoint, timeout=10):
@@ -121,7 +139,7 @@ def docker_engine() -> Iterator[Endpoint]:
             f"No Docker Engine answers at {named}, which NDS_TEST_DOCKER or DOCKER_HOST names. "
             "Unset it to let the tests find or start one."
         )
-    yield from _with_images(endpoint)
+    yield from _with_images(endpoint, run)
 
 
 @pytest.fixture(scope="session")
@@ -130,12 +148,16 @@ def docker_engine_url(docker_engine: Endpoint) -> str:
     return docker_engine.url
 
 
-def _with_images(endpoint: Endpoint) -> Iterator[Endpoint]:
+def _with_images(endpoint: Endpoint, run: Path) -> Iterator[Endpoint]:
     ensure_images(endpoint, PYTHON_IMAGE, SHELL_IMAGE)
-    before = set(_job_containers(endpoint))
-    yield endpoint
-    for container in set(_job_containers(endpoint)) - before:
-        ask(endpoint, "DELETE", f"/containers/{container}", query={"force": "1", "v": "1"})
+
+    def remove(container: str) -> None:
+        # Another one may be removing it, or has done so.
+        with suppress(EngineAnswerError):
+            ask(endpoint, "DELETE", f"/containers/{container}", query={"force": "1", "v": "1"})
+
+    with removing_what_came(run / "containers", lambda: _job_containers(endpoint), remove):
+        yield endpoint
 
 
 def _job_containers(endpoint: Endpoint) -> list[str]:

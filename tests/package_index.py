@@ -20,6 +20,7 @@ import pytest
 
 from dev.engine_api import Endpoint, ask
 from dev.images import PIP_IMAGE, ensure_image
+from tests.sharing import removing_what_came, run_folder
 
 PACKAGE = "nds-greeting"
 MODULE = "nds_greeting"
@@ -70,7 +71,6 @@ def package_index(
 ) -> Iterator[PackageIndex]:
     """Serve a package, and give the engine an image with pip; what was built is removed."""
     ensure_image(docker_engine, PIP_IMAGE)
-    before = _built(docker_engine)
     folder = tmp_path_factory.mktemp("index")
     greeting = f"hello{secrets.token_hex(4)}"
     asked: list[str] = []
@@ -80,13 +80,15 @@ def package_index(
         thread = threading.Thread(target=server.serve_forever, name="package-index")
         thread.start()
         url = f"http://{_gateway(docker_engine)}:{server.server_port}"
+        images = run_folder(tmp_path_factory) / "images"
         try:
-            yield PackageIndex(url, greeting, asked)
+            with removing_what_came(
+                images, lambda: _built(docker_engine), lambda image: _remove(docker_engine, image)
+            ):
+                yield PackageIndex(url, greeting, asked)
         finally:
             server.shutdown()
             thread.join()
-    for image in _built(docker_engine) - before:
-        ask(docker_engine, "DELETE", f"/images/{image}", query={"force": "1"})
 
 
 def _gateway(endpoint: Endpoint) -> str:
@@ -99,6 +101,10 @@ def _built(endpoint: Endpoint) -> set[str]:
     filters = json.dumps({"label": ["nds.build"]})
     listed = json.loads(ask(endpoint, "GET", "/images/json", query={"filters": filters}))
     return {name for image in listed for name in image["RepoTags"] or () if "<none>" not in name}
+
+
+def _remove(endpoint: Endpoint, image: str) -> None:
+    ask(endpoint, "DELETE", f"/images/{image}", query={"force": "1"})
 
 
 def _wheel_name(greeting: str) -> str:

@@ -16,7 +16,8 @@ from dev.debian import find_program, install
 from dev.engine import cache_folder
 from dev.engine_api import Endpoint
 from dev.images import SHELL_IMAGE
-from tests.hub.running import CONFIG, Hub, end, free_port, serves, wait_for
+from dev.jupyter import free_port
+from tests.hub.running import CONFIG, Hub, end, serves, wait_for
 
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "jupyterhub"
 

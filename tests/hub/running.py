@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -101,12 +100,6 @@ def start_server(hub: Hub, user: str) -> None:
         return servers.get("", {}).get("ready")
 
     wait_for(ready, hub.folder / "hub.log")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def serves(hub: Hub) -> bool:
