@@ -102,6 +102,9 @@ def run_forwarding_signals(command: Sequence[str], env: dict[str, str]) -> int:
     kept = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         child = subprocess.Popen(command, env=env)
+        # The command may run, and whoever waits for it tell us to stop, before we know its process.
+        for number in tuple(told):
+            forward(number, None)
         while (code := child.poll()) is None:
             with suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=1)

@@ -97,6 +97,20 @@ def test_command_gives_its_exit_code_and_its_signal() -> None:
     assert run_forwarding_signals(["sh", "-c", "kill -9 $$"], env) == 128 + signal.SIGKILL
 
 
+def test_signal_that_comes_while_the_command_starts_reaches_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = subprocess.Popen
+
+    def told_at_once(command: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+        child = start(command, env=env)
+        signal.raise_signal(signal.SIGTERM)
+        return child
+
+    monkeypatch.setattr(subprocess, "Popen", told_at_once)
+    assert run_forwarding_signals(["sleep", "60"], dict(os.environ)) == 128 + signal.SIGTERM
+
+
 def test_terminating_the_wrapper_terminates_its_command(answering_socket: Path) -> None:
     script = "trap 'echo told; exit 0' TERM; echo started; while :; do sleep 0.05; done"
     with subprocess.Popen(
