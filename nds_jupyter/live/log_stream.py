@@ -7,7 +7,6 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
-from datetime import datetime
 from itertools import islice, takewhile
 
 import msgspec
@@ -21,6 +20,7 @@ from nds_jupyter.errors import (
     TooBusy,
 )
 from nds_jupyter.live.messages import Follow, Line, nine_digits
+from nds_jupyter.logs.lines import message_time
 from nds_jupyter.rest.views import LogLine
 
 LONGEST_TEXT = 64 * 1024
@@ -258,7 +258,7 @@ class SharedLogStream:
 
     async def _to_the_end(self) -> None:
         since = self._since
-        moment = None if since is None else datetime.fromisoformat(since[:26] + "Z")
+        moment = None if since is None else message_time(since)
         tail = self._tail if since is None else None
         request = LogRequest(tail=tail, since=moment, follow=True)
         async with contextlib.aclosing(self._read(self.job_id, request)) as batches:

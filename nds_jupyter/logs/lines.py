@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from datetime import datetime
 
 import msgspec
 
@@ -17,6 +18,9 @@ from nds_jupyter.rest.views import LogLine
 
 MESSAGE = 16 * 1024
 """Bytes after which the engine cuts a line into messages."""
+
+LONGEST_TIME = 64
+"""Bytes within which a message's time ends."""
 
 LONGEST_LINE = 2**20
 """Bytes of a line; a longer one is given in pieces, so that memory is bounded."""
@@ -39,7 +43,6 @@ class _PartialLine:
         self.raw = b""
         self.time = ""
         self.text = b""
-        self.message_left = 0
 
 
 class LineSplitter:
@@ -51,37 +54,20 @@ class LineSplitter:
     def feed(self, chunk: LogChunk) -> list[LogLine]:
         """Return the lines that this chunk completes."""
         half = self._halves.setdefault(chunk.stream, _PartialLine())
-        half.raw += chunk.data
+        raw = half.raw + chunk.data
         lines: list[LogLine] = []
-        start = 0
-        while True:
-            after = self._take(half, start, chunk.stream, lines)
-            if after is None:
-                break
-            start = after
-        half.raw = half.raw[start:]
-        return lines
-
-    def _take(
-        self, half: _PartialLine, start: int, stream: LogStream, lines: list[LogLine]
-    ) -> int | None:
-        """Take one message, or return None until more has come."""
-        raw = half.raw
-        space = raw.find(b" ", start, start + 64)
-        if space < 0:
-            return None
-        end = raw.find(b"\n", space + 1, space + 2 + MESSAGE)
-        cut = end < 0
-        if cut:
-            end = space + 1 + MESSAGE
+        done = 0
+        for start, text, end, cut in messages(raw):
             # One byte more tells a full message from a line of exactly that length.
-            if len(raw) <= end:
-                return None
-        half.time = half.time or raw[start:space].decode("ascii", "replace")
-        half.text += raw[space + 1 : end]
-        if not cut or len(half.text) >= LONGEST_LINE:
-            lines.append(_line(stream, half, cut=cut))
-        return end if cut else end + 1
+            if cut and len(raw) <= end:
+                break
+            half.time = half.time or raw[start : text - 1].decode("ascii", "replace")
+            half.text += raw[text:end]
+            if not cut or len(half.text) >= LONGEST_LINE:
+                lines.append(_line(chunk.stream, half, cut=cut))
+            done = end if cut else end + 1
+        half.raw = raw[done:]
+        return lines
 
     def rest(self) -> list[LogLine]:
         """Return the lines that never got their end."""
@@ -95,6 +81,32 @@ class LineSplitter:
                 lines.append(_line(stream, half))
         self._halves.clear()
         return lines
+
+
+def messages(data: bytes, start: int = 0) -> Iterator[tuple[int, int, int, bool]]:
+    """Find the messages of a log with timestamps, from a position on where one begins.
+
+    Yields
+    ------
+    tuple
+        Where a message begins, where its text does, where that ends, and whether the engine cut it
+        there instead of at a line's end. Of the last one, the end may not have come yet.
+    """
+    while start < len(data):
+        text = data.find(b" ", start, start + LONGEST_TIME) + 1
+        if text == 0:
+            return
+        end = data.find(b"\n", text, text + MESSAGE + 1)
+        cut = end < 0
+        if cut:
+            end = text + MESSAGE
+        yield start, text, end, cut
+        start = end if cut else end + 1
+
+
+def message_time(text: str) -> datetime:
+    """Return the time that a message begins with, cut to microseconds."""
+    return datetime.fromisoformat(text[:26] + "Z")
 
 
 def _line(stream: LogStream, half: _PartialLine, *, cut: bool = False) -> LogLine:

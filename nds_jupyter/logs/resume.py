@@ -14,14 +14,14 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
 
 from nds_jupyter.engines.base import Engine, LogChunk, LogRequest, LogStream
 from nds_jupyter.errors import NdsError
-from nds_jupyter.logs.lines import MESSAGE
+from nds_jupyter.logs.lines import message_time, messages
 
 DISORDER = timedelta(seconds=1)
 """How much earlier a message may be than one that was written before it, on the other stream: the
@@ -32,8 +32,6 @@ SHORT = 2**20
 
 KEPT = 2**17
 """Bytes of each stream's end that are kept for comparing."""
-
-_LONGEST_TIME = 64
 
 
 class UnseenPart(Protocol):
@@ -80,10 +78,10 @@ class TimePosition:
         """Take note of what was given next."""
         last, count = self._last.get(chunk.stream, (b"", 0))
         # Only the last line matters; every chunk begins with a message.
-        for time, _ in messages(chunk.data, chunk.data.rfind(b"\n", 0, -1) + 1):
+        for time, _ in _times(chunk.data, chunk.data.rfind(b"\n", 0, -1) + 1):
             count = count + 1 if time == last else 1
             last = time
-        self._first = self._first or next(messages(chunk.data), (b"", 0))[0]
+        self._first = self._first or next(_times(chunk.data), (b"", 0))[0]
         self._last[chunk.stream] = last, count
         (self._open.discard if chunk.data.endswith(b"\n") else self._open.add)(chunk.stream)
 
@@ -107,7 +105,7 @@ class TimePosition:
         if not self._last:
             return request, UnseenByTime(b"", {})
         latest = max(time for time, _ in self._last.values())
-        since = moment(latest) - DISORDER
+        since = _moment(latest) - DISORDER
         if request.since is not None:
             since = max(since, request.since)
         asked = msgspec.structs.replace(request, tail=None, since=since)
@@ -136,7 +134,7 @@ class UnseenByTime:
         if chunk.stream in self._joined:
             return chunk
         last, count = self._given.get(chunk.stream, (self._first, 0))
-        for time, start in messages(chunk.data):
+        for time, start in _times(chunk.data):
             if time > last or (time == last and count == 0):
                 self._joined.add(chunk.stream)
                 return msgspec.structs.replace(chunk, data=chunk.data[start:])
@@ -210,20 +208,13 @@ class StreamTail:
         return b"".join(self._parts)
 
 
-def messages(data: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:
+def _times(data: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:
     """Give the time of each message from a position on, and where it begins."""
-    while start < len(data):
-        space = data.find(b" ", start, start + _LONGEST_TIME)
-        if space < 0:
-            return
-        yield data[start:space], start
-        end = data.find(b"\n", space + 1, space + 2 + MESSAGE)
-        start = space + 1 + MESSAGE if end < 0 else end + 1
+    return ((data[begin : text - 1], begin) for begin, text, *_ in messages(data, start))
 
 
-def moment(time: bytes) -> datetime:
-    """Return an engine's time, cut to microseconds."""
-    return datetime.fromisoformat(time[:26].decode("ascii")).replace(tzinfo=UTC)
+def _moment(time: bytes) -> datetime:
+    return message_time(time.decode("ascii"))
 
 
 LAST_MESSAGES = 4
@@ -287,7 +278,7 @@ async def _from_a_time(engine: Engine, container_id: str, request: LogRequest) -
     )
     async with contextlib.aclosing(engine.logs(container_id, looked_at)) as chunks:
         async for chunk in chunks:
-            for time, _ in messages(chunk.data):
-                since = moment(time) + (TICK if request.tail == 0 else timedelta(0))
+            for time, _ in _times(chunk.data):
+                since = _moment(time) + (TICK if request.tail == 0 else timedelta(0))
                 return msgspec.structs.replace(request, tail=None, since=since)
     return msgspec.structs.replace(request, tail=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
-from datetime import datetime
 
 import msgspec
 
@@ -13,7 +12,7 @@ from nds_jupyter.errors import Removed
 from nds_jupyter.jobs.job import Job, Phase
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
-from nds_jupyter.logs.lines import LogTail, end_of_text, lines_of
+from nds_jupyter.logs.lines import LogTail, end_of_text, lines_of, message_time
 from nds_jupyter.logs.resume import whole_log
 from nds_jupyter.rest.views import LogLine, LogText
 from nds_jupyter.runner import JobRunner
@@ -156,7 +155,7 @@ def _chosen(lines: Sequence[LogLine], request: LogRequest) -> list[LogLine]:
         line
         for line in lines
         if request.stream is LogStream.BOTH or line.stream == request.stream.value
-        if request.since is None or datetime.fromisoformat(line.time[:26] + "Z") >= request.since
+        if request.since is None or message_time(line.time) >= request.since
     ]
     return (
         chosen if request.tail is None else chosen[len(chosen) - min(request.tail, len(chosen)) :]
