@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # A process for each core; ARGS="-n 0" runs the tests one after another.
-PARALLEL := -n auto --dist loadgroup --max-worker-restart 0
+PARALLEL := -n auto --dist loadfile --max-worker-restart 0
 WITH_ENGINE := $(BIN)/python dev/engine.py run --
 
 # The package is installed as its users install it, so its files count as inputs.

@@ -20,7 +20,7 @@ import pytest
 from dev.engine import engine
 from dev.engine_api import Endpoint, EngineAnswerError, answers, ask
 from dev.images import PYTHON_IMAGE, SHELL_IMAGE, ensure_images
-from tests.distribution import FileScheduling, arrange
+from tests.distribution import GroupScheduling, arrange
 from tests.sharing import removing_what_came, run_folder
 
 # How long an example takes says more of the machine than of the code.
@@ -65,12 +65,12 @@ def pytest_xdist_auto_num_workers() -> int | None:
     return 1 if "NDS_TEST_IRODS_ENV" in os.environ else None
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling | None:
-    """Give whole files to the processes where a run says ``--dist loadgroup``, as make does."""
-    if config.getvalue("dist") != "loadgroup":
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling | None:
+    """Give whole groups to the processes where a run says ``--dist loadfile``, as make does."""
+    if config.getvalue("dist") != "loadfile":
         return None
     config.option.loadscopereorder = False
-    return FileScheduling(config, log)
+    return GroupScheduling(config, log)
 
 
 def pytest_collection_finish() -> None:

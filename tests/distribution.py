@@ -1,18 +1,23 @@
 """How the tests are shared out among the processes of a run (pytest-xdist).
 
 The tests of a file stay together, so that a server, a browser or a kernel of a file starts once. So
-do all tests on a Swarm, of which the machine then has one. What takes longest begins first, for no
-process to have a long file left when the others are done.
+do all tests on the Swarm of a run. What takes longest begins first, for no process to have a long
+file left when the others are done.
+
+xdist's own groups (``--dist loadgroup``) are not used: they change the ids of tests, and with pytest
+9.2 they are not kept to.
 """
 
 from __future__ import annotations
 
 import pytest
-from xdist.scheduler import LoadGroupScheduling
+from xdist.scheduler import LoadFileScheduling
 
-SWARM = "swarm"
+SWARM = "the Swarm of the run"
+OWN_SWARM = "tests/swarm/test_managers.py"
 LONGEST_FIRST = (
-    "tests/swarm/",
+    SWARM,
+    OWN_SWARM,
     "tests/crash/",
     "tests/hub/",
     "tests/test_packaging.py",
@@ -22,26 +27,32 @@ LONGEST_FIRST = (
 """What takes long, each before what takes less; the rest follows in the order of its names."""
 
 
-class FileScheduling(LoadGroupScheduling):
-    """Gives each process whole files, or a whole group of tests that is marked as one."""
+def group(nodeid: str) -> str:
+    """Return what a test has to be in one process with: the Swarm's tests, else those of its file."""
+    path, _, name = nodeid.partition("::")
+    if path == OWN_SWARM:
+        return path
+    on_swarm = path.startswith("tests/swarm/") or "[swarm" in name
+    return SWARM if on_swarm or path == "tests/browser/test_placement.py" else path
+
+
+class GroupScheduling(LoadFileScheduling):
+    """Gives each process whole groups of tests, in the order in which they were collected."""
 
     def _split_scope(self, nodeid: str) -> str:
-        group = super()._split_scope(nodeid)
-        return nodeid.partition("::")[0] if group == nodeid else group
+        return group(nodeid)
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Sort the tests into the order in which they are given out; group those on a Swarm."""
+    """Sort the tests into the order in which they are given out."""
     for item in items:
-        if item.get_closest_marker("swarm"):
-            item.add_marker(pytest.mark.xdist_group(SWARM))
-    items.sort(key=_turn)
+        if item.get_closest_marker("swarm") and group(item.nodeid) not in {SWARM, OWN_SWARM}:
+            raise pytest.UsageError(
+                f"{item.nodeid} uses the Swarm: name it in tests/distribution.py"
+            )
+    items.sort(key=lambda item: _turn(group(item.nodeid)))
 
 
-def _turn(item: pytest.Item) -> int:
-    if item.get_closest_marker("swarm"):
-        return -1
-    for number, folder in enumerate(LONGEST_FIRST):
-        if item.nodeid.startswith(folder):
-            return number
-    return len(LONGEST_FIRST)
+def _turn(group_name: str) -> int:
+    turns = (turn for turn, name in enumerate(LONGEST_FIRST) if group_name.startswith(name))
+    return next(turns, len(LONGEST_FIRST))
