@@ -4,8 +4,8 @@ The tests of a file stay together, so that a server, a browser or a kernel of a 
 do all tests on the Swarm of a run. What takes longest begins first, for no process to have a long
 file left when the others are done.
 
-xdist's own groups (``--dist loadgroup``) are not used: they change the ids of tests, and with pytest
-9.2 they are not kept to.
+xdist's own groups (``--dist loadgroup``) are not used: they change the ids of tests, and pytest 9.2
+does not let them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LONGEST_FIRST = (
 
 
 def group(nodeid: str) -> str:
-    """Return what a test has to be in one process with: the Swarm's tests, else those of its file."""
+    """Return the group of a test: all that use the Swarm of the run, else all of its file."""
     path, _, name = nodeid.partition("::")
     if path == OWN_SWARM:
         return path
