@@ -1,5 +1,5 @@
-# Everything a checkout can do. `make demo` and `make test` need Python 3.11, git and make;
-# what else they need they get themselves (docs/development.md).
+# Everything a checkout can do. `make demo`, `make lab` and `make test` need Python 3.11, git and
+# make; what else they need they get themselves (docs/development.md).
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,11 +12,12 @@ WITH_ENGINE := $(BIN)/python dev/engine.py run --
 # The package is installed as its users install it, so its files count as inputs.
 PACKAGE := pyproject.toml $(shell find nds_jupyter jupyter-config labextension -type f -not -name '*.pyc')
 
-.PHONY: help demo test check lint types format docs bench clean
+.PHONY: help demo lab test check lint types format docs bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    run the quickstart notebook on a Docker Engine, and show what comes out'
+	@echo 'make lab     open JupyterLab on the example notebooks, with a Docker Engine, until ^C'
 	@echo 'make test    run all tests, on a real Docker Engine (make test ARGS="-k logs")'
 	@echo 'make check   run the quick tests that need no Docker Engine and no Swarm'
 	@echo 'make lint    check style, types (also of the front end) and import contracts'
@@ -27,6 +28,9 @@ help:
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python dev/demo.py
+
+lab: $(VENV)/lab.stamp
+	@$(BIN)/python dev/lab.py
 
 test: $(VENV)/test.stamp
 	@$(WITH_ENGINE) sh -c '$(BIN)/python dev/images.py && exec $(BIN)/python -m pytest $(PARALLEL) $(ARGS)'
@@ -70,7 +74,12 @@ $(VENV)/demo.stamp: $(VENV)/made.stamp $(PACKAGE)
 	@$(PIP) '.[demo]'
 	@touch $@
 
+$(VENV)/lab.stamp: $(VENV)/made.stamp $(PACKAGE)
+	@echo 'Installing the package, JupyterLab and what the example notebooks need …' >&2
+	@$(PIP) '.[lab]'
+	@touch $@ $(VENV)/demo.stamp
+
 $(VENV)/test.stamp: $(VENV)/made.stamp $(PACKAGE)
 	@echo 'Installing the package and what tests and linters need …' >&2
-	@$(PIP) '.[demo,test,lint]'
-	@touch $@ $(VENV)/demo.stamp
+	@$(PIP) '.[lab,test,lint]'
+	@touch $@ $(VENV)/demo.stamp $(VENV)/lab.stamp

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 TAIL_LINES = 15
@@ -18,7 +19,9 @@ class SetupError(Exception):
 
 def say(text: str) -> None:
     """Print one line of progress, on standard error so that it never mixes with results."""
-    print(text, file=sys.stderr, flush=True)
+    # A terminal that was closed must not keep a command from cleaning up.
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -24,6 +24,11 @@ if not __package__:
 from dev.console import SetupError, say
 from dev.engine_api import Endpoint, answers, candidates
 from dev.private_engine import PrivateEngine
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ^C, `kill` and a terminal that is closed send."""
+
+Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 
 
 def cache_folder() -> Path:
@@ -70,14 +75,33 @@ def engine() -> Iterator[Endpoint]:
 @contextmanager
 def no_interrupts() -> Iterator[None]:
     """Let an impatient second ^C not cut short what leaves the machine clean."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with _handling(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def delayed_interrupts() -> Iterator[None]:
+    """Let a ^C wait until a process that is being started is known to who will end it."""
+    told: list[int] = []
+    with _handling(lambda number, _frame: told.append(number)):
+        yield
+    if told:
+        signal.raise_signal(told[0])
+
+
+@contextmanager
+def _handling(handler: Handler) -> Iterator[None]:
+    """Handle what asks a command to stop, unless it is told to ignore it (`nohup`)."""
+    kept = {number: signal.getsignal(number) for number in STOPPING}
+    if kept[signal.SIGHUP] is signal.SIG_IGN:
+        del kept[signal.SIGHUP]
     for number in kept:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+        for number, before in kept.items():
+            signal.signal(number, before)
 
 
 def run_with_engine(command: Sequence[str]) -> int:
@@ -99,18 +123,12 @@ def run_forwarding_signals(command: Sequence[str], env: dict[str, str]) -> int:
             with suppress(ProcessLookupError):
                 child.send_signal(number)
 
-    kept = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        child = subprocess.Popen(command, env=env)
-        # The command may run, and whoever waits for it tell us to stop, before we know its process.
-        for number in tuple(told):
-            forward(number, None)
+    with _handling(forward):
+        with delayed_interrupts():
+            child = subprocess.Popen(command, env=env)
         while (code := child.poll()) is None:
             with suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=1)
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
     if told:
         return 128 + told[0]
     return code if code >= 0 else 128 - code
@@ -119,39 +137,39 @@ def run_forwarding_signals(command: Sequence[str], env: dict[str, str]) -> int:
 def main(arguments: Sequence[str]) -> int:
     """Run the command line."""
     if len(arguments) >= 3 and arguments[0] == "run" and arguments[1] == "--":
-        with one_interrupt():
-            return run_with_engine(arguments[2:])
+        return exit_code(lambda: run_with_engine(arguments[2:]))
     say("usage: python dev/engine.py run -- COMMAND…")
     return 2
 
 
 @contextmanager
 def one_interrupt() -> Iterator[None]:
-    """Let the first SIGINT or SIGTERM raise `KeyboardInterrupt`, and ignore those after it.
+    """Let the first of `STOPPING` raise `KeyboardInterrupt`, and ignore those after it.
 
     An impatient second ^C must not cut short what leaves the machine clean.
     """
-    numbers = (signal.SIGINT, signal.SIGTERM)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for number in numbers:
+        for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    kept = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
+    with _handling(interrupt):
         yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+
+
+def exit_code(run: Callable[[], int | None]) -> int:
+    """Run a command that cleans up after itself, and tell how it ended as its exit code."""
+    try:
+        with one_interrupt():
+            return run() or 0
+    except SetupError as error:
+        say(f"\n{error}")
+        return 1
+    except KeyboardInterrupt:
+        say("\nInterrupted; nothing is left running.")
+        return 130
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except SetupError as error:
-        say(f"\n{error}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        say("\nInterrupted; nothing is left running.")
-        sys.exit(130)
+    sys.exit(main(sys.argv[1:]))

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,15 @@ import nbformat
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from nbclient import NotebookClient
 
-from dev.console import SetupError, tail
+from dev.console import SetupError, say, tail
+from dev.engine import delayed_interrupts
 from dev.engine_api import Endpoint
 
 START_SECONDS = 60.0
 PORTS = range(11_000, 32_000)
 STOP_SECONDS = 10.0
 CELL_SECONDS = 300
+REMOVED_AT_ONCE = 8
 
 Show = Callable[[str], None]
 
@@ -43,6 +46,7 @@ class Server:
     token: str
     runtime_folder: Path
     log: Path
+    process: subprocess.Popen[bytes]
 
     def ask(self, method: str, path: str, body: object = None, timeout: float = 30.0) -> Any:
         """Make one JSON request below the base URL; None for an empty answer."""
@@ -68,7 +72,9 @@ def jupyter_server(
     arguments: Sequence[str] = (),
     *,
     application: str = "jupyter_server",
+    root: Path | None = None,
     port: int = 0,
+    browser: bool = False,
     environment: Mapping[str, str] = MappingProxyType({}),
     ready: str = "nds/health",
 ) -> Iterator[Server]:
@@ -84,8 +90,12 @@ def jupyter_server(
         Where its configuration, data, runtime files and log go.
     application
         The module to run: ``jupyter_server`` or ``jupyterlab``.
+    root
+        Where its notebooks lie; `folder` where it is left out.
     port
-        0 for a free one.
+        0 for a free one; the next free one where it is taken.
+    browser
+        Whether it opens a browser, where there is one.
     environment
         Further variables.
     ready
@@ -97,28 +107,50 @@ def jupyter_server(
     env = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "JPY_", "NDS_"))}
     log = folder / "server.log"
     command = [
-        *(sys.executable, "-m", application, "--no-browser"),
+        *(sys.executable, "-m", application),
+        *([] if browser else ["--no-browser"]),
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port or free_port()}",
-        f"--ServerApp.root_dir={folder}",
+        f"--ServerApp.root_dir={root or folder}",
         f"--NdsApp.default_image={image}",
         *(["--allow-root"] if os.geteuid() == 0 else []),
         *arguments,
     ]
-    with log.open("wb") as output:
-        # A group of its own, so that it and its kernels can be ended together.
-        child = subprocess.Popen(
-            command,
-            env={**env, **places, **endpoint.environment, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    child = None
     try:
+        with log.open("wb") as output, delayed_interrupts():
+            # A group of its own, so that it and its kernels can be ended together.
+            child = subprocess.Popen(
+                command,
+                env={**env, **places, **endpoint.environment, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         yield _wait_until_ready(child, folder / "runtime", log, ready)
     finally:
-        _end(child)
+        if child is not None:
+            _end(child)
+
+
+def disable_announcements(folder: Path) -> None:
+    """Let a JupyterLab with its configuration below this folder not ask whether to get news."""
+    settings = folder / "config" / "labconfig" / "page_config.json"
+    settings.parent.mkdir(parents=True)
+    extension = "@jupyterlab/apputils-extension:announcements"
+    settings.write_text(json.dumps({"disabledExtensions": {extension: True}}))
+
+
+def remove_jobs(server: Server) -> None:
+    """End a server's kernels and remove its jobs, whose containers would outlive it."""
+    try:
+        for kind, name in (("api/kernels", "id"), ("nds/jobs", "job_id")):
+            paths = [f"{kind}/{each[name]}" for each in server.ask("GET", f"{kind}?limit=1000")]
+            with ThreadPoolExecutor(REMOVED_AT_ONCE) as pool:
+                list(pool.map(lambda path: server.ask("DELETE", path), paths))
+    except OSError as exc:
+        say(f"The server's jobs could not be removed: {exc}")
 
 
 def free_port() -> int:
@@ -143,7 +175,7 @@ def _wait_until_ready(
     while time.monotonic() < deadline and child.poll() is None:
         with suppress(OSError, ValueError):
             facts = json.loads(described.read_text())
-            server = Server(facts["url"], facts["token"], runtime, log)
+            server = Server(facts["url"], facts["token"], runtime, log, child)
             try:
                 server.ask("GET", route, timeout=5)
             except urllib.error.HTTPError as exc:

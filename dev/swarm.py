@@ -29,7 +29,7 @@ if not __package__:
 from dev.certificates import make_certificates
 from dev.console import SetupError, say
 from dev.debian import find_program, install, is_debian_root
-from dev.engine import cache_folder, no_interrupts, one_interrupt, run_forwarding_signals
+from dev.engine import cache_folder, exit_code, no_interrupts, run_forwarding_signals
 from dev.images import SHELL_IMAGE, ensure_images
 from dev.netns import Lan, free_number
 from dev.swarm_node import SwarmNode
@@ -239,18 +239,10 @@ def main(arguments: Sequence[str]) -> int:
         keep(Path(arguments[1]), sys.stdin.buffer)
         return 0
     if len(arguments) >= 3 and arguments[0] == "run" and arguments[1] == "--":
-        with one_interrupt():
-            return run_with_swarm(arguments[2:])
+        return exit_code(lambda: run_with_swarm(arguments[2:]))
     say("usage: python dev/swarm.py run -- COMMAND…")
     return 2
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except SetupError as error:
-        say(f"\n{error}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        say("\nInterrupted; nothing is left running.")
-        sys.exit(130)
+    sys.exit(main(sys.argv[1:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,10 +28,14 @@ def make(folder: Path) -> None:
             raise SetupError(f"Python's ensurepip is missing: install {package} and try again.")
         install([package], cache_folder())
     say(f"Making {folder} with Python {version} …")
-    # A process of its own: this one looked before ensurepip was installed.
-    made = subprocess.run([sys.executable, "-m", "venv", "--clear", os.fspath(folder)], check=False)
-    if made.returncode != 0:
-        raise SetupError(f"{sys.executable} -m venv failed; its message is above.")
+    try:
+        # A process of its own: this one looked before ensurepip was installed.
+        command = [sys.executable, "-m", "venv", "--clear", os.fspath(folder)]
+        if subprocess.run(command, check=False).returncode != 0:
+            raise SetupError(f"{sys.executable} -m venv failed; its message is above.")
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def main(arguments: list[str]) -> int:
@@ -43,14 +48,9 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    from dev.console import SetupError, say
+    from dev.engine import exit_code
 
-    try:
-        make(Path(arguments[0]))
-    except SetupError as error:
-        say(f"\n{error}")
-        return 1
-    return 0
+    return exit_code(lambda: make(Path(arguments[0])))
 
 
 if __name__ == "__main__":

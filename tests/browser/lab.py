@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -15,13 +14,10 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE
-from dev.jupyter import Server, free_port, jupyter_server
+from dev.jupyter import Server, disable_announcements, free_port, jupyter_server
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 TOKEN = "browser-tests"
-
-PAGE_CONFIG = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
-"""JupyterLab's question about news would lie above what the tests look at."""
 
 ARGUMENTS = (
     "--LabApp.expose_app_in_browser=True",
@@ -123,7 +119,7 @@ def running_lab(
     # Not "data": that is where Jupyter keeps its own.
     data = folder / "collections"
     data.mkdir(exist_ok=True)
-    quiet(folder)
+    disable_announcements(folder)
 
     def start() -> AbstractContextManager[Server]:
         given = [
@@ -149,13 +145,6 @@ def running_lab(
         lab.clear()
     finally:
         lab.stop()
-
-
-def quiet(folder: Path) -> None:
-    """Configure a JupyterLab that asks nothing when it starts."""
-    settings = folder / "config" / "labconfig" / "page_config.json"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(json.dumps(PAGE_CONFIG))
 
 
 def started(page: Page, ours: str = "NDS Jobs") -> Page:

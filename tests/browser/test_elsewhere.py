@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from dev.images import PYTHON_IMAGE
-from dev.jupyter import Server, jupyter_server
+from dev.jupyter import Server, disable_announcements, jupyter_server
 from tests.browser.conftest import NOT_OURS, Watch
-from tests.browser.lab import ARGUMENTS, TOKEN, Lab, quiet, started
+from tests.browser.lab import ARGUMENTS, TOKEN, Lab, started
 from tests.browser.notebooks import run_all_cells, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.engine]
@@ -37,7 +37,7 @@ def elsewhere(lab: Lab, tmp_path: Path) -> Iterator[Server]:
     installed = Path(sys.prefix, "share", "jupyter", "labextensions")
     for name in ("@jupyter-widgets", "anywidget"):
         (extensions / name).symlink_to(installed / name)
-    quiet(tmp_path)
+    disable_announcements(tmp_path)
     arguments = [
         *(each for each in ARGUMENTS if "NdsApp" not in each),
         f"--LabApp.labextensions_path={extensions}",
