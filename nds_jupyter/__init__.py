@@ -1,7 +1,7 @@
 """A notebook cell runs as a container job beside the data it needs.
 
-Hooks only: the server extension, the IPython extension and the public names, each imported when
-used.
+Hooks only: the server extension, the IPython extension, the public names and the methods of a job
+that packages above the client provide, each imported when used.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from nds_jupyter._version import __version__
+from nds_jupyter.client.job_methods import register_job_method
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nds_jupyter.client import Client
     from nds_jupyter.client.job import Job
-    from nds_jupyter.client.job_async import gather
+    from nds_jupyter.client.job_array import gather
     from nds_jupyter.widgets import DataBrowser, JobPanel
 
 __all__ = ["Client", "DataBrowser", "Job", "JobPanel", "__version__", "gather"]
@@ -26,8 +27,12 @@ _PUBLIC = {
     "DataBrowser": "nds_jupyter.widgets",
     "Job": "nds_jupyter.client.job",
     "JobPanel": "nds_jupyter.widgets",
-    "gather": "nds_jupyter.client.job_async",
+    "gather": "nds_jupyter.client.job_array",
 }
+
+register_job_method("panel", "nds_jupyter.widgets:JobPanel")
+register_job_method("value", "nds_jupyter.values.returned:load_value")
+register_job_method("values", "nds_jupyter.values.returned:load_values")
 
 
 def __getattr__(name: str) -> object:

@@ -13,12 +13,12 @@ import msgspec
 
 from nds_jupyter.client import display
 from nds_jupyter.client.archive_extraction import list_files, unpack
-from nds_jupyter.client.job_async import log_lines
-from nds_jupyter.client.job_log import followed_lines, followed_text
+from nds_jupyter.client.job_log import async_texts, followed_lines, followed_text
+from nds_jupyter.client.job_methods import job_method
 from nds_jupyter.client.transport import RetryPolicy, Transport
 from nds_jupyter.errors import JobFailed, NdsError, PathNotFound, ServerNotFound, TooLarge
 from nds_jupyter.jobs.job import JobState, Phase, SentFile
-from nds_jupyter.jobs.sizes import size_text
+from nds_jupyter.jobs.sizes import MAX_VALUE_BYTES, size_text
 from nds_jupyter.rest import routes
 from nds_jupyter.rest.views import (
     ChangeView,
@@ -30,7 +30,6 @@ from nds_jupyter.rest.views import (
     SpecView,
     StopView,
 )
-from nds_jupyter.values import LARGEST
 
 LONGEST_WAIT = 20.0
 """Seconds after which a server that is waited for is asked again."""
@@ -174,7 +173,7 @@ class Job(JobRecord):
 
     def alogs(self) -> AsyncGenerator[str, None]:
         """Yield the lines of its log as they come, in asynchronous code, until it has ended."""
-        return log_lines(self)
+        return async_texts(self.lines(), self.id)
 
     def stop(self, timeout: float = 10.0) -> StopView:
         """Stop it; after `timeout` seconds it is killed."""
@@ -267,7 +266,7 @@ class Job(JobRecord):
                     progress(name, done, size)
         return size
 
-    def value(self, name: str, *, allow_pickle: bool = False, most: int = LARGEST) -> Any:
+    def value(self, name: str, *, allow_pickle: bool = False, most: int = MAX_VALUE_BYTES) -> Any:
         """Return a variable that its script left behind by ``--out``, at any time after its end.
 
         Parameters
@@ -279,24 +278,12 @@ class Job(JobRecord):
         most
             Bytes; a larger value is refused.
         """
-        from nds_jupyter.values.bundle import RequestedValue
-        from nds_jupyter.values.returned import fetch
+        return job_method("value")(self, name, allow_pickle=allow_pickle, most=most)
 
-        wish = RequestedValue.parse(name, "value")
-        return fetch(self, wish, allow_pickle=allow_pickle, most=most).value
-
-    def values(self, *, allow_pickle: bool = False, most: int = LARGEST) -> dict[str, Any]:
+    def values(self, *, allow_pickle: bool = False, most: int = MAX_VALUE_BYTES) -> dict[str, Any]:
         """Return every variable that was asked for by ``--out``, by name; see `value`."""
-        from nds_jupyter.values.bundle import RequestedValue
-        from nds_jupyter.values.returned import names_of
-
-        wishes = [RequestedValue.parse(name, "--out") for name in names_of(self)]
-        return {
-            wish.name: self.value(
-                f"{wish.name}{wish.suffix or ''}", allow_pickle=allow_pickle, most=most
-            )
-            for wish in wishes
-        }
+        values: dict[str, Any] = job_method("values")(self, allow_pickle=allow_pickle, most=most)
+        return values
 
     @property
     def spec(self) -> SpecView:
@@ -344,9 +331,7 @@ class Job(JobRecord):
 
     def panel(self) -> Any:
         """Return its panel: log, metrics, diff, results and information, live in the notebook."""
-        from nds_jupyter.widgets import JobPanel
-
-        return JobPanel(self)
+        return job_method("panel")(self)
 
     def raise_if_failed(self) -> Job:
         """Return the job if it COMPLETED, or has not ended.

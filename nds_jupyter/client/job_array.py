@@ -1,7 +1,8 @@
-"""Lists of jobs, and the job array of a sweep."""
+"""Lists of jobs, the job array of a sweep, and waiting for several jobs."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -184,3 +185,17 @@ def _bar() -> Callable[[str], object]:
     from nds_jupyter.client.display import StatusLine
 
     return StatusLine().show
+
+
+async def gather(*jobs: Job | Iterable[Job]) -> list[Job]:
+    """Wait until all these jobs have ended, and return them in their order.
+
+    Parameters
+    ----------
+    jobs
+        Jobs, or one list of them.
+    """
+    every: list[Job] = []
+    for each in jobs:
+        every.extend(each if isinstance(each, Iterable) else [each])
+    return list(await asyncio.gather(*(asyncio.to_thread(job.wait) for job in every)))

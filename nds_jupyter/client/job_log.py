@@ -1,11 +1,15 @@
-"""Followed log of a job, resumed when the connection drops."""
+"""Followed log of a job, resumed when the connection drops, also in asynchronous code."""
 
 from __future__ import annotations
 
+import asyncio
 import codecs
+import contextlib
+import queue
 import re
+import threading
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -79,3 +83,48 @@ def followed_text(transport: Transport, query: Mapping[str, Any]) -> Iterator[st
                 yield text
     if text := decoder.decode(b"", final=True):
         yield text
+
+
+READ_AHEAD = 1000
+"""Lines that are buffered for asynchronous code that has not read them yet."""
+
+_END = object()
+
+
+async def async_texts(
+    lines: Generator[LogLine, None, None], job_id: str
+) -> AsyncGenerator[str, None]:
+    """Yield the texts of followed lines in asynchronous code; a thread reads them ahead.
+
+    Parameters
+    ----------
+    lines
+        Closed by the thread that reads them.
+    """
+    buffer: queue.Queue[object] = queue.Queue(READ_AHEAD)
+    closed = threading.Event()
+
+    def read() -> None:
+        last: object = _END
+        try:
+            with contextlib.closing(lines):
+                for line in lines:
+                    buffer.put(line.text)
+                    if closed.is_set():
+                        return
+        except Exception as exc:  # noqa: BLE001 - raised again where the lines are read
+            last = exc
+        buffer.put(last)
+
+    threading.Thread(target=read, name=f"nds-log-{job_id}", daemon=True).start()
+    try:
+        while (text := await asyncio.to_thread(buffer.get)) is not _END:
+            if isinstance(text, Exception):
+                raise text
+            yield str(text)
+    finally:
+        closed.set()
+        # The thread may wait for room.
+        with contextlib.suppress(queue.Empty):
+            while True:
+                buffer.get_nowait()

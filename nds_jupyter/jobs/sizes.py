@@ -9,6 +9,9 @@ from nds_jupyter.errors import InvalidRequest
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
 _SIZE_UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
+MAX_VALUE_BYTES = 2 * 2**30
+"""Size of a notebook's variable that may travel into a job or back, unless a setting says more."""
+
 
 def parse_size(text: str | int, field: str) -> int:
     """Return bytes from ``512m``, ``2g``, ``1.5 GiB`` or a number; units are binary."""

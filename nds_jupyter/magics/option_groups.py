@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from nds_jupyter.client.job import Job
+from nds_jupyter.jobs.sizes import MAX_VALUE_BYTES
 from nds_jupyter.magics.cell_run import UploadProgress
 from nds_jupyter.magics.parser import MagicOption
 from nds_jupyter.magics.settings import NdsMagics
-from nds_jupyter.values import LARGEST
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     memory: str | None = None
     cpus: float | None = None
     timeout: float | None = None
-    most_of_value: int = LARGEST
+    most_of_value: int = MAX_VALUE_BYTES
 
 
 def defaults_of(settings: NdsMagics) -> Defaults:

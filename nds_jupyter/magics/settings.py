@@ -11,7 +11,7 @@ from traitlets import Bool, Float, Integer, TraitError, Unicode
 from traitlets.config import Configurable
 
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.values import LARGEST
+from nds_jupyter.jobs.sizes import MAX_VALUE_BYTES
 
 FILE = "pyproject.toml"
 SPELT = {"raise": "raises"}
@@ -89,7 +89,9 @@ class NdsMagics(Configurable):
     ).tag(config=True)
 
     max_value_bytes = Integer(
-        LARGEST, min=1, help="Bytes that a value of --in or --out may have as a file."
+        MAX_VALUE_BYTES,
+        min=1,
+        help="Bytes that a value of --in or --out may have as a file.",
     ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell) -> None:

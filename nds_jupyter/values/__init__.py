@@ -3,6 +3,3 @@
 `plain`, `tables`, `formats` and `launcher` are also shipped to the container. They therefore need
 only the standard library of Python 3.8, and name each other relatively.
 """
-
-LARGEST = 2 * 2**30
-"""Bytes of a value that travels, unless somebody says otherwise."""

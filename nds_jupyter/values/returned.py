@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import msgspec
 
+from nds_jupyter.client.job import Job
 from nds_jupyter.errors import InvalidRequest, NdsError, PathNotFound, TooLarge
 from nds_jupyter.values import formats
 from nds_jupyter.values.bundle import RequestedValue
 from nds_jupyter.values.plain import NotPortable
-
-if TYPE_CHECKING:
-    from nds_jupyter.client.job import Job
 
 IN_MEMORY = 2**24
 """Bytes of a value that is kept in memory on its way; a larger one is on disk."""
@@ -92,3 +90,18 @@ def _loaded(name: str, suffix: str, file: IO[bytes], allow_pickle: bool) -> Any:
 def names_of(job: Job) -> tuple[str, ...]:
     """Return the values that a job was asked to leave, as they were written after ``--out``."""
     return tuple(job.view.labels.get(LABEL, "").split())
+
+
+def load_value(job: Job, name: str, *, allow_pickle: bool, most: int) -> Any:
+    """Return one output value of a job: the implementation of `Job.value`."""
+    requested = RequestedValue.parse(name, "value")
+    return fetch(job, requested, allow_pickle=allow_pickle, most=most).value
+
+
+def load_values(job: Job, *, allow_pickle: bool, most: int) -> dict[str, Any]:
+    """Return every output value of a job by its name: the implementation of `Job.values`."""
+    requested = [RequestedValue.parse(name, "--out") for name in names_of(job)]
+    return {
+        each.name: fetch(job, each, allow_pickle=allow_pickle, most=most).value
+        for each in requested
+    }

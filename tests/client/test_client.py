@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,11 +18,13 @@ from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE
 from dev.jupyter import jupyter_server
 from nds_jupyter import Client
+from nds_jupyter.client.job_methods import job_method
 from nds_jupyter.errors import (
     Conflict,
     InvalidRequest,
     JobFailed,
     JobNotFound,
+    NdsError,
     ServerNotFound,
     UnexpectedAnswer,
 )
@@ -162,6 +166,37 @@ def test_jobs_follow_the_links_of_pages() -> None:
 
     with server_that(answer) as client:
         assert [job.id[-1] for job in client.jobs()] == ["0", "1", "2"]
+
+
+ONLY_THE_CLIENT = """
+import sys
+from nds_jupyter.client import Client
+job = Client(sys.argv[1], "t").job("0123")
+assert not {"nds_jupyter.values", "nds_jupyter.widgets"} & set(sys.modules)
+print(job.value("total"), job.values(), type(job.panel()).__name__)
+"""
+
+
+def test_values_and_panel_are_there_where_only_the_client_was_imported() -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked = parse_qs(urlsplit(handler.path).query).get("path")
+        labels = {"labels": {"values.out": "total"}}
+        send(handler, {**JOB, **labels} if asked is None else {"total.json": 41}[asked[0]])
+
+    with server_that(answer) as client:
+        done = subprocess.run(
+            [sys.executable, "-c", ONLY_THE_CLIENT, client.address.url],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.stdout == "41 {'total': 41} JobPanel\n", done.stderr
+
+
+def test_method_that_nothing_provides_is_a_sentence() -> None:
+    with pytest.raises(NdsError, match=r"job\.plot\(\) is not there"):
+        job_method("plot")
 
 
 @pytest.fixture(scope="module")

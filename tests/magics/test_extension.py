@@ -42,12 +42,15 @@ print("\\n" + json.dumps(sorted(set(sys.modules) - before)))
 OURS = {
     "nds_jupyter",
     "nds_jupyter._version",
+    "nds_jupyter.client",
+    "nds_jupyter.client.job_methods",
     "nds_jupyter.errors",
+    "nds_jupyter.jobs",
+    "nds_jupyter.jobs.sizes",
     "nds_jupyter.magics",
     "nds_jupyter.magics.cell_source",
     "nds_jupyter.magics.extension",
     "nds_jupyter.magics.settings",
-    "nds_jupyter.values",
 }
 """What is imported where no magic is used."""
 
