@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nds_jupyter.engines.base import LogChunk, LogStream
@@ -46,6 +46,8 @@ def split(log: bytes, cuts: list[int]) -> list[LogLine]:
     cuts=st.lists(st.integers(0, 2**20), max_size=6),
     ended=st.booleans(),
 )
+# The end of a line comes after all else of it.
+@example(lengths=[MESSAGE, 1], cuts=[len(time_of(0)) + 1 + MESSAGE], ended=True)
 def test_lines_are_the_same_however_they_come(
     lengths: list[int], cuts: list[int], ended: bool
 ) -> None:
