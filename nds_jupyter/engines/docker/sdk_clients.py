@@ -22,8 +22,8 @@ from nds_jupyter.engines.docker.addresses import EngineAddress, find_address
 from nds_jupyter.engines.docker.transports import (
     SCHEME,
     SshFailed,
-    close_failed_sockets,
-    lead_by_ssh,
+    mount_ssh,
+    mount_unix_socket,
 )
 from nds_jupyter.engines.missing_program import missing_in
 from nds_jupyter.errors import (
@@ -145,11 +145,11 @@ class SdkClients:
             tls=False if by_ssh else where.tls or False,
         )
         if by_ssh:
-            lead_by_ssh(client, str(where.url), timeout)
+            mount_ssh(client, str(where.url), timeout)
         if where.tls:
             # REQUESTS_CA_BUNDLE would go before the engine's own authority (requests #3829).
             client.trust_env = False
-        close_failed_sockets(client)
+        mount_unix_socket(client)
         return client
 
     def stream(self, send: Callable[[Any], Any], timeout: float | None) -> tuple[Any, Any]:

@@ -1,12 +1,12 @@
-"""Transports of the Docker SDK over Unix sockets and the `ssh` program.
-
-`docker system dial-stdio` at the other end leads to the engine's socket, as for Docker's own
-command line. The SDK's way there needs paramiko even where it starts `ssh`, reads without a time
-limit and leaves what `ssh` says to the server's terminal; here `ssh` has one end of a pair of
-sockets, and everything that works on a socket works on the other.
+"""Transports of the Docker SDK over sockets that are opened here: Unix sockets, and `ssh`.
 
 `UnixHTTPConnection.connect` of the SDK drops the socket that failed to connect, to be closed
 whenever it is collected: with an engine that is down and retried for hours, that is a leak.
+
+By ssh, `docker system dial-stdio` at the other end leads to the engine's socket, as for Docker's
+own command line. The SDK's way there needs paramiko even where it starts `ssh`, starts one for each
+call, reads without a time limit and leaves what `ssh` says to the server's terminal; here `ssh` has
+one end of a pair of sockets, and everything that works on a socket works on the other.
 """
 
 from __future__ import annotations
@@ -16,20 +16,28 @@ import shlex
 import socket
 import subprocess
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from docker.transport.basehttpadapter import BaseHTTPAdapter
-from docker.transport.unixconn import (
-    UnixHTTPAdapter,
-    UnixHTTPConnection,
-    UnixHTTPConnectionPool,
-)
+from docker.transport.unixconn import UnixHTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 SCHEME = "ssh://"
 SSH_BASE = "http+docker://ssh"
+UNIX_BASE = "http+docker://"
+
+OpenSocket = Callable[[Any], socket.socket]
+"""Opens a connection to an engine, given the seconds for each of its steps; None for no end."""
+
+SEND_BUFFER = 2**20
+"""Bytes that the kernel takes before the engine reads them, so that both sides work at one time.
+
+The kernel gives less where its own limit is lower.
+"""
 
 CONNECT_SECONDS = 10
 ALIVE_SECONDS = 15
@@ -151,14 +159,33 @@ class _SshSocket(socket.socket):
         self._said.close()
 
 
-class _SshConnection(HTTPConnection):
-    def __init__(self, url: str, timeout: Any) -> None:
+def _open_ssh(url: str, timeout: float | None) -> socket.socket:
+    made = _SshSocket(ssh_command(url))
+    made.settimeout(timeout)
+    return made
+
+
+def _open_unix(path: str, timeout: float | None) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.settimeout(timeout)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        made.connect(path)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+class _SocketConnection(HTTPConnection):
+    """A connection of urllib3 over a socket that a function opens, given a timeout."""
+
+    def __init__(self, open_socket: OpenSocket, timeout: Any) -> None:
         super().__init__("localhost", timeout=timeout)
-        self._url = url
+        self._open_socket = open_socket
 
     def connect(self) -> None:
-        self.sock = _SshSocket(ssh_command(self._url))
-        self.sock.settimeout(self.timeout)
+        self.sock = self._open_socket(self.timeout)
 
     def getresponse(self) -> Any:
         if isinstance(self.sock, _SshSocket):
@@ -168,19 +195,21 @@ class _SshConnection(HTTPConnection):
         return super().getresponse()
 
 
-class _SshPool(HTTPConnectionPool):
-    def __init__(self, url: str, timeout: Any) -> None:
+class _SocketPool(HTTPConnectionPool):
+    def __init__(self, open_socket: OpenSocket, timeout: Any) -> None:
         super().__init__("localhost", timeout=timeout)
-        self._url = url
+        self._open_socket = open_socket
 
     def _new_conn(self) -> Any:
-        return _SshConnection(self._url, self.timeout.connect_timeout)
+        return _SocketConnection(self._open_socket, self.timeout.connect_timeout)
 
 
-class _SshAdapter(BaseHTTPAdapter):  # type: ignore[misc, unused-ignore]
-    def __init__(self, url: str, timeout: Any) -> None:
+class _SocketAdapter(BaseHTTPAdapter):  # type: ignore[misc, unused-ignore]
+    """An adapter of `requests` with one pool, whatever URL is asked."""
+
+    def __init__(self, open_socket: OpenSocket, timeout: Any) -> None:
         super().__init__()
-        self._pool = _SshPool(url, timeout)
+        self._pool = _SocketPool(open_socket, timeout)
 
     def get_connection(self, url: Any, proxies: Any = None) -> Any:
         del url, proxies
@@ -195,61 +224,16 @@ class _SshAdapter(BaseHTTPAdapter):  # type: ignore[misc, unused-ignore]
         super().close()
 
 
-def lead_by_ssh(client: Any, url: str, timeout: Any) -> None:
+def mount_ssh(client: Any, url: str, timeout: Any) -> None:
     """Let a client of the SDK reach its engine by `ssh`, wherever it would go by itself."""
-    client.mount(SSH_BASE, _SshAdapter(url, timeout))
+    client.mount(SSH_BASE, _SocketAdapter(partial(_open_ssh, url), timeout))
     client.base_url = SSH_BASE
 
 
-UNIX_BASE = "http+docker://"
-
-SEND_BUFFER = 2**20
-"""Bytes that the kernel takes before the engine reads them, so that both sides work at one time.
-
-The kernel gives less where its own limit is lower.
-"""
-
-
-class _UnixConnection(UnixHTTPConnection):  # type: ignore[misc, unused-ignore]
-    def connect(self) -> None:
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            made.settimeout(self.timeout)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-            made.connect(self.unix_socket)
-        except BaseException:
-            made.close()
-            raise
-        self.sock = made
-
-
-class _UnixPool(UnixHTTPConnectionPool):  # type: ignore[misc, unused-ignore]
-    def _new_conn(self) -> Any:
-        timeout: Any = self.timeout
-        return _UnixConnection(self.base_url, self.socket_path, timeout)
-
-
-class _UnixAdapter(UnixHTTPAdapter):  # type: ignore[misc, unused-ignore]
-    def get_connection(self, url: Any, proxies: Any = None) -> Any:
-        del proxies
-        with self.pools.lock:
-            pool = self.pools.get(url)
-            if pool is None:
-                pool = _UnixPool(url, self.socket_path, self.timeout, maxsize=self.max_pool_size)
-                self.pools[url] = pool
-            return pool
-
-
-def close_failed_sockets(client: Any) -> None:
-    """Make a client of a Unix socket close what fails to connect; others are left alone."""
+def mount_unix_socket(client: Any) -> None:
+    """Let a client of a Unix socket connect by our own means; others are left alone."""
     theirs = client.adapters.get(UNIX_BASE)
     if isinstance(theirs, UnixHTTPAdapter):
-        client.mount(
-            UNIX_BASE,
-            _UnixAdapter(
-                f"http+unix://{theirs.socket_path}",
-                theirs.timeout,
-                max_pool_size=theirs.max_pool_size,
-            ),
-        )
+        open_socket = partial(_open_unix, theirs.socket_path)
+        client.mount(UNIX_BASE, _SocketAdapter(open_socket, theirs.timeout))
         theirs.close()
