@@ -23,7 +23,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 def settings() -> str:
     """Return every setting of the server extension as a table."""
-    from nds_jupyter.configuration.server import Configuration
+    from nds_jupyter.configuration.traits import Configuration
 
     traits: dict[str, TraitType[object, object]] = Configuration.class_traits(config=True)
     rows = ["| setting | default | what |", "| --- | --- | --- |"]

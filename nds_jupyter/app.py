@@ -11,7 +11,7 @@ from jupyter_server.extension.application import ExtensionApp
 
 from nds_jupyter._version import __version__
 from nds_jupyter.configuration.kernel_environment import tell_kernels
-from nds_jupyter.configuration.server import Configuration
+from nds_jupyter.configuration.traits import Configuration
 from nds_jupyter.errors import NdsError
 
 if TYPE_CHECKING:
@@ -128,14 +128,12 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.journal.journal import JournalThread
         from nds_jupyter.live import Broadcaster
         from nds_jupyter.runner import JobRunner
-        from nds_jupyter.services.actions import JobActions
-        from nds_jupyter.services.containers import ContainerReports
-        from nds_jupyter.services.deliveries import Deliveries
-        from nds_jupyter.services.health import HealthChecks
+        from nds_jupyter.services.container_info import ContainerReports
+        from nds_jupyter.services.job_actions import JobActions
         from nds_jupyter.services.job_logs import JobLogs
-        from nds_jupyter.services.load import EngineLoad
-        from nds_jupyter.services.results import JobResults
+        from nds_jupyter.services.job_results import Deliveries, JobResults
         from nds_jupyter.services.sent_files import SentFiles
+        from nds_jupyter.services.server_status import EngineLoad, HealthChecks
         from nds_jupyter.services.target_lookup import TargetLookup
 
         policy = self.policy()
@@ -198,7 +196,7 @@ class NdsApp(Configuration, ExtensionApp):
 
     def openapi(self) -> dict[str, object]:
         """Return the description of all routes."""
-        from nds_jupyter.rest.openapi.document import document
+        from nds_jupyter.rest.openapi import document
 
         return document(self.route_prefix)
 

@@ -27,7 +27,7 @@ from nds_jupyter.admission.job_request import (
 from nds_jupyter.errors import InvalidRequest, RefusedByPolicy, TooLarge
 from nds_jupyter.jobs.inputs import Logical, parse_files, parse_inputs, parse_output
 from nds_jupyter.jobs.job import BUILT, BuildSpec, JobSpec, Limits, Network
-from nds_jupyter.jobs.paths import logical_path
+from nds_jupyter.jobs.logical_paths import logical_path
 from nds_jupyter.jobs.script import INTERPRETERS, script_facts
 from nds_jupyter.jobs.sizes import parse_size, size_text
 from nds_jupyter.jobs.sweep import SweepPoint, environment, point_name, sweep_points

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from nds_jupyter.client.transport import Transport
 from nds_jupyter.data.entries import Avu, Kind, Replica
 from nds_jupyter.errors import Conflict, NdsError, PathNotFound
-from nds_jupyter.jobs.paths import is_url, join, name_of
+from nds_jupyter.jobs.logical_paths import is_url, join, name_of
 from nds_jupyter.rest import routes
 from nds_jupyter.rest.views import DataRow
 

@@ -17,7 +17,7 @@ from fsspec import AbstractFileSystem
 
 from nds_jupyter.data.entries import Avu, Entry, EntryPage, Kind, Replica
 from nds_jupyter.errors import NdsError
-from nds_jupyter.jobs.paths import join
+from nds_jupyter.jobs.logical_paths import join
 
 CHUNK = 4 * 2**20
 """Bytes of one read; measured fastest from iRODS, and small enough for many at a time."""

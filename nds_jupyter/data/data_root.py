@@ -21,7 +21,7 @@ from nds_jupyter.data.object_reader import read, read_small
 from nds_jupyter.data.object_writer import IfExists, expect_collection, write, write_unseen
 from nds_jupyter.data.partial_writes import PartialWrite, is_draft
 from nds_jupyter.errors import Conflict, DataError, InvalidRequest, NdsError
-from nds_jupyter.jobs.paths import is_inside, is_url, join, logical_path, parent_of
+from nds_jupyter.jobs.logical_paths import is_inside, is_url, join, logical_path, parent_of
 
 PROTOCOL = "irods"
 IRODS = f"{PROTOCOL}://"

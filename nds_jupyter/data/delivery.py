@@ -18,7 +18,7 @@ from nds_jupyter.data.transfer_errors import of_the_data, of_the_engine
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import Conflict, DataError, NotOffered
 from nds_jupyter.jobs.job import Job, Progress
-from nds_jupyter.jobs.paths import join, parent_of
+from nds_jupyter.jobs.logical_paths import join, parent_of
 
 RESULTS = "/results"
 

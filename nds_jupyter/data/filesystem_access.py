@@ -26,7 +26,7 @@ from nds_jupyter.errors import (
     NotOffered,
     PathNotFound,
 )
-from nds_jupyter.jobs.paths import name_of
+from nds_jupyter.jobs.logical_paths import name_of
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ import msgspec
 
 from nds_jupyter.data.backend import Backend
 from nds_jupyter.data.entries import Avu, Entry, Kind
-from nds_jupyter.jobs.paths import is_inside
+from nds_jupyter.jobs.logical_paths import is_inside
 
 ATTRIBUTE = "user.nds.avus"
 """The extended attribute that holds metadata: it moves with its file, and needs no other file."""

@@ -13,7 +13,7 @@ from nds_jupyter.data.irods.atomic_replace import aside_of
 from nds_jupyter.data.irods.errors import AuthenticationFailed, ChecksumMismatch, ZoneUnavailable
 from nds_jupyter.data.irods.filesystem import IrodsFileSystem
 from nds_jupyter.errors import DataError, DataLoginRefused, DataUnavailable, NdsError
-from nds_jupyter.jobs.paths import is_inside
+from nds_jupyter.jobs.logical_paths import is_inside
 
 PLACES = 2
 """Places at which a large object is read: while one piece comes the next is asked for.

@@ -17,7 +17,7 @@ from nds_jupyter.engines.cluster import RunsStagers, StagerSpec
 from nds_jupyter.errors import DataError, EngineError, EngineUnavailable, ImageNotFound
 from nds_jupyter.jobs.inputs import DATA
 from nds_jupyter.jobs.job import Input, Limits, Progress
-from nds_jupyter.jobs.paths import is_inside
+from nds_jupyter.jobs.logical_paths import is_inside
 
 HELPER_LIMITS = Limits(cpus=2.0, memory=2**30, pids=256)
 """What a helper may use; nothing is reserved for it, since its job's own share stands idle."""

@@ -16,7 +16,7 @@ from nds_jupyter.data.entries import Entry
 from nds_jupyter.data.filesystem_access import FilesystemAccess
 from nds_jupyter.data.partial_writes import PartialWrite, draft_in
 from nds_jupyter.errors import Conflict, DataError, InvalidRequest
-from nds_jupyter.jobs.paths import name_of, parent_of
+from nds_jupyter.jobs.logical_paths import name_of, parent_of
 
 
 class IfExists(enum.Enum):

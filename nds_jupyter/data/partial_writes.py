@@ -24,7 +24,7 @@ from nds_jupyter.errors import (
     NotOffered,
     PathNotFound,
 )
-from nds_jupyter.jobs.paths import is_inside, join, parent_of
+from nds_jupyter.jobs.logical_paths import is_inside, join, parent_of
 
 if TYPE_CHECKING:
     from nds_jupyter.data.filesystem_access import FilesystemAccess

@@ -27,7 +27,7 @@ from nds_jupyter.errors import (
     TooLarge,
 )
 from nds_jupyter.jobs.job import Input, Progress
-from nds_jupyter.jobs.paths import LONGEST_PATH, join, parent_of
+from nds_jupyter.jobs.logical_paths import LONGEST_PATH, join, parent_of
 from nds_jupyter.jobs.sizes import size_text
 
 

@@ -18,17 +18,15 @@ from nds_jupyter.data.spool import Spool
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import Forbidden, NdsError
 from nds_jupyter.handlers.decoding import convert, json_object, single_values, text_list
-from nds_jupyter.handlers.problems import problem, status_of
+from nds_jupyter.handlers.error_responses import problem, status_of
 from nds_jupyter.handlers.response_streams import StreamingHandler
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.live import Broadcaster
-from nds_jupyter.services.actions import JobActions
-from nds_jupyter.services.containers import ContainerReports
-from nds_jupyter.services.deliveries import Deliveries
-from nds_jupyter.services.health import HealthChecks
+from nds_jupyter.services.container_info import ContainerReports
+from nds_jupyter.services.job_actions import JobActions
 from nds_jupyter.services.job_logs import JobLogs
-from nds_jupyter.services.load import EngineLoad
-from nds_jupyter.services.results import JobResults
+from nds_jupyter.services.job_results import Deliveries, JobResults
+from nds_jupyter.services.server_status import EngineLoad, HealthChecks
 from nds_jupyter.services.target_lookup import Target, TargetLookup
 
 T = TypeVar("T")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from email.utils import format_datetime
 from http import HTTPStatus
 from urllib.parse import quote
@@ -12,15 +14,52 @@ from tornado import web
 from nds_jupyter.archives.conversion import content_disposition, parse_range
 from nds_jupyter.data.entries import Avu, Entry
 from nds_jupyter.data.object_writer import IfExists
-from nds_jupyter.errors import Conflict, InvalidRequest, TooLarge
+from nds_jupyter.errors import Conflict, InvalidRequest, PreconditionFailed, TooLarge
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.handlers.conditional_requests import entity_tag, expect, names
 from nds_jupyter.handlers.decoding import json_body
 from nds_jupyter.handlers.request_bodies import BodyReceiver
-from nds_jupyter.jobs.paths import is_url
+from nds_jupyter.jobs.logical_paths import is_url
 from nds_jupyter.rest import routes
 from nds_jupyter.rest.queries import DataPostQuery, DataRemoveQuery, ListDataQuery, NoQuery
 from nds_jupyter.rest.views import DataRow
+
+_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+
+
+def entity_tag(entry: Entry) -> str:
+    """Return a tag that changes whenever the content does: from its checksum where there is one."""
+    if entry.checksum:
+        return f'"{entry.checksum}"'
+    facts = f"{entry.stamp} {entry.size} {entry.modified}"
+    return f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"'
+
+
+def names(header: str, tag: str | None) -> bool:
+    """Whether a header, ``*`` or a list of tags, names the version that is there.
+
+    Parameters
+    ----------
+    tag
+        None if nothing is there.
+    """
+    if header.strip() == "*":
+        return tag is not None
+    return tag is not None and tag in {each.removeprefix("W/") for each in _TAG.findall(header)}
+
+
+def expect(if_match: str | None, if_none_match: str | None, tag: str | None, path: str) -> None:
+    """Hold a request that changes something to its conditions.
+
+    Raises
+    ------
+    PreconditionFailed
+        If it is meant for another version than the one that is there.
+    """
+    if if_match is not None and not names(if_match, tag):
+        what = "has changed" if tag else "does not exist"
+        raise PreconditionFailed(f"If-Match: {path} {what}. Look at it again.")
+    if if_none_match is not None and names(if_none_match, tag):
+        raise PreconditionFailed(f"If-None-Match: {path} exists already.")
 
 
 class DataRootHandler(NdsHandler):

@@ -9,7 +9,7 @@ import msgspec
 
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.jobs.job import Input, SentFile
-from nds_jupyter.jobs.paths import LONGEST_NAME, LONGEST_PATH, is_inside, join, name_of
+from nds_jupyter.jobs.logical_paths import LONGEST_NAME, LONGEST_PATH, is_inside, join, name_of
 
 DATA = "/data"
 """Where inputs go that name no place."""

@@ -12,8 +12,8 @@ from nds_jupyter.errors import NdsError, TooBusy
 from nds_jupyter.jobs.job import Job
 from nds_jupyter.live.event_buffer import EventBuffer
 from nds_jupyter.live.log_stream import LogSubscriber, ReadLog, SharedLogStream
-from nds_jupyter.live.messages import Follow, Following, following
 from nds_jupyter.live.subscriber import Subscriber
+from nds_jupyter.live.websocket_messages import Follow, Following, following
 from nds_jupyter.rest.views import LoadView
 
 LOAD_EVERY = 1.0

@@ -19,7 +19,7 @@ from nds_jupyter.errors import (
     NdsError,
     TooBusy,
 )
-from nds_jupyter.live.messages import Follow, Line, nine_digits
+from nds_jupyter.live.websocket_messages import Follow, Line, nine_digits
 from nds_jupyter.logs.lines import message_time
 from nds_jupyter.rest.views import LogLine
 

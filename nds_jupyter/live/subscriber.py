@@ -12,7 +12,7 @@ from nds_jupyter.engines.base import Sample
 from nds_jupyter.errors import NdsError
 from nds_jupyter.live.event_buffer import EventBuffer
 from nds_jupyter.live.log_stream import LogSubscriber
-from nds_jupyter.live.messages import (
+from nds_jupyter.live.websocket_messages import (
     Follow,
     Hello,
     JobChanged,

@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from nds_jupyter.errors import NdsError
 from nds_jupyter.runner.cleanup import OrphanCleanup, Retention
-from nds_jupyter.runner.context import RunnerContext
-from nds_jupyter.runner.engine_availability import EngineAvailability
+from nds_jupyter.runner.context import EngineAvailability, RunnerContext
 from nds_jupyter.runner.lifecycle import RunningLifecycles
 
 RESUME_AFTER = 5.0

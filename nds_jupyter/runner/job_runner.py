@@ -19,8 +19,7 @@ from nds_jupyter.runner.active_jobs import ActiveJobs
 from nds_jupyter.runner.background_tasks import BackgroundTasks
 from nds_jupyter.runner.cleanup import OrphanCleanup, Retention
 from nds_jupyter.runner.container_setup import ContainerSetup
-from nds_jupyter.runner.context import RunnerContext
-from nds_jupyter.runner.engine_availability import EngineAvailability
+from nds_jupyter.runner.context import EngineAvailability, RunnerContext
 from nds_jupyter.runner.image_builds import ImageBuilds
 from nds_jupyter.runner.lifecycle import RunningLifecycles
 from nds_jupyter.runner.metrics import MetricsSampler

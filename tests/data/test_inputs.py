@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.jobs.inputs import Given, cut, parse_inputs, parse_output, spec_of
 from nds_jupyter.jobs.job import Input
-from nds_jupyter.jobs.paths import logical_path
+from nds_jupyter.jobs.logical_paths import logical_path
 
 
 def logical(text: str, field: str) -> str:

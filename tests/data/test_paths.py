@@ -13,7 +13,7 @@ from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.errors import (
     InvalidRequest,
 )
-from nds_jupyter.jobs.paths import is_inside, logical_path
+from nds_jupyter.jobs.logical_paths import is_inside, logical_path
 
 
 def test_urls_of_the_root_are_its_paths(backend: Backend, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ async def test_engine_without_images(ask_doctor: Diagnose, fake_engine: FakeEngi
 
 
 async def test_another_version(ask_doctor: Diagnose, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nds_jupyter.services.health.__version__", "0.0.1")
+    monkeypatch.setattr("nds_jupyter.services.server_status.__version__", "0.0.1")
     found = wrong(await ask_doctor())
     assert found.keys() == {"version"}
     assert "0.0.1 on the server" in found["version"].said

@@ -10,7 +10,7 @@ from tornado.httpclient import HTTPResponse
 from tornado.web import RequestHandler
 
 from nds_jupyter.handlers import ROUTES
-from nds_jupyter.rest.openapi.document import document
+from nds_jupyter.rest.openapi import document
 from tests.engine.fake import FakeEngine
 from tests.handlers.asking import Ask, finished, said
 

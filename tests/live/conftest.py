@@ -10,7 +10,7 @@ import pytest
 from nds_jupyter.errors import JobNotFound
 from nds_jupyter.jobs.job import Job
 from nds_jupyter.live import Broadcaster
-from nds_jupyter.live.messages import Follow, Following
+from nds_jupyter.live.websocket_messages import Follow, Following
 from nds_jupyter.rest.views import LoadView
 from tests.live.written import Reader, WrittenLog, a_job
 

@@ -9,7 +9,7 @@ import pytest
 from nds_jupyter.errors import EngineError, EngineUnavailable, JobNotFound, TooBusy
 from nds_jupyter.live import Broadcaster, log_stream
 from nds_jupyter.live.log_stream import HELD_BYTES, HELD_LINES
-from nds_jupyter.live.messages import Following
+from nds_jupyter.live.websocket_messages import Following
 from tests.live.conftest import JOB, Open
 from tests.live.written import WrittenLog, time_of
 from tests.waiting import until

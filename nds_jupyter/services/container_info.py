@@ -22,7 +22,7 @@ from nds_jupyter.engines.base import (
 )
 from nds_jupyter.errors import ContainerNotFound, NoEndpoint
 from nds_jupyter.jobs.job import Job
-from nds_jupyter.jobs.paths import is_inside
+from nds_jupyter.jobs.logical_paths import is_inside
 from nds_jupyter.jobs.script import command_line, interpreter_candidates
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread

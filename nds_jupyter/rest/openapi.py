@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the routes and the types that handlers decode and encode."""
+"""OpenAPI document of the REST API, made from its routes and the types of their bodies."""
 
 from __future__ import annotations
 
@@ -8,14 +8,199 @@ import msgspec
 
 from nds_jupyter._version import __version__
 from nds_jupyter.admission.job_request import JobRequest
+from nds_jupyter.data.entries import Avu, Replica
 from nds_jupyter.rest import queries, routes, views
-from nds_jupyter.rest import views as engine_views
-from nds_jupyter.rest.openapi.operations import DATA_OPERATIONS, PAGE_OPERATIONS, Operation
 
 REF = "#/components/schemas/{name}"
 
+_UPSTREAM = (502, 504)
+"""Statuses of routes that call the engine or the data root."""
 
-_ENGINE = (502, 504)
+_READING = (409, 410, 502, 503, 504)
+"""Statuses of routes that read a container."""
+
+_ARCHIVES = ("application/x-tar", "application/gzip", "application/zip")
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One verb of one route.
+
+    Parameters
+    ----------
+    body
+        Type of the request's JSON body.
+    takes
+        Media type of a request's body that is not JSON.
+    also
+        Other statuses of the same answer.
+    answer
+        Type of the JSON body; None where it is not JSON.
+    media
+        Other media types of the answer.
+    errors
+        Statuses beyond 400, 401, 403 and 404.
+    """
+
+    verb: str
+    path: str
+    summary: str
+    query: type = queries.NoQuery
+    body: Any = None
+    takes: str = ""
+    status: int = 200
+    also: tuple[int, ...] = ()
+    answer: Any = None
+    media: tuple[str, ...] = ()
+    errors: tuple[int, ...] = ()
+
+
+DATA_OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        verb="get",
+        path=routes.LIST_DATA,
+        summary="Data stored in the data root",
+        query=queries.ListDataQuery,
+        answer=list[views.DataRow],
+        errors=(409, *_UPSTREAM),
+    ),
+    *(
+        Operation(
+            verb=verb,
+            path=routes.DATA,
+            summary="Content of an object" if verb == "get" else "Description of an object",
+            media=("application/octet-stream",),
+            errors=(409, 412, 416, *_UPSTREAM),
+        )
+        for verb in ("get", "head")
+    ),
+    Operation(
+        verb="put",
+        path=routes.DATA,
+        summary="Upload an object, of any size",
+        status=201,
+        also=(200,),
+        answer=views.DataRow,
+        takes="application/octet-stream",
+        errors=(409, 412, 413, 507, *_UPSTREAM),
+    ),
+    Operation(
+        verb="delete",
+        path=routes.DATA,
+        summary="Remove an object or a collection",
+        query=queries.DataRemoveQuery,
+        status=204,
+        errors=(409, 412, *_UPSTREAM),
+    ),
+    Operation(
+        verb="post",
+        path=routes.DATA,
+        summary="Make a collection, or move what is there",
+        query=queries.DataPostQuery,
+        status=201,
+        also=(200,),
+        answer=views.DataRow,
+        errors=(409, *_UPSTREAM),
+    ),
+    Operation(
+        verb="get",
+        path=routes.METADATA,
+        summary="AVUs of an object or collection",
+        answer=tuple[Avu, ...],
+        errors=(501, *_UPSTREAM),
+    ),
+    Operation(
+        verb="put",
+        path=routes.METADATA,
+        summary="Replace the AVUs of an object or collection",
+        body=tuple[Avu, ...],
+        answer=tuple[Avu, ...],
+        errors=(501, *_UPSTREAM),
+    ),
+    Operation(
+        verb="get",
+        path=routes.REPLICAS,
+        summary="Copies of an object",
+        answer=tuple[Replica, ...],
+        errors=(409, *_UPSTREAM),
+    ),
+)
+
+
+PANEL_OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        verb="get",
+        path=routes.EVENTS,
+        summary="WebSocket: what a page is told while it is open (docs/events.md)",
+        query=queries.EventsQuery,
+        status=101,
+        errors=(503,),
+    ),
+    Operation(
+        verb="get",
+        path=routes.LOAD,
+        summary="How busy the engine is",
+        answer=views.LoadView,
+    ),
+    Operation(
+        verb="get",
+        path=routes.SCRIPT,
+        summary="Script of a job",
+        query=queries.JobQuery,
+        media=("text/plain",),
+        errors=(409,),
+    ),
+    Operation(
+        verb="get",
+        path=routes.LIST_RESULTS,
+        summary="What a folder of a job's results holds",
+        query=queries.ListResultsQuery,
+        answer=list[views.ResultRow],
+        errors=_READING,
+    ),
+    Operation(
+        verb="get",
+        path=routes.ARCHIVE,
+        summary="Several paths of a container as one archive",
+        query=queries.ArchiveQuery,
+        media=_ARCHIVES,
+        errors=_READING,
+    ),
+    Operation(
+        verb="post",
+        path=routes.ARCHIVE,
+        summary="Several paths of a container as one archive",
+        body=queries.ArchiveQuery,
+        media=_ARCHIVES,
+        errors=_READING,
+    ),
+    *(
+        Operation(
+            verb=verb,
+            path=routes.FILE,
+            summary="A file that was sent for jobs" if verb == "get" else "Whether a file is here",
+            media=("application/octet-stream",),
+        )
+        for verb in ("get", "head")
+    ),
+    Operation(
+        verb="put",
+        path=routes.FILE,
+        summary="Send a file for jobs, by the SHA-256 of its content",
+        status=201,
+        answer=views.FileView,
+        takes="application/octet-stream",
+        errors=(413, 502, 504, 507),
+    ),
+    Operation(
+        verb="post",
+        path=routes.DELIVER,
+        summary="Copy paths of a container into the data root",
+        body=queries.DeliverRequest,
+        answer=list[views.DataRow],
+        errors=(*_READING, 413, 507),
+    ),
+)
+
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -42,23 +227,23 @@ OPERATIONS: tuple[Operation, ...] = (
         query=queries.StdoutQuery,
         answer=views.LogText,
         media=("text/plain", "application/x-ndjson"),
-        errors=(409, 410, 503, *_ENGINE),
+        errors=(409, 410, 503, *_UPSTREAM),
     ),
     *DATA_OPERATIONS,
     Operation(
         verb="get",
         path=routes.LIST_IMAGES,
         summary="Images that a job may use",
-        answer=list[engine_views.ImageView],
-        errors=_ENGINE,
+        answer=list[views.ImageView],
+        errors=_UPSTREAM,
     ),
     Operation(
         verb="get",
         path=routes.LIST_CONTAINER,
         summary="Containers",
         query=queries.ContainersQuery,
-        answer=list[engine_views.ContainerRow],
-        errors=_ENGINE,
+        answer=list[views.ContainerRow],
+        errors=_UPSTREAM,
     ),
     *(
         Operation(
@@ -67,7 +252,7 @@ OPERATIONS: tuple[Operation, ...] = (
             summary="Stop a job or container",
             query=queries.StopQuery,
             answer=views.StopView,
-            errors=(409, *_ENGINE),
+            errors=(409, *_UPSTREAM),
         )
         for verb in ("get", "post")
     ),
@@ -76,24 +261,24 @@ OPERATIONS: tuple[Operation, ...] = (
         path=routes.INFO,
         summary="Information about one container, or all by last use",
         query=queries.InfoQuery,
-        answer=engine_views.ContainerView | list[engine_views.ContainerView],
-        errors=(409, *_ENGINE),
+        answer=views.ContainerView | list[views.ContainerView],
+        errors=(409, *_UPSTREAM),
     ),
     Operation(
         verb="get",
         path=routes.DIFF,
         summary="What a container changed on its filesystem",
         query=queries.DiffQuery,
-        answer=list[engine_views.ChangeView],
-        errors=(409, 410, *_ENGINE),
+        answer=list[views.ChangeView],
+        errors=(409, 410, *_UPSTREAM),
     ),
     Operation(
         verb="get",
         path=routes.METRIC,
         summary="What a container uses and used",
         query=queries.TargetQuery,
-        answer=engine_views.MetricView,
-        errors=(409, *_ENGINE),
+        answer=views.MetricView,
+        errors=(409, *_UPSTREAM),
     ),
     Operation(
         verb="get",
@@ -106,7 +291,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "application/zip",
             "application/octet-stream",
         ),
-        errors=(409, 410, 416, 503, *_ENGINE),
+        errors=(409, 410, 416, 503, *_UPSTREAM),
     ),
     Operation(
         verb="get",
@@ -127,7 +312,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path=routes.JOB,
         summary="Stop if running, remove container and record",
         status=204,
-        errors=(409, *_ENGINE),
+        errors=(409, *_UPSTREAM),
     ),
     Operation(
         verb="post",
@@ -148,10 +333,10 @@ OPERATIONS: tuple[Operation, ...] = (
         verb="get",
         path=routes.HEALTH,
         summary="Whether engine and journal work",
-        answer=engine_views.HealthView,
+        answer=views.HealthView,
         also=(503,),
     ),
-    *PAGE_OPERATIONS,
+    *PANEL_OPERATIONS,
     Operation(verb="get", path=routes.OPENAPI, summary="This document", answer=dict[str, Any]),
 )
 

@@ -1,1 +1,0 @@
-"""OpenAPI document of the REST API, made from the routes and their types."""
