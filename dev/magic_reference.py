@@ -8,13 +8,13 @@ from itertools import groupby
 
 from nds_jupyter.cli.commands import COMMANDS, PROGRAM, SERVER, shown_examples
 from nds_jupyter.magics.parser import LineParser, MagicOption
-from nds_jupyter.magics.registry import parsers
+from nds_jupyter.magics.registry import line_parsers
 from nds_jupyter.magics.settings import NdsMagics
 
 
 def magics() -> str:
     """Return every magic with its options."""
-    return "\n\n".join(_section(made()) for _, made in sorted(parsers().items()))
+    return "\n\n".join(_section(made()) for _, made in sorted(line_parsers().items()))
 
 
 def _section(parser: LineParser) -> str:

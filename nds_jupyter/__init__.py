@@ -31,8 +31,8 @@ _PUBLIC = {
 }
 
 register_job_method("panel", "nds_jupyter.widgets:JobPanel")
-register_job_method("value", "nds_jupyter.values.returned:load_value")
-register_job_method("values", "nds_jupyter.values.returned:load_values")
+register_job_method("value", "nds_jupyter.values.output_values:load_value")
+register_job_method("values", "nds_jupyter.values.output_values:load_values")
 
 
 def __getattr__(name: str) -> object:
@@ -49,6 +49,6 @@ def _jupyter_server_extension_points() -> list[dict[str, object]]:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Load the magics: ``%load_ext nds_jupyter``."""
-    from nds_jupyter.magics.extension import register
+    from nds_jupyter.magics.extension import register_magics
 
-    register(shell)
+    register_magics(shell)

@@ -12,7 +12,13 @@ from IPython.core.error import UsageError
 from nds_jupyter.cli import job_commands
 from nds_jupyter.magics.job_lines import JobLines
 from nds_jupyter.magics.job_options import terminal_options
-from nds_jupyter.magics.parser import MagicOption, add_options, option, plain, unknown_word
+from nds_jupyter.magics.parser import (
+    MagicOption,
+    add_options,
+    option,
+    reword_argparse_error,
+    unknown_word_message,
+)
 from nds_jupyter.magics.server_lines import ServerLines
 
 PROGRAM = "python -m nds_jupyter"
@@ -133,7 +139,9 @@ class _Parser(argparse.ArgumentParser):
     """Tells what is wrong with a line in a sentence, as the magics do."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{plain(message)} {self.prog} --help shows what it takes.")
+        raise UsageError(
+            f"{reword_argparse_error(message)} {self.prog} --help shows what it takes."
+        )
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -149,7 +157,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = command_parser()
     options, unknown = parser.parse_known_args(words)
     if unknown:
-        options.parser.error(unknown_word(unknown, options.takes, IN_NOTEBOOKS))
+        options.parser.error(unknown_word_message(unknown, options.takes, IN_NOTEBOOKS))
     return options
 
 

@@ -19,13 +19,12 @@ from nds_jupyter.client.job_array import JobArray
 from nds_jupyter.client.submit import request_fields
 from nds_jupyter.errors import InvalidRequest, JobFailed, JobNotFound
 from nds_jupyter.jobs.job import JobState
-from nds_jupyter.magics.cell_run import S, UninterruptedCall, job_line, stopped_surely
-from nds_jupyter.magics.data_lines import names_data
-from nds_jupyter.magics.job_cell import Preview
-from nds_jupyter.magics.job_lines import listed
-from nds_jupyter.magics.job_options import OF_NOTEBOOKS, job_fields
-from nds_jupyter.magics.option_groups import CellContext, Defaults
-from nds_jupyter.magics.session import named_job
+from nds_jupyter.magics.cell_run import S, UninterruptedCall, describe_job, stop_and_describe
+from nds_jupyter.magics.data_lines import is_data_path
+from nds_jupyter.magics.job_cell import RequestPreview
+from nds_jupyter.magics.job_lines import list_jobs
+from nds_jupyter.magics.job_options import NOTEBOOK_GROUPS, CellContext, JobDefaults, job_fields
+from nds_jupyter.magics.session import find_job
 from nds_jupyter.magics.settings import NdsMagics, project_settings
 
 
@@ -37,7 +36,7 @@ def client_for(options: argparse.Namespace) -> Client:
 def jobs(options: argparse.Namespace) -> int:
     """List jobs."""
     with client_for(options) as client:
-        print(listed(client, options))  # noqa: T201
+        print(list_jobs(client, options))  # noqa: T201
     return 0
 
 
@@ -71,7 +70,7 @@ def stop(options: argparse.Namespace) -> int:
 def get(options: argparse.Namespace) -> int:
     """Download results or data."""
     with client_for(options) as client:
-        if names_data(options.job):
+        if is_data_path(options.job):
             files = client.data.get(options.job, options.to, overwrite=options.overwrite)
         else:
             job = _job(client, options.job)
@@ -91,7 +90,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 def _job(client: Client, word: str) -> Job:
     if word != "-1":
-        return named_job(client, word)
+        return find_job(client, word)
     for job in client.jobs(limit=1):
         return job
     raise JobNotFound("There is no job yet.")
@@ -106,7 +105,7 @@ def submit(options: argparse.Namespace) -> int:
     fields = _fields(options)
     sweep, most = fields.pop("sweep", None), fields.pop("max_concurrent", None)
     if options.dry_run:
-        print(Preview(request_fields(**fields, sweep=sweep, max_concurrent=most)))  # noqa: T201
+        print(RequestPreview(request_fields(**fields, sweep=sweep, max_concurrent=most)))  # noqa: T201
         return 0
     with client_for(options) as client:
         if sweep is None:
@@ -121,18 +120,18 @@ def _fields(options: argparse.Namespace) -> dict[str, Any]:
         options.scriptname = Path(options.file).name
     text = given.decode("utf-8", "replace")
     context = CellContext(text=text, defaults=_defaults(), namespace={})
-    fields = job_fields(options, context, without=OF_NOTEBOOKS)
+    fields = job_fields(options, context, without=NOTEBOOK_GROUPS)
     # A script that is no UTF-8 travels as bytes.
     return {**fields, "script": text if text.encode() == given else given}
 
 
-def _defaults() -> Defaults:
+def _defaults() -> JobDefaults:
     """Return what ``[tool.nds]`` of the folder says, as for a notebook that lies there."""
     names = set(NdsMagics.class_trait_names(config=True)) - {"url", "token"}
     table = project_settings(Path.cwd(), names)
-    given = {name: table[name] for name in Defaults.__struct_fields__ if name in table}
+    given = {name: table[name] for name in JobDefaults.__struct_fields__ if name in table}
     try:
-        return msgspec.convert(given, Defaults)
+        return msgspec.convert(given, JobDefaults)
     except msgspec.ValidationError as exc:
         raise InvalidRequest(f"[tool.nds]: {exc}") from exc
 
@@ -146,7 +145,9 @@ def _run(client: Client, fields: dict[str, Any], *, detach: bool, quiet: bool) -
             show_log(job)
         job.wait()
 
-    job = _started(lambda: client.submit(**fields), (lambda _: None) if detach else show, job_line)
+    job = _started(
+        lambda: client.submit(**fields), (lambda _: None) if detach else show, describe_job
+    )
     if detach:
         print(job.id)  # noqa: T201
         return 0
@@ -161,7 +162,7 @@ def _started(submit: Callable[[], S], show: Callable[[S], None], tell: Callable[
         show(made)
     except KeyboardInterrupt:
         if pending.is_begun:
-            print(stopped_surely(pending, tell), file=sys.stderr, flush=True)  # noqa: T201
+            print(stop_and_describe(pending, tell), file=sys.stderr, flush=True)  # noqa: T201
         raise
     return made
 

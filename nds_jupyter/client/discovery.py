@@ -60,14 +60,14 @@ def find_server(
     env = os.environ if environ is None else environ
     prefix = env.get("NDS_ROUTE_PREFIX", PREFIX)
     if url:
-        known = token or env.get("NDS_TOKEN") or _token_of(url)
+        known = token or env.get("NDS_TOKEN") or _token_for(url)
         return ServerAddress(url=url, token=known, how="the configured URL", prefix=prefix)
     tried: list[str] = []
     ways: tuple[Callable[[Mapping[str, str]], ServerAddress | None], ...] = (
-        _by_variables,
-        _by_parent,
-        _by_hub,
-        _by_runtime_files,
+        _from_environment,
+        _from_parent_server,
+        _from_hub,
+        _from_runtime_files,
     )
     for way in ways:
         found = way(env)
@@ -83,24 +83,24 @@ def find_server(
     )
 
 
-def _by_variables(env: Mapping[str, str]) -> ServerAddress | None:
+def _from_environment(env: Mapping[str, str]) -> ServerAddress | None:
     """NDS_URL in the environment (not set)."""
     url = env.get("NDS_URL")
     if not url:
         return None
     token = env.get("NDS_TOKEN") or _parent_token(env) or env.get("JUPYTERHUB_API_TOKEN")
-    return ServerAddress(url=url, token=token or _token_of(url), how="NDS_URL")
+    return ServerAddress(url=url, token=token or _token_for(url), how="NDS_URL")
 
 
-def _by_parent(env: Mapping[str, str]) -> ServerAddress | None:
+def _from_parent_server(env: Mapping[str, str]) -> ServerAddress | None:
     """The server that started this kernel, by JPY_PARENT_PID (no runtime file)."""
-    record = _parent_record(env)
+    record = _parent_server_info(env)
     if record is None:
         return None
     return ServerAddress(url=record["url"], token=record.get("token", ""), how="JPY_PARENT_PID")
 
 
-def _by_hub(env: Mapping[str, str]) -> ServerAddress | None:
+def _from_hub(env: Mapping[str, str]) -> ServerAddress | None:
     """JupyterHub's variables (not set)."""
     prefix, token = env.get("JUPYTERHUB_SERVICE_PREFIX"), env.get("JUPYTERHUB_API_TOKEN")
     service = env.get("JUPYTERHUB_SERVICE_URL")
@@ -109,51 +109,51 @@ def _by_hub(env: Mapping[str, str]) -> ServerAddress | None:
     return ServerAddress(url=urljoin(service, prefix), token=token, how="JupyterHub")
 
 
-def _by_runtime_files(env: Mapping[str, str]) -> ServerAddress | None:
+def _from_runtime_files(env: Mapping[str, str]) -> ServerAddress | None:
     """The runtime files of living servers (none)."""
     del env
-    for record in _records():
+    for record in _running_servers():
         return ServerAddress(url=record["url"], token=record.get("token", ""), how="runtime files")
     return None
 
 
-def _parent_record(env: Mapping[str, str]) -> dict[str, Any] | None:
+def _parent_server_info(env: Mapping[str, str]) -> dict[str, Any] | None:
     pid = env.get("JPY_PARENT_PID", "")
     if not pid.isdigit():
         return None
-    return _read(Path(jupyter_runtime_dir(), f"jpserver-{pid}.json"))
+    return _read_server_info(Path(jupyter_runtime_dir(), f"jpserver-{pid}.json"))
 
 
 def _parent_token(env: Mapping[str, str]) -> str:
-    record = _parent_record(env)
+    record = _parent_server_info(env)
     return str(record.get("token", "")) if record else ""
 
 
-def _token_of(url: str) -> str:
+def _token_for(url: str) -> str:
     wanted = url.rstrip("/")
-    for record in _records():
+    for record in _running_servers():
         if str(record["url"]).rstrip("/") == wanted:
             return str(record.get("token", ""))
     return ""
 
 
-def _records() -> Iterator[dict[str, Any]]:
+def _running_servers() -> Iterator[dict[str, Any]]:
     """Yield what living servers of this user wrote of themselves, newest first."""
     files = Path(jupyter_runtime_dir()).glob("jpserver-*.json")
-    for path in sorted(files, key=_age):
-        record = _read(path)
-        if record is not None and _alive(record.get("pid")):
+    for path in sorted(files, key=_negative_mtime):
+        record = _read_server_info(path)
+        if record is not None and _is_alive(record.get("pid")):
             yield record
 
 
-def _age(path: Path) -> float:
+def _negative_mtime(path: Path) -> float:
     try:
         return -path.stat().st_mtime
     except OSError:
         return 0.0
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read_server_info(path: Path) -> dict[str, Any] | None:
     try:
         if path.stat().st_uid != os.getuid():
             return None
@@ -163,7 +163,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and record.get("url") else None
 
 
-def _alive(pid: object) -> bool:
+def _is_alive(pid: object) -> bool:
     if not isinstance(pid, int) or pid <= 0:
         return False
     try:

@@ -18,13 +18,13 @@ from nds_jupyter.jobs.sizes import size_text
 from nds_jupyter.rest import routes
 from nds_jupyter.rest.views import HealthView, NodeHealth, PartHealth
 
-LEAST_FREE = 2**30
+MIN_FREE_SPACE = 2**30
 """Bytes that a disk should have free."""
 
-CLOCK = 30.0
+MAX_CLOCK_DIFFERENCE = 30.0
 """Seconds by which two clocks may differ."""
 
-NOBODY = "0" * 16
+UNKNOWN_JOB_ID = "0" * 16
 """The id of no job."""
 
 
@@ -69,112 +69,114 @@ def diagnose(make_client: Callable[[], Client]) -> Diagnosis:
     try:
         client = make_client()
     except NdsError as exc:
-        return Diagnosis((_bad("server", str(exc), "Start it, or say where it is."),))
-    return Diagnosis(tuple(_findings(client)))
+        return Diagnosis((_problem("server", str(exc), "Start it, or say where it is."),))
+    return Diagnosis(tuple(_run_checks(client)))
 
 
-def _bad(part: str, said: str, fix: str) -> Finding:
+def _problem(part: str, said: str, fix: str) -> Finding:
     return Finding(part=part, well=False, said=said, fix=fix)
 
 
-def _good(part: str, said: str) -> Finding:
+def _success(part: str, said: str) -> Finding:
     return Finding(part=part, well=True, said=said)
 
 
-def _findings(client: Client) -> Iterator[Finding]:
+def _run_checks(client: Client) -> Iterator[Finding]:
     address = client.address
     where = f"{address.url}, found by {address.how}"
     try:
         health, date = client.health_at()
     except NdsError as exc:
         said = str(exc) if address.url in str(exc) else f"{where}: {exc}"
-        yield _bad("server", said, "Look at the URL and the token.")
+        yield _problem("server", said, "Look at the URL and the token.")
         return
-    yield _good("server", where)
-    yield _version(health.version)
-    yield _part("engine", health.engine, "Start Docker, or set c.NdsApp.engine_url.")
-    yield _part("journal", health.journal, "Look at the disk of the server's data folder.")
-    yield from (_node(each) for each in health.nodes)
+    yield _success("server", where)
+    yield _check_version(health.version)
+    yield _check_part("engine", health.engine, "Start Docker, or set c.NdsApp.engine_url.")
+    yield _check_part("journal", health.journal, "Look at the disk of the server's data folder.")
+    yield from (_check_node(each) for each in health.nodes)
     if health.catalogue is not None:
-        yield _part("data root", health.catalogue, "Look at c.NdsApp.data_root and its account.")
-    yield from (_images(client, health), _permission(client), _clock(date))
-    yield from (_disk_here(), _disk_there(health.disk_free))
+        yield _check_part(
+            "data root", health.catalogue, "Look at c.NdsApp.data_root and its account."
+        )
+    yield from (_check_images(client, health), _check_permission(client), _check_clock(date))
+    yield from (_check_local_disk(), _check_server_disk(health.disk_free))
 
 
-def _version(server: str) -> Finding:
+def _check_version(server: str) -> Finding:
     if server == __version__:
-        return _good("version", f"{server} here and on the server")
-    return _bad(
+        return _success("version", f"{server} here and on the server")
+    return _problem(
         "version",
         f"{__version__} here, {server} on the server",
         "Install the same version in both environments.",
     )
 
 
-def _part(name: str, health: PartHealth, fix: str) -> Finding:
+def _check_part(name: str, health: PartHealth, fix: str) -> Finding:
     if health.reachable:
-        return _good(name, f"{health.version}, answers in {health.latency * 1000:.0f} ms")
-    return _bad(name, health.message, fix)
+        return _success(name, f"{health.version}, answers in {health.latency * 1000:.0f} ms")
+    return _problem(name, health.message, fix)
 
 
-def _node(node: NodeHealth) -> Finding:
+def _check_node(node: NodeHealth) -> Finding:
     if node.reachable:
-        return _good(f"node {node.name}", node.message or "answers")
+        return _success(f"node {node.name}", node.message or "answers")
     fix = "Start it, or look at c.NdsApp.endpoints; jobs go to other nodes meanwhile."
-    return _bad(f"node {node.name}", node.message, fix)
+    return _problem(f"node {node.name}", node.message, fix)
 
 
-def _images(client: Client, health: HealthView) -> Finding:
+def _check_images(client: Client, health: HealthView) -> Finding:
     if not health.engine.reachable:
-        return _bad("images", "not known while the engine is away", "See engine.")
+        return _problem("images", "not known while the engine is away", "See engine.")
     try:
         images = client.images()
     except NdsError as exc:
-        return _bad("images", str(exc), "See engine.")
+        return _problem("images", str(exc), "See engine.")
     present = sum(each.present for each in images)
     if not present:
-        return _bad("images", "none is there", "docker pull python:3.12-slim, for example.")
-    return _good("images", f"{present} present, {len(images) - present} that a pull would bring")
+        return _problem("images", "none is there", "docker pull python:3.12-slim, for example.")
+    return _success("images", f"{present} present, {len(images) - present} that a pull would bring")
 
 
-def _permission(client: Client) -> Finding:
+def _check_permission(client: Client) -> Finding:
     """Ask to stop a job that does not exist: who may stop is told that there is none."""
     try:
-        client.call("POST", routes.STOP, {"job_id": NOBODY})
+        client.call("POST", routes.STOP, {"job_id": UNKNOWN_JOB_ID})
     except JobNotFound:
-        return _good("permission", "you may run and stop jobs")
+        return _success("permission", "you may run and stop jobs")
     except Forbidden:
-        return _bad("permission", "you may look, not run", "Ask for the right to write nds.")
+        return _problem("permission", "you may look, not run", "Ask for the right to write nds.")
     except NdsError as exc:
-        return _bad("permission", str(exc), "Look at the token.")
-    return _good("permission", "you may run and stop jobs")
+        return _problem("permission", str(exc), "Look at the token.")
+    return _success("permission", "you may run and stop jobs")
 
 
-def _clock(date: str | None) -> Finding:
+def _check_clock(date: str | None) -> Finding:
     if not date:
-        return _good("clock", "the server does not tell its time")
+        return _success("clock", "the server does not tell its time")
     apart = abs((datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds())
-    if apart <= CLOCK:
-        return _good("clock", "agrees with the server's")
-    return _bad("clock", f"{apart:.0f} s apart from the server's", "Let NTP set both clocks.")
+    if apart <= MAX_CLOCK_DIFFERENCE:
+        return _success("clock", "agrees with the server's")
+    return _problem("clock", f"{apart:.0f} s apart from the server's", "Let NTP set both clocks.")
 
 
-def _disk_here() -> Finding:
+def _check_local_disk() -> Finding:
     try:
         folder = Path.cwd()
         free = shutil.disk_usage(folder).free
     except OSError as exc:
-        return _bad("disk", f"the current folder can't be read: {exc.strerror}", "Change it.")
+        return _problem("disk", f"the current folder can't be read: {exc.strerror}", "Change it.")
     said = f"{size_text(free)} free in {folder}"
-    if free >= LEAST_FREE:
-        return _good("disk", said)
-    return _bad("disk", said, "Make room before you download results.")
+    if free >= MIN_FREE_SPACE:
+        return _success("disk", said)
+    return _problem("disk", said, "Make room before you download results.")
 
 
-def _disk_there(free: int | None) -> Finding:
+def _check_server_disk(free: int | None) -> Finding:
     if free is None:
-        return _bad("server's disk", "the server can't tell what is free", "Look at it there.")
+        return _problem("server's disk", "the server can't tell what is free", "Look at it there.")
     said = f"{size_text(free)} free where the server keeps the record of jobs"
-    if free >= LEAST_FREE:
-        return _good("server's disk", said)
-    return _bad("server's disk", said, "Make room there, or no job can be accepted.")
+    if free >= MIN_FREE_SPACE:
+        return _success("server's disk", said)
+    return _problem("server's disk", said, "Make room there, or no job can be accepted.")

@@ -13,7 +13,7 @@ import msgspec
 
 from nds_jupyter.client import display
 from nds_jupyter.client.archive_extraction import list_files, unpack
-from nds_jupyter.client.job_log import async_texts, followed_lines, followed_text
+from nds_jupyter.client.job_log import async_log_texts, followed_lines, followed_text
 from nds_jupyter.client.job_methods import job_method
 from nds_jupyter.client.transport import RetryPolicy, Transport
 from nds_jupyter.errors import JobFailed, NdsError, PathNotFound, ServerNotFound, TooLarge
@@ -31,7 +31,7 @@ from nds_jupyter.rest.views import (
     StopView,
 )
 
-LONGEST_WAIT = 20.0
+LONG_POLL = 20.0
 """Seconds after which a server that is waited for is asked again."""
 
 
@@ -92,9 +92,9 @@ class JobRecord:
         patience = RetryPolicy()
         until = None if timeout is None else time.monotonic() + timeout
         while True:
-            left = LONGEST_WAIT if until is None else max(0.0, until - time.monotonic())
+            left = LONG_POLL if until is None else max(0.0, until - time.monotonic())
             try:
-                self._refresh_at_end(min(left, LONGEST_WAIT))
+                self._refresh_at_end(min(left, LONG_POLL))
             except ServerNotFound as exc:
                 patience.wait(exc)
                 continue
@@ -121,15 +121,15 @@ class JobRecord:
         return display.job_html(self.view)
 
 
-PIECE = 2**20
+CHUNK_SIZE = 2**20
 
-Progress = Callable[[str, int, int], object]
+ProgressCallback = Callable[[str, int, int], object]
 
-LAST_LINES = 20
+LAST_LOG_LINES = 20
 """Lines of its log that the error of a failed job shows."""
 
 
-def exported_files(path: Path) -> Path:
+def exported_files_folder(path: Path) -> Path:
     """Return the folder of the files that an exported job was sent with."""
     return path.with_name(f"{path.stem}.files")
 
@@ -173,7 +173,7 @@ class Job(JobRecord):
 
     def alogs(self) -> AsyncGenerator[str, None]:
         """Yield the lines of its log as they come, in asynchronous code, until it has ended."""
-        return async_texts(self.lines(), self.id)
+        return async_log_texts(self.lines(), self.id)
 
     def stop(self, timeout: float = 10.0) -> StopView:
         """Stop it; after `timeout` seconds it is killed."""
@@ -231,7 +231,7 @@ class Job(JobRecord):
             return list(unpack(answer.iter_bytes(), Path(path), overwrite=overwrite).files)
 
     def copy_file(
-        self, path: str, into: IO[bytes], *, most: int, progress: Progress | None = None
+        self, path: str, into: IO[bytes], *, most: int, progress: ProgressCallback | None = None
     ) -> int:
         """Copy one file of its container, and return its size in bytes.
 
@@ -259,7 +259,7 @@ class Job(JobRecord):
                     f"{path} has {size_text(size)}, more than the {size_text(most)} that are read."
                 )
             name, done = path.rpartition("/")[2], 0
-            for data in answer.iter_bytes(PIECE):
+            for data in answer.iter_bytes(CHUNK_SIZE):
                 into.write(data)
                 done += len(data)
                 if progress is not None:
@@ -300,7 +300,7 @@ class Job(JobRecord):
         target = Path(path)
         spec = self.spec
         target.write_bytes(msgspec.json.format(msgspec.json.encode(spec), indent=2))
-        folder = exported_files(target)
+        folder = exported_files_folder(target)
         for each in spec.files or ():
             folder.mkdir(exist_ok=True)
             if not (folder / each.sha256).is_file():
@@ -347,10 +347,10 @@ class Job(JobRecord):
 
     def _last_lines(self) -> str:
         try:
-            lines = self.logs(tail=LAST_LINES).splitlines()
+            lines = self.logs(tail=LAST_LOG_LINES).splitlines()
         except NdsError:
             return ""
         if not lines:
             return ""
-        shown = [f"  {display.overwritten(line)}" for line in lines[-LAST_LINES:]]
+        shown = [f"  {display.overwritten(line)}" for line in lines[-LAST_LOG_LINES:]]
         return "\n".join(["\nThe end of its log:", *shown])

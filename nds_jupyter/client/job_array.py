@@ -50,13 +50,13 @@ class JobList(list[Job]):
         return self._table()._repr_html_()
 
 
-LOOK = 1.0
+POLL_INTERVAL = 1.0
 """Seconds that the server waits for one job's end before all of them are looked at again."""
 
-AT_ONCE = 8
+MAX_REQUESTS = 8
 """Requests at one time."""
 
-BAR = 30
+BAR_WIDTH = 30
 """Characters of the bar of progress."""
 
 
@@ -119,7 +119,7 @@ class JobArray(JobList):
             left = self.running
             if not left:
                 return self
-            query = {"job_id": left[0].id, "wait": LOOK}
+            query = {"job_id": left[0].id, "wait": POLL_INTERVAL}
             self._transport.call("GET", routes.UPLOAD, JobView, params=query)
 
     def values(self, name: str, *, allow_pickle: bool = False) -> list[Any]:
@@ -129,8 +129,8 @@ class JobArray(JobList):
     def progress(self) -> str:
         """Return a bar and how many jobs are where."""
         done, failed, total = len(self) - len(self.running), len(self.failed), len(self)
-        filled = BAR * done // max(1, total)
-        bar = "█" * filled + "░" * (BAR - filled)
+        filled = BAR_WIDTH * done // max(1, total)
+        bar = "█" * filled + "░" * (BAR_WIDTH - filled)
         return f"{bar} {done} of {total} ended" + (f", {failed} failed" if failed else "")
 
     def stop(self, timeout: float = 10.0) -> JobArray:
@@ -143,7 +143,7 @@ class JobArray(JobList):
         return JobArray(self._transport, self._each(Job.rerun, self.failed))
 
     def _each(self, act: Callable[[Job], Any], jobs: Iterable[Job]) -> list[Any]:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(MAX_REQUESTS) as pool:
             return list(pool.map(act, jobs))
 
     def raise_if_failed(self) -> JobArray:

@@ -19,7 +19,7 @@ from nds_jupyter.errors import ServerNotFound, TooBusy
 from nds_jupyter.rest import routes
 from nds_jupyter.rest.views import LogLine
 
-REMEMBERED = 1000
+RECENT_LINES = 1000
 """Lines that are remembered, to be told from new ones after the connection dropped."""
 
 _BELOW_MICROSECONDS = re.compile(r"(\.\d{6})\d+")
@@ -35,7 +35,7 @@ def followed_lines(
     query
         Names the job; its `tail` counts at the first attempt only.
     """
-    recent: deque[LogLine] = deque(maxlen=REMEMBERED)
+    recent: deque[LogLine] = deque(maxlen=RECENT_LINES)
     patience = RetryPolicy()
     ended = False
     while not ended:
@@ -91,7 +91,7 @@ READ_AHEAD = 1000
 _END = object()
 
 
-async def async_texts(
+async def async_log_texts(
     lines: Generator[LogLine, None, None], job_id: str
 ) -> AsyncGenerator[str, None]:
     """Yield the texts of followed lines in asynchronous code; a thread reads them ahead.

@@ -1,32 +1,156 @@
-"""Submission of jobs: scripts, sweeps, reruns, exported files."""
+"""Submission of jobs, and upload of the local files that are sent with them."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import msgspec
 
-from nds_jupyter.client.file_upload import LocalFile, Progress, Source, opened, send, silent
-from nds_jupyter.client.job import Job, exported_files
+from nds_jupyter.client.job import Job, exported_files_folder
 from nds_jupyter.client.job_array import JobArray
 from nds_jupyter.client.transport import Transport
 from nds_jupyter.errors import Conflict, InvalidRequest, ServerNotFound
 from nds_jupyter.rest import routes
-from nds_jupyter.rest.views import JobView, SpecView
+from nds_jupyter.rest.views import FileView, JobView, SpecView
 
-RENAMED = {"image": "image_name"}
+CHUNK_SIZE = 2**20
+
+SMALL_FILE = 64 * 2**10
+"""Bytes up to which a file is sent without asking whether the server has it."""
+
+UPLOAD_TIMEOUT = 600.0
+"""Seconds for the answer to a file that was sent: by then it is verified."""
+
+Source = str | PathLike[str] | bytes
+"""The path of a file, or its content."""
+
+ProgressCallback = Callable[[str, int, int], object]
+"""Told what a file is called, the bytes that have passed, and those there are."""
+
+
+def no_progress(name: str, done: int, total: int) -> None:
+    """Tell nobody."""
+    del name, done, total
+
+
+class LocalFile:
+    """One file, open until it is sent.
+
+    Parameters
+    ----------
+    to
+        Its absolute path in the container, or a plain name in ``/nds/in``.
+    file
+        Can seek.
+    sha256
+        Hexadecimal digest of its content.
+    """
+
+    def __init__(self, to: str, file: IO[bytes], *, size: int, sha256: str) -> None:
+        self.to = to
+        self.size = size
+        self.sha256 = sha256
+        self._file = file
+
+    @classmethod
+    def of(cls, to: str, source: Source) -> LocalFile:
+        """Open a file and read it once, for its digest."""
+        if isinstance(source, bytes):
+            digest = hashlib.sha256(source).hexdigest()
+            return cls(to, io.BytesIO(source), size=len(source), sha256=digest)
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(Path(source).open("rb"))
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            local = cls(to, file, size=file.tell(), sha256=digest)
+            stack.pop_all()
+        return local
+
+    @property
+    def name(self) -> str:
+        """What it is called in the container."""
+        return self.to.rpartition("/")[2]
+
+    def row(self) -> dict[str, str]:
+        """Return what a request says of it."""
+        return {"sha256": self.sha256, "to": self.to}
+
+    def content(self) -> bytes:
+        """Return all of it, for a small one."""
+        self._file.seek(0)
+        return self._file.read()
+
+    def pieces(self, progress: ProgressCallback) -> Generator[bytes, None, None]:
+        """Yield its content, telling how far it is; what `progress` raises ends it."""
+        self._file.seek(0)
+        done = 0
+        progress(self.name, done, self.size)
+        while data := self._file.read(CHUNK_SIZE):
+            yield data
+            done += len(data)
+            progress(self.name, done, self.size)
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()
+
+
+@contextlib.contextmanager
+def open_files(files: Mapping[str, Source | LocalFile] | None) -> Iterator[Sequence[LocalFile]]:
+    """Give the files of a request, by their place in the container; closed at the end."""
+    with contextlib.ExitStack() as stack:
+        found = []
+        for to, source in (files or {}).items():
+            file = source if isinstance(source, LocalFile) else LocalFile.of(to, source)
+            stack.callback(file.close)
+            found.append(file)
+        yield found
+
+
+def upload_files(
+    transport: Transport, files: Sequence[LocalFile], progress: ProgressCallback
+) -> None:
+    """Send the files that the server does not have yet.
+
+    Raises
+    ------
+    TooLarge
+        If the server does not take one.
+    """
+    # Not before it is needed: loading the magics should not take longer than a blink.
+    import httpx
+
+    for file in files:
+        route = routes.FILE.format(sha256=file.sha256)
+        if file.size > SMALL_FILE and transport.has(route):
+            continue
+        headers = {"Content-Length": str(file.size), "Content-Type": "application/octet-stream"}
+        pieces = file.pieces(progress)
+        # A server that takes nothing for a while is away; one that has all of it verifies it.
+        timeout = httpx.Timeout(30.0, read=UPLOAD_TIMEOUT)
+        request: dict[str, Any] = {"content": pieces, "headers": headers, "timeout": timeout}
+        try:
+            transport.call("PUT", route, FileView, **request)
+            progress(file.name, file.size, file.size)
+        finally:
+            pieces.close()
+
+
+REST_NAMES = {"image": "image_name"}
 """Arguments that the REST API knows by another name."""
 
 
-BY_FILE = frozenset({"requirements", "dockerfile"})
+FILE_ARGUMENTS = frozenset({"requirements", "dockerfile"})
 """Arguments whose text may be in a file."""
 
 
-def _content(given: object) -> object:
+def _text_of(given: object) -> object:
     return given.read_text(encoding="utf-8") if isinstance(given, Path) else given
 
 
@@ -64,17 +188,17 @@ def request_fields(
         fields = {"file": script, "scriptname": scriptname}
     if files:
         fields["files"] = [each.row() for each in files]
-    others |= {name: _content(others[name]) for name in BY_FILE & others.keys()}
-    fields |= {RENAMED.get(name, name): value for name, value in others.items()}
+    others |= {name: _text_of(others[name]) for name in FILE_ARGUMENTS & others.keys()}
+    fields |= {REST_NAMES.get(name, name): value for name, value in others.items()}
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def encoded(fields: Mapping[str, Any]) -> bytes:
+def encode_fields(fields: Mapping[str, Any]) -> bytes:
     """Return fields as JSON; bytes become base64."""
-    return msgspec.json.encode(dict(fields), enc_hook=_plain)
+    return msgspec.json.encode(dict(fields), enc_hook=_encode_other)
 
 
-def _plain(value: object) -> object:
+def _encode_other(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     return list(value) if isinstance(value, Sequence) else str(value)
@@ -121,7 +245,7 @@ class SubmitMethods:
         overwrite: bool | None = None,
         output_on_failure: bool | None = None,
         files: Mapping[str, Source | LocalFile] | None = None,
-        progress: Progress = silent,
+        progress: ProgressCallback = no_progress,
         idempotency_key: str | None = None,
     ) -> Job:
         """Submit a script as a job and return at once.
@@ -171,7 +295,7 @@ class SubmitMethods:
         NdsError
             What the server said: `InvalidRequest`, `RefusedByPolicy`, `EngineUnavailable`, …
         """
-        with opened(files) as sent:
+        with open_files(files) as sent:
             fields = request_fields(
                 script=script,
                 file=file,
@@ -197,7 +321,7 @@ class SubmitMethods:
                 output_on_failure=output_on_failure,
                 files=sent,
             )
-            send(self._transport, sent, progress)
+            upload_files(self._transport, sent, progress)
         return self._post(fields, idempotency_key)
 
     def submit_sweep(
@@ -206,7 +330,7 @@ class SubmitMethods:
         *,
         max_concurrent: int | None = None,
         files: Mapping[str, Source | LocalFile] | None = None,
-        progress: Progress = silent,
+        progress: ProgressCallback = no_progress,
         idempotency_key: str | None = None,
         **job: Any,
     ) -> JobArray:
@@ -227,9 +351,9 @@ class SubmitMethods:
             if isinstance(sweep, Mapping)
             else [dict(point) for point in sweep]
         )
-        with opened(files) as sent:
+        with open_files(files) as sent:
             fields = request_fields(**job, files=sent) | {"sweep": points}
-            send(self._transport, sent, progress)
+            upload_files(self._transport, sent, progress)
         if max_concurrent is not None:
             fields["max_concurrent"] = max_concurrent
         views = self._posted(fields, idempotency_key, list[JobView])
@@ -261,7 +385,7 @@ class SubmitMethods:
         self,
         path: str | PathLike[str],
         *,
-        progress: Progress = silent,
+        progress: ProgressCallback = no_progress,
         idempotency_key: str | None = None,
     ) -> Job:
         """Submit what `Job.export` has written, with the files beside it.
@@ -275,10 +399,10 @@ class SubmitMethods:
             spec = msgspec.json.decode(Path(path).read_bytes(), type=SpecView, strict=True)
         except msgspec.DecodeError as exc:
             raise InvalidRequest(f"{path} holds no exported job: {exc}") from exc
-        folder = exported_files(Path(path))
+        folder = exported_files_folder(Path(path))
         there = {each.to: folder / each.sha256 for each in spec.files or ()}
-        with opened({to: file for to, file in there.items() if file.is_file()}) as sent:
-            send(self._transport, sent, progress)
+        with open_files({to: file for to, file in there.items() if file.is_file()}) as sent:
+            upload_files(self._transport, sent, progress)
         return self.submit_spec(spec, idempotency_key=idempotency_key)
 
     def _post(self, fields: Mapping[str, Any], key: str | None) -> Job:
@@ -286,7 +410,7 @@ class SubmitMethods:
 
     def _posted(self, fields: Mapping[str, Any], key: str | None, wanted: type[T]) -> T:
         request: dict[str, Any] = {
-            "content": encoded(fields),
+            "content": encode_fields(fields),
             "headers": {
                 "Content-Type": "application/json",
                 "Idempotency-Key": key or uuid.uuid4().hex,

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import httpx
 
 
-PATIENCE = 60.0
+MAX_OUTAGE = 60.0
 """Seconds that a server may be away, as long as it takes to be started again."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+INITIAL_DELAY, MAX_DELAY = 0.2, 5.0
 """Seconds between two attempts to connect again."""
 
 
@@ -31,28 +31,28 @@ class RetryPolicy:
 
     def __init__(self) -> None:
         self._since: float | None = None
-        self._pause = FIRST_PAUSE
+        self._pause = INITIAL_DELAY
 
     def answered(self) -> None:
         """Begin anew: the server is there."""
-        self._since, self._pause = None, FIRST_PAUSE
+        self._since, self._pause = None, INITIAL_DELAY
 
     def wait(self, error: NdsError) -> None:
         """Wait before the next attempt, or raise the error when it has lasted too long."""
         self._since = self._since or time.monotonic()
-        if time.monotonic() - self._since > PATIENCE:
+        if time.monotonic() - self._since > MAX_OUTAGE:
             raise error
         time.sleep(self._pause)
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._pause = min(self._pause * 2, MAX_DELAY)
 
 
 T = TypeVar("T")
 
-KEEP_ALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+KEEP_ALIVE_OPTIONS = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 if hasattr(socket, "TCP_KEEPIDLE"):
-    KEEP_ALIVE.append((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30))
+    KEEP_ALIVE_OPTIONS.append((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30))
 
-AWAY = frozenset({502, 503, 504})
+GATEWAY_ERRORS = frozenset({502, 503, 504})
 """What a proxy answers while the server behind it is away."""
 
 
@@ -73,7 +73,7 @@ class Transport:
         headers = {"Authorization": f"token {address.token}"} if address.token else {}
         # No proxy of the environment stands between a kernel and its own server. A stream may be
         # silent for hours: only the network can tell that nobody is at its other end.
-        transport = httpx.HTTPTransport(socket_options=KEEP_ALIVE)
+        transport = httpx.HTTPTransport(socket_options=KEEP_ALIVE_OPTIONS)
         self._http = httpx.Client(
             headers=headers, timeout=timeout, trust_env=False, transport=transport
         )
@@ -206,8 +206,12 @@ class Transport:
             body = {}
         message = body.get("message")
         if not isinstance(message, str):
-            raise self._away(answer) if answer.status_code in AWAY else self._unexpected(answer)
-        if answer.status_code == HTTPStatus.FORBIDDEN and _is_of_a_stranger(message):
+            raise (
+                self._away(answer)
+                if answer.status_code in GATEWAY_ERRORS
+                else self._unexpected(answer)
+            )
+        if answer.status_code == HTTPStatus.FORBIDDEN and _is_login_refusal(message):
             raise self._unknown_token()
         raised: type[NdsError] = error_class(str(body.get("code", "")))
         known = {"message", "reason", "code", "type", "title", "status", "detail"}
@@ -241,6 +245,6 @@ class Transport:
         )
 
 
-def _is_of_a_stranger(message: str) -> bool:
+def _is_login_refusal(message: str) -> bool:
     """Tell whether Jupyter says so to who is not logged in; whoever is, is told what he may not."""
     return message == "Forbidden." or "_xsrf" in message

@@ -10,7 +10,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from nds_jupyter.client.discovery import ServerAddress, find_server
-from nds_jupyter.client.transport import KEEP_ALIVE
+from nds_jupyter.client.transport import KEEP_ALIVE_OPTIONS
 from nds_jupyter.errors import Forbidden, GatewayUnavailable, TooBusy
 from nds_jupyter.rest import routes
 
@@ -100,7 +100,7 @@ class UpstreamServer:
 
         self.address = address
         transport = httpx.AsyncHTTPTransport(
-            socket_options=KEEP_ALIVE, limits=httpx.Limits(max_connections=None)
+            socket_options=KEEP_ALIVE_OPTIONS, limits=httpx.Limits(max_connections=None)
         )
         # A followed log may be silent for hours: only the network can tell that nobody is there.
         timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)

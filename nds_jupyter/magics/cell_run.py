@@ -12,11 +12,11 @@ from nds_jupyter.client.display import StatusLine
 from nds_jupyter.client.job import Job
 from nds_jupyter.errors import NdsError
 from nds_jupyter.jobs.job import JobState
-from nds_jupyter.magics.error_display import interrupted
+from nds_jupyter.magics.error_display import interrupt_error
 from nds_jupyter.magics.live_log import LOOK, ProgressLine
-from nds_jupyter.values.returned import names_of
+from nds_jupyter.values.output_values import output_names
 
-NOTICEABLE = 4 * 2**20
+MIN_SHOWN_SIZE = 4 * 2**20
 """Bytes of a file whose way is shown; a smaller one has passed before anyone looks."""
 
 
@@ -27,7 +27,7 @@ class SubmissionCancelled(NdsError):
     reason = "interrupted"
 
 
-class UploadProgress:
+class TransferProgress:
     """Told by a thread that moves files, shown by the cell's own.
 
     Parameters
@@ -61,7 +61,7 @@ class UploadProgress:
     def show(self) -> None:
         """Show how far it is."""
         state, self._state = self._state, None
-        if self._line is not None and state is not None and state[2] >= NOTICEABLE:
+        if self._line is not None and state is not None and state[2] >= MIN_SHOWN_SIZE:
             self._line(*state)
 
     def abandon(self) -> None:
@@ -69,7 +69,7 @@ class UploadProgress:
         self._abandoned.set()
 
 
-def announce(job: Job, status: StatusLine | None = None) -> None:
+def watch_in_background(job: Job, status: StatusLine | None = None) -> None:
     """Show that a job runs, and change that line when it has ended.
 
     Parameters
@@ -83,7 +83,7 @@ def announce(job: Job, status: StatusLine | None = None) -> None:
     def watch() -> None:
         try:
             ended = display.headline(job.wait().view)
-            names = " and ".join(names_of(job)) if job.state is JobState.COMPLETED else ""
+            names = " and ".join(output_names(job)) if job.state is JobState.COMPLETED else ""
             hint = f". %ndsvalues {job.id} brings {names} back" if names else ""
             status.show(f"{ended}{hint}")
         except NdsError as exc:
@@ -94,7 +94,7 @@ def announce(job: Job, status: StatusLine | None = None) -> None:
 
 T = TypeVar("T")
 
-GRACE = 10.0
+STOP_TIMEOUT = 10.0
 """Seconds that a script has between being told to end and being killed."""
 
 
@@ -152,7 +152,7 @@ def run_to_end(
     submit: Callable[[], S],
     show: Callable[[S], object],
     tell: Callable[[S], str],
-    sending: UploadProgress | None = None,
+    sending: TransferProgress | None = None,
 ) -> S:
     """Submit a job, or several, show it until its end, and return it.
 
@@ -173,7 +173,7 @@ def run_to_end(
         If the user interrupted; then the job has been stopped.
     """
     pending = UninterruptedCall(submit)
-    sending = sending or UploadProgress(quiet=True)
+    sending = sending or TransferProgress(quiet=True)
     try:
         job = pending.start_once().wait(sending.show)
         show(job)
@@ -183,22 +183,22 @@ def run_to_end(
         sending.abandon()
         status = StatusLine()
         status.show("Stopping the job …")
-        status.show(stopped_surely(pending, tell))
-        raise interrupted() from None
+        status.show(stop_and_describe(pending, tell))
+        raise interrupt_error() from None
     return job
 
 
-def job_line(job: Job) -> str:
+def describe_job(job: Job) -> str:
     """Say in a line what became of a job."""
     return display.headline(job.view)
 
 
-def stopped_surely(pending: UninterruptedCall[S], tell: Callable[[S], str]) -> str:
+def stop_and_describe(pending: UninterruptedCall[S], tell: Callable[[S], str]) -> str:
     """Stop the job, whose request may still be under way, and say what became of it.
 
     A further interrupt kills the container at once instead of leaving it running.
     """
-    graces = [GRACE, 0.0]
+    graces = [STOP_TIMEOUT, 0.0]
     stopping: UninterruptedCall[object] | None = None
     while True:
         try:

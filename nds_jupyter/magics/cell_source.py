@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 _MAGIC_LINE = re.compile(r"%%ndsjob(?!\S)")
 
 
-def with_a_body(lines: list[str]) -> list[str]:
+def add_empty_body(lines: list[str]) -> list[str]:
     """Return the lines of a cell, `%%ndsjob` alone with an empty one below it.
 
     IPython does not call the magic of a cell that has nothing below its line, and answers in
@@ -24,7 +24,7 @@ def with_a_body(lines: list[str]) -> list[str]:
 
 
 # A terminal asks whether a cell is complete: with only its first line it is not.
-with_a_body.has_side_effects = True  # type: ignore[attr-defined]
+add_empty_body.has_side_effects = True  # type: ignore[attr-defined]
 
 
 class CellSource:
@@ -45,8 +45,8 @@ class CellSource:
         shell.events.register("pre_run_cell", self._begun)
         shell.events.register("post_run_cell", self._ended)
         # After IPython's own, which take what is above the first line away.
-        if with_a_body not in shell.input_transformers_cleanup:
-            shell.input_transformers_cleanup.append(with_a_body)
+        if add_empty_body not in shell.input_transformers_cleanup:
+            shell.input_transformers_cleanup.append(add_empty_body)
 
     def _begun(self, info: Any) -> None:
         self._raw = info.raw_cell or ""

@@ -18,27 +18,27 @@ from nds_jupyter.jobs.job import JobState
 from nds_jupyter.magics.parser import LineParser, MagicOption
 from nds_jupyter.magics.session import MagicsSession
 
-PATIENCE = 0.6
+MAX_WAIT = 0.6
 """Seconds after which what is known is offered without the server's answer: JupyterLab shows only
 what comes within one. A later answer is there when tab is pressed again."""
 
-DEADLINE = 10.0
+REQUEST_TIMEOUT = 10.0
 """Seconds that the server has for an answer."""
 
-FRESH = 10.0
+MAX_AGE = 10.0
 """Seconds for which an answer is used again."""
 
-MOST = 50
+MAX_JOBS = 50
 """Jobs that are offered."""
 
-REMEMBERED = 100
+MAX_CACHED = 100
 """Answers of the server that are kept."""
 
-TAKE_A_VALUE = frozenset({"store", "append", "extend"})
+ACTIONS_WITH_VALUE = frozenset({"store", "append", "extend"})
 """Actions of options behind which comes a value."""
 
 _WORD = re.compile(r"(?:\\.|[^\s\\])*$")
-_AWKWARD = re.compile(r"([\s'\"\\])")
+_SPECIAL_CHARACTERS = re.compile(r"([\s'\"\\])")
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class Candidate(msgspec.Struct, frozen=True):
     what: str = ""
 
 
-class Completion:
+class LineCompleter:
     """Completes options, and the values of those that name something.
 
     Parameters
@@ -67,7 +67,7 @@ class Completion:
         self._known: dict[str, tuple[float, list[Candidate]]] = {}
         self._asking: dict[str, threading.Thread] = {}
         self._values: dict[str, Callable[[str], Iterable[Candidate]]] = {
-            "image": lambda _word: self._answer("image", _images),
+            "image": lambda _word: self._answer("image", _image_names),
             "job": lambda _word: self._jobs(),
             "variable": lambda _word: self._variables(),
             "data": self._data,
@@ -78,7 +78,7 @@ class Completion:
         found, fragment = self.matches(
             context.full_text, context.cursor_line, context.cursor_position
         )
-        offered = [SimpleCompletion(each.text, type=_in_a_line(each.what)) for each in found]
+        offered = [SimpleCompletion(each.text, type=_unbreakable(each.what)) for each in found]
         return {"completions": offered, "matched_fragment": fragment, "suppress": bool(offered)}
 
     def matches(self, text: str, line: int, column: int) -> tuple[list[Candidate], str]:
@@ -104,14 +104,14 @@ class Completion:
         found = _WORD.search(line)
         fragment = found[0] if found else ""
         before = line[: len(line) - len(fragment)].split()
-        option = _option(parser, before[-1] if before else "")
+        option = _option_of_flag(parser, before[-1] if before else "")
         flag, equals, value = fragment.partition("=")
         if option is None and equals and flag.startswith("--"):
-            option, fragment = _option(parser, flag), value
+            option, fragment = _option_of_flag(parser, flag), value
         word = re.sub(r"\\(.)", r"\1", fragment)
         candidates = self._candidates(parser, option, word)
         fitting = {each.text: each for each in candidates if each.text.startswith(word)}
-        return [_escaped(each) for each in fitting.values()], fragment
+        return [_escape(each) for each in fitting.values()], fragment
 
     def _candidates(
         self, parser: LineParser, option: MagicOption | None, word: str
@@ -126,7 +126,9 @@ class Completion:
                     yield from self._of_kind(each.completes, word)
         if not word or word.startswith("-"):
             for each in parser.options:
-                yield from (Candidate(flag, _kind(each)) for flag in each.flags if flag[:2] == "--")
+                yield from (
+                    Candidate(flag, _option_kind(each)) for flag in each.flags if flag[:2] == "--"
+                )
 
     def _of_kind(self, kind: str, word: str) -> Iterable[Candidate]:
         candidates = self._values.get(kind)
@@ -141,91 +143,91 @@ class Completion:
 
     def _jobs(self) -> list[Candidate]:
         variables = [
-            Candidate(name, _of_job(value))
+            Candidate(name, _describe_job(value))
             for name, value in self._session.namespace.items()
             if isinstance(value, Job) and not name.startswith("_")
         ]
-        return [*variables, *self._answer("job", _job_words)]
+        return [*variables, *self._answer("job", _job_names_and_ids)]
 
     def _data(self, word: str) -> list[Candidate]:
-        return self._answer(f"data {word}", lambda client: _paths(client, word))
+        return self._answer(f"data {word}", lambda client: _data_paths(client, word))
 
     def _answer(self, what: str, ask: Callable[[Client], list[Candidate]]) -> list[Candidate]:
         """Return what the server says, or said last if it takes its time."""
-        asked, words = self._known.get(what, (-FRESH, []))
-        if time.monotonic() - asked <= FRESH:
+        asked, words = self._known.get(what, (-MAX_AGE, []))
+        if time.monotonic() - asked <= MAX_AGE:
             return words
         thread = self._asking.get(what)
         if thread is None:
             thread = threading.Thread(target=self._ask, args=(what, ask), daemon=True)
             self._asking[what] = thread
             thread.start()
-        thread.join(PATIENCE)
+        thread.join(MAX_WAIT)
         return self._known.get(what, (asked, words))[1]
 
     def _ask(self, what: str, ask: Callable[[Client], list[Candidate]]) -> None:
         settings = self._session.settings
         words: list[Candidate] = []
         try:
-            with Client(settings.url, settings.token, timeout=DEADLINE) as client:
+            with Client(settings.url, settings.token, timeout=REQUEST_TIMEOUT) as client:
                 words = ask(client)
         except NdsError:
             # Whoever runs the line is told what is wrong.
             words = self._known.get(what, (0.0, words))[1]
         finally:
-            if len(self._known) >= REMEMBERED:
+            if len(self._known) >= MAX_CACHED:
                 self._known.clear()
             self._known[what] = (time.monotonic(), words)
             del self._asking[what]
 
 
-def _paths(client: Client, word: str) -> list[Candidate]:
+def _data_paths(client: Client, word: str) -> list[Candidate]:
     return [
         Candidate(path, "collection" if path.endswith("/") else "data object")
         for path in client.data.names(word)
     ]
 
 
-def _in_a_line(what: str) -> str | None:
+def _unbreakable(what: str) -> str | None:
     """Return a text that JupyterLab can't break: it would lay the second line over the next row."""
     return what.replace(" ", "\u00a0").replace("-", "\u2011") or None
 
 
-def _escaped(candidate: Candidate) -> Candidate:
+def _escape(candidate: Candidate) -> Candidate:
     """Return it as a line takes it for one word."""
-    return Candidate(_AWKWARD.sub(r"\\\1", candidate.text), candidate.what)
+    return Candidate(_SPECIAL_CHARACTERS.sub(r"\\\1", candidate.text), candidate.what)
 
 
-def _option(parser: LineParser, flag: str) -> MagicOption | None:
+def _option_of_flag(parser: LineParser, flag: str) -> MagicOption | None:
     """Return the option of a flag whose value comes next."""
     for option in parser.options if flag.startswith("-") else ():
-        if flag in option.flags and option.settings.get("action", "store") in TAKE_A_VALUE:
+        if flag in option.flags and option.settings.get("action", "store") in ACTIONS_WITH_VALUE:
             return option
     return None
 
 
-def _kind(option: MagicOption) -> str:
+def _option_kind(option: MagicOption) -> str:
     return option.group or "option"
 
 
-def _images(client: Client) -> list[Candidate]:
+def _image_names(client: Client) -> list[Candidate]:
     return [
         Candidate(f"{each.name}:{each.tag}", "image" if each.present else "image, to be pulled")
         for each in client.images()
     ]
 
 
-def _job_words(client: Client) -> list[Candidate]:
+def _job_names_and_ids(client: Client) -> list[Candidate]:
     """Return names first, since they say more than ids do, then ids with their names."""
-    jobs = client.jobs(limit=MOST)
+    jobs = client.jobs(limit=MAX_JOBS)
     newest = {job.view.name: job for job in reversed(jobs) if job.view.name}
-    names = [Candidate(name, f"{_state(job)} {job.id}") for name, job in newest.items()]
-    return [*names[::-1], *(Candidate(job.id, _of_job(job)) for job in jobs)]
+    names = [Candidate(name, f"{_state_text(job)} {job.id}") for name, job in newest.items()]
+    return [*names[::-1], *(Candidate(job.id, _describe_job(job)) for job in jobs)]
 
 
-def _of_job(job: Job) -> str:
-    return f"{_state(job)} {job.view.name or job.view.scriptname}"
+def _describe_job(job: Job) -> str:
+    return f"{_state_text(job)} {job.view.name or job.view.scriptname}"
 
 
-def _state(job: Job) -> str:
+def _state_text(job: Job) -> str:
     return str(job.view.phase.value if job.state is JobState.RUNNING else job.state.value)

@@ -14,22 +14,22 @@ from nds_jupyter.client.display import Table
 from nds_jupyter.data.entries import Avu, Kind
 from nds_jupyter.jobs.logical_paths import is_url
 from nds_jupyter.magics.live_log import ProgressLine
-from nds_jupyter.magics.parser import at_least, option, takes
+from nds_jupyter.magics.parser import at_least, magic_options, option
 from nds_jupyter.magics.session import MagicsSession
 
-PATH = option(
+PATH_ARGUMENT = option(
     "path",
     completes="data",
     help="A path of the data root, from your home if it has no slash at its beginning; or a URL.",
 )
 
 
-def names_data(word: str | None) -> bool:
+def is_data_path(word: str | None) -> bool:
     """Whether a word is a path of the data root and no job."""
     return bool(word) and (str(word).startswith("/") or is_url(str(word)))
 
 
-def download(session: MagicsSession, path: str, to: str, *, overwrite: bool) -> list[Path]:
+def download_data(session: MagicsSession, path: str, to: str, *, overwrite: bool) -> list[Path]:
     """Download from the data root, with a bar of progress."""
     return session.client.data.get(path, to, overwrite=overwrite, progress=ProgressLine())
 
@@ -49,7 +49,7 @@ class DataLines(Magics):
         self._session = session
 
     @line_magic
-    @takes(
+    @magic_options(
         option("path", nargs="?", completes="data", help="A collection; default: your home."),
         option("--q", metavar="TEXT", help="Only names that contain this."),
         option("--limit", type=at_least(1), default=100, help="How many at most."),
@@ -69,7 +69,7 @@ class DataLines(Magics):
         return Table(("path", "size", "modified"), rows)
 
     @line_magic
-    @takes(
+    @magic_options(
         option("source", completes="file", help="A file or folder here."),
         option(
             "path",
@@ -90,8 +90,8 @@ class DataLines(Magics):
         return [row.path for row in rows]
 
     @line_magic
-    @takes(
-        PATH,
+    @magic_options(
+        PATH_ARGUMENT,
         option(
             "--set",
             action="append",
@@ -108,7 +108,7 @@ class DataLines(Magics):
         data = self._session.client.data
         avus = data.metadata(options.path)
         if options.set or options.remove:
-            new = [_avu(text, options.unit) for text in options.set]
+            new = [_parse_avu(text, options.unit) for text in options.set]
             gone = {avu.name for avu in new} | set(options.remove)
             kept = [avu for avu in avus if avu.name not in gone]
             avus = data.set_metadata(options.path, [*kept, *new])
@@ -116,7 +116,7 @@ class DataLines(Magics):
         return Table(("name", "value", "unit"), rows)
 
 
-def _avu(text: str, unit: str) -> Avu:
+def _parse_avu(text: str, unit: str) -> Avu:
     name, equals, value = text.partition("=")
     if not equals or not name or not value:
         raise UsageError(f"--set: {text!r} is not NAME=VALUE.")

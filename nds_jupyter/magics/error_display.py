@@ -21,7 +21,7 @@ class CellError(NdsError):
         return [f"{type(self).__name__}: {self}"]
 
 
-NO_PROGRAM = (126, 127)
+NO_PROGRAM_CODES = (126, 127)
 """Exit codes by which shells, and what starts a script, say that there was no program to run."""
 
 HINTS = {
@@ -35,7 +35,7 @@ class JobError(CellError, JobFailed):
     """A job that failed, with exit code, reason and the end of its log."""
 
 
-def interrupted(said: str = "The job was stopped.") -> KeyboardInterrupt:
+def interrupt_error(said: str = "The job was stopped.") -> KeyboardInterrupt:
     """Return an interrupt that shows no traceback: the user knows what happened."""
     return _Interrupted(said)
 
@@ -49,7 +49,7 @@ class _Interrupted(KeyboardInterrupt):
 _Interrupted.__name__ = "KeyboardInterrupt"
 
 
-def in_a_sentence(magic: F) -> F:
+def without_traceback(magic: F) -> F:
     """Show our own errors of a magic without a traceback."""
 
     @functools.wraps(magic)
@@ -84,7 +84,7 @@ def raise_if_failed(job: Job) -> None:
 
 def hint_for(reason: str, exit_code: int | None) -> str:
     """Return what to do next; empty where the error says it all."""
-    if reason == "exit" and exit_code in NO_PROGRAM:
+    if reason == "exit" and exit_code in NO_PROGRAM_CODES:
         return (
             f"Exit code {exit_code} means that a program was not found or can't be run. Look at "
             "--cmd, at the first line of the script, and at what the image has."

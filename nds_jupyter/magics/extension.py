@@ -25,7 +25,7 @@ from nds_jupyter.magics.settings import NdsMagics
 if TYPE_CHECKING:
     from nds_jupyter.magics.registry import MagicsRegistry
 
-NAMES = {
+MAGIC_NAMES = {
     "cell": ("ndsjob",),
     "line": (
         "ndsdata",
@@ -47,13 +47,13 @@ NAMES = {
 }
 """Every magic, by its kind."""
 
-MATCHER = "nds_jupyter"
+MATCHER_ID = "nds_jupyter"
 """What the completer of a shell knows ours by."""
 
-_OUR_LINE = re.compile(r"\s*%%?nds\w* ")
+_NDS_LINE = re.compile(r"\s*%%?nds\w* ")
 
 
-def register(shell: InteractiveShell) -> None:
+def register_magics(shell: InteractiveShell) -> None:
     """Add every magic to a shell."""
     settings = NdsMagics(shell)
     try:
@@ -62,24 +62,28 @@ def register(shell: InteractiveShell) -> None:
         print(exc, file=sys.stderr)  # noqa: T201
     source = CellSource(shell)
 
-    vocabulary = functools.cache(lambda: _vocabulary(shell, settings, source))
-    for kind, names in NAMES.items():
+    vocabulary = functools.cache(lambda: _create_registry(shell, settings, source))
+    for kind, names in MAGIC_NAMES.items():
         for name in names:
-            stand_in = _stand_in(vocabulary, kind, name)
+            stand_in = _lazy_magic(vocabulary, kind, name)
             shell.magics_manager.register_function(stand_in, kind, name)
     # Loaded again, the extension takes the place of what was there.
-    others = [each for each in shell.Completer.custom_matchers if _identifier(each) != MATCHER]
-    shell.Completer.custom_matchers = [*others, _matcher(vocabulary)]
+    others = [each for each in shell.Completer.custom_matchers if _matcher_id(each) != MATCHER_ID]
+    shell.Completer.custom_matchers = [*others, _create_matcher(vocabulary)]
 
 
-def _vocabulary(shell: InteractiveShell, settings: NdsMagics, source: CellSource) -> MagicsRegistry:
+def _create_registry(
+    shell: InteractiveShell, settings: NdsMagics, source: CellSource
+) -> MagicsRegistry:
     from nds_jupyter.magics.registry import MagicsRegistry
     from nds_jupyter.magics.session import MagicsSession
 
     return MagicsRegistry(shell, MagicsSession(shell, settings, source))
 
 
-def _stand_in(vocabulary: Callable[[], MagicsRegistry], kind: str, name: str) -> Callable[..., Any]:
+def _lazy_magic(
+    vocabulary: Callable[[], MagicsRegistry], kind: str, name: str
+) -> Callable[..., Any]:
     def magic() -> Callable[..., Any]:
         return vocabulary().magic(kind, name)
 
@@ -92,10 +96,10 @@ def _stand_in(vocabulary: Callable[[], MagicsRegistry], kind: str, name: str) ->
     return call if kind == "line" else no_var_expand(call)
 
 
-def _matcher(vocabulary: Callable[[], MagicsRegistry]) -> Any:
-    @context_matcher(identifier=MATCHER, priority=1000)
+def _create_matcher(vocabulary: Callable[[], MagicsRegistry]) -> Any:
+    @context_matcher(identifier=MATCHER_ID, priority=1000)
     def match(context: CompletionContext) -> dict[str, Any]:
-        if not _OUR_LINE.match(context.full_text.split("\n")[context.cursor_line]):
+        if not _NDS_LINE.match(context.full_text.split("\n")[context.cursor_line]):
             return {"completions": []}
         offer: dict[str, Any] = vocabulary().completion.offer(context)
         return offer
@@ -103,5 +107,5 @@ def _matcher(vocabulary: Callable[[], MagicsRegistry]) -> Any:
     return match
 
 
-def _identifier(matcher: object) -> str:
+def _matcher_id(matcher: object) -> str:
     return str(getattr(matcher, "matcher_identifier", ""))

@@ -12,25 +12,34 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
 from nds_jupyter.client.display import StatusLine
-from nds_jupyter.client.file_upload import opened
 from nds_jupyter.client.job import Job
 from nds_jupyter.client.job_array import JobArray
-from nds_jupyter.client.submit import request_fields
+from nds_jupyter.client.submit import open_files, request_fields
 from nds_jupyter.errors import TooLarge
 from nds_jupyter.jobs.job import JobState
 from nds_jupyter.jobs.script import cell_of
 from nds_jupyter.jobs.sizes import size_text
-from nds_jupyter.magics.cell_run import UploadProgress, announce, job_line, run_to_end
+from nds_jupyter.magics.cell_run import (
+    TransferProgress,
+    describe_job,
+    run_to_end,
+    watch_in_background,
+)
 from nds_jupyter.magics.cell_source import origin_labels
 from nds_jupyter.magics.error_display import raise_if_failed
-from nds_jupyter.magics.job_options import cell_options, job_fields, job_finished
+from nds_jupyter.magics.job_options import (
+    CellContext,
+    cell_options,
+    configured_defaults,
+    job_fields,
+    run_completion_hooks,
+)
 from nds_jupyter.magics.live_log import LiveLog
-from nds_jupyter.magics.option_groups import CellContext, defaults_of
-from nds_jupyter.magics.parser import takes
+from nds_jupyter.magics.parser import magic_options
 from nds_jupyter.magics.session import MagicsSession
 
 
-def rendered(text: str, namespace: Mapping[str, Any]) -> str:
+def render_template(text: str, namespace: Mapping[str, Any]) -> str:
     """Return the text that a Jinja2 template gives.
 
     The sandbox keeps a template from calling what is private to an object; a variable that is
@@ -58,11 +67,11 @@ def rendered(text: str, namespace: Mapping[str, Any]) -> str:
         raise UsageError(f"--render: {where}{exc.message}.") from exc
 
 
-LONGEST = 20_000
+MAX_SHOWN_CHARACTERS = 20_000
 """Characters of a field that are shown."""
 
 
-class Preview:
+class RequestPreview:
     """The body of a request that was not made.
 
     Parameters
@@ -75,7 +84,7 @@ class Preview:
         self.fields = dict(fields)
 
     def __repr__(self) -> str:
-        shown = {name: _shown(value) for name, value in self.fields.items() if name != "script"}
+        shown = {name: _abridge(value) for name, value in self.fields.items() if name != "script"}
         text = json.dumps(shown, indent=2, ensure_ascii=False, default=str)
         script = self.fields.get("script")
         cell = cell_of(self.fields.get("file") or b"")
@@ -84,15 +93,15 @@ class Preview:
         return f"POST /upload {text}" + (f"\n\n{script}" if script is not None else "")
 
 
-def _shown(value: Any) -> Any:
+def _abridge(value: Any) -> Any:
     if isinstance(value, bytes):
         return f"({size_text(len(value))})"
-    if isinstance(value, str) and len(value) > LONGEST:
+    if isinstance(value, str) and len(value) > MAX_SHOWN_CHARACTERS:
         return f"({len(value)} characters)"
     return value
 
 
-CELLS = """
+EXAMPLES = """
 A script, its image and its limits:
 
     %%ndsjob --image python:3.12-slim --memory 1g --timeout 600
@@ -136,7 +145,7 @@ without one; %ndsjobs lists them. If something does not work, %ndsdoctor says wh
 """Cells that a notebook could hold."""
 
 
-NOTHING_TO_RUN = (
+EMPTY_CELL = (
     "%%ndsjob: the cell is empty. Write the script below this line, for example "
     'print("hello from a container"). %%ndsjob? shows more examples.'
 )
@@ -159,8 +168,8 @@ class JobCell(Magics):
 
     @no_var_expand
     @cell_magic
-    @takes(*cell_options(), examples=CELLS)
-    def ndsjob(self, options: argparse.Namespace, cell: str) -> Job | JobArray | Preview:
+    @magic_options(*cell_options(), examples=EXAMPLES)
+    def ndsjob(self, options: argparse.Namespace, cell: str) -> Job | JobArray | RequestPreview:
         """Run this cell in a container, its log live below; the cell's value is the job.
 
         The text reaches the container as it is. Interrupting the cell stops the job. What it writes
@@ -168,14 +177,14 @@ class JobCell(Magics):
         """
         cell = self._session.source.body(cell)
         if not cell.strip():
-            raise UsageError(NOTHING_TO_RUN)
-        text = rendered(cell, self._session.namespace) if options.render else cell
+            raise UsageError(EMPTY_CELL)
+        text = render_template(cell, self._session.namespace) if options.render else cell
         quiet = options.quiet or self._settings.quiet
         context = CellContext(
             text=text,
-            defaults=defaults_of(self._settings),
+            defaults=configured_defaults(self._settings),
             namespace=self._session.namespace,
-            sending=UploadProgress(quiet=quiet),
+            sending=TransferProgress(quiet=quiet),
         )
         fields = job_fields(options, context)
         origin = origin_labels(text, self._session.source.cell_id, self._session.namespace)
@@ -183,9 +192,9 @@ class JobCell(Magics):
         self._tell(context, options)
         sweep, most = fields.pop("sweep", None), fields.pop("max_concurrent", None)
         if options.dry_run:
-            with opened(fields.pop("files", None)) as files:
+            with open_files(fields.pop("files", None)) as files:
                 asked = request_fields(**fields, sweep=sweep, max_concurrent=most, files=files)
-            return Preview(asked)
+            return RequestPreview(asked)
         fields["progress"] = context.sending
         if sweep is not None:
             jobs = run_to_end(
@@ -199,13 +208,13 @@ class JobCell(Magics):
         job = run_to_end(
             lambda: self._submit(fields, options),
             lambda job: self._show(job, options),
-            job_line,
+            describe_job,
             context.sending,
         )
         if not options.no_raise and self._settings.raises:
             raise_if_failed(job)
         if job.state is JobState.COMPLETED:
-            job_finished(options, job, context)
+            run_completion_hooks(options, job, context)
             self._tell(context, options)
         return job
 
@@ -240,11 +249,11 @@ class JobCell(Magics):
         if options.job:
             self._session.namespace[options.job] = job
         if options.detach:
-            announce(job)
+            watch_in_background(job)
         else:
             log = LiveLog(
                 job, quiet=options.quiet or self._settings.quiet, most=self._settings.max_log_chars
             )
             log.show()
             if not job.is_finished:
-                announce(job, log.status)
+                watch_in_background(job, log.status)

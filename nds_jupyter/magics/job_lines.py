@@ -13,16 +13,16 @@ from nds_jupyter.client.job import Job
 from nds_jupyter.client.job_array import JobList
 from nds_jupyter.errors import InvalidRequest, JobNotFound
 from nds_jupyter.jobs.job import JobState
-from nds_jupyter.magics.cell_run import UploadProgress
-from nds_jupyter.magics.data_lines import download, names_data
+from nds_jupyter.magics.cell_run import TransferProgress
+from nds_jupyter.magics.data_lines import download_data, is_data_path
+from nds_jupyter.magics.job_options import bind_output_values
 from nds_jupyter.magics.live_log import LiveLog
-from nds_jupyter.magics.parser import at_least, instant, option, takes
+from nds_jupyter.magics.parser import at_least, magic_options, option, parse_time
 from nds_jupyter.magics.session import MagicsSession
-from nds_jupyter.magics.value_options import bring_back
 from nds_jupyter.values.bundle import ValueOptions
-from nds_jupyter.values.returned import names_of
+from nds_jupyter.values.output_values import output_names
 
-JOB = option(
+JOB_ARGUMENT = option(
     "job",
     nargs="?",
     completes="job",
@@ -30,18 +30,18 @@ JOB = option(
 )
 
 
-EVERY = 1_000_000
+NO_LIMIT = 1_000_000
 """More jobs than a server keeps."""
 
 
-def listed(client: Client, options: argparse.Namespace) -> JobList:
+def list_jobs(client: Client, options: argparse.Namespace) -> JobList:
     """Return the jobs that the options of a list ask for."""
     return client.jobs(
         state=options.state,
         name=options.name,
         image=options.image,
-        since=instant(options.since) if options.since else None,
-        limit=EVERY if options.all else options.limit,
+        since=parse_time(options.since) if options.since else None,
+        limit=NO_LIMIT if options.all else options.limit,
     )
 
 
@@ -54,7 +54,7 @@ class JobLines(Magics):
         self._session = session
 
     @line_magic
-    @takes(
+    @magic_options(
         option(
             "--state",
             type=str.upper,
@@ -70,11 +70,11 @@ class JobLines(Magics):
     )
     def ndsjobs(self, options: argparse.Namespace) -> JobList:
         """List jobs, newest first; the value's to_frame() gives a pandas data frame."""
-        return listed(self._session.client, options)
+        return list_jobs(self._session.client, options)
 
     @line_magic
-    @takes(
-        JOB,
+    @magic_options(
+        JOB_ARGUMENT,
         option("--tail", type=at_least(0), help="Lines from the end."),
         option("-f", "--follow", action="store_true", help="Go on until the job has ended."),
         examples="%ndslogs\n%ndslogs night --follow\n%ndslogs 9f2c --tail 20",
@@ -88,7 +88,7 @@ class JobLines(Magics):
         print(job.logs(tail=options.tail), end="")  # noqa: T201
 
     @line_magic
-    @takes(JOB, examples="%ndsstop\n%ndsstop night")
+    @magic_options(JOB_ARGUMENT, examples="%ndsstop\n%ndsstop night")
     def ndsstop(self, options: argparse.Namespace) -> Job:
         """Stop a job."""
         job = self._session.job(options.job)
@@ -96,7 +96,7 @@ class JobLines(Magics):
         return job
 
     @line_magic
-    @takes(JOB, examples="%ndsinfo night")
+    @magic_options(JOB_ARGUMENT, examples="%ndsinfo night")
     def ndsinfo(self, options: argparse.Namespace) -> Table:
         """Describe the container of a job."""
         view = self._session.job(options.job).info()
@@ -104,13 +104,13 @@ class JobLines(Magics):
         return Table(("what", "value"), rows)
 
     @line_magic
-    @takes(JOB, examples="%ndsdiff night")
+    @magic_options(JOB_ARGUMENT, examples="%ndsdiff night")
     def ndsdiff(self, options: argparse.Namespace) -> Table:
         """List what a job changed on its container's filesystem."""
         return self._session.job(options.job).diff()
 
     @line_magic
-    @takes(JOB, examples="%ndsmetric night")
+    @magic_options(JOB_ARGUMENT, examples="%ndsmetric night")
     def ndsmetric(self, options: argparse.Namespace) -> Table:
         """List what a job used: CPU in percent of one, the rest in bytes."""
         history = self._session.job(options.job).metrics().history
@@ -119,8 +119,8 @@ class JobLines(Magics):
         return Table(columns, rows)
 
     @line_magic
-    @takes(
-        JOB,
+    @magic_options(
+        JOB_ARGUMENT,
         option("path", nargs="?", default="/results", help="File or folder in the container."),
         option("--to", default=".", completes="file", help="Folder to download into."),
         option("--overwrite", action="store_true", help="Replace files that exist."),
@@ -128,9 +128,9 @@ class JobLines(Magics):
     )
     def ndsget(self, options: argparse.Namespace) -> list[str]:
         """Download the results of a job, or data by its path or URL, and list the files."""
-        if names_data(options.job):
+        if is_data_path(options.job):
             overwrite = options.overwrite
-            found = download(self._session, options.job, options.to, overwrite=overwrite)
+            found = download_data(self._session, options.job, options.to, overwrite=overwrite)
             return [str(path) for path in found]
         try:
             job = self._session.job(options.job)
@@ -155,8 +155,8 @@ class ValueLines(Magics):
         self._session = session
 
     @line_magic
-    @takes(
-        JOB,
+    @magic_options(
+        JOB_ARGUMENT,
         option("names", nargs="*", metavar="NAME", help="Only these, NAME or NAME.FORMAT."),
         option(
             "--pickle",
@@ -174,7 +174,7 @@ class ValueLines(Magics):
                 f"Job {job.id} has not ended: it is {job.phase}. Its values are there when it has; "
                 f"%ndslogs {job.id} -f waits for it."
             )
-        names = options.names or names_of(job.raise_if_failed())
+        names = options.names or output_names(job.raise_if_failed())
         if not names:
             raise InvalidRequest(
                 f"Job {job.id} was not asked for values by --out. Name those that it wrote to "
@@ -183,5 +183,5 @@ class ValueLines(Magics):
         terms = ValueOptions(
             allow_pickle=options.pickle, most=self._session.settings.max_value_bytes
         )
-        sending = UploadProgress(quiet=False)
-        print(bring_back(job, names, self._session.namespace, terms, sending))  # noqa: T201
+        sending = TransferProgress(quiet=False)
+        print(bind_output_values(job, names, self._session.namespace, terms, sending))  # noqa: T201

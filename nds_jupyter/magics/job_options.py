@@ -1,7 +1,7 @@
 """Options of `%%ndsjob`, in groups that each add fields to the request.
 
-A new group is a `JobOptions` (see `option_groups`) in a module of its own, and a line in `GROUPS`.
-The command line takes the same ones, but for what only a notebook has: variables.
+A new group is a `JobOptions` and a line in `GROUPS`. The command line takes the same ones, but for
+what only a notebook has: variables.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import ast
 import re
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,67 +18,170 @@ import msgspec
 from IPython.core.error import UsageError
 
 from nds_jupyter.client.job import Job
-from nds_jupyter.magics.option_groups import CellContext, JobOptions
-from nds_jupyter.magics.parser import MagicOption, at_least, option, seconds
-from nds_jupyter.magics.value_options import VALUES
-
-_RANGE = re.compile(r"range\(([-0-9, ]+)\)")
-
-
-def swept_values(text: str) -> tuple[str, tuple[Any, ...]]:
-    """Return a name and its values from ``lr=0.1,0.01`` or ``seed=range(5)``."""
-    name, equals, given = text.partition("=")
-    if not equals or not name.isidentifier() or not given:
-        raise UsageError(f"--sweep: {text!r} is not NAME=VALUE,VALUE or NAME=range(N).")
-    counted = _RANGE.fullmatch(given.strip())
-    if counted:
-        try:
-            return name, tuple(range(*map(int, counted[1].split(","))))
-        except (TypeError, ValueError) as exc:
-            raise UsageError(f"--sweep: {given!r} is no range: {exc}.") from exc
-    return name, tuple(map(_scalar, given.split(",")))
+from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.jobs.script import NAME
+from nds_jupyter.jobs.sizes import MAX_VALUE_BYTES, size_text
+from nds_jupyter.magics.cell_run import TransferProgress
+from nds_jupyter.magics.error_display import interrupt_error
+from nds_jupyter.magics.parser import MagicOption, at_least, option, parse_seconds
+from nds_jupyter.magics.settings import NdsMagics
+from nds_jupyter.values.bundle import RequestedValue, ValueOptions, bundle_cell, bundle_script
+from nds_jupyter.values.output_values import OUTPUT_LABEL, download_value
 
 
-def _scalar(text: str) -> str | int | float | bool:
-    try:
-        value = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError):
-        return text.strip()
-    return value if isinstance(value, str | int | float | bool) else text.strip()
+class JobDefaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job gets whose cell does not say; None leaves it to the server.
+
+    Parameters
+    ----------
+    timeout
+        Seconds.
+    most_of_value
+        Bytes of a variable that travels.
+    """
+
+    image: str | None = None
+    memory: str | None = None
+    cpus: float | None = None
+    timeout: float | None = None
+    most_of_value: int = MAX_VALUE_BYTES
 
 
-def _sweep_fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
-    del context
-    swept: Sequence[str] = options.sweep
+def configured_defaults(settings: NdsMagics) -> JobDefaults:
+    """Return what the settings of a notebook say."""
+    return JobDefaults(
+        image=settings.image or None,
+        memory=settings.memory or None,
+        cpus=settings.cpus,
+        timeout=settings.timeout,
+        most_of_value=settings.max_value_bytes,
+    )
+
+
+def _do_nothing(options: argparse.Namespace, job: Job, context: CellContext) -> None:
+    """Leave a job that has ended alone."""
+
+
+class CellContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What the options of a cell are read against.
+
+    Parameters
+    ----------
+    text
+        The cell without its first line.
+    namespace
+        The notebook's variables.
+    notes
+        What the user should be told, beside the log.
+    sending
+        Told how far the cell is with what it sends.
+    """
+
+    text: str
+    defaults: JobDefaults
+    namespace: dict[str, Any]
+    notes: list[str] = msgspec.field(default_factory=list)
+    sending: TransferProgress = msgspec.field(default_factory=lambda: TransferProgress(quiet=True))
+
+
+class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Options that belong together.
+
+    Parameters
+    ----------
+    fields
+        From the values of a line to arguments of `Client.submit`; None leaves a field out.
+    finished
+        What is to be done when the job has COMPLETED.
+    """
+
+    options: tuple[MagicOption, ...]
+    fields: Callable[[argparse.Namespace, CellContext], Mapping[str, Any]]
+    finished: Callable[[argparse.Namespace, Job, CellContext], None] = _do_nothing
+
+
+def _container_fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
+    defaults = context.defaults
     return {
-        "sweep": dict(map(swept_values, swept)) or None,
-        "max_concurrent": options.max_concurrent,
+        "image": options.image or defaults.image,
+        "name": options.name,
+        "scriptname": options.scriptname or default_scriptname(context.text, options.cmd),
+        "command": shlex.split(options.cmd) if options.cmd else None,
+        "env": dict(map(_parse_env, options.env)) or None,
+        "cpus": defaults.cpus if options.cpus is None else options.cpus,
+        "memory": options.memory or defaults.memory,
+        "timeout": defaults.timeout if options.timeout is None else options.timeout,
+        "network": options.network,
+        "constraint": options.constraint or None,
+        "gpus": options.gpus,
+        "retries": options.retries,
     }
 
 
-SWEEP = JobOptions(
+def default_scriptname(text: str, command: str | None) -> str:
+    """Return the file name of a cell: Python, unless it has a shebang or a command."""
+    return "cell" if text.startswith("#!") or command else "cell.py"
+
+
+def _parse_env(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--env: {text!r} is not NAME=VALUE.")
+    return name, value
+
+
+CONTAINER = JobOptions(
     options=(
         option(
-            "--sweep",
-            action="append",
-            default=[],
-            metavar="NAME=VALUES",
-            help="Run the script for each of lr=0.1,0.01 or seed=range(5), a job a combination; it "
-            "finds its values as NDS_SWEEP_LR, NDS_SWEEP_SEED and, as JSON, NDS_SWEEP.",
+            "--image",
+            completes="image",
+            help="Image, like python:3.11-slim; default: the server's.",
+        ),
+        option("--name", help="A name to find the job by."),
+        option(
+            "--scriptname",
+            help="File name of the script; its suffix chooses the interpreter.",
         ),
         option(
-            "--max-concurrent",
-            type=at_least(1),
-            metavar="N",
-            help="Jobs of the sweep that run at one time.",
+            "--cmd",
+            help="Command to run instead of the script, which lies in /nds: 'bash -x /nds/cell'.",
         ),
+        option(
+            "--env",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="A variable of the script's environment; repeatable.",
+        ),
+        option("--cpus", type=float, help="CPUs, like 0.5 or 4."),
+        option("--memory", help="Memory, like 512m or 2g."),
+        option(
+            "--timeout",
+            type=parse_seconds,
+            help="After how long the job is stopped: seconds, or like 90m, 2h, 1d.",
+        ),
+        option("--gpus", type=at_least(0), help="Whole GPUs for this job alone."),
+        option(
+            "--constraint",
+            action="append",
+            default=[],
+            help="What the node must fulfil, on a Swarm: node.labels.gpu==true; repeatable.",
+        ),
+        option(
+            "--retries",
+            type=at_least(0),
+            metavar="N",
+            help="Run the script again, so often at most, when its node or container was lost "
+            "and nobody knows how it ended.",
+        ),
+        option("--network", choices=["none", "bridge"], help="Network of the container."),
     ),
-    fields=_sweep_fields,
+    fields=_container_fields,
 )
-"""Many points instead of one."""
+"""What the container is."""
 
 
-_MARKED = re.compile(r"[;@]|^-")
+_SINGLE_REQUIREMENT = re.compile(r"[;@]|^-")
 """What makes one requirement of words with blanks between them: a marker, a URL, pip's options."""
 
 
@@ -97,11 +200,11 @@ def _requirements(given: Sequence[str]) -> list[str]:
     for each in given:
         path = Path(each).expanduser()
         if path.is_file():
-            lines += _read(path, "--requirements").splitlines()
+            lines += _read_file(path, "--requirements").splitlines()
         elif path.suffix == ".txt":
             raise UsageError(f"--requirements: there is no file {each}.")
         else:
-            lines += [each] if _MARKED.search(each) else each.split()
+            lines += [each] if _SINGLE_REQUIREMENT.search(each) else each.split()
     return lines
 
 
@@ -113,10 +216,10 @@ def _dockerfile(given: str, context: CellContext) -> str:
     path = Path(given).expanduser()
     if not path.is_file():
         raise UsageError(f"--dockerfile: {given} is neither a file nor a variable of text.")
-    return _read(path, "--dockerfile")
+    return _read_file(path, "--dockerfile")
 
 
-def _read(path: Path, name: str) -> str:
+def _read_file(path: Path, name: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
@@ -187,85 +290,203 @@ DATA = JobOptions(
 )
 
 
-def _container_fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
-    defaults = context.defaults
+def _value_fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
+    ins, outs = _parse_value_names(options.ins, "--in"), _parse_value_names(options.outs, "--out")
+    if not ins and not outs:
+        return {}
+    values = {wish: _notebook_variable(wish.name, context.namespace) for wish in ins}
+    shebang = _python_shebang(context.text, options)
+    terms = ValueOptions(
+        allow_pickle=options.pickle,
+        most=context.defaults.most_of_value,
+        for_python=shebang is not None,
+    )
+    fields: dict[str, Any] = {"labels": {OUTPUT_LABEL: " ".join(options.outs)}} if outs else {}
+    try:
+        if shebang is None:
+            bundle = bundle_script(context.text, values, terms)
+        else:
+            path = f"/nds/{options.scriptname or 'cell.py'}"
+            bundle = bundle_cell(context.text, values, outs, terms, path=path, shebang=shebang)
+            fields |= {"script": bundle.script, "scriptname": NAME}
+    except KeyboardInterrupt:
+        raise interrupt_error("Nothing was submitted.") from None
+    if bundle.sizes:
+        context.notes.append(_sizes_text("--in", bundle.sizes))
+    return fields | {"files": bundle.files or None}
+
+
+def _parse_value_names(given: Sequence[str], flag: str) -> list[RequestedValue]:
+    try:
+        wishes = [RequestedValue.parse(text, flag) for text in given]
+    except InvalidRequest as exc:
+        raise UsageError(exc.message) from exc
+    names = [wish.name for wish in wishes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{flag} {twice}: it is given more than once.")
+    return wishes
+
+
+def _notebook_variable(name: str, namespace: Mapping[str, Any]) -> object:
+    if name not in namespace:
+        raise UsageError(f"--in {name}: the notebook has no variable of that name.")
+    return namespace[name]
+
+
+def _python_shebang(text: str, options: argparse.Namespace) -> str | None:
+    """Return the cell's first line if it names a Python, empty for the image's own.
+
+    None for a script of another language.
+    """
+    if options.cmd or not (options.scriptname or ".py").endswith(".py"):
+        return None
+    if not text.startswith("#!"):
+        return ""
+    line = text.partition("\n")[0].rstrip()
+    return line if any("python" in word for word in shlex.split(line[2:])) else None
+
+
+def _bind_outputs(options: argparse.Namespace, job: Job, context: CellContext) -> None:
+    terms = ValueOptions(allow_pickle=options.pickle, most=context.defaults.most_of_value)
+    try:
+        note = bind_output_values(job, options.outs, context.namespace, terms, context.sending)
+    except KeyboardInterrupt:
+        raise interrupt_error(
+            f"The job has ended well; %ndsvalues {job.id} brings its values."
+        ) from None
+    if note:
+        context.notes.append(note)
+
+
+def bind_output_values(
+    job: Job,
+    names: Sequence[str],
+    namespace: dict[str, Any],
+    terms: ValueOptions,
+    sending: TransferProgress,
+) -> str:
+    """Bind variables to the values that a job left, all of them or none, and say their sizes.
+
+    Parameters
+    ----------
+    names
+        As after ``--out``.
+    sending
+        Shows how far they are.
+    """
+    found = {
+        wish.name: download_value(
+            job,
+            wish,
+            allow_pickle=terms.allow_pickle,
+            most=terms.most,
+            progress=sending.at_once,
+        )
+        for wish in _parse_value_names(names, "--out")
+    }
+    # Half of what was asked for would be taken for all of it.
+    namespace.update({name: each.value for name, each in found.items()})
+    return _sizes_text("--out", {name: each.size for name, each in found.items()})
+
+
+def _sizes_text(sign: str, sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{sign} {name} ({size_text(size)})" for name, size in sizes.items())
+
+
+VALUES = JobOptions(
+    options=(
+        option(
+            "--in",
+            dest="ins",
+            action="append",
+            default=[],
+            metavar="NAME[.FORMAT]",
+            completes="variable",
+            help="A variable of the notebook. A Python script finds it in its namespace: plain "
+            "values travel as JSON, tables as Arrow, arrays as .npy. A script of another language "
+            "reads $NDS_IN/NAME.json, .txt, .arrow or .npy; with a format, like table.csv, that "
+            "one. Repeatable.",
+        ),
+        option(
+            "--out",
+            dest="outs",
+            action="append",
+            default=[],
+            metavar="NAME[.FORMAT]",
+            completes="variable",
+            help="A variable that a Python script leaves behind for the notebook; a script of "
+            "another language writes $NDS_OUT/NAME.json, .txt, .csv, .arrow, .parquet or .npy. "
+            "After --detach the magic ndsvalues brings it. Repeatable.",
+        ),
+        option(
+            "--pickle",
+            action="store_true",
+            help="Send and bring back other values as pickles. Loading one runs what is in it, so "
+            "use it only with containers that you trust.",
+        ),
+    ),
+    fields=_value_fields,
+    finished=_bind_outputs,
+)
+"""Values in and out."""
+
+
+_RANGE = re.compile(r"range\(([-0-9, ]+)\)")
+
+
+def parse_sweep_values(text: str) -> tuple[str, tuple[Any, ...]]:
+    """Return a name and its values from ``lr=0.1,0.01`` or ``seed=range(5)``."""
+    name, equals, given = text.partition("=")
+    if not equals or not name.isidentifier() or not given:
+        raise UsageError(f"--sweep: {text!r} is not NAME=VALUE,VALUE or NAME=range(N).")
+    counted = _RANGE.fullmatch(given.strip())
+    if counted:
+        try:
+            return name, tuple(range(*map(int, counted[1].split(","))))
+        except (TypeError, ValueError) as exc:
+            raise UsageError(f"--sweep: {given!r} is no range: {exc}.") from exc
+    return name, tuple(map(_parse_scalar, given.split(",")))
+
+
+def _parse_scalar(text: str) -> str | int | float | bool:
+    try:
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return text.strip()
+    return value if isinstance(value, str | int | float | bool) else text.strip()
+
+
+def _sweep_fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
+    del context
+    swept: Sequence[str] = options.sweep
     return {
-        "image": options.image or defaults.image,
-        "name": options.name,
-        "scriptname": options.scriptname or default_scriptname(context.text, options.cmd),
-        "command": shlex.split(options.cmd) if options.cmd else None,
-        "env": dict(map(_variable, options.env)) or None,
-        "cpus": defaults.cpus if options.cpus is None else options.cpus,
-        "memory": options.memory or defaults.memory,
-        "timeout": defaults.timeout if options.timeout is None else options.timeout,
-        "network": options.network,
-        "constraint": options.constraint or None,
-        "gpus": options.gpus,
-        "retries": options.retries,
+        "sweep": dict(map(parse_sweep_values, swept)) or None,
+        "max_concurrent": options.max_concurrent,
     }
 
 
-def default_scriptname(text: str, command: str | None) -> str:
-    """Return the file name of a cell: Python, unless it has a shebang or a command."""
-    return "cell" if text.startswith("#!") or command else "cell.py"
-
-
-def _variable(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise UsageError(f"--env: {text!r} is not NAME=VALUE.")
-    return name, value
-
-
-CONTAINER = JobOptions(
+SWEEP = JobOptions(
     options=(
         option(
-            "--image",
-            completes="image",
-            help="Image, like python:3.11-slim; default: the server's.",
-        ),
-        option("--name", help="A name to find the job by."),
-        option(
-            "--scriptname",
-            help="File name of the script; its suffix chooses the interpreter.",
-        ),
-        option(
-            "--cmd",
-            help="Command to run instead of the script, which lies in /nds: 'bash -x /nds/cell'.",
-        ),
-        option(
-            "--env",
+            "--sweep",
             action="append",
             default=[],
-            metavar="NAME=VALUE",
-            help="A variable of the script's environment; repeatable.",
-        ),
-        option("--cpus", type=float, help="CPUs, like 0.5 or 4."),
-        option("--memory", help="Memory, like 512m or 2g."),
-        option(
-            "--timeout",
-            type=seconds,
-            help="After how long the job is stopped: seconds, or like 90m, 2h, 1d.",
-        ),
-        option("--gpus", type=at_least(0), help="Whole GPUs for this job alone."),
-        option(
-            "--constraint",
-            action="append",
-            default=[],
-            help="What the node must fulfil, on a Swarm: node.labels.gpu==true; repeatable.",
+            metavar="NAME=VALUES",
+            help="Run the script for each of lr=0.1,0.01 or seed=range(5), a job a combination; it "
+            "finds its values as NDS_SWEEP_LR, NDS_SWEEP_SEED and, as JSON, NDS_SWEEP.",
         ),
         option(
-            "--retries",
-            type=at_least(0),
+            "--max-concurrent",
+            type=at_least(1),
             metavar="N",
-            help="Run the script again, so often at most, when its node or container was lost "
-            "and nobody knows how it ended.",
+            help="Jobs of the sweep that run at one time.",
         ),
-        option("--network", choices=["none", "bridge"], help="Network of the container."),
     ),
-    fields=_container_fields,
+    fields=_sweep_fields,
 )
-"""What the container is."""
+"""Many points instead of one."""
+
 
 GROUPS: dict[str, JobOptions] = {
     "the container": CONTAINER,
@@ -276,17 +497,17 @@ GROUPS: dict[str, JobOptions] = {
 }
 """Every group that `%%ndsjob` takes, under the heading that it has in help."""
 
-OF_NOTEBOOKS = frozenset({"variables of the notebook"})
+NOTEBOOK_GROUPS = frozenset({"variables of the notebook"})
 """Groups that make no sense in a terminal."""
 
-RUN = (
+RUN_OPTIONS = (
     option("--detach", action="store_true", help="Return at once, and let it run."),
     option("--quiet", action="store_true", help="Show no log."),
     option("--dry-run", action="store_true", help="Show what would be sent, and send nothing."),
 )
 """How a job is waited for, in a notebook as in a terminal."""
 
-CELL = (
+CELL_OPTIONS = (
     option("--no-raise", action="store_true", help="Raise no error when the job fails."),
     option("--job", metavar="NAME", help="Bind the job to this variable."),
     option(
@@ -298,24 +519,24 @@ CELL = (
 """What only a cell has."""
 
 
-def _headed(options: Iterable[MagicOption], group: str) -> tuple[MagicOption, ...]:
+def _under_heading(options: Iterable[MagicOption], group: str) -> tuple[MagicOption, ...]:
     return tuple(msgspec.structs.replace(each, group=group) for each in options)
 
 
 def cell_options() -> tuple[MagicOption, ...]:
     """Return the options of a cell."""
     return (
-        *(each for name in GROUPS for each in _headed(GROUPS[name].options, name)),
-        *_headed((*RUN, *CELL), "the cell"),
+        *(each for name in GROUPS for each in _under_heading(GROUPS[name].options, name)),
+        *_under_heading((*RUN_OPTIONS, *CELL_OPTIONS), "the cell"),
     )
 
 
 def terminal_options() -> tuple[MagicOption, ...]:
     """Return the options of a script in a terminal."""
-    names = [name for name in GROUPS if name not in OF_NOTEBOOKS]
+    names = [name for name in GROUPS if name not in NOTEBOOK_GROUPS]
     return (
-        *(each for name in names for each in _headed(GROUPS[name].options, name)),
-        *_headed(RUN, "the command"),
+        *(each for name in names for each in _under_heading(GROUPS[name].options, name)),
+        *_under_heading(RUN_OPTIONS, "the command"),
     )
 
 
@@ -341,7 +562,7 @@ def job_fields(
     return fields
 
 
-def job_finished(options: argparse.Namespace, job: Job, context: CellContext) -> None:
+def run_completion_hooks(options: argparse.Namespace, job: Job, context: CellContext) -> None:
     """Do what the groups do when a job has COMPLETED."""
     for group in GROUPS.values():
         group.finished(options, job, context)

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from nds_jupyter.client import display
 from nds_jupyter.client.display import StatusLine
-from nds_jupyter.client.job import LAST_LINES, Job
+from nds_jupyter.client.job import LAST_LOG_LINES, Job
 from nds_jupyter.errors import NdsError
 from nds_jupyter.jobs.sizes import size_text
 from nds_jupyter.rest.views import LogLine
@@ -191,4 +191,4 @@ class LiveLog:
         out = sys.stderr
         print("\n… not all of the log is shown; the job's logs() has it. Its end:", file=out)
         with contextlib.suppress(NdsError):
-            print(self._job.logs(tail=LAST_LINES)[-10_000:], file=out)
+            print(self._job.logs(tail=LAST_LOG_LINES)[-10_000:], file=out)

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 from IPython.core.error import UsageError
 
-from nds_jupyter.magics.error_display import in_a_sentence
+from nds_jupyter.magics.error_display import without_traceback
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -34,19 +34,19 @@ def at_least(least: int) -> Callable[[str], int]:
     return count
 
 
-_LONG = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def span(text: str) -> timedelta | None:
+def parse_duration(text: str) -> timedelta | None:
     """Return how long ``90m`` or ``2h`` is; None for another text."""
-    found = _LONG.fullmatch(text.strip())
+    found = _DURATION.fullmatch(text.strip())
     return timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else None
 
 
-def seconds(text: str) -> float:
+def parse_seconds(text: str) -> float:
     """Return the seconds of a number, or of a time like ``90m``, for an option."""
-    long = span(text)
+    long = parse_duration(text)
     try:
         return float(text) if long is None else long.total_seconds()
     except ValueError:
@@ -55,9 +55,9 @@ def seconds(text: str) -> float:
         ) from None
 
 
-def instant(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """Return the time that a text names: so long ago, or a date, local unless it has a zone."""
-    ago = span(text)
+    ago = parse_duration(text)
     if ago is not None:
         return datetime.now(UTC) - ago
     try:
@@ -68,9 +68,9 @@ def instant(text: str) -> datetime:
 
 T = TypeVar("T")
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NO_FLAGS: Mapping[str, str] = MappingProxyType({})
 
-MANY = 10
+MAX_OPTIONS_IN_USAGE = 10
 """Options, above which the line of usage does not list them."""
 
 
@@ -112,8 +112,8 @@ def add_options(parser: argparse.ArgumentParser, options: Iterable[MagicOption])
         into.add_argument(*each.flags, **each.settings)
 
 
-def unknown_word(
-    words: Sequence[str], options: Iterable[MagicOption], elsewhere: Mapping[str, str] = NOTHING
+def unknown_word_message(
+    words: Sequence[str], options: Iterable[MagicOption], elsewhere: Mapping[str, str] = NO_FLAGS
 ) -> str:
     """Say what is wrong with words that no option takes, and what they may have meant.
 
@@ -132,7 +132,7 @@ def unknown_word(
     return f"there is no option {word}" + (f"; did you mean {meant[0]}?" if meant else "")
 
 
-PLAIN = (
+ARGPARSE_REWORDINGS = (
     (re.compile(r"^argument ([^:]+): "), r"\1: "),
     (re.compile(r"invalid float value: (.*)$"), r"\1 is not a number"),
     (re.compile(r"invalid int value: (.*)$"), r"\1 is not a whole number"),
@@ -144,9 +144,9 @@ PLAIN = (
 """What `argparse` says, and how it is said to people."""
 
 
-def plain(message: str) -> str:
+def reword_argparse_error(message: str) -> str:
     """Return a sentence of what `argparse` says."""
-    for pattern, words in PLAIN:
+    for pattern, words in ARGPARSE_REWORDINGS:
         message = pattern.sub(words, message)
     return message if message.endswith((".", "?")) else f"{message}."
 
@@ -171,7 +171,7 @@ class LineParser(argparse.ArgumentParser):
         short = f"{magic} [options]".replace("%", "%%")
         super().__init__(
             prog=magic,
-            usage=short if len(self.options) > MANY else None,
+            usage=short if len(self.options) > MAX_OPTIONS_IN_USAGE else None,
             description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             add_help=False,
@@ -195,7 +195,9 @@ class LineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the line."""
-        raise UsageError(f"{self.prog}: {plain(message)} {self.prog}? shows what it takes.")
+        raise UsageError(
+            f"{self.prog}: {reword_argparse_error(message)} {self.prog}? shows what it takes."
+        )
 
     def parse_line(self, line: str) -> argparse.Namespace:
         """Return the values of a line; quotes group words as in a shell."""
@@ -205,11 +207,11 @@ class LineParser(argparse.ArgumentParser):
             self.error(f"{str(exc).rstrip('.').lower()} in {line!r}")
         options, unknown = self.parse_known_args(words)
         if unknown:
-            self.error(unknown_word(unknown, self.options))
+            self.error(unknown_word_message(unknown, self.options))
         return options
 
 
-def takes(
+def magic_options(
     *options: MagicOption, examples: str = ""
 ) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Let a magic take the values of its options instead of a line.
@@ -235,7 +237,7 @@ def takes(
         def call(self: object, line: str, *cell: str) -> T:
             return magic(self, line_parser().parse_line(line), *cell)
 
-        told = in_a_sentence(call)
+        told = without_traceback(call)
         told.line_parser = line_parser  # type: ignore[attr-defined]
         # IPython asks for help in this way.
         told.getdoc = lambda: line_parser().format_help()  # type: ignore[attr-defined]

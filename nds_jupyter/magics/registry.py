@@ -7,7 +7,7 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from nds_jupyter.magics.completion import Completion
+from nds_jupyter.magics.completion import LineCompleter
 from nds_jupyter.magics.data_lines import DataLines
 from nds_jupyter.magics.job_cell import JobCell
 from nds_jupyter.magics.job_lines import JobLines, ValueLines
@@ -15,17 +15,17 @@ from nds_jupyter.magics.parser import LineParser
 from nds_jupyter.magics.server_lines import PanelLines, ServerLines
 from nds_jupyter.magics.session import MagicsSession
 
-__all__ = ["OWNERS", "MagicsRegistry", "parsers"]
+__all__ = ["MAGICS_CLASSES", "MagicsRegistry", "line_parsers"]
 
-OWNERS = (JobCell, JobLines, DataLines, ServerLines, PanelLines, ValueLines)
+MAGICS_CLASSES = (JobCell, JobLines, DataLines, ServerLines, PanelLines, ValueLines)
 
 
 class MagicsRegistry:
     """The magics of one shell; making it registers them."""
 
     def __init__(self, shell: InteractiveShell, session: MagicsSession) -> None:
-        self.completion = Completion(session, parsers())
-        made = [owner(shell, session) for owner in OWNERS]
+        self.completion = LineCompleter(session, line_parsers())
+        made = [owner(shell, session) for owner in MAGICS_CLASSES]
         self._magics: dict[tuple[str, str], Callable[..., Any]] = {
             (kind, name): magic
             for each in made
@@ -39,11 +39,11 @@ class MagicsRegistry:
         return self._magics[kind, name]
 
 
-def parsers() -> dict[str, Callable[[], LineParser]]:
+def line_parsers() -> dict[str, Callable[[], LineParser]]:
     """Return what makes the parser of a magic, by its name with percent signs."""
     return {
         f"{sign}{name}": getattr(owner, method).line_parser
-        for owner in OWNERS
+        for owner in MAGICS_CLASSES
         for sign, kind in (("%%", "cell"), ("%", "line"))
         for name, method in owner.magics[kind].items()
     }

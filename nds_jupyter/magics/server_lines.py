@@ -10,14 +10,14 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from nds_jupyter.client.display import Table
-from nds_jupyter.magics.parser import option, takes
+from nds_jupyter.magics.parser import magic_options, option
 from nds_jupyter.magics.session import MagicsSession
 
 if TYPE_CHECKING:
     from nds_jupyter.widgets import Panel
 
 
-DOCK = option(
+DOCK_OPTION = option(
     "--dock",
     action="store_true",
     help="Show it beside the notebook; needs the package sidecar.",
@@ -33,9 +33,9 @@ class PanelLines(Magics):
         self._session = session
 
     @line_magic
-    @takes(
+    @magic_options(
         option("job", nargs="?", completes="job", help="Id, prefix, name or variable."),
-        DOCK,
+        DOCK_OPTION,
         examples="%ndspanel\n%ndspanel night --dock",
     )
     def ndspanel(self, options: argparse.Namespace) -> Any:
@@ -45,12 +45,12 @@ class PanelLines(Magics):
 
         job = self._session.job(options.job) if options.job else ""
         panel = JobPanel(job, self._session.client)
-        return _shown(panel, "NDS jobs", docked=options.dock)
+        return _show_panel(panel, "NDS jobs", docked=options.dock)
 
     @line_magic
-    @takes(
+    @magic_options(
         option("path", nargs="?", default="", completes="data", help="Collection; default: home."),
-        DOCK,
+        DOCK_OPTION,
         examples="%ndsdata /home/ada/study",
     )
     def ndsdata(self, options: argparse.Namespace) -> Any:
@@ -58,10 +58,10 @@ class PanelLines(Magics):
         from nds_jupyter.widgets import DataBrowser
 
         browser = DataBrowser(options.path, self._session.client)
-        return _shown(browser, "NDS data", docked=options.dock)
+        return _show_panel(browser, "NDS data", docked=options.dock)
 
 
-def _shown(panel: Panel, title: str, *, docked: bool) -> Panel | None:
+def _show_panel(panel: Panel, title: str, *, docked: bool) -> Panel | None:
     if not docked:
         return panel
     try:
@@ -80,7 +80,7 @@ class ServerLines(Magics):
         self._session = session
 
     @line_magic
-    @takes(examples="%ndsimages")
+    @magic_options(examples="%ndsimages")
     def ndsimages(self, options: argparse.Namespace) -> Table:
         """List the images that a job may use."""
         del options
@@ -91,7 +91,7 @@ class ServerLines(Magics):
         return Table(("image", "size", "present"), rows)
 
     @line_magic
-    @takes(examples="%ndsdoctor")
+    @magic_options(examples="%ndsdoctor")
     def ndsdoctor(self, options: argparse.Namespace) -> Table:
         """Look at everything between this notebook and a container, and say what to do."""
         del options

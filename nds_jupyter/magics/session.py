@@ -58,13 +58,13 @@ class MagicsSession:
         if isinstance(known, Job):
             return known.refresh()
         try:
-            return named_job(self.client, word)
+            return find_job(self.client, word)
         except JobNotFound as exc:
             held = f" The variable {word} is no job either." if word in self.namespace else ""
             raise JobNotFound(f"{exc}{held} %ndsjobs lists your jobs.", **exc.details) from None
 
 
-def named_job(client: Client, word: str) -> Job:
+def find_job(client: Client, word: str) -> Job:
     """Return the job of an id, a unique prefix of one, or a name; the newest job of that name.
 
     Raises

@@ -13,8 +13,8 @@ from traitlets.config import Configurable
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.jobs.sizes import MAX_VALUE_BYTES
 
-FILE = "pyproject.toml"
-SPELT = {"raise": "raises"}
+PROJECT_FILE = "pyproject.toml"
+ATTRIBUTE_NAMES = {"raise": "raises"}
 """Keys that can't be the name of a Python attribute."""
 
 
@@ -32,16 +32,16 @@ def project_settings(folder: Path, known: Collection[str]) -> dict[str, Any]:
         If the file is no TOML, or names a setting that does not exist.
     """
     for where in (folder, *folder.parents):
-        path = where / FILE
-        if path.is_file() and (table := _table(path)) is not None:
-            settings = {SPELT.get(name, name): value for name, value in table.items()}
+        path = where / PROJECT_FILE
+        if path.is_file() and (table := _read_table(path)) is not None:
+            settings = {ATTRIBUTE_NAMES.get(name, name): value for name, value in table.items()}
             for name in settings.keys() - set(known):
-                raise InvalidRequest(f"{path}: {_unknown(name, known)}")
+                raise InvalidRequest(f"{path}: {_unknown_setting_message(name, known)}")
             return settings
     return {}
 
 
-def _table(path: Path) -> dict[str, Any] | None:
+def _read_table(path: Path) -> dict[str, Any] | None:
     try:
         text = path.read_text("utf-8")
         if "nds" not in text:
@@ -57,7 +57,7 @@ def _table(path: Path) -> dict[str, Any] | None:
     return table if isinstance(table, dict) else None
 
 
-def _unknown(name: str, known: Collection[str]) -> str:
+def _unknown_setting_message(name: str, known: Collection[str]) -> str:
     import difflib
 
     meant = difflib.get_close_matches(name, known, n=1)

@@ -1,5 +1,5 @@
 """Values of a notebook that travel into a script, and back.
 
-`plain`, `tables`, `formats` and `launcher` are also shipped to the container. They therefore need
-only the standard library of Python 3.8, and name each other relatively.
+`json_codec`, `tables`, `formats` and `launcher` are also shipped to the container. They therefore
+need only the standard library of Python 3.8, and import each other relatively.
 """

@@ -14,17 +14,17 @@ from typing import IO, Any
 
 import msgspec
 
-from nds_jupyter.client.file_upload import LocalFile
+from nds_jupyter.client.submit import LocalFile
 from nds_jupyter.errors import InvalidRequest, TooLarge
 from nds_jupyter.jobs.script import MEMBER
 from nds_jupyter.jobs.sizes import size_text
 from nds_jupyter.values import formats as codec
-from nds_jupyter.values.plain import NotPortable
+from nds_jupyter.values.json_codec import NotSerializable
 
-FOLDER = "/nds/in"
+INPUT_FOLDER = "/nds/in"
 """Where a container has the files that were sent with its job."""
 
-IN_MEMORY = 2**20
+MAX_IN_MEMORY = 2**20
 """Bytes of a value that is kept in memory on its way; a larger one is on disk."""
 
 
@@ -47,8 +47,8 @@ class RequestedValue(msgspec.Struct, frozen=True, kw_only=True):
         suffix = f"{dot}{rest}" or None
         if not name.isidentifier():
             raise InvalidRequest(f"{option}: {name!r} is not the name of a variable.")
-        if suffix is not None and suffix not in codec.LOOKED_FOR:
-            known = " ".join(codec.LOOKED_FOR)
+        if suffix is not None and suffix not in codec.SUFFIXES:
+            known = " ".join(codec.SUFFIXES)
             raise InvalidRequest(f"{option} {text}: {suffix} is none of the formats {known}.")
         return cls(name=name, suffix=suffix)
 
@@ -71,7 +71,7 @@ class ValueOptions(msgspec.Struct, frozen=True, kw_only=True):
     for_python: bool = True
 
 
-def pack(wish: RequestedValue, value: object, terms: ValueOptions) -> LocalFile:
+def write_value_file(wish: RequestedValue, value: object, terms: ValueOptions) -> LocalFile:
     """Write a value to a file of its own, called by its name and format.
 
     Raises
@@ -81,24 +81,26 @@ def pack(wish: RequestedValue, value: object, terms: ValueOptions) -> LocalFile:
     TooLarge
         If it has more bytes than it may.
     """
-    if codec.bytes_at_least(value) > terms.most:
+    if codec.size_lower_bound(value) > terms.most:
         raise _too_large(wish.name, terms.most)
-    file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed when it is sent
-    sink = _Measured(wish.name, file, terms.most)
+    file = tempfile.SpooledTemporaryFile(MAX_IN_MEMORY)  # noqa: SIM115 - closed when it is sent
+    sink = _LimitedWriter(wish.name, file, terms.most)
     try:
-        suffix = wish.suffix or codec.suffix_of(
+        suffix = wish.suffix or codec.choose_suffix(
             value, terms.allow_pickle, for_python=terms.for_python
         )
-        _expect_allowed(wish, suffix, terms)
+        _check_pickle_allowed(wish, suffix, terms)
         codec.dump(value, suffix, sink)  # type: ignore[arg-type]
-    except NotPortable as exc:
+    except NotSerializable as exc:
         file.close()
         raise InvalidRequest(f"--in {wish.name}: {exc}. {_advice(str(exc))}") from exc
     except BaseException:
         file.close()
         raise
     digest = sink.digest.hexdigest()
-    return LocalFile(f"{FOLDER}/{wish.name}{suffix}", _as_file(file), size=sink.size, sha256=digest)
+    return LocalFile(
+        f"{INPUT_FOLDER}/{wish.name}{suffix}", _as_file(file), size=sink.size, sha256=digest
+    )
 
 
 def _as_file(file: Any) -> IO[bytes]:
@@ -106,7 +108,7 @@ def _as_file(file: Any) -> IO[bytes]:
     return binary
 
 
-def _expect_allowed(wish: RequestedValue, suffix: str, terms: ValueOptions) -> None:
+def _check_pickle_allowed(wish: RequestedValue, suffix: str, terms: ValueOptions) -> None:
     if suffix == codec.PICKLE and not terms.allow_pickle:
         raise InvalidRequest(f"--in {wish.name}{suffix}: a pickle needs --pickle.")
 
@@ -125,7 +127,7 @@ def _too_large(name: str, most: int) -> TooLarge:
     )
 
 
-class _Measured(io.RawIOBase):
+class _LimitedWriter(io.RawIOBase):
     """A file that measures what is written to it, and takes no more than it may."""
 
     def __init__(self, name: str, file: Any, most: int) -> None:
@@ -148,12 +150,12 @@ class _Measured(io.RawIOBase):
         return len(piece)
 
 
-INLINE = 128 * 2**10
+MAX_INLINE = 128 * 2**10
 """Bytes of values that travel in the archive, so that most jobs are one request and one file."""
 
-_SHIPPED = ("plain.py", "tables.py", "formats.py", "launcher.py")
+_SHIPPED_MODULES = ("json_codec.py", "tables.py", "formats.py", "launcher.py")
 
-_START = """\
+_MAIN_MODULE = """\
 import sys
 
 if sys.version_info < (3, 8):
@@ -184,22 +186,24 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     sizes: dict[str, int]
 
 
-def pack_all(values: Mapping[RequestedValue, object], terms: ValueOptions) -> list[LocalFile]:
+def write_value_files(
+    values: Mapping[RequestedValue, object], terms: ValueOptions
+) -> list[LocalFile]:
     """Write values to files; all of them, or an error and none."""
     with contextlib.ExitStack() as stack:
         packed: list[LocalFile] = []
         for wish, value in values.items():
-            packed.append(pack(wish, value, terms))
+            packed.append(write_value_file(wish, value, terms))
             stack.callback(packed[-1].close)
         stack.pop_all()
     return packed
 
 
-def bundle_of_script(
+def bundle_script(
     script: str, values: Mapping[RequestedValue, object], terms: ValueOptions
 ) -> Bundle:
     """Return what a script of another language needs: every value a file beside it."""
-    packed = pack_all(values, terms)
+    packed = write_value_files(values, terms)
     return Bundle(
         script=script,
         files={file.to: file for file in packed},
@@ -207,7 +211,7 @@ def bundle_of_script(
     )
 
 
-def bundle_of_cell(
+def bundle_cell(
     cell: str,
     values: Mapping[RequestedValue, object],
     wanted: Sequence[RequestedValue],
@@ -215,7 +219,7 @@ def bundle_of_cell(
     *,
     path: str,
     shebang: str = "",
-    inline: int = INLINE,
+    inline: int = MAX_INLINE,
 ) -> Bundle:
     """Return what a Python cell needs to find values in its namespace, and to leave others.
 
@@ -232,7 +236,7 @@ def bundle_of_cell(
     inline
         Bytes of values that travel in the archive.
     """
-    packed = pack_all(values, terms)
+    packed = write_value_files(values, terms)
     entries: dict[str, str] = {}
     files: dict[str, LocalFile] = {}
     buffer = io.BytesIO()
@@ -266,8 +270,8 @@ def _sizes(values: Iterable[RequestedValue], packed: Iterable[LocalFile]) -> dic
 
 
 def _add_launcher(archive: zipfile.ZipFile) -> None:
-    archive.writestr("__main__.py", _START)
+    archive.writestr("__main__.py", _MAIN_MODULE)
     archive.writestr("_nds_values/__init__.py", "")
     shipped = resources.files("nds_jupyter.values")
-    for name in _SHIPPED:
+    for name in _SHIPPED_MODULES:
         archive.writestr(f"_nds_values/{name}", (shipped / name).read_bytes())

@@ -1,8 +1,8 @@
 """File formats of values: which one a value travels in, how it is written and read.
 
 Nothing that is read here can run code, except ``.pickle``, which the caller has to allow. The
-modules `plain`, `tables` and this one are shipped to containers as they are: they need only the
-standard library of Python 3.8, and numpy, pandas or pyarrow where a value does.
+modules `json_codec`, `tables` and this one are shipped to containers as they are: they need only
+the standard library of Python 3.8, and numpy, pandas or pyarrow where a value does.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import pickle
 from collections.abc import Callable
 from typing import IO, Any
 
-from . import plain, tables
-from .plain import NotPortable, needed
+from . import json_codec, tables
+from .json_codec import NotSerializable, import_library
 
 PICKLE = ".pickle"
 
-LOOKED_FOR = (".json", ".arrow", ".npy", ".parquet", ".csv", ".txt", ".bin", PICKLE)
+SUFFIXES = (".json", ".arrow", ".npy", ".parquet", ".csv", ".txt", ".bin", PICKLE)
 """Suffixes, in the order in which a value is looked for."""
 
 
-def suffix_of(value: object, allow_pickle: bool, *, for_python: bool = True) -> str:
+def choose_suffix(value: object, allow_pickle: bool, *, for_python: bool = True) -> str:
     """Return how a value is written.
 
     Parameters
@@ -31,7 +31,7 @@ def suffix_of(value: object, allow_pickle: bool, *, for_python: bool = True) -> 
 
     Raises
     ------
-    NotPortable
+    NotSerializable
         If only a pickle could carry it, and none is allowed.
     """
     if tables.is_table(value):
@@ -41,13 +41,13 @@ def suffix_of(value: object, allow_pickle: bool, *, for_python: bool = True) -> 
     if not for_python and type(value) in (str, bytes):
         return ".txt" if type(value) is str else ".bin"
     try:
-        plain.encoded(value)
-    except (NotPortable, RecursionError) as exc:
+        json_codec.encode(value)
+    except (NotSerializable, RecursionError) as exc:
         if allow_pickle:
             return PICKLE
-        if isinstance(exc, NotPortable):
+        if isinstance(exc, NotSerializable):
             raise
-        raise NotPortable("it holds itself, or is nested too deeply") from None
+        raise NotSerializable("it holds itself, or is nested too deeply") from None
     return ".json"
 
 
@@ -57,7 +57,7 @@ def _is_array(value: Any) -> bool:
     return is_array and not value.dtype.hasobject
 
 
-def bytes_at_least(value: Any) -> int:
+def size_lower_bound(value: Any) -> int:
     """Return a number of bytes that a large value surely has, without writing it."""
     if _is_array(value):
         return int(value.nbytes)
@@ -69,32 +69,34 @@ def dump(value: object, suffix: str, file: IO[bytes]) -> None:
 
     Raises
     ------
-    NotPortable
+    NotSerializable
         If the value is not of a kind that this format holds.
     """
-    if suffix in _OF_TABLES and not tables.is_table(value):
-        raise NotPortable(f"a {type(value).__qualname__} is no table, and {suffix} holds tables")
+    if suffix in _TABLE_SUFFIXES and not tables.is_table(value):
+        raise NotSerializable(
+            f"a {type(value).__qualname__} is no table, and {suffix} holds tables"
+        )
     if suffix == ".npy" and not _is_array(value):
-        raise NotPortable(f"a {type(value).__qualname__} is no array, and .npy holds arrays")
+        raise NotSerializable(f"a {type(value).__qualname__} is no array, and .npy holds arrays")
     wanted = {".txt": str, ".bin": bytes}.get(suffix)
     if wanted is not None and type(value) is not wanted:
-        raise NotPortable(f"{suffix} holds {wanted.__name__}, not {type(value).__qualname__}")
+        raise NotSerializable(f"{suffix} holds {wanted.__name__}, not {type(value).__qualname__}")
     _WRITERS[suffix](value, file)
 
 
 def load(suffix: str, file: IO[bytes], allow_pickle: bool) -> Any:
     """Read a value from a binary file that can seek."""
     if suffix == PICKLE and not allow_pickle:
-        raise NotPortable("it is a pickle, and loading a pickle runs what is in it")
+        raise NotSerializable("it is a pickle, and loading a pickle runs what is in it")
     return _READERS[suffix](file)
 
 
 def _dump_npy(value: Any, file: IO[bytes]) -> None:
-    needed("numpy").save(file, value, allow_pickle=False)
+    import_library("numpy").save(file, value, allow_pickle=False)
 
 
 def _load_npy(file: IO[bytes]) -> Any:
-    return needed("numpy").load(file, allow_pickle=False)
+    return import_library("numpy").load(file, allow_pickle=False)
 
 
 def _dump_pickle(value: Any, file: IO[bytes]) -> None:
@@ -113,10 +115,10 @@ def _dump_bytes(value: Any, file: IO[bytes]) -> None:
     file.write(value)
 
 
-_OF_TABLES = (".arrow", ".parquet", ".csv")
+_TABLE_SUFFIXES = (".arrow", ".parquet", ".csv")
 
 _WRITERS: dict[str, Callable[[Any, IO[bytes]], None]] = {
-    ".json": plain.dump,
+    ".json": json_codec.dump,
     ".arrow": tables.dump_arrow,
     ".parquet": tables.dump_parquet,
     ".csv": tables.dump_csv,
@@ -127,7 +129,7 @@ _WRITERS: dict[str, Callable[[Any, IO[bytes]], None]] = {
 }
 
 _READERS: dict[str, Callable[[IO[bytes]], Any]] = {
-    ".json": plain.load,
+    ".json": json_codec.load,
     ".arrow": tables.load_arrow,
     ".parquet": tables.load_parquet,
     ".csv": tables.load_csv,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import formats
-from .plain import NotPortable
+from .json_codec import NotSerializable
 
 
 def run(archive: str) -> None:
@@ -26,29 +26,31 @@ def run(archive: str) -> None:
     with zipfile.ZipFile(archive) as content:
         plan = json.loads(content.read("plan.json").decode())
         source = content.read("cell.py")
-        values = {name: _value(name, place, content, plan) for name, place in plan["in"].items()}
-    if plan["out"] and _installed("pandas") and not _installed("pyarrow"):
+        values = {
+            name: _load_input(name, place, content, plan) for name, place in plan["in"].items()
+        }
+    if plan["out"] and _is_installed("pandas") and not _is_installed("pyarrow"):
         sys.stderr.write(
             "--out: this image has pandas without pyarrow; a table could not be brought back.\n"
         )
     namespace = _main_module(archive, plan["file"], source, values)
     _execute(compile(source, plan["file"], "exec", dont_inherit=True), namespace)
-    troubles = [_leave(name, suffix, namespace, plan) for name, suffix in plan["out"].items()]
+    troubles = [_save_output(name, suffix, namespace, plan) for name, suffix in plan["out"].items()]
     if any(troubles):
         sys.exit("\n".join(filter(None, troubles)))
 
 
-def _installed(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def _value(name: str, place: str, archive: zipfile.ZipFile, plan: dict[str, Any]) -> Any:
+def _load_input(name: str, place: str, archive: zipfile.ZipFile, plan: dict[str, Any]) -> Any:
     """Return a value from the archive, or from a file that was sent beside it."""
     try:
         beside = place.startswith("/")
         with Path(place).open("rb") if beside else archive.open(place) as file:
             return formats.load(Path(place).suffix, file, plan["pickle"])
-    except NotPortable as exc:
+    except NotSerializable as exc:
         sys.exit(
             f"--in {name}: {exc}. Choose an image that has it, or let --requirements install it."
         )
@@ -56,16 +58,18 @@ def _value(name: str, place: str, archive: zipfile.ZipFile, plan: dict[str, Any]
         sys.exit(f"--in {name}: this image can't read it: {type(exc).__name__}: {exc}")
 
 
-def _leave(name: str, suffix: str | None, namespace: dict[str, Any], plan: dict[str, Any]) -> str:
+def _save_output(
+    name: str, suffix: str | None, namespace: dict[str, Any], plan: dict[str, Any]
+) -> str:
     """Write a value where the notebook finds it; return a sentence if that can't be."""
     if name not in namespace:
         return f"--out {name}: the script ended without a variable {name}."
     value, folder = namespace[name], Path(plan["results"])
     try:
-        chosen = suffix or formats.suffix_of(value, plan["pickle"])
+        chosen = suffix or formats.choose_suffix(value, plan["pickle"])
         _write(value, folder / f"{name}{chosen}", chosen)
-    except NotPortable as exc:
-        return f"--out {name}: {exc}.{_saved(name, value, folder)}"
+    except NotSerializable as exc:
+        return f"--out {name}: {exc}.{_save_pickle(name, value, folder)}"
     except OSError as exc:
         return f"--out {name}: it can't be written: {exc.strerror}."
     return ""
@@ -83,7 +87,7 @@ def _write(value: object, path: Path, suffix: str) -> None:
             draft.unlink()
 
 
-def _saved(name: str, value: object, folder: Path) -> str:
+def _save_pickle(name: str, value: object, folder: Path) -> str:
     """Keep what can't be brought back by itself: it may have taken hours."""
     try:
         _write(value, folder / f"{name}{formats.PICKLE}", formats.PICKLE)

@@ -8,9 +8,9 @@ import json
 import warnings
 from typing import IO, Any
 
-from .plain import NotPortable, needed
+from .json_codec import NotSerializable, import_library
 
-_NOTE = b"nds"
+_METADATA_KEY = b"nds"
 
 
 def is_table(value: object) -> bool:
@@ -22,33 +22,33 @@ def is_table(value: object) -> bool:
 
 def dump_arrow(value: Any, file: IO[bytes]) -> None:
     """Write a table as an Arrow file, which is a Feather file of version 2."""
-    arrow = needed("pyarrow")
-    table = _arrow_table(value)
+    arrow = import_library("pyarrow")
+    table = _to_arrow(value)
     with arrow.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
 
 
 def load_arrow(file: IO[bytes]) -> Any:
     """Read an Arrow or Feather file."""
-    arrow = needed("pyarrow")
-    return _value_of(arrow.ipc.open_file(file).read_all())
+    arrow = import_library("pyarrow")
+    return _from_arrow(arrow.ipc.open_file(file).read_all())
 
 
 def dump_parquet(value: Any, file: IO[bytes]) -> None:
     """Write a table as Parquet."""
-    needed("pyarrow.parquet").write_table(_arrow_table(value), file)
+    import_library("pyarrow.parquet").write_table(_to_arrow(value), file)
 
 
 def load_parquet(file: IO[bytes]) -> Any:
     """Read a Parquet file."""
-    return _value_of(_in_seconds(needed("pyarrow.parquet").read_table(file)))
+    return _from_arrow(_restore_seconds(import_library("pyarrow.parquet").read_table(file)))
 
 
-def _in_seconds(table: Any) -> Any:
+def _restore_seconds(table: Any) -> Any:
     """Return a table with the times in whole seconds that it had; Parquet has milliseconds."""
-    arrow = needed("pyarrow")
+    arrow = import_library("pyarrow")
     schema = table.schema
-    for place in _note_of(table).get("seconds", ()):
+    for place in _read_metadata(table).get("seconds", ()):
         kind = schema.field(place).type
         whole = arrow.time32("s") if arrow.types.is_time(kind) else arrow.timestamp("s", kind.tz)
         schema = schema.set(place, schema.field(place).with_type(whole))
@@ -57,7 +57,7 @@ def _in_seconds(table: Any) -> Any:
 
 def dump_csv(value: Any, file: IO[bytes]) -> None:
     """Write a table as CSV in UTF-8, the index as its first columns unless it just counts."""
-    pandas = needed("pandas")
+    pandas = import_library("pandas")
     frame = value
     if type(value).__name__ == "Table":
         frame = value.to_pandas()
@@ -70,15 +70,15 @@ def dump_csv(value: Any, file: IO[bytes]) -> None:
 
 def load_csv(file: IO[bytes]) -> Any:
     """Read CSV into a data frame."""
-    return needed("pandas").read_csv(file)
+    return import_library("pandas").read_csv(file)
 
 
-def _arrow_table(value: Any) -> Any:
+def _to_arrow(value: Any) -> Any:
     """Return an Arrow table of a value, with a note of what it was.
 
     Raises
     ------
-    NotPortable
+    NotSerializable
         If it would not return as it was.
     """
     kind = type(value).__name__
@@ -89,22 +89,22 @@ def _arrow_table(value: Any) -> Any:
         if kind == "Series":
             note["unnamed"] = value.name is None
             value = value.to_frame("value" if value.name is None else value.name)
-        table = _of_frame(value)
+        table = _frame_to_arrow(value)
     note["seconds"] = [place for place, each in enumerate(table.schema) if _is_in_seconds(each)]
-    noted = {**(table.schema.metadata or {}), _NOTE: json.dumps(note).encode()}
+    noted = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(note).encode()}
     return table.replace_schema_metadata(noted)
 
 
 def _is_in_seconds(field: Any) -> bool:
-    types = needed("pyarrow").types
+    types = import_library("pyarrow").types
     kind = field.type
     return bool((types.is_timestamp(kind) or types.is_time32(kind)) and kind.unit == "s")
 
 
-def _of_frame(frame: Any) -> Any:
-    arrow = needed("pyarrow")
+def _frame_to_arrow(frame: Any) -> Any:
+    arrow = import_library("pyarrow")
     if not frame.columns.is_unique:
-        raise NotPortable("two of its columns have the same name")
+        raise NotSerializable("two of its columns have the same name")
     try:
         with warnings.catch_warnings():
             # Of what would not return as it was we say more ourselves.
@@ -113,62 +113,68 @@ def _of_frame(frame: Any) -> Any:
         back = table.slice(0, 0).to_pandas()
     except (ValueError, TypeError, OverflowError, KeyError, NotImplementedError) as exc:
         said = str(exc.args[0] if exc.args else exc).rstrip(".")
-        raise NotPortable(f"Arrow can't hold it: {said}") from exc
+        raise NotSerializable(f"Arrow can't hold it: {said}") from exc
     if len(frame) and not table.num_columns:
-        raise NotPortable("it has rows and no columns")
-    _expect_same_shape(frame, back)
+        raise NotSerializable("it has rows and no columns")
+    _check_axes(frame, back)
     for place, name in enumerate(frame.columns):
         if str(frame.dtypes.iloc[place]) == "object":
-            _expect_returns(name, table.column(place), frame.iloc[:, place])
+            _check_object_column(name, table.column(place), frame.iloc[:, place])
     return table
 
 
-def _expect_same_shape(frame: Any, back: Any) -> None:
+def _check_axes(frame: Any, back: Any) -> None:
     for what, axis, other in (
         ("columns", frame.columns, back.columns),
         ("index", frame.index[:0], back.index),
     ):
         same_names = list(axis.names) == list(other.names)
         if not same_names or axis.nlevels != other.nlevels or not axis.equals(other):
-            raise NotPortable(f"its {what} would not return as they are. reset_index() may help")
+            raise NotSerializable(
+                f"its {what} would not return as they are. reset_index() may help"
+            )
     dtypes = zip(frame.columns, frame.dtypes, back.dtypes)  # noqa: B905 - not in Python 3.8
     for name, before, after in dtypes:
         # Objects are told apart by what Arrow took them for.
         if str(before) not in (str(after), "object"):
-            raise NotPortable(f"its column {name!r} of type {before} would return as {after}")
+            raise NotSerializable(f"its column {name!r} of type {before} would return as {after}")
 
 
-def _expect_returns(name: object, column: Any, values: Any) -> None:
+def _check_object_column(name: object, column: Any, values: Any) -> None:
     """Raise if what Arrow made of Python objects would return as something else."""
-    types = needed("pyarrow").types
+    types = import_library("pyarrow").types
     found = column.type
     if types.is_nested(found):
-        raise NotPortable(
+        raise NotSerializable(
             f"its column {name!r} holds lists or dictionaries, which would not return as they are. "
             "A pyarrow.Table holds them"
         )
     whole = types.is_integer(found) or types.is_floating(found)
     if whole and column.null_count:
-        raise NotPortable(f"its column {name!r} mixes numbers and None. astype('Int64') may help")
+        raise NotSerializable(
+            f"its column {name!r} mixes numbers and None. astype('Int64') may help"
+        )
     if types.is_temporal(found) or types.is_binary(found) or types.is_large_binary(found):
         # Among dates Arrow takes a number for days since 1970, and among bytes a text for bytes.
         after = column.drop_null().to_pylist()
         if any(one != other for one, other in zip(values.dropna(), after)):  # noqa: B905
-            raise NotPortable(f"its column {name!r} mixes kinds of values. Bring them to one kind")
+            raise NotSerializable(
+                f"its column {name!r} mixes kinds of values. Bring them to one kind"
+            )
 
 
-def _note_of(table: Any) -> Any:
-    written = (table.schema.metadata or {}).get(_NOTE)
+def _read_metadata(table: Any) -> Any:
+    written = (table.schema.metadata or {}).get(_METADATA_KEY)
     return json.loads(written.decode()) if written else {"kind": "DataFrame"}
 
 
-def _value_of(table: Any) -> Any:
-    note = _note_of(table)
+def _from_arrow(table: Any) -> Any:
+    note = _read_metadata(table)
     if note["kind"] == "Table":
         # The note is ours; the table returns with what it had.
-        rest = {key: text for key, text in table.schema.metadata.items() if key != _NOTE}
+        rest = {key: text for key, text in table.schema.metadata.items() if key != _METADATA_KEY}
         return table.replace_schema_metadata(rest or None)
-    needed("pandas")
+    import_library("pandas")
     frame = table.to_pandas()
     if note.get("freq"):
         # An index without rows has none.

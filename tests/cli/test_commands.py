@@ -13,7 +13,7 @@ from IPython.core.error import UsageError
 from nds_jupyter.cli import main
 from nds_jupyter.cli.commands import COMMANDS, IN_NOTEBOOKS, PROGRAM, parse, shown_examples
 from nds_jupyter.magics.parser import LineParser, MagicOption
-from nds_jupyter.magics.registry import parsers
+from nds_jupyter.magics.registry import line_parsers
 
 ONLY_IN_A_CELL = {"--in", "--out", "--pickle", "--render", "--job", "--no-raise"}
 """Options that are about variables of a notebook, or the end of its cell."""
@@ -23,7 +23,7 @@ MAGIC_OF = {"submit": "%%ndsjob"}
 
 
 def magic(command: str) -> LineParser:
-    return parsers()[MAGIC_OF.get(command, f"%nds{command}")]()
+    return line_parsers()[MAGIC_OF.get(command, f"%nds{command}")]()
 
 
 def flags(options: tuple[MagicOption, ...]) -> set[str]:

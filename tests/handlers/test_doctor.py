@@ -60,7 +60,7 @@ def wrong(diagnosis: Diagnosis) -> dict[str, Finding]:
 @pytest.fixture(autouse=True)
 def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Be content with the disk of the machine that runs the tests."""
-    monkeypatch.setattr("nds_jupyter.client.doctor.LEAST_FREE", 2**20)
+    monkeypatch.setattr("nds_jupyter.client.doctor.MIN_FREE_SPACE", 2**20)
 
 
 async def test_nothing_is_wrong(ask_doctor: Diagnose) -> None:
@@ -113,7 +113,7 @@ async def test_little_room_here(
     ask_doctor: Diagnose, monkeypatch: pytest.MonkeyPatch, small_disk: Path
 ) -> None:
     monkeypatch.chdir(small_disk)
-    monkeypatch.setattr("nds_jupyter.client.doctor.LEAST_FREE", 2 * 2**20)
+    monkeypatch.setattr("nds_jupyter.client.doctor.MIN_FREE_SPACE", 2 * 2**20)
     found = wrong(await ask_doctor())
     assert found.keys() == {"disk"}
     assert size_text(2**20) in found["disk"].said

@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 
 from nds_jupyter.errors import InvalidRequest, TooLarge
 from nds_jupyter.jobs.sweep import environment, point_name, points, sweep_points
-from nds_jupyter.magics.job_options import swept_values
+from nds_jupyter.magics.job_options import parse_sweep_values
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
 SCALARS = st.one_of(st.integers(), st.booleans(), st.text(max_size=5))
@@ -69,10 +69,10 @@ def test_script_finds_its_point_as_variables_and_as_json() -> None:
     ],
 )
 def test_line_of_a_sweep_gives_values(text: str, values: tuple[object, ...]) -> None:
-    assert swept_values(text) == (text.partition("=")[0], values)
+    assert parse_sweep_values(text) == (text.partition("=")[0], values)
 
 
 @pytest.mark.parametrize("text", ["lr", "=1", "lr=", "a b=1", "n=range(0,5,0)"])
 def test_line_that_is_no_sweep_says_so(text: str) -> None:
     with pytest.raises(UsageError, match="--sweep"):
-        swept_values(text)
+        parse_sweep_values(text)

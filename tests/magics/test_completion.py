@@ -11,8 +11,8 @@ from traitlets.config import Config
 
 from nds_jupyter.magics import completion as module
 from nds_jupyter.magics.cell_source import CellSource
-from nds_jupyter.magics.completion import Completion
-from nds_jupyter.magics.registry import parsers
+from nds_jupyter.magics.completion import LineCompleter
+from nds_jupyter.magics.registry import line_parsers
 from nds_jupyter.magics.session import MagicsSession
 from nds_jupyter.magics.settings import NdsMagics
 
@@ -30,8 +30,8 @@ def settings(shell: InteractiveShell) -> NdsMagics:
 
 
 @pytest.fixture
-def completion(shell: InteractiveShell, settings: NdsMagics) -> Completion:
-    return Completion(MagicsSession(shell, settings, CellSource(shell)), parsers())
+def completion(shell: InteractiveShell, settings: NdsMagics) -> LineCompleter:
+    return LineCompleter(MagicsSession(shell, settings, CellSource(shell)), line_parsers())
 
 
 @pytest.fixture
@@ -44,13 +44,13 @@ def silent_server(settings: NdsMagics) -> Iterator[None]:
         yield
 
 
-def texts(completion: Completion, line: str) -> list[str]:
+def texts(completion: LineCompleter, line: str) -> list[str]:
     return [each.text for each in completion.matches(line, 0, len(line))[0]]
 
 
 @pytest.mark.usefixtures("silent_server")
 def test_slow_server_is_not_waited_for(
-    completion: Completion, monkeypatch: pytest.MonkeyPatch
+    completion: LineCompleter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Were it waited for, the test would not end.
     monkeypatch.setattr(module, "DEADLINE", 3600.0)
@@ -60,7 +60,7 @@ def test_slow_server_is_not_waited_for(
 
 
 def test_server_that_is_away_leaves_what_the_kernel_knows(
-    completion: Completion, settings: NdsMagics
+    completion: LineCompleter, settings: NdsMagics
 ) -> None:
     settings.url = "http://127.0.0.1:9/"
     assert texts(completion, "%ndslogs --") == ["--tail", "--follow"]
@@ -80,7 +80,7 @@ def test_server_that_is_away_leaves_what_the_kernel_knows(
     ],
 )
 def test_word_at_the_cursor_is_completed(
-    completion: Completion, line: str, fragment: str, offered: list[str]
+    completion: LineCompleter, line: str, fragment: str, offered: list[str]
 ) -> None:
     found, replaced = completion.matches(line, 0, len(line))
     assert ([each.text for each in found], replaced) == (offered, fragment)

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from dev.jupyter import Server
-from nds_jupyter.magics.registry import parsers
+from nds_jupyter.magics.registry import line_parsers
 from tests.magics.notebook import Notebook, open_notebook, store
 
 KERNEL = [pytest.mark.engine, pytest.mark.kernel]
 
 OPTIONS = [
     (magic, option.flags[-1])
-    for magic, parser in parsers().items()
+    for magic, parser in line_parsers().items()
     for option in parser().options
     if option.flags[-1].startswith("-")
 ]

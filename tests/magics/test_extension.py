@@ -15,8 +15,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from dev.jupyter import Server
-from nds_jupyter.magics.cell_source import with_a_body
-from nds_jupyter.magics.extension import MATCHER, register
+from nds_jupyter.magics.cell_source import add_empty_body
+from nds_jupyter.magics.extension import MATCHER_ID, register_magics
 from tests.magics.notebook import open_notebook
 
 KERNEL = [pytest.mark.engine, pytest.mark.kernel]
@@ -76,7 +76,7 @@ def test_loading_imports_nothing_that_takes_long(tmp_path: Path, project: str) -
 @pytest.fixture
 def shell() -> InteractiveShell:
     shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
-    register(shell)
+    register_magics(shell)
     return shell
 
 
@@ -98,11 +98,11 @@ def test_first_misspelt_option_is_told(shell: InteractiveShell) -> None:
 
 
 def test_first_empty_cell_is_told_what_to_write(shell: InteractiveShell) -> None:
-    register(shell)
+    register_magics(shell)
     for cell in ("%%ndsjob", "\n\n%%ndsjob --name it\n", "%%ndsjob\n \n"):
         with pytest.raises(UsageError, match="the cell is empty"):
             shell.run_cell(cell).raise_error()
-    assert shell.input_transformers_cleanup.count(with_a_body) == 1
+    assert shell.input_transformers_cleanup.count(add_empty_body) == 1
 
 
 def test_a_terminal_goes_on_asking_for_the_script(shell: InteractiveShell) -> None:
@@ -119,9 +119,9 @@ def test_help_is_whole_before_the_first_use_and_after(shell: InteractiveShell, m
 
 
 def test_loading_again_leaves_one_of_us(shell: InteractiveShell) -> None:
-    register(shell)
+    register_magics(shell)
     matchers = [getattr(each, "matcher_identifier", "") for each in shell.Completer.custom_matchers]
-    assert matchers.count(MATCHER) == 1
+    assert matchers.count(MATCHER_ID) == 1
     assert [type(each).__name__ for each in shell.configurables].count("NdsMagics") == 1
     shell.run_cell("%config NdsMagics.image = 'mine:2'").raise_error()
     preview: Any = shell.run_cell("%%ndsjob --dry-run\nprint(1)").result

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from IPython.core.error import UsageError
 
-from nds_jupyter.magics.extension import NAMES
+from nds_jupyter.magics.extension import MAGIC_NAMES
 from nds_jupyter.magics.job_options import cell_options
 from nds_jupyter.magics.parser import LineParser, option
-from nds_jupyter.magics.registry import OWNERS, parsers
+from nds_jupyter.magics.registry import MAGICS_CLASSES, line_parsers
 
 PARSER = LineParser("%%ndsjob", "Run a cell.", cell_options())
 
@@ -51,18 +51,18 @@ def test_last_job_is_an_argument_and_no_option() -> None:
 
 
 def test_every_magic_has_help_with_its_options() -> None:
-    for magic, parser in parsers().items():
+    for magic, parser in line_parsers().items():
         assert f"usage: {magic}" in parser().format_help()
 
 
 def test_names_that_loading_gives_to_a_shell_are_those_of_the_magics() -> None:
-    for kind, names in NAMES.items():
-        real = [name for owner in OWNERS for name in owner.magics[kind]]
+    for kind, names in MAGIC_NAMES.items():
+        real = [name for owner in MAGICS_CLASSES for name in owner.magics[kind]]
         assert sorted(names) == sorted(real)
 
 
 def test_help_begins_with_what_it_is_for_and_names_every_option_under_a_heading() -> None:
-    text = parsers()["%%ndsjob"]().format_help()
+    text = line_parsers()["%%ndsjob"]().format_help()
     assert text.startswith("Run this cell in a container")
     assert "%%%" not in text
     for each in cell_options():
@@ -70,9 +70,9 @@ def test_help_begins_with_what_it_is_for_and_names_every_option_under_a_heading(
         assert all(f"\n  {flag}" in text for flag in each.flags)
 
 
-@pytest.mark.parametrize("name", sorted(parsers()))
+@pytest.mark.parametrize("name", sorted(line_parsers()))
 def test_examples_of_the_help_are_lines_that_the_magics_take(name: str) -> None:
-    known = parsers()
+    known = line_parsers()
     lines = [line.strip() for line in known[name]().examples.splitlines()]
     shown = [line for line in lines if line.partition(" ")[0] in known]
     assert any(line.partition(" ")[0] == name for line in shown)
@@ -89,7 +89,7 @@ def test_number_that_makes_no_sense_is_refused_before_the_server_is_asked(
     magic: str, words: str
 ) -> None:
     with pytest.raises(UsageError, match=f"{words.partition(' ')[0]}: .* whole number from"):
-        parsers()[magic]().parse_line(words)
+        line_parsers()[magic]().parse_line(words)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from nds_jupyter.magics.extension import register
+from nds_jupyter.magics.extension import register_magics
 
 TRICKY = ["$x", "{x}", "%d", "%%", "!ls", ">>> a", "... b", "In [1]: c", "?", "\\", "\t", "  "]
 LINES = st.sampled_from(TRICKY) | st.text(st.characters(codec="utf-8"), max_size=20)
@@ -20,7 +20,7 @@ TEXTS = st.lists(LINES, min_size=1, max_size=6).map("\n".join)
 @pytest.fixture(scope="module")
 def shell() -> InteractiveShell:
     shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
-    register(shell)
+    register_magics(shell)
     shell.user_ns["x"] = "expanded"
     return shell
 

@@ -17,7 +17,7 @@ import pytest
 
 from nds_jupyter.jobs.script import cell_of
 from nds_jupyter.values import formats
-from nds_jupyter.values.bundle import RequestedValue, ValueOptions, bundle_of_cell
+from nds_jupyter.values.bundle import RequestedValue, ValueOptions, bundle_cell
 
 TERMS = ValueOptions(allow_pickle=False, most=2**30)
 
@@ -32,7 +32,7 @@ def launch(
     """Run a bundle as a container does, with an isolated interpreter."""
     given = {RequestedValue(name=name): value for name, value in values.items()}
     wanted = [RequestedValue.parse(name, "--out") for name in out]
-    bundle = bundle_of_cell(cell, given, wanted, TERMS, path="/nds/cell.py")
+    bundle = bundle_cell(cell, given, wanted, TERMS, path="/nds/cell.py")
     assert not bundle.files
     archive = folder / "cell.pyz"
     with zipfile.ZipFile(io.BytesIO(bundle.script)) as old, zipfile.ZipFile(archive, "w") as new:
@@ -80,7 +80,7 @@ def test_image_without_numpy_says_so_before_the_cell_runs(tmp_path: Path) -> Non
 
 
 def test_old_python_is_named() -> None:
-    bundle = bundle_of_cell("", {}, [], TERMS, path="/nds/cell.py", shebang="#!/usr/bin/python3")
+    bundle = bundle_cell("", {}, [], TERMS, path="/nds/cell.py", shebang="#!/usr/bin/python3")
     assert isinstance(bundle.script, bytes)
     assert bundle.script.startswith(b"#!/usr/bin/python3\nPK")
     assert cell_of(bundle.script) == b""
@@ -89,7 +89,7 @@ def test_old_python_is_named() -> None:
         start = archive.read("__main__.py").decode()
     ast.parse(start, feature_version=(3, 4))
     assert "3.8 is needed" in start
-    for name in ("plain", "tables", "formats", "launcher"):
+    for name in ("json_codec", "tables", "formats", "launcher"):
         shipped = (resources.files("nds_jupyter.values") / f"{name}.py").read_text()
         ast.parse(shipped, feature_version=(3, 8))
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from nds_jupyter.values import formats
-from nds_jupyter.values.plain import NotPortable
+from nds_jupyter.values.json_codec import NotSerializable
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
 MOMENTS = st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1))
@@ -87,7 +87,7 @@ def test_frame_returns_as_it_was_or_is_refused(frame: pd.DataFrame, suffix: str)
     assume(suffix == ".arrow" or "category" not in map(str, frame.dtypes) or len(frame))
     try:
         back = back_of(frame, suffix)
-    except NotPortable:
+    except NotSerializable:
         return
     # Whole numbers and times that were kept as objects return as numbers and times.
     for name in frame.columns:
@@ -165,7 +165,7 @@ def test_tables_that_people_have_return(name: str, suffix: str) -> None:
     ],
 )
 def test_table_that_would_change_is_refused(frame: pd.DataFrame, said: str) -> None:
-    with pytest.raises(NotPortable, match=said):
+    with pytest.raises(NotSerializable, match=said):
         back_of(frame)
 
 

@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from nds_jupyter.errors import InvalidRequest, TooLarge
 from nds_jupyter.values import formats
 from nds_jupyter.values.bundle import (
-    INLINE,
+    MAX_INLINE,
     RequestedValue,
     ValueOptions,
-    bundle_of_cell,
-    bundle_of_script,
-    pack,
+    bundle_cell,
+    bundle_script,
+    write_value_file,
 )
-from nds_jupyter.values.plain import NotPortable
+from nds_jupyter.values.json_codec import NotSerializable
 
 TERMS = ValueOptions(allow_pickle=False, most=2**30)
 
@@ -75,7 +75,7 @@ VALUES = st.recursive(
 
 
 def there_and_back(value: object, *, allow_pickle: bool = False) -> tuple[str, Any]:
-    suffix = formats.suffix_of(value, allow_pickle)
+    suffix = formats.choose_suffix(value, allow_pickle)
     file = io.BytesIO()
     formats.dump(value, suffix, file)
     file.seek(0)
@@ -111,14 +111,14 @@ def test_number_of_numpy_becomes_plain() -> None:
 
 def test_object_needs_a_pickle_that_is_allowed() -> None:
     value = range(3)
-    with pytest.raises(NotPortable, match="range"):
-        formats.suffix_of(value, allow_pickle=False)
+    with pytest.raises(NotSerializable, match="range"):
+        formats.choose_suffix(value, allow_pickle=False)
     assert there_and_back(value, allow_pickle=True) == (".pickle", value)
-    with pytest.raises(NotPortable, match="pickle"):
+    with pytest.raises(NotSerializable, match="pickle"):
         formats.load(".pickle", io.BytesIO(pickle.dumps(1)), allow_pickle=False)
     objects = np.array([object()], dtype=object)
-    with pytest.raises(NotPortable):
-        formats.suffix_of(objects, allow_pickle=False)
+    with pytest.raises(NotSerializable):
+        formats.choose_suffix(objects, allow_pickle=False)
 
 
 def test_array_of_a_stranger_runs_nothing() -> None:
@@ -141,15 +141,15 @@ def test_times_keep_their_zone_and_the_hour_that_comes_twice() -> None:
 def test_what_holds_itself_is_refused() -> None:
     value: list[object] = []
     value.append(value)
-    with pytest.raises(NotPortable, match="holds itself"):
-        formats.suffix_of(value, allow_pickle=False)
+    with pytest.raises(NotSerializable, match="holds itself"):
+        formats.choose_suffix(value, allow_pickle=False)
 
 
 @pytest.mark.parametrize(
     ("value", "suffix"), [("é\n", ".txt"), (b"\0", ".bin"), ([1], ".json"), (np.eye(2), ".npy")]
 )
 def test_other_languages_get_text_and_bytes_as_they_are(value: object, suffix: str) -> None:
-    file = pack(
+    file = write_value_file(
         RequestedValue(name="x"),
         value,
         ValueOptions(allow_pickle=False, most=2**20, for_python=False),
@@ -179,31 +179,33 @@ def test_only_names_and_known_formats_are_taken(text: str) -> None:
 )
 def test_format_that_does_not_fit_says_so(value: object, suffix: str, said: str) -> None:
     with pytest.raises(InvalidRequest, match=said):
-        pack(RequestedValue(name="x", suffix=suffix), value, TERMS)
+        write_value_file(RequestedValue(name="x", suffix=suffix), value, TERMS)
 
 
 @pytest.mark.parametrize("value", [np.zeros(1000), "x" * 1000, [1] * 1000])
 def test_value_over_the_limit_names_data(value: object) -> None:
     with pytest.raises(TooLarge, match="--data"):
-        pack(RequestedValue(name="x"), value, ValueOptions(allow_pickle=False, most=999))
+        write_value_file(
+            RequestedValue(name="x"), value, ValueOptions(allow_pickle=False, most=999)
+        )
 
 
 def test_value_that_cannot_travel_says_what_to_do() -> None:
     with pytest.raises(InvalidRequest, match=r"--in model: a builtins\.range") as error:
-        pack(RequestedValue(name="model"), range(3), TERMS)
+        write_value_file(RequestedValue(name="model"), range(3), TERMS)
     assert "--pickle" in str(error.value)
     assert "--data" in str(error.value)
 
 
 def test_small_values_travel_in_the_archive_and_large_ones_beside_it() -> None:
-    large = np.zeros(INLINE, "u1")
+    large = np.zeros(MAX_INLINE, "u1")
     values = {RequestedValue(name="small"): 1, RequestedValue(name="large"): large}
-    bundle = bundle_of_cell("", values, [], TERMS, path="/nds/cell.py")
+    bundle = bundle_cell("", values, [], TERMS, path="/nds/cell.py")
     assert list(bundle.files) == ["/nds/in/large.npy"]
-    assert bundle.sizes == {"small": 1, "large": INLINE + 128}
-    assert len(bundle.script) < INLINE
+    assert bundle.sizes == {"small": 1, "large": MAX_INLINE + 128}
+    assert len(bundle.script) < MAX_INLINE
     for file in bundle.files.values():
         file.close()
-    other = bundle_of_script("cat", {RequestedValue(name="small"): 1}, TERMS)
+    other = bundle_script("cat", {RequestedValue(name="small"): 1}, TERMS)
     assert (other.script, list(other.files)) == ("cat", ["/nds/in/small.json"])
     other.files["/nds/in/small.json"].close()

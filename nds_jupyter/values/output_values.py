@@ -12,32 +12,32 @@ from nds_jupyter.client.job import Job
 from nds_jupyter.errors import InvalidRequest, NdsError, PathNotFound, TooLarge
 from nds_jupyter.values import formats
 from nds_jupyter.values.bundle import RequestedValue
-from nds_jupyter.values.plain import NotPortable
+from nds_jupyter.values.json_codec import NotSerializable
 
-IN_MEMORY = 2**24
+MAX_IN_MEMORY = 2**24
 """Bytes of a value that is kept in memory on its way; a larger one is on disk."""
 
-LABEL = "values.out"
+OUTPUT_LABEL = "values.out"
 """The label of a job that says which values it is to leave."""
 
-Progress = Callable[[str, int, int], object]
+ProgressCallback = Callable[[str, int, int], object]
 
 
-class ReturnedValue(msgspec.Struct, frozen=True, kw_only=True):
+class OutputValue(msgspec.Struct, frozen=True, kw_only=True):
     """A value, and its size as a file in bytes."""
 
     value: Any
     size: int
 
 
-def fetch(
+def download_value(
     job: Job,
     wish: RequestedValue,
     *,
     allow_pickle: bool = False,
     most: int,
-    progress: Progress | None = None,
-) -> ReturnedValue:
+    progress: ProgressCallback | None = None,
+) -> OutputValue:
     """Return a value that a job left behind.
 
     Raises
@@ -45,10 +45,10 @@ def fetch(
     NdsError
         If there is none of that name, or it can't be read without running what is in it.
     """
-    suffixes = (wish.suffix,) if wish.suffix else formats.LOOKED_FOR
+    suffixes = (wish.suffix,) if wish.suffix else formats.SUFFIXES
     for suffix in suffixes:
         name = f"{wish.name}{suffix}"
-        with tempfile.SpooledTemporaryFile(IN_MEMORY) as spooled:
+        with tempfile.SpooledTemporaryFile(MAX_IN_MEMORY) as spooled:
             file: Any = spooled
             try:
                 size = job.copy_file(name, file, most=most, progress=progress)
@@ -60,11 +60,11 @@ def fetch(
                     "leaves it in the data root for other jobs to take by --data."
                 ) from exc
             file.seek(0)
-            return ReturnedValue(value=_loaded(wish.name, suffix, file, allow_pickle), size=size)
-    raise PathNotFound(_nothing(job, wish, suffixes))
+            return OutputValue(value=_load(wish.name, suffix, file, allow_pickle), size=size)
+    raise PathNotFound(_missing_value_message(job, wish, suffixes))
 
 
-def _nothing(job: Job, wish: RequestedValue, suffixes: Sequence[str]) -> str:
+def _missing_value_message(job: Job, wish: RequestedValue, suffixes: Sequence[str]) -> str:
     files = ", ".join(f"{wish.name}{suffix}" for suffix in suffixes)
     return (
         f"Job {job.id} left no value {wish.name}: there is none of {files} in /results. A script "
@@ -72,10 +72,10 @@ def _nothing(job: Job, wish: RequestedValue, suffixes: Sequence[str]) -> str:
     )
 
 
-def _loaded(name: str, suffix: str, file: IO[bytes], allow_pickle: bool) -> Any:
+def _load(name: str, suffix: str, file: IO[bytes], allow_pickle: bool) -> Any:
     try:
         return formats.load(suffix, file, allow_pickle)
-    except NotPortable as exc:
+    except NotSerializable as exc:
         hint = ""
         if suffix == formats.PICKLE:
             hint = " Give --pickle, or allow_pickle=True, if you trust the container."
@@ -87,21 +87,21 @@ def _loaded(name: str, suffix: str, file: IO[bytes], allow_pickle: bool) -> Any:
         raise NdsError(f"{name}{suffix} can't be read: {exc}") from exc
 
 
-def names_of(job: Job) -> tuple[str, ...]:
+def output_names(job: Job) -> tuple[str, ...]:
     """Return the values that a job was asked to leave, as they were written after ``--out``."""
-    return tuple(job.view.labels.get(LABEL, "").split())
+    return tuple(job.view.labels.get(OUTPUT_LABEL, "").split())
 
 
 def load_value(job: Job, name: str, *, allow_pickle: bool, most: int) -> Any:
     """Return one output value of a job: the implementation of `Job.value`."""
     requested = RequestedValue.parse(name, "value")
-    return fetch(job, requested, allow_pickle=allow_pickle, most=most).value
+    return download_value(job, requested, allow_pickle=allow_pickle, most=most).value
 
 
 def load_values(job: Job, *, allow_pickle: bool, most: int) -> dict[str, Any]:
     """Return every output value of a job by its name: the implementation of `Job.values`."""
-    requested = [RequestedValue.parse(name, "--out") for name in names_of(job)]
+    requested = [RequestedValue.parse(name, "--out") for name in output_names(job)]
     return {
-        each.name: fetch(job, each, allow_pickle=allow_pickle, most=most).value
+        each.name: download_value(job, each, allow_pickle=allow_pickle, most=most).value
         for each in requested
     }

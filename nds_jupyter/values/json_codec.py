@@ -10,103 +10,103 @@ import json
 from collections.abc import Callable
 from typing import IO, Any
 
-PLAIN = (str, float, bool, type(None))
+JSON_TYPES = (str, float, bool, type(None))
 
 _TAG = "$nds"
 
-LONGEST_NUMBER = 10_000
+MAX_DECIMAL_BITS = 10_000
 """Bits of a whole number that is written in decimal digits; Python refuses to write longer ones."""
 
 
-class NotPortable(Exception):
+class NotSerializable(Exception):
     """A value that can't travel like this."""
 
 
 def dump(value: object, file: IO[bytes]) -> None:
     """Write a value as JSON."""
     try:
-        text = json.dumps(encoded(value), ensure_ascii=False)
+        text = json.dumps(encode(value), ensure_ascii=False)
     except RecursionError:
-        raise NotPortable("it holds itself, or is nested too deeply") from None
+        raise NotSerializable("it holds itself, or is nested too deeply") from None
     file.write(text.encode("utf-8", "surrogatepass"))
 
 
 def load(file: IO[bytes]) -> Any:
     """Read JSON, of ours or anybody's."""
     try:
-        return _decoded(json.loads(file.read().decode("utf-8", "surrogatepass")))
+        return _decode(json.loads(file.read().decode("utf-8", "surrogatepass")))
     except RecursionError:
-        raise NotPortable("it is nested too deeply") from None
+        raise NotSerializable("it is nested too deeply") from None
 
 
-def encoded(value: Any) -> Any:
+def encode(value: Any) -> Any:
     """Return what `json` can write.
 
     Raises
     ------
-    NotPortable
+    NotSerializable
         If something in it is no plain value.
     """
     kind = type(value)
-    if kind in PLAIN:
+    if kind in JSON_TYPES:
         return value
     if kind is int:
-        short = value.bit_length() <= LONGEST_NUMBER
+        short = value.bit_length() <= MAX_DECIMAL_BITS
         return value if short else {_TAG: "int", "of": hex(value)}
     if kind is list:
-        return [encoded(each) for each in value]
+        return [encode(each) for each in value]
     if kind is dict:
         if all(type(key) is str for key in value) and _TAG not in value:
-            return {key: encoded(each) for key, each in value.items()}
-        return {_TAG: "dict", "of": [[encoded(key), encoded(each)] for key, each in value.items()]}
-    for name, (wanted, encode, _decode) in _TAGGED.items():
+            return {key: encode(each) for key, each in value.items()}
+        return {_TAG: "dict", "of": [[encode(key), encode(each)] for key, each in value.items()]}
+    for name, (wanted, encode_content, _) in _TAGGED.items():
         if kind is wanted:
-            return {_TAG: name, "of": encode(value)}
-    return _of_numpy_or_pandas(value)
+            return {_TAG: name, "of": encode_content(value)}
+    return _encode_scalar(value)
 
 
-def _of_numpy_or_pandas(value: Any) -> Any:
+def _encode_scalar(value: Any) -> Any:
     kind = type(value)
     family = kind.__module__.partition(".")[0]
     if family == "numpy" and hasattr(value, "item"):
         plain = value.item()
-        if type(plain) in (*PLAIN, int, complex):
-            return encoded(plain)
+        if type(plain) in (*JSON_TYPES, int, complex):
+            return encode(plain)
     if family == "pandas" and kind.__name__ == "Timestamp":
-        return {_TAG: "timestamp", "of": [value.isoformat(), _zone_of(value)]}
-    raise NotPortable(
+        return {_TAG: "timestamp", "of": [value.isoformat(), _zone_name(value)]}
+    raise NotSerializable(
         f"a {kind.__module__}.{kind.__qualname__} is neither a plain value, nor a table, nor an "
         "array"
     )
 
 
-def _decoded(value: Any) -> Any:
+def _decode(value: Any) -> Any:
     if type(value) is list:
-        return [_decoded(each) for each in value]
+        return [_decode(each) for each in value]
     if type(value) is not dict:
         return value
     if _TAG not in value:
-        return {key: _decoded(each) for key, each in value.items()}
+        return {key: _decode(each) for key, each in value.items()}
     name, content = value[_TAG], value["of"]
     if name == "dict":
-        return {_decoded(key): _decoded(each) for key, each in content}
+        return {_decode(key): _decode(each) for key, each in content}
     if name == "int":
         return int(content, 16)
     if name == "timestamp":
-        return _timestamp(*content)
+        return _decode_timestamp(*content)
     return _TAGGED[name][2](content)
 
 
-def _list(values: Any) -> Any:
-    return [encoded(each) for each in values]
+def _encode_items(values: Any) -> Any:
+    return [encode(each) for each in values]
 
 
-def _zone_of(value: Any) -> Any:
+def _zone_name(value: Any) -> Any:
     """Return the name of a value's time zone, if it has one beyond its offset."""
     return getattr(value.tzinfo, "key", None) or getattr(value.tzinfo, "zone", None)
 
 
-def _zone(name: str) -> Any:
+def _load_zone(name: str) -> Any:
     """Return a time zone; None where this Python does not know it, and the offset has to do."""
     try:
         return importlib.import_module("zoneinfo").ZoneInfo(name)
@@ -114,34 +114,34 @@ def _zone(name: str) -> Any:
         return None
 
 
-def _in_zone(moment: Any, zone: Any) -> Any:
-    known = _zone(zone) if zone else None
+def _to_zone(moment: Any, zone: Any) -> Any:
+    known = _load_zone(zone) if zone else None
     return moment if known is None else moment.astimezone(known)
 
 
-def _time(text: str, zone: Any) -> Any:
+def _decode_time(text: str, zone: Any) -> Any:
     time = dt.time.fromisoformat(text)
-    return time.replace(tzinfo=_zone(zone)) if zone else time
+    return time.replace(tzinfo=_load_zone(zone)) if zone else time
 
 
-def _timestamp(text: str, zone: Any) -> Any:
-    moment = needed("pandas").Timestamp(text)
-    known = _zone(zone) if zone else None
+def _decode_timestamp(text: str, zone: Any) -> Any:
+    moment = import_library("pandas").Timestamp(text)
+    known = _load_zone(zone) if zone else None
     return moment if known is None else moment.tz_convert(known)
 
 
-def needed(name: str) -> Any:
+def import_library(name: str) -> Any:
     """Import what a value needs, or say what is missing."""
     try:
         return importlib.import_module(name)
     except ImportError as exc:
-        raise NotPortable(f"{name.partition('.')[0]} is not installed, which it needs") from exc
+        raise NotSerializable(f"{name.partition('.')[0]} is not installed, which it needs") from exc
 
 
 _TAGGED: dict[str, tuple[type, Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "tuple": (tuple, _list, lambda content: tuple(map(_decoded, content))),
-    "set": (set, _list, lambda content: set(map(_decoded, content))),
-    "frozenset": (frozenset, _list, lambda content: frozenset(map(_decoded, content))),
+    "tuple": (tuple, _encode_items, lambda content: tuple(map(_decode, content))),
+    "set": (set, _encode_items, lambda content: set(map(_decode, content))),
+    "frozenset": (frozenset, _encode_items, lambda content: frozenset(map(_decode, content))),
     "bytes": (bytes, lambda value: base64.b64encode(value).decode(), base64.b64decode),
     "bytearray": (
         bytearray,
@@ -156,14 +156,14 @@ _TAGGED: dict[str, tuple[type, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "decimal": (decimal.Decimal, str, decimal.Decimal),
     "datetime": (
         dt.datetime,
-        lambda value: [value.isoformat(), _zone_of(value)],
-        lambda content: _in_zone(dt.datetime.fromisoformat(content[0]), content[1]),
+        lambda value: [value.isoformat(), _zone_name(value)],
+        lambda content: _to_zone(dt.datetime.fromisoformat(content[0]), content[1]),
     ),
     "date": (dt.date, lambda value: value.isoformat(), dt.date.fromisoformat),
     "time": (
         dt.time,
-        lambda value: [value.isoformat(), _zone_of(value)],
-        lambda content: _time(*content),
+        lambda value: [value.isoformat(), _zone_name(value)],
+        lambda content: _decode_time(*content),
     ),
     "timedelta": (
         dt.timedelta,
