@@ -19,7 +19,7 @@ from dev.swarm import Swarm, swarm
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.jobs.job import Job, JobSpec, Limits
-from nds_jupyter.jobs.script import script_facts
+from nds_jupyter.jobs.script import inspect_script
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
@@ -99,7 +99,7 @@ async def bare_start(manager: NodeEngine) -> float:
 
 def job_spec() -> JobSpec:
     """Return the job."""
-    digest, shebang = script_facts(SCRIPT)
+    digest, shebang = inspect_script(SCRIPT)
     return JobSpec(
         scriptname="job.sh",
         script_sha256=digest,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.extension.application import ExtensionApp
 
 from nds_jupyter._version import __version__
-from nds_jupyter.configuration.kernel_environment import tell_kernels
+from nds_jupyter.configuration.kernel_environment import export_server_url
 from nds_jupyter.configuration.traits import Configuration
 from nds_jupyter.errors import NdsError
 
@@ -128,10 +128,10 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.journal.journal import JournalThread
         from nds_jupyter.live import Broadcaster
         from nds_jupyter.runner import JobRunner
-        from nds_jupyter.services.container_info import ContainerReports
+        from nds_jupyter.services.container_info import ContainerInfo
         from nds_jupyter.services.job_actions import JobActions
         from nds_jupyter.services.job_logs import JobLogs
-        from nds_jupyter.services.job_results import Deliveries, JobResults
+        from nds_jupyter.services.job_results import JobResults, SelectionDelivery
         from nds_jupyter.services.sent_files import SentFiles
         from nds_jupyter.services.server_status import EngineLoad, HealthChecks
         from nds_jupyter.services.target_lookup import TargetLookup
@@ -163,14 +163,14 @@ class NdsApp(Configuration, ExtensionApp):
             ),
             data=data,
             engine=engine,
-            handover=Deliveries(engine, data, results),
+            handover=SelectionDelivery(engine, data, results),
             health=HealthChecks(engine, journal, data),
             journal=journal,
             load=load,
             logs=logs,
             lookup=lookup,
             pages=pages,
-            reports=ContainerReports(runner, journal, engine, lookup, policy, all_containers=every),
+            reports=ContainerInfo(runner, journal, engine, lookup, policy, all_containers=every),
             results=results,
             spool=spool,
             owner_of=self.owner_of,
@@ -196,9 +196,9 @@ class NdsApp(Configuration, ExtensionApp):
 
     def openapi(self) -> dict[str, object]:
         """Return the description of all routes."""
-        from nds_jupyter.rest.openapi import document
+        from nds_jupyter.rest.openapi import openapi_document
 
-        return document(self.route_prefix)
+        return openapi_document(self.route_prefix)
 
     def owner_of(self, user: Any) -> str:
         """Return whose jobs a request's user sees.
@@ -220,7 +220,7 @@ class NdsApp(Configuration, ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Resume jobs, and tell kernels where the server is: only now is its port known."""
-        tell_kernels(os.environ, serverapp, self.route_prefix)
+        export_server_url(os.environ, serverapp, self.route_prefix)
         if self._gateway is not None:
             return
         try:

@@ -302,13 +302,13 @@ class JobFailed(NdsError):
     reason = "job failed"
 
 
-def _tree(base: type[NdsError]) -> dict[str, type[NdsError]]:
+def _classes_by_code(base: type[NdsError]) -> dict[str, type[NdsError]]:
     found = {base.code: base}
     for child in base.__subclasses__():
-        found |= _tree(child)
+        found |= _classes_by_code(child)
     return found
 
 
 def error_class(code: str) -> type[NdsError]:
     """Return the class whose `code` this is, or `NdsError` for a code of a newer server."""
-    return _tree(NdsError).get(code, NdsError)
+    return _classes_by_code(NdsError).get(code, NdsError)

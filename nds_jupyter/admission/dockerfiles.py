@@ -13,7 +13,7 @@ import msgspec
 
 from nds_jupyter.errors import InvalidRequest
 
-LONGEST = 64 * 1024
+LONGEST_TEXT = 64 * 1024
 """Characters of a Dockerfile or of requirements."""
 
 REQUIREMENTS = "requirements.txt"
@@ -36,13 +36,13 @@ _KNOWN = frozenset(
     {"ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL"}
     | {"MAINTAINER", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
 )
-_NOT_HERE = {
+_REFUSED = {
     "ADD": "there are no files beside it, and RUN can download",
     "ONBUILD": "what it would do belongs to another build",
 }
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+class ParsedDockerfile(msgspec.Struct, frozen=True, kw_only=True):
     """A Dockerfile that names its base, and every image that it uses; the last FROM is `base`."""
 
     dockerfile: str
@@ -50,9 +50,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     images: tuple[str, ...]
 
 
-def requirements_recipe(image: str) -> Recipe:
+def requirements_dockerfile(image: str) -> ParsedDockerfile:
     """Return the recipe that installs requirements on top of an image by its own pip."""
-    return Recipe(dockerfile=_INSTALL.format(image=image), base=image, images=(image,))
+    return ParsedDockerfile(dockerfile=_INSTALL.format(image=image), base=image, images=(image,))
 
 
 def requirements_text(given: tuple[str, ...] | str) -> str:
@@ -69,12 +69,12 @@ def requirements_text(given: tuple[str, ...] | str) -> str:
     return text
 
 
-def has_base(dockerfile: str) -> bool:
+def has_from(dockerfile: str) -> bool:
     """Tell whether a Dockerfile says what it begins from."""
-    return any(name == "FROM" for name, _ in _instructions(dockerfile))
+    return any(name == "FROM" for name, _ in _split_instructions(dockerfile))
 
 
-def recipe(dockerfile: str) -> Recipe:
+def parse_dockerfile(dockerfile: str) -> ParsedDockerfile:
     """Read a Dockerfile that has a FROM.
 
     Raises
@@ -86,36 +86,36 @@ def recipe(dockerfile: str) -> Recipe:
     stages: set[str] = set()
     images: list[str] = []
     base = ""
-    for name, rest in _instructions(dockerfile):
+    for name, rest in _split_instructions(dockerfile):
         if name == "FROM":
-            image, stage = _from(rest)
+            image, stage = _parse_from(rest)
             if image.lower() not in stages:
                 images.append(image)
                 base = image
             if stage:
                 stages.add(stage.lower())
         elif name == "COPY":
-            source = _copied_from(rest)
+            source = _parse_copy_source(rest)
             if source.lower() not in stages and not source.isdecimal():
                 images.append(source)
         elif name not in _KNOWN:
-            why = _NOT_HERE.get(name, "it is no instruction that is known here")
+            why = _REFUSED.get(name, "it is no instruction that is known here")
             raise InvalidRequest(f"dockerfile: {name} can't be used: {why}.")
         elif name == "RUN" and rest.startswith("--"):
             raise InvalidRequest(f"dockerfile: RUN takes no options here, like {rest.split()[0]}.")
-    return Recipe(dockerfile=dockerfile, base=base, images=tuple(images))
+    return ParsedDockerfile(dockerfile=dockerfile, base=base, images=tuple(images))
 
 
 def _check_text(field: str, text: str) -> None:
     if not text.strip():
         raise InvalidRequest(f"{field}: it is empty.")
-    if len(text) > LONGEST:
-        raise InvalidRequest(f"{field}: it is longer than {LONGEST} characters.")
+    if len(text) > LONGEST_TEXT:
+        raise InvalidRequest(f"{field}: it is longer than {LONGEST_TEXT} characters.")
     if any(ord(char) < 32 and char not in "\n\r\t" for char in text):
         raise InvalidRequest(f"{field}: it holds a control character.")
 
 
-def _instructions(dockerfile: str) -> list[tuple[str, str]]:
+def _split_instructions(dockerfile: str) -> list[tuple[str, str]]:
     """Return the instructions, each its name in capitals and the rest, continued lines joined."""
     found: list[tuple[str, str]] = []
     held = ""
@@ -143,7 +143,7 @@ def _instructions(dockerfile: str) -> list[tuple[str, str]]:
     return found
 
 
-def _from(rest: str) -> tuple[str, str | None]:
+def _parse_from(rest: str) -> tuple[str, str | None]:
     match = _FROM.fullmatch(rest.strip(_BLANK))
     if match is None:
         raise InvalidRequest(
@@ -152,7 +152,7 @@ def _from(rest: str) -> tuple[str, str | None]:
     return match["image"], match["stage"]
 
 
-def _copied_from(rest: str) -> str:
+def _parse_copy_source(rest: str) -> str:
     flags = list(takewhile(lambda word: word.startswith("--"), rest.split()))
     read = list(map(_FLAG.fullmatch, flags))
     if not all(read):

@@ -65,7 +65,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     files: tuple[GivenFile, ...] = ()
 
 
-def scriptname_of(request: JobRequest) -> str:
+def checked_scriptname(request: JobRequest) -> str:
     """Return the script's file name; `InvalidRequest` if it is none."""
     name = "script.py" if request.scriptname is None else request.scriptname
     bad = "/" in name or name in {"", ".", ".."} or any(ord(char) < 32 for char in name)
@@ -76,7 +76,7 @@ def scriptname_of(request: JobRequest) -> str:
     return name
 
 
-def command_of(request: JobRequest) -> tuple[str, ...] | None:
+def checked_command(request: JobRequest) -> tuple[str, ...] | None:
     """Return what replaces the interpreter; `InvalidRequest` if empty, or with `args` beside it."""
     if request.command is None:
         return None

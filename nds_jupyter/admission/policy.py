@@ -9,28 +9,28 @@ from pathlib import PurePosixPath
 import msgspec
 
 from nds_jupyter.admission.dockerfiles import (
-    has_base,
-    recipe,
-    requirements_recipe,
+    has_from,
+    parse_dockerfile,
+    requirements_dockerfile,
     requirements_text,
 )
 from nds_jupyter.admission.image_references import image_reference
 from nds_jupyter.admission.job_request import (
     JobRequest,
+    checked_command,
     checked_env,
     checked_labels,
     checked_name,
-    command_of,
-    scriptname_of,
+    checked_scriptname,
     without_nul,
 )
 from nds_jupyter.errors import InvalidRequest, RefusedByPolicy, TooLarge
-from nds_jupyter.jobs.inputs import Logical, parse_files, parse_inputs, parse_output
-from nds_jupyter.jobs.job import BUILT, BuildSpec, JobSpec, Limits, Network
+from nds_jupyter.jobs.inputs import PathResolver, parse_files, parse_inputs, parse_output
+from nds_jupyter.jobs.job import BUILT_IMAGE_NAME, BuildSpec, JobSpec, Limits, Network
 from nds_jupyter.jobs.logical_paths import logical_path
-from nds_jupyter.jobs.script import INTERPRETERS, script_facts
+from nds_jupyter.jobs.script import INTERPRETERS, inspect_script
 from nds_jupyter.jobs.sizes import parse_size, size_text
-from nds_jupyter.jobs.sweep import SweepPoint, environment, point_name, sweep_points
+from nds_jupyter.jobs.sweep import SweepPoint, point_name, sweep_environment, sweep_points
 
 _CONSTRAINT = re.compile(
     r"(?:node\.(?:id|hostname|role|platform\.(?:os|arch)|labels\.[A-Za-z0-9][A-Za-z0-9._-]*)"
@@ -111,17 +111,17 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     def allows_image(self, reference: str) -> bool:
         """Whether a full reference matches one of the patterns; what was built is not named."""
-        if reference.startswith(f"{BUILT}:"):
+        if reference.startswith(f"{BUILT_IMAGE_NAME}:"):
             return False
         return any(fnmatch.fnmatchcase(reference, pattern) for pattern in self.allowed_images)
 
 
-def _path_of_a_plain_root(text: str, field: str) -> str:
+def _plain_path(text: str, field: str) -> str:
     return logical_path(text, field=field)
 
 
 def admit(
-    request: JobRequest, policy: Policy, logical: Logical = _path_of_a_plain_root
+    request: JobRequest, policy: Policy, logical: PathResolver = _plain_path
 ) -> tuple[JobSpec, bytes]:
     """Judge a request and fill in what it left out.
 
@@ -145,18 +145,18 @@ def admit(
         If the script is too long.
     """
     script = _script(request, policy)
-    digest, shebang = script_facts(script)
+    digest, shebang = inspect_script(script)
     image, build = _image_and_build(request, policy)
     inputs = parse_inputs(request.data, logical)
     spec = JobSpec(
-        scriptname=scriptname_of(request),
+        scriptname=checked_scriptname(request),
         script_sha256=digest,
         script_shebang=shebang,
         image=image,
         build=build,
         limits=_limits(request, policy),
         name=checked_name(request.name),
-        command=command_of(request),
+        command=checked_command(request),
         args=without_nul("args", request.args),
         env=checked_env(request.env),
         labels=checked_labels(request.labels),
@@ -218,13 +218,13 @@ def _image_and_build(request: JobRequest, policy: Policy) -> tuple[str, BuildSpe
         )
     if dockerfile is None:
         requirements = requirements_text(request.requirements or "")
-        read = requirements_recipe(_image(request, policy))
+        read = requirements_dockerfile(_image(request, policy))
     elif request.requirements is not None:
         raise InvalidRequest("requirements, dockerfile: give one of them; both are there.")
-    elif has_base(dockerfile):
-        read = recipe(dockerfile)
+    elif has_from(dockerfile):
+        read = parse_dockerfile(dockerfile)
     else:
-        read = recipe(f"FROM {_image(request, policy)}\n{dockerfile}")
+        read = parse_dockerfile(f"FROM {_image(request, policy)}\n{dockerfile}")
     for each in read.images:
         _allowed(image_reference(each), policy)
     network = Network.BRIDGE if Network.BRIDGE in policy.networks else Network.NONE
@@ -301,7 +301,7 @@ def _check_runnable(spec: JobSpec) -> None:
 
 
 def admit_all(
-    request: JobRequest, policy: Policy, logical: Logical
+    request: JobRequest, policy: Policy, logical: PathResolver
 ) -> tuple[tuple[JobSpec, ...], bytes]:
     """Judge a request; as many specifications as its sweep has points, or one without a sweep.
 
@@ -316,15 +316,15 @@ def admit_all(
             raise InvalidRequest("max_concurrent: it belongs to a sweep, and there is none.")
         return (spec,), script
     places = sweep_points(request.sweep, request.max_concurrent)
-    return tuple(_at(spec, point) for point in places), script
+    return tuple(_spec_of_point(spec, point) for point in places), script
 
 
-def _at(spec: JobSpec, point: SweepPoint) -> JobSpec:
+def _spec_of_point(spec: JobSpec, point: SweepPoint) -> JobSpec:
     return msgspec.structs.replace(
         spec,
         sweep=point,
         # Each point's results have a collection of their own.
         output=None if spec.output is None else f"{spec.output.rstrip('/')}/{point.index:05d}",
         name=point_name(spec.name, point.values),
-        env={**spec.env, **environment(point)},
+        env={**spec.env, **sweep_environment(point)},
     )

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 URL_VARIABLE = "NDS_URL"
 PREFIX_VARIABLE = "NDS_ROUTE_PREFIX"
-TOLD_VARIABLE = "NDS_URL_OF_SERVER"
+EXPORTED_URL_VARIABLE = "NDS_URL_OF_SERVER"
 """Has the URL that a server told, so that it is not taken for an administrator's."""
 
 ANY_ADDRESS = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104
 
 
-def tell_kernels(
+def export_server_url(
     environ: MutableMapping[str, str], serverapp: ServerApp, route_prefix: str
 ) -> None:
     """Put the server's base URL where its kernels inherit it.
@@ -32,22 +32,22 @@ def tell_kernels(
     environ
         The environment that kernels inherit.
     """
-    if administrators_url(environ):
+    if configured_url(environ):
         return
     url = local_base_url(serverapp)
     if url is None:
         return
-    environ[URL_VARIABLE] = environ[TOLD_VARIABLE] = url
+    environ[URL_VARIABLE] = environ[EXPORTED_URL_VARIABLE] = url
     if route_prefix != routes.PREFIX:
         environ[PREFIX_VARIABLE] = route_prefix
     else:
         environ.pop(PREFIX_VARIABLE, None)
 
 
-def administrators_url(environ: Mapping[str, str]) -> str:
+def configured_url(environ: Mapping[str, str]) -> str:
     """Return the URL of the server that is to run the jobs; empty where nobody named one."""
     named = environ.get(URL_VARIABLE, "")
-    return "" if named == environ.get(TOLD_VARIABLE) else named
+    return "" if named == environ.get(EXPORTED_URL_VARIABLE) else named
 
 
 def local_base_url(serverapp: ServerApp) -> str | None:

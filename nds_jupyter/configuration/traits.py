@@ -24,7 +24,7 @@ from traitlets import (
 
 from nds_jupyter.admission.image_references import image_reference
 from nds_jupyter.admission.policy import Policy
-from nds_jupyter.configuration.kernel_environment import administrators_url
+from nds_jupyter.configuration.kernel_environment import configured_url
 from nds_jupyter.data.spool import SpoolBounds
 from nds_jupyter.engines.swarm.settings import SwarmSettings
 from nds_jupyter.errors import InvalidRequest
@@ -263,7 +263,7 @@ class Configuration(SwarmConfiguration):
 
     @default("gateway_url")
     def _default_gateway_url(self) -> str:
-        return administrators_url(os.environ)
+        return configured_url(os.environ)
 
     @default("gateway_token")
     def _default_gateway_token(self) -> str:

@@ -15,7 +15,7 @@ from nds_jupyter.data.transfer_errors import TransferFailed, of_the_data
 from nds_jupyter.engines.base import MOST_CARRIED, Engine
 from nds_jupyter.engines.cluster import RunsStagers, StagerSpec
 from nds_jupyter.errors import DataError, EngineError, EngineUnavailable, ImageNotFound
-from nds_jupyter.jobs.inputs import DATA
+from nds_jupyter.jobs.inputs import DATA_FOLDER
 from nds_jupyter.jobs.job import Input, Limits, Progress
 from nds_jupyter.jobs.logical_paths import is_inside
 
@@ -59,10 +59,10 @@ class NodeStaging:
         """
         if not self._image or not inputs or self._store.backend.settings_elsewhere() is None:
             return ""
-        if not all(is_inside(each.to, DATA) for each in inputs):
+        if not all(is_inside(each.to, DATA_FOLDER) for each in inputs):
             return ""
         helps = (await self._engine.info()).helps
-        return DATA if helps and len(self._errand(inputs)) <= MOST_CARRIED else ""
+        return DATA_FOLDER if helps and len(self._errand(inputs)) <= MOST_CARRIED else ""
 
     def _errand(self, inputs: tuple[Input, ...]) -> bytes:
         """Return the errand; it holds a password."""
@@ -106,7 +106,7 @@ class NodeStaging:
             command=COMMAND,
             secret=errand,
             secret_path=ERRAND,
-            folder=DATA,
+            folder=DATA_FOLDER,
             limits=HELPER_LIMITS,
         )
         failure = ""

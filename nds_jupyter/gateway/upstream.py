@@ -17,9 +17,9 @@ from nds_jupyter.rest import routes
 if TYPE_CHECKING:
     import httpx
 
-CONNECT_SECONDS = 10.0
+CONNECT_TIMEOUT = 10.0
 
-ASKED = frozenset(
+FORWARDED_REQUEST_HEADERS = frozenset(
     {
         "accept",
         "content-length",
@@ -31,7 +31,7 @@ ASKED = frozenset(
         "range",
     }
 )
-ANSWERED = frozenset(
+FORWARDED_RESPONSE_HEADERS = frozenset(
     {
         "accept-ranges",
         "cache-control",
@@ -68,7 +68,11 @@ class UpstreamResponse:
         self._response = response
         self._away = away
         self.status = response.status_code
-        self.headers = {name: value for name, value in response.headers.items() if name in ANSWERED}
+        self.headers = {
+            name: value
+            for name, value in response.headers.items()
+            if name in FORWARDED_RESPONSE_HEADERS
+        }
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the body as it comes."""
@@ -103,7 +107,7 @@ class UpstreamServer:
             socket_options=KEEP_ALIVE_OPTIONS, limits=httpx.Limits(max_connections=None)
         )
         # A followed log may be silent for hours: only the network can tell that nobody is there.
-        timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)
+        timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT)
         self._http = httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
 
     @classmethod
@@ -142,7 +146,11 @@ class UpstreamServer:
         """
         import httpx
 
-        asked = {name: value for name, value in headers.items() if name.lower() in ASKED}
+        asked = {
+            name: value
+            for name, value in headers.items()
+            if name.lower() in FORWARDED_REQUEST_HEADERS
+        }
         asked |= self._own_headers(served_at)
         url = self._url(path, query)
         request = self._http.build_request(verb, url, headers=asked, content=body)
@@ -181,7 +189,7 @@ class UpstreamServer:
         scheme, *rest = urlsplit(self._url(path, query))
         url = urlunsplit(("wss" if scheme == "https" else "ws", *rest))
         headers = self._own_headers(served_at)
-        request = HTTPRequest(url, headers=headers, connect_timeout=CONNECT_SECONDS)
+        request = HTTPRequest(url, headers=headers, connect_timeout=CONNECT_TIMEOUT)
         try:
             return await websocket_connect(request, max_message_size=largest, ping_interval=30)
         except HTTPClientError as exc:

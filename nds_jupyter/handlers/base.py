@@ -17,15 +17,20 @@ from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.spool import Spool
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import Forbidden, NdsError
-from nds_jupyter.handlers.decoding import convert, json_object, single_values, text_list
-from nds_jupyter.handlers.error_responses import problem, status_of
+from nds_jupyter.handlers.decoding import (
+    convert_fields,
+    decode_json_object,
+    parse_text_list,
+    single_values,
+)
+from nds_jupyter.handlers.error_responses import make_problem, status_of
 from nds_jupyter.handlers.response_streams import StreamingHandler
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.live import Broadcaster
-from nds_jupyter.services.container_info import ContainerReports
+from nds_jupyter.services.container_info import ContainerInfo
 from nds_jupyter.services.job_actions import JobActions
 from nds_jupyter.services.job_logs import JobLogs
-from nds_jupyter.services.job_results import Deliveries, JobResults
+from nds_jupyter.services.job_results import JobResults, SelectionDelivery
 from nds_jupyter.services.server_status import EngineLoad, HealthChecks
 from nds_jupyter.services.target_lookup import Target, TargetLookup
 
@@ -69,14 +74,14 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     actions: JobActions
     data: DataRoot
     engine: Engine
-    handover: Deliveries
+    handover: SelectionDelivery
     health: HealthChecks
     journal: JournalThread
     load: EngineLoad
     logs: JobLogs
     lookup: TargetLookup
     pages: Broadcaster
-    reports: ContainerReports
+    reports: ContainerInfo
     results: JobResults
     spool: Spool
     owner_of: Callable[[Any], str]
@@ -102,7 +107,7 @@ class NdsHandler(StreamingHandler):
 
     def query(self, wanted: type[T]) -> T:
         """Decode the query string."""
-        return convert(single_values(self.request.query_arguments), wanted)
+        return convert_fields(single_values(self.request.query_arguments), wanted)
 
     def arguments(self, wanted: type[T], *, lists: Sequence[str] = ()) -> T:
         """Decode the query string together with the body, a form or JSON.
@@ -114,12 +119,13 @@ class NdsHandler(StreamingHandler):
         """
         texts = single_values(self.request.arguments)
         given = {
-            name: text_list(name, text) if name in lists else text for name, text in texts.items()
+            name: parse_text_list(name, text) if name in lists else text
+            for name, text in texts.items()
         }
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind == "application/json" and self.request.body:
-            return convert({**given, **json_object(self.request.body)}, wanted)
-        return convert(given, wanted)
+            return convert_fields({**given, **decode_json_object(self.request.body)}, wanted)
+        return convert_fields(given, wanted)
 
     async def target(self, query: _NamesTarget) -> Target:
         """Return the job or container that a reading route is about."""
@@ -203,7 +209,7 @@ class NdsHandler(StreamingHandler):
             with contextlib.suppress(TypeError, ValueError):
                 message = message % error.args
             message = f"{message.rstrip('.')}." if message else ""
-        body = self.problem_body(status_code, problem(status_code, error, message))
+        body = self.problem_body(status_code, make_problem(status_code, error, message))
         self.set_header("Content-Type", "application/problem+json")
         if isinstance(error, NdsError) and "retry_after" in error.details:
             self.set_header("Retry-After", str(error.details["retry_after"]))

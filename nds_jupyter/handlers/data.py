@@ -16,7 +16,7 @@ from nds_jupyter.data.entries import Avu, Entry
 from nds_jupyter.data.object_writer import IfExists
 from nds_jupyter.errors import Conflict, InvalidRequest, PreconditionFailed, TooLarge
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.handlers.decoding import json_body
+from nds_jupyter.handlers.decoding import decode_json_body
 from nds_jupyter.handlers.request_bodies import BodyReceiver
 from nds_jupyter.jobs.logical_paths import is_url
 from nds_jupyter.rest import routes
@@ -34,7 +34,7 @@ def entity_tag(entry: Entry) -> str:
     return f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"'
 
 
-def names(header: str, tag: str | None) -> bool:
+def tag_matches(header: str, tag: str | None) -> bool:
     """Whether a header, ``*`` or a list of tags, names the version that is there.
 
     Parameters
@@ -47,7 +47,9 @@ def names(header: str, tag: str | None) -> bool:
     return tag is not None and tag in {each.removeprefix("W/") for each in _TAG.findall(header)}
 
 
-def expect(if_match: str | None, if_none_match: str | None, tag: str | None, path: str) -> None:
+def check_preconditions(
+    if_match: str | None, if_none_match: str | None, tag: str | None, path: str
+) -> None:
     """Hold a request that changes something to its conditions.
 
     Raises
@@ -55,10 +57,10 @@ def expect(if_match: str | None, if_none_match: str | None, tag: str | None, pat
     PreconditionFailed
         If it is meant for another version than the one that is there.
     """
-    if if_match is not None and not names(if_match, tag):
+    if if_match is not None and not tag_matches(if_match, tag):
         what = "has changed" if tag else "does not exist"
         raise PreconditionFailed(f"If-Match: {path} {what}. Look at it again.")
-    if if_none_match is not None and names(if_none_match, tag):
+    if if_none_match is not None and tag_matches(if_none_match, tag):
         raise PreconditionFailed(f"If-None-Match: {path} exists already.")
 
 
@@ -139,13 +141,13 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
     def _is_known(self, entry: Entry) -> bool:
         """Set the headers of an object; answer 304 and return true if the client has it."""
         tag = entity_tag(entry)
-        expect(self.request.headers.get("If-Match"), None, tag, entry.path)
+        check_preconditions(self.request.headers.get("If-Match"), None, tag, entry.path)
         self.set_header("ETag", tag)
         self.set_header("Accept-Ranges", "bytes")
         self.set_header("Cache-Control", "private, no-cache")
         if entry.modified is not None:
             self.set_header("Last-Modified", format_datetime(entry.modified, usegmt=True))
-        if names(self.request.headers.get("If-None-Match", ""), tag):
+        if tag_matches(self.request.headers.get("If-None-Match", ""), tag):
             self.set_status(HTTPStatus.NOT_MODIFIED)
             self.finish()
             return True
@@ -156,7 +158,7 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
 
     def _span(self, entry: Entry) -> tuple[int, int]:
         wanted = self.request.headers.get("If-Range")
-        if wanted is not None and not names(wanted, entity_tag(entry)):
+        if wanted is not None and not tag_matches(wanted, entity_tag(entry)):
             return 0, entry.size
         span = parse_range(self.request.headers.get("Range"), entry.size)
         if span is None:
@@ -180,7 +182,7 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
         only_if = headers.get("If-None-Match")
         # Conditions do not count where the request would fail without them (RFC 9110, 13.2.1).
         if there is None or not there.is_collection:
-            expect(headers.get("If-Match"), only_if, tag, target)
+            check_preconditions(headers.get("If-Match"), only_if, tag, target)
         self.set_status(HTTPStatus.OK if there else HTTPStatus.CREATED)
         exists = IfExists.REPLACE if only_if is None else IfExists.REFUSE
         return await data.write(target, self.body(), exists=exists)
@@ -202,7 +204,7 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
         target = self.logical(path)
         if (wanted := self.request.headers.get("If-Match")) is not None:
             there = await self.services.data.find(target)
-            expect(wanted, None, entity_tag(there) if there else None, target)
+            check_preconditions(wanted, None, entity_tag(there) if there else None, target)
         await self.services.data.remove(target, recursive=query.recursive)
         self.set_status(HTTPStatus.NO_CONTENT)
         self.finish()
@@ -237,7 +239,7 @@ class MetadataHandler(DataRootHandler):
     async def put(self, path: str) -> None:
         """Replace the AVUs by those of the body."""
         self.query(NoQuery)
-        avus = json_body(self.request.body, tuple[Avu, ...])
+        avus = decode_json_body(self.request.body, tuple[Avu, ...])
         for avu in avus:
             if not avu.name or not avu.value:
                 raise InvalidRequest("name, value: neither may be empty.")

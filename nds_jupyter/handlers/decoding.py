@@ -45,7 +45,7 @@ def single_values(fields: Mapping[str, Iterable[bytes]]) -> dict[str, str]:
     return values
 
 
-def convert(fields: Mapping[str, object], wanted: type[T], *, strict: bool = False) -> T:
+def convert_fields(fields: Mapping[str, object], wanted: type[T], *, strict: bool = False) -> T:
     """Return fields as a type.
 
     Parameters
@@ -56,10 +56,10 @@ def convert(fields: Mapping[str, object], wanted: type[T], *, strict: bool = Fal
     try:
         return msgspec.convert(fields, wanted, strict=strict)
     except msgspec.ValidationError as exc:
-        raise InvalidRequest(_sentence(str(exc))) from exc
+        raise InvalidRequest(_describe_error(str(exc))) from exc
 
 
-def _sentence(message: str) -> str:
+def _describe_error(message: str) -> str:
     """Turn msgspec's ``Expected `int`, got `str` - at `$.limit` `` into ``limit: expected …``."""
     match = _PLACE.match(message)
     what, field = (match["what"], match["field"]) if match else (message, None)
@@ -72,14 +72,16 @@ def _sentence(message: str) -> str:
     return f"{head}. GET /openapi.json lists what this route takes."
 
 
-def text_list(name: str, text: str) -> object:
+def parse_text_list(name: str, text: str) -> object:
     """Return an array that came as text: as JSON, or an item a line."""
     if text.lstrip().startswith("["):
-        return _json_field(name, text)
+        return _decode_json_field(name, text)
     return [line for line in text.splitlines() if line]
 
 
-def form_request(fields: dict[str, str], files: Mapping[str, tuple[str, bytes]]) -> JobRequest:
+def decode_form_request(
+    fields: dict[str, str], files: Mapping[str, tuple[str, bytes]]
+) -> JobRequest:
     """Return a job's request from a form.
 
     Parameters
@@ -90,7 +92,7 @@ def form_request(fields: dict[str, str], files: Mapping[str, tuple[str, bytes]])
         Its files: name and content, by field.
     """
     values: dict[str, object] = {
-        name: _json_field(name, text) if name in JSON_FIELDS else text
+        name: _decode_json_field(name, text) if name in JSON_FIELDS else text
         for name, text in fields.items()
     }
     for field in files.keys() - {"file"}:
@@ -100,11 +102,11 @@ def form_request(fields: dict[str, str], files: Mapping[str, tuple[str, bytes]])
         values["scriptname"] = given[0].replace("\\", "/").rpartition("/")[2]
     if "file" in values:
         raise InvalidRequest("file: send it as an uploaded file, or the text as script.")
-    request = convert(values, JobRequest)
+    request = convert_fields(values, JobRequest)
     return msgspec.structs.replace(request, file=given[1]) if given is not None else request
 
 
-def _json_field(name: str, text: str) -> object:
+def _decode_json_field(name: str, text: str) -> object:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as exc:
@@ -112,16 +114,16 @@ def _json_field(name: str, text: str) -> object:
         raise InvalidRequest(f"{name}: it is not a JSON {shape} ({exc}).") from exc
 
 
-def json_request(body: bytes) -> JobRequest:
+def decode_json_request(body: bytes) -> JobRequest:
     """Return a job's request from a JSON body."""
-    fields = json_object(body)
+    fields = decode_json_object(body)
     given = fields.get("file")
     if isinstance(given, str):
-        fields["file"] = _base64(given)
-    return convert(fields, JobRequest, strict=True)
+        fields["file"] = _decode_base64(given)
+    return convert_fields(fields, JobRequest, strict=True)
 
 
-def json_object(body: bytes) -> dict[str, object]:
+def decode_json_object(body: bytes) -> dict[str, object]:
     """Return the fields of a JSON body."""
     try:
         fields = msgspec.json.decode(body)
@@ -132,17 +134,17 @@ def json_object(body: bytes) -> dict[str, object]:
     return fields
 
 
-def json_body(body: bytes, wanted: type[T]) -> T:
+def decode_json_body(body: bytes, wanted: type[T]) -> T:
     """Return a JSON body as a type."""
     try:
         return msgspec.json.decode(body, type=wanted)
     except msgspec.ValidationError as exc:
-        raise InvalidRequest(_sentence(str(exc))) from exc
+        raise InvalidRequest(_describe_error(str(exc))) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise InvalidRequest(f"The body is not JSON: {exc}.") from exc
 
 
-def _base64(text: str) -> bytes:
+def _decode_base64(text: str) -> bytes:
     try:
         return msgspec.convert(text, bytes)
     except msgspec.ValidationError as exc:

@@ -9,7 +9,7 @@ from nds_jupyter import errors
 from nds_jupyter.archives.conversion import RangeNotSatisfiable
 from nds_jupyter.errors import NdsError
 
-STATUS: dict[type[NdsError], HTTPStatus] = {
+STATUS_BY_CLASS: dict[type[NdsError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
     RangeNotSatisfiable: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
@@ -30,7 +30,7 @@ STATUS: dict[type[NdsError], HTTPStatus] = {
 }
 """A class that is not here has its base's status."""
 
-CODES: dict[int, tuple[str, str]] = {
+CODE_BY_STATUS: dict[int, tuple[str, str]] = {
     400: (errors.InvalidRequest.code, errors.InvalidRequest.reason),
     401: (errors.Unauthorized.code, errors.Unauthorized.reason),
     403: (errors.Forbidden.code, errors.Forbidden.reason),
@@ -45,12 +45,12 @@ CODES: dict[int, tuple[str, str]] = {
 def status_of(error: NdsError) -> int:
     """Return the status of an error: its class's, or that of the nearest base."""
     for each in type(error).__mro__:
-        if each in STATUS:
-            return int(STATUS[each])
+        if each in STATUS_BY_CLASS:
+            return int(STATUS_BY_CLASS[each])
     return int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def problem(status: int, error: BaseException | None, message: str = "") -> dict[str, object]:
+def make_problem(status: int, error: BaseException | None, message: str = "") -> dict[str, object]:
     """Return the body of an error answer (RFC 9457, with `message`, `reason` and `code`).
 
     Parameters
@@ -65,7 +65,7 @@ def problem(status: int, error: BaseException | None, message: str = "") -> dict
     if isinstance(error, NdsError):
         message, reason, code, details = error.message, error.reason, error.code, error.details
     else:
-        code, reason = CODES.get(status, (NdsError.code, NdsError.reason))
+        code, reason = CODE_BY_STATUS.get(status, (NdsError.code, NdsError.reason))
     message = message or f"{title}."
     return {
         **details,

@@ -20,7 +20,7 @@ from nds_jupyter.rest.queries import EventsQuery
 LARGEST_FRAME = 64 * 1024
 """Bytes of a message from a page."""
 
-PING_EVERY = 30.0
+PING_INTERVAL = 30.0
 """Seconds, where the server's configuration does not say."""
 
 GOING_AWAY = 1001
@@ -42,7 +42,7 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):  # type: igno
     @property
     def ping_interval(self) -> float:
         """Seconds between Tornado's pings, as `ServerApp.websocket_ping_interval` says."""
-        return float(self.settings.get("websocket_ping_interval") or PING_EVERY)
+        return float(self.settings.get("websocket_ping_interval") or PING_INTERVAL)
 
     @property
     def ping_timeout(self) -> float:

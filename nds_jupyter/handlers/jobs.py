@@ -10,9 +10,9 @@ from nds_jupyter.admission.job_request import JobRequest
 from nds_jupyter.data.entries import Entry
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.handlers.base import NdsHandler, allowed
-from nds_jupyter.handlers.decoding import form_request, json_request, single_values
+from nds_jupyter.handlers.decoding import decode_form_request, decode_json_request, single_values
 from nds_jupyter.handlers.request_bodies import BodyReceiver
-from nds_jupyter.jobs.script import cell_of
+from nds_jupyter.jobs.script import extract_cell
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JobFilter
 from nds_jupyter.rest.queries import JobQuery, JobsQuery, NoQuery, StopQuery
@@ -45,7 +45,7 @@ class UploadHandler(NdsHandler):
         header = self.request.headers.get(IDEMPOTENCY_KEY)
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind == "application/json":
-            return json_request(self.request.body), header
+            return decode_json_request(self.request.body), header
         if kind not in {"multipart/form-data", "application/x-www-form-urlencoded"}:
             raise InvalidRequest(
                 f"Content-Type: {kind or 'nothing'} is not understood. Send multipart/form-data, "
@@ -58,7 +58,7 @@ class UploadHandler(NdsHandler):
             if len(given) > 1:
                 raise InvalidRequest(f"{name}: {len(given)} files are given. Give one.")
             files[name] = (given[0].filename, given[0].body)
-        return form_request(fields, files), header or field_key
+        return decode_form_request(fields, files), header or field_key
 
 
 class JobsHandler(NdsHandler):
@@ -114,7 +114,7 @@ class ScriptHandler(NdsHandler):
         job = await self.services.lookup.job(self.owner, self.query(JobQuery).job_id)
         script = await self.services.journal.do(Journal.script, job.job_id)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(script if (cell := cell_of(script)) is None else cell)
+        self.finish(script if (cell := extract_cell(script)) is None else cell)
 
 
 class RerunHandler(NdsHandler):

@@ -15,10 +15,10 @@ from nds_jupyter.handlers.base import NdsHandler, allowed
 BLOCK = 2**20
 """Bytes collected before they are handed on; they come in pieces of 64 KiB."""
 
-AHEAD = 2
+BLOCKS_AHEAD = 2
 """Blocks received ahead of who takes them."""
 
-DRAIN = 64 * 2**20
+DRAIN_LIMIT = 64 * 2**20
 """Bytes still received, and dropped, after a failure: a client that is cut off in the middle of its
 body may never read the answer that says why."""
 
@@ -28,7 +28,7 @@ class RequestBody:
 
     def __init__(self) -> None:
         self._collected = bytearray()
-        self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(AHEAD)
+        self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(BLOCKS_AHEAD)
         self.dropped = 0
 
     async def feed(self, piece: bytes, taker: asyncio.Task[object]) -> None:
@@ -101,7 +101,7 @@ class BodyReceiver(NdsHandler, Generic[T]):
         """Begin to take the body of a PUT."""
         await super().prepare(**options)
         if self.request.method == "PUT" and not self._finished:
-            lift_bound(self.request)
+            lift_size_limit(self.request)
             await self._begin()
 
     @allowed("write")
@@ -114,7 +114,7 @@ class BodyReceiver(NdsHandler, Generic[T]):
         if self._receiving is None or self._finished:
             return
         await self._incoming.feed(chunk, self._receiving)
-        if self._incoming.dropped > DRAIN:
+        if self._incoming.dropped > DRAIN_LIMIT:
             try:
                 await self.answer_early(await self._receiving)
             except NdsError:
@@ -137,7 +137,7 @@ class BodyReceiver(NdsHandler, Generic[T]):
             self._receiving.exception()
 
 
-def lift_bound(request: HTTPServerRequest) -> None:
+def lift_size_limit(request: HTTPServerRequest) -> None:
     """Let a body that is streamed be of any size."""
     connection: Any = request.connection
     connection.set_max_body_size(UNBOUNDED)

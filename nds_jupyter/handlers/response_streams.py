@@ -15,7 +15,7 @@ from tornado.iostream import IOStream, StreamClosedError
 from nds_jupyter.engines.base import OpenSink, Part, Sink
 
 
-def takes_a_sink(stream: object) -> bool:
+def supports_socket_sink(stream: object) -> bool:
     """Tell whether bytes may be written past Tornado: not through TLS, which it does itself."""
     return (
         type(stream) is IOStream and hasattr(select, "poll") and hasattr(socket.socket, "sendmsg")
@@ -42,7 +42,7 @@ class SocketSink:
         left = [b"%x\r\n" % sum(map(len, parts)), *parts, b"\r\n"]
         while left:
             try:
-                left = _after(left, self._socket.sendmsg(left))
+                left = _skip_sent(left, self._socket.sendmsg(left))
             except BlockingIOError:
                 self._room.poll()
 
@@ -56,7 +56,7 @@ class SocketSink:
         self._socket.close()
 
 
-def _after(parts: Sequence[Part], sent: int) -> list[Part]:
+def _skip_sent(parts: Sequence[Part], sent: int) -> list[Part]:
     """Return what is left after so many bytes."""
     for number, part in enumerate(parts):
         if sent < len(part):
@@ -65,7 +65,7 @@ def _after(parts: Sequence[Part], sent: int) -> list[Part]:
     return []
 
 
-FRAMED = 2**16
+FRAME_THRESHOLD = 2**16
 """Bytes from which a chunk is framed without copies of it."""
 
 
@@ -117,7 +117,7 @@ class StreamingHandler(APIHandler):
     @property
     def can_relay(self) -> bool:
         """Whether this answer's bytes may be written past Tornado."""
-        return self.request.version == "HTTP/1.1" and takes_a_sink(self._connection.stream)
+        return self.request.version == "HTTP/1.1" and supports_socket_sink(self._connection.stream)
 
     @property
     def _connection(self) -> Any:
@@ -131,7 +131,7 @@ class StreamingHandler(APIHandler):
         headers, and Tornado writes them as they lie.
         """
         framed = self._headers_written and self._headers.get("Transfer-Encoding") == "chunked"
-        if len(chunk) < FRAMED or not framed:
+        if len(chunk) < FRAME_THRESHOLD or not framed:
             self.write(chunk)
             await self.flush()
             return

@@ -35,7 +35,7 @@ class ResultsHandler(NdsHandler):
     async def get(self) -> None:
         """Stream a path of the container."""
         query = self.query(ResultsQuery)
-        path = _absolute(query.path)
+        path = _absolute_path(query.path)
         target = await self.target(query)
         container_id = target.present_container()
         name = target.job.job_id if target.job else container_id[:12]
@@ -75,7 +75,7 @@ class ListResultsHandler(NdsHandler):
         """Give a page of it, by name."""
         query = self.query(ListResultsQuery)
         target = await self.target(query)
-        rows = await self.services.results.listing(target, in_container(query.path))
+        rows = await self.services.results.listing(target, container_path(query.path))
         page = self.page_of(rows, query.limit, query.cursor)
         self.answer(await self.services.results.described(target, page))
 
@@ -97,7 +97,7 @@ class ArchiveHandler(NdsHandler):
         query = self.archive_query()
         target = await self.target(query)
         container_id = target.present_container()
-        paths = [in_container(path) for path in query.paths]
+        paths = [container_path(path) for path in query.paths]
         tar = await self.services.results.bundle(container_id, paths)
         name = target.job.job_id if target.job else container_id[:12]
         self.set_header("Content-Type", MIME[query.format])
@@ -114,12 +114,12 @@ class ArchiveHandler(NdsHandler):
         return query
 
 
-def in_container(path: str) -> str:
+def container_path(path: str) -> str:
     """Return the absolute path in a container that a user means."""
-    return str(_absolute(path))
+    return str(_absolute_path(path))
 
 
-def _absolute(path: str) -> PurePosixPath:
+def _absolute_path(path: str) -> PurePosixPath:
     if "\0" in path or not path:
         raise InvalidRequest("path: give a path in the container.")
     return PurePosixPath(posixpath.normpath(posixpath.join("/results", path)))
@@ -136,7 +136,7 @@ class DeliverHandler(DataRootHandler):
         target = await self.target(asked)
         written = await self.services.handover.deliver(
             target.present_container(),
-            [in_container(path) for path in asked.paths],
+            [container_path(path) for path in asked.paths],
             to,
             overwrite=asked.overwrite,
         )

@@ -11,13 +11,13 @@ from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.jobs.job import Input, SentFile
 from nds_jupyter.jobs.logical_paths import LONGEST_NAME, LONGEST_PATH, is_inside, join, name_of
 
-DATA = "/data"
+DATA_FOLDER = "/data"
 """Where inputs go that name no place."""
 
-VALUES = "/nds/in"
+SENT_FILES_FOLDER = "/nds/in"
 """Where files go that are sent with a job, unless they name another place."""
 
-_NOT_FOR_DATA = ("/nds", "/proc", "/sys", "/dev")
+_RESERVED_FOLDERS = ("/nds", "/proc", "/sys", "/dev")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -29,11 +29,11 @@ class GivenFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     size: int = 0
 
 
-Given = tuple[str | dict[str, str], ...] | str | None
-Logical = Callable[[str, str], str]
+RequestedInputs = tuple[str | dict[str, str], ...] | str | None
+PathResolver = Callable[[str, str], str]
 
 
-def parse_inputs(given: Given, logical: Logical) -> tuple[Input, ...]:
+def parse_inputs(given: RequestedInputs, logical: PathResolver) -> tuple[Input, ...]:
     """Return what goes into the container, and where.
 
     Parameters
@@ -49,7 +49,7 @@ def parse_inputs(given: Given, logical: Logical) -> tuple[Input, ...]:
     InvalidRequest
         If one is malformed, or two would go to the same place.
     """
-    inputs = tuple(_parse(each, logical) for each in _each(given))
+    inputs = tuple(_parse_input(each, logical) for each in _iter_requested(given))
     by_target: dict[str, Input] = {}
     for each in inputs:
         other = by_target.setdefault(each.to, each)
@@ -61,7 +61,7 @@ def parse_inputs(given: Given, logical: Logical) -> tuple[Input, ...]:
     return inputs
 
 
-def _each(given: Given) -> Iterable[str | dict[str, str]]:
+def _iter_requested(given: RequestedInputs) -> Iterable[str | dict[str, str]]:
     if given is None:
         return ()
     if not isinstance(given, str):
@@ -74,9 +74,9 @@ def _each(given: Given) -> Iterable[str | dict[str, str]]:
         raise InvalidRequest(f"data: it is not a JSON array of paths ({exc}).") from exc
 
 
-def _parse(given: str | dict[str, str], logical: Logical) -> Input:
+def _parse_input(given: str | dict[str, str], logical: PathResolver) -> Input:
     if isinstance(given, str):
-        path, to = cut(given)
+        path, to = split_target(given)
     else:
         if unknown := given.keys() - {"path", "to"}:
             raise InvalidRequest(f"data: {sorted(unknown)[0]!r} is not known; path and to are.")
@@ -84,10 +84,10 @@ def _parse(given: str | dict[str, str], logical: Logical) -> Input:
     if not path:
         raise InvalidRequest("data: a path is empty.")
     found = logical(path, "data")
-    return Input(path=found, to=_target(to, found))
+    return Input(path=found, to=_container_path(to, found))
 
 
-def cut(text: str) -> tuple[str, str | None]:
+def split_target(text: str) -> tuple[str, str | None]:
     """Return path and place of ``path:/where``: cut at the last ``:/`` that begins no ``://``."""
     at = len(text)
     while (at := text.rfind(":/", 0, at)) >= 0:
@@ -96,24 +96,24 @@ def cut(text: str) -> tuple[str, str | None]:
     return text, None
 
 
-def text_of(given: Input) -> str:
+def format_input(given: Input) -> str:
     """Return an input as text, like who asked for it would write it."""
-    if given.to == _target(None, given.path) and cut(given.path)[1] is None:
+    if given.to == _container_path(None, given.path) and split_target(given.path)[1] is None:
         return given.path
     return f"{given.path}:{given.to}"
 
 
-def spec_of(given: Input) -> str | Input:
+def requested_input(given: Input) -> str | Input:
     """Return an input so that `parse_inputs` gives the same again: as text, if that is possible."""
-    text = text_of(given)
+    text = format_input(given)
     again = (given.path, None if text == given.path else given.to)
-    return text if cut(text) == again else given
+    return text if split_target(text) == again else given
 
 
-def _target(to: str | None, path: str, field: str = "data") -> str:
+def _container_path(to: str | None, path: str, field: str = "data") -> str:
     name = name_of(path)
     if to is None:
-        return join(DATA, name).rstrip("/")
+        return join(DATA_FOLDER, name).rstrip("/")
     if not to.startswith("/") or "\0" in to or ".." in to.split("/"):
         raise InvalidRequest(f"{field}: {to!r} is no absolute path in a container.")
     whole = f"{to}{name}" if to.endswith("/") else to
@@ -126,8 +126,10 @@ def _target(to: str | None, path: str, field: str = "data") -> str:
         raise InvalidRequest(f"{field}: {to!r} is not UTF-8 text.") from None
     if not fits:
         raise InvalidRequest(f"{field}: {to[:60]}… is too long for a path in a container.")
-    if not parts or any(is_inside(target, each) for each in _NOT_FOR_DATA):
-        raise InvalidRequest(f"{field}: {target} in the container is not for data. Use {DATA}.")
+    if not parts or any(is_inside(target, each) for each in _RESERVED_FOLDERS):
+        raise InvalidRequest(
+            f"{field}: {target} in the container is not for data. Use {DATA_FOLDER}."
+        )
     return target
 
 
@@ -137,7 +139,7 @@ def parse_files(given: Iterable[GivenFile], inputs: Iterable[Input]) -> tuple[Se
     Parameters
     ----------
     given
-        Each `to` is an absolute path, or a plain name in `VALUES`.
+        Each `to` is an absolute path, or a plain name in `SENT_FILES_FOLDER`.
     inputs
         What else goes into the container.
 
@@ -158,13 +160,13 @@ def parse_files(given: Iterable[GivenFile], inputs: Iterable[Input]) -> tuple[Se
 def _parse_file(given: GivenFile) -> SentFile:
     digest = check_digest(given.sha256)
     name = name_of(given.to)
-    if given.to in {name, f"{VALUES}/{name}"} and name not in {"", ".", ".."}:
+    if given.to in {name, f"{SENT_FILES_FOLDER}/{name}"} and name not in {"", ".", ".."}:
         # The folder is the runner's own, and open for this alone.
-        _target(f"/data/{name}", name, "files")
-        return SentFile(sha256=digest, to=f"{VALUES}/{name}")
+        _container_path(f"/data/{name}", name, "files")
+        return SentFile(sha256=digest, to=f"{SENT_FILES_FOLDER}/{name}")
     if given.to.endswith("/"):
         raise InvalidRequest(f"files: {given.to!r} is a folder. Say what the file is called there.")
-    return SentFile(sha256=digest, to=_target(given.to, name, "files"))
+    return SentFile(sha256=digest, to=_container_path(given.to, name, "files"))
 
 
 def check_digest(text: str) -> str:
@@ -176,7 +178,7 @@ def check_digest(text: str) -> str:
     return text
 
 
-def parse_output(given: str | None, logical: Logical) -> str | None:
+def parse_output(given: str | None, logical: PathResolver) -> str | None:
     """Return the collection that results go to."""
     if given is None or not given.strip():
         return None

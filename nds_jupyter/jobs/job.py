@@ -48,7 +48,7 @@ class Reason(enum.StrEnum):
     ENGINE = "engine"
 
 
-BUILT = "nds-build"
+BUILT_IMAGE_NAME = "nds-build"
 """The name of every image that was built for a job; its tag says of what."""
 
 
@@ -137,7 +137,7 @@ class BuildSpec(msgspec.Struct, frozen=True, kw_only=True):
     def tag(self) -> str:
         """The full reference of the image, by what it is built from."""
         content = f"{self.dockerfile}\0{self.requirements}".encode()
-        return f"{BUILT}:{hashlib.sha256(content).hexdigest()[:32]}"
+        return f"{BUILT_IMAGE_NAME}:{hashlib.sha256(content).hexdigest()[:32]}"
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):

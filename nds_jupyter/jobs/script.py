@@ -21,7 +21,7 @@ INTERPRETERS: dict[str, tuple[str, ...]] = {
 """What runs a script without a shebang, by its suffix, in the order of preference."""
 
 
-def script_facts(script: bytes) -> tuple[str, bool]:
+def inspect_script(script: bytes) -> tuple[str, bool]:
     """Return a script's SHA-256 in hexadecimal, and whether it begins with ``#!``."""
     return hashlib.sha256(script).hexdigest(), script.startswith(b"#!")
 
@@ -38,7 +38,7 @@ def interpreter_candidates(spec: JobSpec) -> tuple[str, ...]:
     return INTERPRETERS.get(PurePosixPath(spec.scriptname).suffix, ())
 
 
-def missing_program(spec: JobSpec, first_line: str = "") -> str:
+def missing_program_message(spec: JobSpec, first_line: str = "") -> str:
     """Return the sentence for a job that ran nothing, since its image lacks what should run it.
 
     Parameters
@@ -68,7 +68,7 @@ def missing_program(spec: JobSpec, first_line: str = "") -> str:
     )
 
 
-def command_line(spec: JobSpec, interpreter: str | None) -> tuple[str, ...]:
+def build_command(spec: JobSpec, interpreter: str | None) -> tuple[str, ...]:
     """Return what the container runs.
 
     Parameters
@@ -84,23 +84,23 @@ def command_line(spec: JobSpec, interpreter: str | None) -> tuple[str, ...]:
     return (*head, script_path(spec), *spec.args)
 
 
-NAME = "cell.pyz"
+CELL_ARCHIVE_NAME = "cell.pyz"
 """The name of such an archive as a script."""
 
-MEMBER = "cell.py"
+CELL_MEMBER = "cell.py"
 
-LONGEST = 4 * 2**20
+LONGEST_CELL = 4 * 2**20
 """Bytes of a cell; an archive that claims to hold a longer one is shown as it is."""
 
 
-def cell_of(script: bytes) -> bytes | None:
+def extract_cell(script: bytes) -> bytes | None:
     """Return the cell in an archive; None if the script is no such archive."""
     try:
         with zipfile.ZipFile(io.BytesIO(script)) as archive:
-            if archive.getinfo(MEMBER).file_size > LONGEST:
+            if archive.getinfo(CELL_MEMBER).file_size > LONGEST_CELL:
                 return None
-            with archive.open(MEMBER) as file:
-                return file.read(LONGEST)
+            with archive.open(CELL_MEMBER) as file:
+                return file.read(LONGEST_CELL)
     except (
         zipfile.BadZipFile,
         zlib.error,

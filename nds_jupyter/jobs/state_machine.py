@@ -13,11 +13,11 @@ from nds_jupyter.jobs.job import Job, JobState, Phase, Progress, Reason
 from nds_jupyter.jobs.sizes import size_text
 
 
-class Pulling(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class ImagePullStarted(msgspec.Struct, frozen=True, kw_only=True):
     """The image is about to be fetched."""
 
 
-class Staging(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class StagingStarted(msgspec.Struct, frozen=True, kw_only=True):
     """The container is about to be created and filled.
 
     `image_digest` is the id of the image it is made from.
@@ -26,20 +26,20 @@ class Staging(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     image_digest: str
 
 
-class Launching(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class ContainerReady(msgspec.Struct, frozen=True, kw_only=True):
     """Everything is in place in this container, which is about to be started."""
 
     container_id: str
     worker: str
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class PlacementDelayed(msgspec.Struct, frozen=True, kw_only=True):
     """No node has room for the container yet; the message says what is missing."""
 
     message: str
 
 
-class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class ScriptStarted(msgspec.Struct, frozen=True, kw_only=True):
     """The engine started the script.
 
     `container_id` and `worker` are there where the container was made anew to start it.
@@ -50,7 +50,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     worker: str | None = None
 
 
-class Exited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class ScriptExited(msgspec.Struct, frozen=True, kw_only=True):
     """The script ended."""
 
     exit_code: int
@@ -59,21 +59,21 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     started: datetime | None = None
 
 
-class Delivered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class OutputsDelivered(msgspec.Struct, frozen=True, kw_only=True):
     """Every output is where it belongs; `message` says what else there is to know."""
 
     at: datetime
     message: str = ""
 
 
-class StopRequested(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class StopRequested(msgspec.Struct, frozen=True, kw_only=True):
     """Someone wants it ended (``stopped``), or its time is up (``timeout``)."""
 
     intent: Reason
     at: datetime
 
 
-class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class JobAborted(msgspec.Struct, frozen=True, kw_only=True):
     """It can't go on, for a reason that is not the script's.
 
     `exit_code` is there where its container ended without having run the script.
@@ -85,13 +85,13 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     exit_code: int | None = None
 
 
-class Vanished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class ContainerVanished(msgspec.Struct, frozen=True, kw_only=True):
     """The container was removed behind our back before its end was known."""
 
     at: datetime
 
 
-class NodeLostEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class NodeWentDown(msgspec.Struct, frozen=True, kw_only=True):
     """The container went with its node before its end was known; not `ran`: nor had it begun."""
 
     message: str
@@ -99,76 +99,76 @@ class NodeLostEvent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     ran: bool = True
 
 
-class Progressed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class TransferProgressed(msgspec.Struct, frozen=True, kw_only=True):
     """A pull or a transfer has come this far."""
 
     progress: Progress
 
 
-class SentToBackground(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class SentToBackground(msgspec.Struct, frozen=True, kw_only=True):
     """Who waits for it is to go on without it."""
 
 
-class BuildOutput(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class BuildOutputReceived(msgspec.Struct, frozen=True, kw_only=True):
     """A build said something: the last line of its log."""
 
     message: str
 
 
-class ContainerRemoved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class ContainerRemoved(msgspec.Struct, frozen=True, kw_only=True):
     """Retention removed the container of a finished job."""
 
     at: datetime
 
 
-Event = (
-    Pulling
-    | Staging
-    | Waiting
-    | Launching
-    | Started
-    | Exited
-    | Delivered
+JobEvent = (
+    ImagePullStarted
+    | StagingStarted
+    | PlacementDelayed
+    | ContainerReady
+    | ScriptStarted
+    | ScriptExited
+    | OutputsDelivered
     | StopRequested
-    | Failed
-    | Vanished
-    | NodeLostEvent
-    | Progressed
+    | JobAborted
+    | ContainerVanished
+    | NodeWentDown
+    | TransferProgressed
     | SentToBackground
-    | BuildOutput
+    | BuildOutputReceived
     | ContainerRemoved
 )
 
-_HINT = "Run the job again if it may run twice, or ask for retries."
+_RERUN_HINT = "Run the job again if it may run twice, or ask for retries."
 
-PLACED_AGAIN = 3
+MOST_REPLACEMENTS = 3
 """Containers beyond the first that a script gets which has begun in none of them."""
 
 _BEFORE_SCRIPT = frozenset({Phase.ACCEPTED, Phase.PULLING, Phase.STAGING})
 
 _UNFINISHED = frozenset(Phase) - {Phase.FINISHED}
 
-APPLIES: dict[type[Event], frozenset[Phase]] = {
-    Pulling: frozenset({Phase.ACCEPTED, Phase.PULLING}),
-    Staging: _BEFORE_SCRIPT,
-    Waiting: frozenset({Phase.STAGING}),
-    Launching: frozenset({Phase.STAGING}),
-    Started: frozenset({Phase.RUNNING}),
-    Exited: frozenset({Phase.RUNNING}),
-    Delivered: frozenset({Phase.COLLECTING}),
+APPLICABLE_PHASES: dict[type[JobEvent], frozenset[Phase]] = {
+    ImagePullStarted: frozenset({Phase.ACCEPTED, Phase.PULLING}),
+    StagingStarted: _BEFORE_SCRIPT,
+    PlacementDelayed: frozenset({Phase.STAGING}),
+    ContainerReady: frozenset({Phase.STAGING}),
+    ScriptStarted: frozenset({Phase.RUNNING}),
+    ScriptExited: frozenset({Phase.RUNNING}),
+    OutputsDelivered: frozenset({Phase.COLLECTING}),
     StopRequested: _UNFINISHED,
-    Failed: _UNFINISHED,
-    Vanished: frozenset({Phase.RUNNING}),
-    NodeLostEvent: frozenset({Phase.RUNNING}),
-    Progressed: frozenset({Phase.PULLING, Phase.STAGING, Phase.COLLECTING}),
+    JobAborted: _UNFINISHED,
+    ContainerVanished: frozenset({Phase.RUNNING}),
+    NodeWentDown: frozenset({Phase.RUNNING}),
+    TransferProgressed: frozenset({Phase.PULLING, Phase.STAGING, Phase.COLLECTING}),
     SentToBackground: _UNFINISHED,
-    BuildOutput: frozenset({Phase.PULLING}),
+    BuildOutputReceived: frozenset({Phase.PULLING}),
     ContainerRemoved: frozenset({Phase.FINISHED}),
 }
 """The phases in which an event means something; in any other it is stale and changes nothing."""
 
 
-def advance(job: Job, event: Event) -> Job:
+def advance(job: Job, event: JobEvent) -> Job:
     """Return the job after the event, or the same job if the event is stale.
 
     Parameters
@@ -178,21 +178,27 @@ def advance(job: Job, event: Event) -> Job:
     event
         What happened to it.
     """
-    if job.phase not in APPLIES[type(event)]:
+    if job.phase not in APPLICABLE_PHASES[type(event)]:
         return job
     match event:
-        case Exited():
-            return _exited(job, event)
-        case Delivered(at=at, message=message):
-            return _end(job, at, message=message)
-        case Failed(reason=reason, message=message, at=at, exit_code=code):
+        case ScriptExited():
+            return _record_exit(job, event)
+        case OutputsDelivered(at=at, message=message):
+            return _finish(job, at, message=message)
+        case JobAborted(reason=reason, message=message, at=at, exit_code=code):
             kept = job if code is None else msgspec.structs.replace(job, exit_code=code)
-            return _end(kept, at, reason, message)
-        case Vanished(at=at):
-            return _lost(job, at, None, "The container was removed before its end was known.")
-        case NodeLostEvent(at=at, message=message, ran=ran):
+            return _finish(kept, at, reason, message)
+        case ContainerVanished(at=at):
+            return _retry_or_finish(
+                job, at, None, "The container was removed before its end was known."
+            )
+        case NodeWentDown(at=at, message=message, ran=ran):
             began = ran or job.started is not None
-            return _lost(job, at, Reason.ENGINE, message) if began else _unbegun(job, at, message)
+            return (
+                _retry_or_finish(job, at, Reason.ENGINE, message)
+                if began
+                else _place_again_or_finish(job, at, message)
+            )
         case StopRequested(intent=intent):
             # A script that has ended is past stopping; only its outputs can still be held back.
             past = job.phase is Phase.COLLECTING and job.spec.output is None
@@ -201,24 +207,24 @@ def advance(job: Job, event: Event) -> Job:
             return msgspec.structs.replace(job, **_changed_fields(job, event))
 
 
-def _changed_fields(job: Job, event: Event) -> dict[str, object]:
+def _changed_fields(job: Job, event: JobEvent) -> dict[str, object]:
     match event:
-        case Pulling():
+        case ImagePullStarted():
             return {"phase": Phase.PULLING, "progress": None}
-        case Staging(image_digest=digest):
+        case StagingStarted(image_digest=digest):
             # What a build said last is over; what a node lacks is not.
             message = "" if job.phase is Phase.PULLING else job.message
             here = {"phase": Phase.STAGING, "image_digest": digest}
             return {**here, "progress": None, "message": message}
-        case Launching(container_id=container_id, worker=worker):
+        case ContainerReady(container_id=container_id, worker=worker):
             place = {"container_id": container_id, "worker": worker, "attempts": job.attempts + 1}
             return {"phase": Phase.RUNNING, "progress": None, "message": "", **place}
-        case Waiting(message=message) | BuildOutput(message=message):
+        case PlacementDelayed(message=message) | BuildOutputReceived(message=message):
             return {"message": message}
-        case Started(at=at, container_id=container_id, worker=worker):
+        case ScriptStarted(at=at, container_id=container_id, worker=worker):
             place = {"container_id": container_id or job.container_id}
             return {**place, "worker": worker or job.worker, "started": job.started or at}
-        case Progressed(progress=progress):
+        case TransferProgressed(progress=progress):
             return {"progress": progress}
         case SentToBackground():
             return {"background": True}
@@ -227,7 +233,7 @@ def _changed_fields(job: Job, event: Event) -> dict[str, object]:
     raise AssertionError(f"an event without a transition: {event!r}")
 
 
-def _exited(job: Job, event: Exited) -> Job:
+def _record_exit(job: Job, event: ScriptExited) -> Job:
     return msgspec.structs.replace(
         job,
         phase=Phase.COLLECTING,
@@ -238,25 +244,25 @@ def _exited(job: Job, event: Exited) -> Job:
     )
 
 
-def _lost(job: Job, at: datetime, reason: Reason | None, message: str) -> Job:
+def _retry_or_finish(job: Job, at: datetime, reason: Reason | None, message: str) -> Job:
     """Let a script whose end nobody knows run again if that was asked for, else end the job."""
     attempt = max(1, job.attempts)
     most = job.spec.retries + 1
     if job.intent is not None or attempt >= most:
         if reason is Reason.ENGINE:
-            message += f" It was attempt {attempt} of {most}." if most > 1 else f" {_HINT}"
-        return _end(job, at, reason, message)
-    return _again(job, f"{message} It runs again: attempt {attempt + 1} of {most}.")
+            message += f" It was attempt {attempt} of {most}." if most > 1 else f" {_RERUN_HINT}"
+        return _finish(job, at, reason, message)
+    return _back_to_accepted(job, f"{message} It runs again: attempt {attempt + 1} of {most}.")
 
 
-def _unbegun(job: Job, at: datetime, message: str) -> Job:
+def _place_again_or_finish(job: Job, at: datetime, message: str) -> Job:
     """Bring a job to another container whose script had not begun, but not for ever."""
-    if job.intent is not None or job.attempts >= job.spec.retries + 1 + PLACED_AGAIN:
-        return _end(job, at, Reason.ENGINE, f"{message} {_HINT}")
-    return _again(job, f"{message} It is placed again.")
+    if job.intent is not None or job.attempts >= job.spec.retries + 1 + MOST_REPLACEMENTS:
+        return _finish(job, at, Reason.ENGINE, f"{message} {_RERUN_HINT}")
+    return _back_to_accepted(job, f"{message} It is placed again.")
 
 
-def _again(job: Job, message: str) -> Job:
+def _back_to_accepted(job: Job, message: str) -> Job:
     return msgspec.structs.replace(
         job,
         phase=Phase.ACCEPTED,
@@ -268,15 +274,15 @@ def _again(job: Job, message: str) -> Job:
     )
 
 
-def _end(job: Job, at: datetime, reason: Reason | None = None, message: str = "") -> Job:
+def _finish(job: Job, at: datetime, reason: Reason | None = None, message: str = "") -> Job:
     state = JobState.FAILED
     if job.intent is not None:
-        reason, message = job.intent, _sentence(job, job.intent)
+        reason, message = job.intent, _end_message(job, job.intent)
     elif reason is None and job.exit_code is None:
         state = JobState.UNKNOWN
     elif reason is None:
-        reason = _verdict(job)
-        message = f"{_sentence(job, reason) if reason else ''} {message}".strip()
+        reason = _failure_reason(job)
+        message = f"{_end_message(job, reason) if reason else ''} {message}".strip()
         state = JobState.FAILED if reason else JobState.COMPLETED
     return msgspec.structs.replace(
         job,
@@ -289,13 +295,13 @@ def _end(job: Job, at: datetime, reason: Reason | None = None, message: str = ""
     )
 
 
-def _verdict(job: Job) -> Reason | None:
+def _failure_reason(job: Job) -> Reason | None:
     if job.exit_code == 0:
         return None
     return Reason.OOM if job.oom else Reason.EXIT
 
 
-def _sentence(job: Job, reason: Reason) -> str:
+def _end_message(job: Job, reason: Reason) -> str:
     match reason:
         case Reason.STOPPED:
             return "Stopped on request."

@@ -17,7 +17,7 @@ Sweep = dict[str, tuple[Scalar, ...]] | tuple[Point, ...]
 """Lists to be crossed, by name; or the points themselves."""
 
 MOST_POINTS = 10_000
-LONGEST_NAME = 200
+LONGEST_JOB_NAME = 200
 """Characters of the name of a job."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -43,7 +43,7 @@ class SweepPoint(msgspec.Struct, frozen=True, kw_only=True):
     most_at_once: int | None = None
 
 
-def points(sweep: Sweep) -> tuple[Point, ...]:
+def expand_points(sweep: Sweep) -> tuple[Point, ...]:
     """Return the points, the last name's values changing fastest.
 
     Raises
@@ -67,10 +67,10 @@ def points(sweep: Sweep) -> tuple[Point, ...]:
     for name in names:
         if _NAME.fullmatch(name) is None:
             raise InvalidRequest(f"sweep: {name!r} can be no variable's name.")
-    return tuple(_points(sweep))
+    return tuple(_iter_points(sweep))
 
 
-def _points(sweep: Sweep) -> Iterator[Point]:
+def _iter_points(sweep: Sweep) -> Iterator[Point]:
     if not isinstance(sweep, Mapping):
         yield from sweep
         return
@@ -83,7 +83,7 @@ def sweep_points(sweep: Sweep, most_at_once: int | None) -> tuple[SweepPoint, ..
     if most_at_once is not None and most_at_once < 1:
         raise InvalidRequest("max_concurrent: give at least 1.")
     sweep_id = secrets.token_hex(8)
-    found = points(sweep)
+    found = expand_points(sweep)
     return tuple(
         SweepPoint(
             sweep_id=sweep_id,
@@ -96,21 +96,23 @@ def sweep_points(sweep: Sweep, most_at_once: int | None) -> tuple[SweepPoint, ..
     )
 
 
-def environment(point: SweepPoint) -> dict[str, str]:
+def sweep_environment(point: SweepPoint) -> dict[str, str]:
     """Return what a script finds of its point: all as JSON, and a variable for each value."""
     encoded = msgspec.json.encode(point.values).decode()
-    each = {f"NDS_SWEEP_{name.upper()}": _text(value) for name, value in point.values.items()}
+    each = {
+        f"NDS_SWEEP_{name.upper()}": _format_value(value) for name, value in point.values.items()
+    }
     return {"NDS_SWEEP": encoded, **each}
 
 
-def _text(value: Scalar) -> str:
+def _format_value(value: Scalar) -> str:
     return msgspec.json.encode(value).decode() if isinstance(value, bool) else str(value)
 
 
 def point_name(name: str, values: Mapping[str, Scalar]) -> str:
     """Return the name of a point's job: ``train lr=0.1 seed=3``."""
-    described = " ".join(f"{key}={_text(value)}" for key, value in values.items())
-    return " ".join(f"{name} {described}".split())[:LONGEST_NAME]
+    described = " ".join(f"{key}={_format_value(value)}" for key, value in values.items())
+    return " ".join(f"{name} {described}".split())[:LONGEST_JOB_NAME]
 
 
 def table_columns(points: Sequence[Mapping[str, Scalar]]) -> tuple[str, ...]:

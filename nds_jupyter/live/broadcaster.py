@@ -13,22 +13,22 @@ from nds_jupyter.jobs.job import Job
 from nds_jupyter.live.event_buffer import EventBuffer
 from nds_jupyter.live.log_stream import LogSubscriber, ReadLog, SharedLogStream
 from nds_jupyter.live.subscriber import Subscriber
-from nds_jupyter.live.websocket_messages import Follow, Following, following
+from nds_jupyter.live.websocket_messages import Follow, FollowRequest, decode_follow_request
 from nds_jupyter.rest.views import LoadView
 
-LOAD_EVERY = 1.0
+LOAD_INTERVAL = 1.0
 """Seconds between two looks at the load while a page is open."""
 
-IDLE_FEEDS = 64
+IDLE_BUFFERS = 64
 """Owners without an open page whose job messages are kept for their return."""
 
-MOST_PAGES = 500
+MOST_SUBSCRIBERS = 500
 """Pages open at a time; more are sent away."""
 
 RETRY_AFTER = 30
 """Seconds after which a place for a page may be free."""
 
-CLOSE_BY = 2.0
+CLOSE_DEADLINE = 2.0
 """Seconds in which pages are told that the server stops."""
 
 
@@ -81,9 +81,10 @@ class Broadcaster:
 
     def refuse_if_full(self) -> None:
         """Raise `TooBusy` if too many pages are open."""
-        if len(self._open) >= MOST_PAGES:
+        if len(self._open) >= MOST_SUBSCRIBERS:
             raise TooBusy(
-                f"All {MOST_PAGES} places for pages are taken. Close some, or try again later.",
+                f"All {MOST_SUBSCRIBERS} places for pages are taken. Close some, or try again "
+                "later.",
                 retry_after=RETRY_AFTER,
             )
 
@@ -109,17 +110,17 @@ class Broadcaster:
             await self._unfollow(page, job_id)
         busy = {each.owner for each in self._open}
         idle = [owner for owner in self._feeds if owner not in busy]
-        for owner in idle[: max(0, len(idle) - IDLE_FEEDS)]:
+        for owner in idle[: max(0, len(idle) - IDLE_BUFFERS)]:
             del self._feeds[owner]
 
     async def hear(self, page: Subscriber, message: str | bytes) -> None:
         """Do what a page asks for, or tell it why not."""
         try:
-            await self.follow(page, following(message))
+            await self.follow(page, decode_follow_request(message))
         except NdsError as exc:
             page.failed(None, exc)
 
-    async def follow(self, page: Subscriber, wanted: Following) -> None:
+    async def follow(self, page: Subscriber, wanted: FollowRequest) -> None:
         """Let a page follow these jobs and no others; it is told which it can't."""
         found: dict[str, Follow] = {}
         for follow in wanted.follow:
@@ -170,7 +171,7 @@ class Broadcaster:
                             page.loaded(load)
             except NdsError as exc:
                 self._log.debug("The load is not known: %s", exc)
-            await asyncio.sleep(LOAD_EVERY)
+            await asyncio.sleep(LOAD_INTERVAL)
 
     async def close(self) -> None:
         """Close every page and stop reading."""
@@ -178,7 +179,7 @@ class Broadcaster:
             page.close()
         if self._open:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_BY):
+                async with asyncio.timeout(CLOSE_DEADLINE):
                     await self._empty.wait()
         for page in list(self._open):
             await self.leave(page)

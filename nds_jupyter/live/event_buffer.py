@@ -12,7 +12,7 @@ import msgspec
 from nds_jupyter.jobs.job import Job
 from nds_jupyter.rest.views import job_view
 
-KEPT = 512
+BUFFER_SIZE = 512
 """Messages of one owner."""
 
 _SINCE = re.compile(r"([0-9a-f]{8})\.(\d{1,18})")
@@ -36,7 +36,7 @@ class EventBuffer:
         Messages held; of the progress of one job only the newest counts.
     """
 
-    def __init__(self, kept: int = KEPT) -> None:
+    def __init__(self, kept: int = BUFFER_SIZE) -> None:
         self.epoch = secrets.token_hex(4)
         self.readers: set[Callable[[], None]] = set()
         self._kept = kept

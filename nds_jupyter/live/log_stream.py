@@ -19,17 +19,17 @@ from nds_jupyter.errors import (
     NdsError,
     TooBusy,
 )
-from nds_jupyter.live.websocket_messages import Follow, Line, nine_digits
+from nds_jupyter.live.websocket_messages import Follow, Line, normalize_time
 from nds_jupyter.logs.lines import message_time
 from nds_jupyter.rest.views import LogLine
 
 LONGEST_TEXT = 64 * 1024
 """Characters of a line; a longer one comes in pieces."""
 
-HELD_LINES, HELD_BYTES = 10_000, 2 * 2**20
+BUFFERED_LINES, BUFFERED_BYTES = 10_000, 2 * 2**20
 """How much of a log is held; a page that is further behind misses the rest."""
 
-SLICE_LINES, SLICE_BYTES = 1000, 128 * 1024
+MESSAGE_LINES, MESSAGE_BYTES = 1000, 128 * 1024
 """How much one message carries, a line at least."""
 
 _ENCODE = msgspec.json.Encoder().encode
@@ -43,12 +43,12 @@ class BufferedLine(msgspec.Struct, frozen=True, kw_only=True):
     cut: bool
 
 
-def slices(lines: list[LogLine]) -> Iterator[list[BufferedLine]]:
+def encode_batches(lines: list[LogLine]) -> Iterator[list[BufferedLine]]:
     """Encode lines once for all who read them, as much at a time as one message carries."""
     taken: list[BufferedLine] = []
     size = 0
-    for line in _pieces(lines):
-        if taken and (len(taken) == SLICE_LINES or size + len(line.body) > SLICE_BYTES):
+    for line in _split_long_lines(lines):
+        if taken and (len(taken) == MESSAGE_LINES or size + len(line.body) > MESSAGE_BYTES):
             yield taken
             taken, size = [], 0
         taken.append(line)
@@ -57,7 +57,7 @@ def slices(lines: list[LogLine]) -> Iterator[list[BufferedLine]]:
         yield taken
 
 
-def _pieces(lines: list[LogLine]) -> Iterator[BufferedLine]:
+def _split_long_lines(lines: list[LogLine]) -> Iterator[BufferedLine]:
     for line in lines:
         for start in range(0, max(1, len(line.text)), LONGEST_TEXT):
             text = line.text[start : start + LONGEST_TEXT]
@@ -98,7 +98,7 @@ class LineBuffer:
         The time of the last line that is no longer held.
     """
 
-    def __init__(self, most_lines: int = HELD_LINES, most_bytes: int = HELD_BYTES) -> None:
+    def __init__(self, most_lines: int = BUFFERED_LINES, most_bytes: int = BUFFERED_BYTES) -> None:
         self._lines: deque[BufferedLine] = deque()
         self._most_lines = most_lines
         self._most_bytes = most_bytes
@@ -128,9 +128,9 @@ class LineBuffer:
         start = max(position, self.first)
         taken: list[BufferedLine] = []
         size = 0
-        for line in islice(self._lines, start - self.first, start - self.first + SLICE_LINES):
+        for line in islice(self._lines, start - self.first, start - self.first + MESSAGE_LINES):
             size += len(line.body)
-            if taken and size > SLICE_BYTES:
+            if taken and size > MESSAGE_BYTES:
                 break
             taken.append(line)
         return LineRange(
@@ -148,16 +148,16 @@ class LineBuffer:
 ReadLog = Callable[[str, LogRequest], AsyncGenerator[list[LogLine], None]]
 """Reads the log of a job, by its id, until the job ends."""
 
-HOLD = 1.0
+READER_WAIT = 1.0
 """Seconds that a log waits for its fastest page; after that, pages skip."""
 
-AHEAD = 4
+READ_AHEAD = 4
 """Messages' worth of lines read ahead of the fastest page."""
 
 RETRY_FIRST, RETRY_MOST = 0.5, 10.0
 """Seconds between attempts to read a log that can't be had now."""
 
-_PASSING = (EngineUnavailable, DeadlineExceeded, TooBusy)
+_TEMPORARY_ERRORS = (EngineUnavailable, DeadlineExceeded, TooBusy)
 
 
 class SharedLogStream:
@@ -181,7 +181,7 @@ class SharedLogStream:
         self.followers: set[LogSubscriber] = set()
         self._read = read
         self._log = log
-        self._since = None if first.log_since is None else nine_digits(first.log_since)
+        self._since = None if first.log_since is None else normalize_time(first.log_since)
         self._floor = self._since
         self._tail = first.log_tail if self._since is None else None
         self._taken = asyncio.Event()
@@ -201,7 +201,7 @@ class SharedLogStream:
 
     def reach_back_to(self, time: str) -> None:
         """Read from a time on, where those who came back so far knew more of it."""
-        since = nine_digits(time)
+        since = normalize_time(time)
         if self._tail is None and self._floor is not None and self._floor > since:
             self._read_anew(since, None)
 
@@ -240,7 +240,7 @@ class SharedLogStream:
             try:
                 await self._to_the_end()
                 self.ended = True
-            except _PASSING as exc:
+            except _TEMPORARY_ERRORS as exc:
                 self._log.info("The log of job %s is not read for now: %s", self.job_id, exc)
                 self.trouble = exc
                 self._wake()
@@ -270,11 +270,11 @@ class SharedLogStream:
     async def _hold(self, lines: list[LogLine]) -> None:
         if lines and self._floor is None:
             self._floor = lines[0].time
-        for number, some in enumerate(slices(lines), 1):
+        for number, some in enumerate(encode_batches(lines), 1):
             for line in some:
                 self.held.add(line)
             self._wake()
-            if number % AHEAD == 0:
+            if number % READ_AHEAD == 0:
                 await self._until_taken()
         await self._until_taken()
         complete = next((line.time for line in reversed(lines) if not line.cut), None)
@@ -283,7 +283,7 @@ class SharedLogStream:
     async def _until_taken(self) -> None:
         """Read no faster than the fastest page, but do not wait for ever for one that stalls."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HOLD):
+            async with asyncio.timeout(READER_WAIT):
                 while not any(each.position == self.held.next for each in self.followers):
                     self._taken.clear()
                     await self._taken.wait()
@@ -316,7 +316,7 @@ class LogSubscriber:
         self.wake = wake
         held = log.held
         self.position = max(held.first, held.next - wish.log_tail)
-        self._since = None if wish.log_since is None else nine_digits(wish.log_since)
+        self._since = None if wish.log_since is None else normalize_time(wish.log_since)
         self._last: str | None = None
         self._told: NdsError | None = None
         self._ended = False

@@ -13,6 +13,7 @@ from nds_jupyter.errors import NdsError
 from nds_jupyter.live.event_buffer import EventBuffer
 from nds_jupyter.live.log_stream import LogSubscriber
 from nds_jupyter.live.websocket_messages import (
+    ErrorMessage,
     Follow,
     Hello,
     JobChanged,
@@ -22,14 +23,13 @@ from nds_jupyter.live.websocket_messages import (
     Message,
     NewSample,
     Reset,
-    Trouble,
 )
 from nds_jupyter.rest.views import LoadView, SampleView
 
-GATHER = 0.02
+GATHER_DELAY = 0.02
 """Seconds between news and telling them, so that many come in one message."""
 
-MOST_TROUBLES = 100
+MOST_PENDING_ERRORS = 100
 """Errors that wait to be told; a page that makes more of them loses the oldest."""
 
 _ENCODE = msgspec.json.Encoder().encode
@@ -60,7 +60,7 @@ class Subscriber:
         self._position = feed.position if resumed is None else resumed
         self._first: type[Message] = Reset if resumed is None else Hello
         self._samples: dict[str, Sample] = {}
-        self._troubles: deque[tuple[str | None, NdsError]] = deque(maxlen=MOST_TROUBLES)
+        self._troubles: deque[tuple[str | None, NdsError]] = deque(maxlen=MOST_PENDING_ERRORS)
         self._load: LoadView | None = None
         self._load_is_news = False
         self._news = asyncio.Event()
@@ -106,7 +106,7 @@ class Subscriber:
                 yield _ENCODE(message)
             if not told:
                 await self._news.wait()
-                await asyncio.sleep(GATHER)
+                await asyncio.sleep(GATHER_DELAY)
 
     @property
     def _seq(self) -> str:
@@ -155,8 +155,8 @@ class Subscriber:
                 end=batch.end,
             )
 
-    def _trouble(self, job_id: str | None, error: NdsError) -> Trouble:
-        return Trouble(
+    def _trouble(self, job_id: str | None, error: NdsError) -> ErrorMessage:
+        return ErrorMessage(
             seq=self._seq,
             job_id=job_id,
             message=error.message,

@@ -34,13 +34,13 @@ class Follow(msgspec.Struct, frozen=True, kw_only=True):
     metrics: bool = False
 
 
-class Following(msgspec.Struct, frozen=True, kw_only=True):
+class FollowRequest(msgspec.Struct, frozen=True, kw_only=True):
     """All that a page follows; replaces what it followed before."""
 
     follow: Annotated[tuple[Follow, ...], Meta(max_length=MOST_FOLLOWED)]
 
 
-def following(message: str | bytes) -> Following:
+def decode_follow_request(message: str | bytes) -> FollowRequest:
     """Decode what a page sends.
 
     Raises
@@ -49,7 +49,7 @@ def following(message: str | bytes) -> Following:
         If it is something else.
     """
     try:
-        return msgspec.json.decode(message, type=Following)
+        return msgspec.json.decode(message, type=FollowRequest)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise InvalidRequest(f"The message is not understood: {exc}.") from exc
 
@@ -130,7 +130,7 @@ class LoadChanged(Message, frozen=True, kw_only=True, tag="load"):
     memory_usage: int
 
 
-class Trouble(Message, frozen=True, kw_only=True, tag="error"):
+class ErrorMessage(Message, frozen=True, kw_only=True, tag="error"):
     """Something that was asked for can't be had."""
 
     job_id: str | None
@@ -139,7 +139,7 @@ class Trouble(Message, frozen=True, kw_only=True, tag="error"):
     reason: str
 
 
-def nine_digits(time: str) -> str:
+def normalize_time(time: str) -> str:
     """Return a time as the engine writes it, so that times compare as strings."""
     whole, _, fraction = time.removesuffix("Z").partition(".")
     return f"{whole}.{fraction:0<9}Z"

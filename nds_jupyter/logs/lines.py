@@ -16,7 +16,7 @@ import msgspec
 from nds_jupyter.engines.base import Engine, LogChunk, LogRequest, LogStream
 from nds_jupyter.rest.views import LogLine
 
-MESSAGE = 16 * 1024
+MESSAGE_SIZE = 16 * 1024
 """Bytes after which the engine cuts a line into messages."""
 
 LONGEST_TIME = 64
@@ -96,10 +96,10 @@ def messages(data: bytes, start: int = 0) -> Iterator[tuple[int, int, int, bool]
         text = data.find(b" ", start, start + LONGEST_TIME) + 1
         if text == 0:
             return
-        end = data.find(b"\n", text, text + MESSAGE + 1)
+        end = data.find(b"\n", text, text + MESSAGE_SIZE + 1)
         cut = end < 0
         if cut:
-            end = text + MESSAGE
+            end = text + MESSAGE_SIZE
         yield start, text, end, cut
         start = end if cut else end + 1
 
@@ -116,7 +116,7 @@ def _line(stream: LogStream, half: _PartialLine, *, cut: bool = False) -> LogLin
     return line
 
 
-async def lines_of(chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[list[LogLine], None]:
+async def split_into_lines(chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[list[LogLine], None]:
     """Turn chunks read with timestamps into batches of lines."""
     splitter = LineSplitter()
     async for chunk in chunks:
@@ -126,14 +126,14 @@ async def lines_of(chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[list[LogLi
         yield lines
 
 
-async def end_of_log(engine: Engine, container_id: str, limit: int) -> LogTail:
+async def read_log_tail(engine: Engine, container_id: str, limit: int) -> LogTail:
     """Return the last lines of a log, with `limit` bytes of text at most."""
     lines: deque[LogLine] = deque()
     size = 0
     truncated = False
     request = LogRequest(timestamps=True)
     async with contextlib.aclosing(engine.logs(container_id, request)) as chunks:
-        async for batch in lines_of(chunks):
+        async for batch in split_into_lines(chunks):
             lines.extend(batch)
             size += sum(len(line.text) + 1 for line in batch)
             while size > limit and lines:
@@ -142,7 +142,7 @@ async def end_of_log(engine: Engine, container_id: str, limit: int) -> LogTail:
     return LogTail(lines=tuple(lines), truncated=truncated)
 
 
-async def end_of_text(
+async def read_text_tail(
     engine: Engine, container_id: str, request: LogRequest, limit: int
 ) -> tuple[bytes, bool]:
     """Return the last bytes of a log, and whether there were more before them.

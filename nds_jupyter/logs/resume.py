@@ -23,18 +23,18 @@ from nds_jupyter.engines.base import Engine, LogChunk, LogRequest, LogStream
 from nds_jupyter.errors import NdsError
 from nds_jupyter.logs.lines import message_time, messages
 
-DISORDER = timedelta(seconds=1)
+MOST_DISORDER = timedelta(seconds=1)
 """How much earlier a message may be than one that was written before it, on the other stream: the
 engine reads each stream in a thread of its own, takes the time first, and writes then."""
 
-SHORT = 2**20
+SHORT_LOG = 2**20
 """Bytes of a log without times that is read again as a whole: its end may look like its middle."""
 
-KEPT = 2**17
+TAIL_SIZE = 2**17
 """Bytes of each stream's end that are kept for comparing."""
 
 
-class UnseenPart(Protocol):
+class DuplicateFilter(Protocol):
     """Passes over what was given."""
 
     def of(self, chunk: LogChunk) -> LogChunk | None:
@@ -54,11 +54,11 @@ class LogPosition(Protocol):
     def is_past(self, end: Sequence[LogChunk]) -> bool:
         """Whether the last messages of a log, as they were read again, were all given."""
 
-    def again(self, request: LogRequest) -> tuple[LogRequest, UnseenPart]:
+    def again(self, request: LogRequest) -> tuple[LogRequest, DuplicateFilter]:
         """Return what to ask for in order to go on, and what passes over what was given."""
 
 
-def beginning(request: LogRequest) -> LogPosition:
+def start_position(request: LogRequest) -> LogPosition:
     """Return the place where nothing was given yet."""
     return TimePosition() if request.timestamps else BytePosition()
 
@@ -100,20 +100,20 @@ class TimePosition:
             time <= self._last.get(stream, (b"", 0))[0] for stream, (time, _) in there._last.items()
         )
 
-    def again(self, request: LogRequest) -> tuple[LogRequest, UnseenPart]:
+    def again(self, request: LogRequest) -> tuple[LogRequest, DuplicateFilter]:
         """Return what to ask for in order to go on, and what passes over what was given."""
         if not self._last:
-            return request, UnseenByTime(b"", {})
+            return request, TimeDuplicateFilter(b"", {})
         latest = max(time for time, _ in self._last.values())
-        since = _moment(latest) - DISORDER
+        since = _moment(latest) - MOST_DISORDER
         if request.since is not None:
             since = max(since, request.since)
         asked = msgspec.structs.replace(request, tail=None, since=since)
         # Of a stream of which nothing came, nothing was wanted from before that.
-        return asked, UnseenByTime(self._first, dict(self._last))
+        return asked, TimeDuplicateFilter(self._first, dict(self._last))
 
 
-class UnseenByTime:
+class TimeDuplicateFilter:
     """Passes over messages up to a time of each stream.
 
     Parameters
@@ -158,7 +158,7 @@ class BytePosition:
     @property
     def is_known_by_the_end(self) -> bool:
         """Whether the last messages of a log can tell that all was given."""
-        return sum(self._count.values()) > SHORT
+        return sum(self._count.values()) > SHORT_LOG
 
     def is_past(self, end: Sequence[LogChunk]) -> bool:
         """Whether the last messages of a log, as they were read again, were all given."""
@@ -170,12 +170,12 @@ class BytePosition:
             for stream, text in there.items()
         )
 
-    def again(self, request: LogRequest) -> tuple[LogRequest, UnseenPart]:
+    def again(self, request: LogRequest) -> tuple[LogRequest, DuplicateFilter]:
         """Return what to ask for in order to go on, and what passes over what was given."""
-        return request, UnseenByCount(dict(self._count))
+        return request, ByteDuplicateFilter(dict(self._count))
 
 
-class UnseenByCount:
+class ByteDuplicateFilter:
     """Passes over so many bytes of each stream."""
 
     def __init__(self, given: dict[LogStream, int]) -> None:
@@ -200,7 +200,7 @@ class StreamTail:
         """Keep what came next, and let go of what is too far from the end."""
         self._parts.append(data)
         self._size += len(data)
-        while self._size - len(self._parts[0]) >= KEPT:
+        while self._size - len(self._parts[0]) >= TAIL_SIZE:
             self._size -= len(self._parts.popleft())
 
     def text(self) -> bytes:
@@ -220,17 +220,17 @@ def _moment(time: bytes) -> datetime:
 LAST_MESSAGES = 4
 """Messages that are read again in order to see whether all was given."""
 
-TICK = timedelta(microseconds=1)
+TIME_RESOLUTION = timedelta(microseconds=1)
 """What an engine is told times by."""
 
 
-async def whole_log(
+async def read_whole_log(
     engine: Engine, container_id: str, request: LogRequest
 ) -> AsyncGenerator[LogChunk, None]:
     """Read a log; one that is followed to the container's end is given whole."""
     if request.follow:
-        request = await _from_a_time(engine, container_id, request)
-    place = beginning(request)
+        request = await _pin_start(engine, container_id, request)
+    place = start_position(request)
     async with contextlib.aclosing(engine.logs(container_id, request)) as chunks:
         async for chunk in chunks:
             if request.follow:
@@ -239,12 +239,14 @@ async def whole_log(
     if not request.follow:
         return
     with contextlib.suppress(NdsError):
-        async with contextlib.aclosing(_rest(engine, container_id, request, place)) as chunks:
+        async with contextlib.aclosing(
+            _read_missing_end(engine, container_id, request, place)
+        ) as chunks:
             async for chunk in chunks:
                 yield chunk
 
 
-async def _rest(
+async def _read_missing_end(
     engine: Engine, container_id: str, request: LogRequest, place: LogPosition
 ) -> AsyncGenerator[LogChunk, None]:
     """Read what comes after a place in the log of a container that has ended."""
@@ -261,7 +263,7 @@ async def _rest(
                 yield new
 
 
-async def _from_a_time(engine: Engine, container_id: str, request: LogRequest) -> LogRequest:
+async def _pin_start(engine: Engine, container_id: str, request: LogRequest) -> LogRequest:
     """Return a request that begins at the same place whenever it is made.
 
     Messages with times are told apart by them, as long as there is one. An engine counts the last
@@ -279,6 +281,6 @@ async def _from_a_time(engine: Engine, container_id: str, request: LogRequest) -
     async with contextlib.aclosing(engine.logs(container_id, looked_at)) as chunks:
         async for chunk in chunks:
             for time, _ in _times(chunk.data):
-                since = _moment(time) + (TICK if request.tail == 0 else timedelta(0))
+                since = _moment(time) + (TIME_RESOLUTION if request.tail == 0 else timedelta(0))
                 return msgspec.structs.replace(request, tail=None, since=since)
     return msgspec.structs.replace(request, tail=None)

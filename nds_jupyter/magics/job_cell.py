@@ -17,7 +17,7 @@ from nds_jupyter.client.job_array import JobArray
 from nds_jupyter.client.submit import open_files, request_fields
 from nds_jupyter.errors import TooLarge
 from nds_jupyter.jobs.job import JobState
-from nds_jupyter.jobs.script import cell_of
+from nds_jupyter.jobs.script import extract_cell
 from nds_jupyter.jobs.sizes import size_text
 from nds_jupyter.magics.cell_run import (
     TransferProgress,
@@ -87,7 +87,7 @@ class RequestPreview:
         shown = {name: _abridge(value) for name, value in self.fields.items() if name != "script"}
         text = json.dumps(shown, indent=2, ensure_ascii=False, default=str)
         script = self.fields.get("script")
-        cell = cell_of(self.fields.get("file") or b"")
+        cell = extract_cell(self.fields.get("file") or b"")
         if cell is not None:
             script = cell.decode("utf-8", "replace")
         return f"POST /upload {text}" + (f"\n\n{script}" if script is not None else "")

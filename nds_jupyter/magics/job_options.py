@@ -19,7 +19,7 @@ from IPython.core.error import UsageError
 
 from nds_jupyter.client.job import Job
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.jobs.script import NAME
+from nds_jupyter.jobs.script import CELL_ARCHIVE_NAME
 from nds_jupyter.jobs.sizes import MAX_VALUE_BYTES, size_text
 from nds_jupyter.magics.cell_run import TransferProgress
 from nds_jupyter.magics.error_display import interrupt_error
@@ -308,7 +308,7 @@ def _value_fields(options: argparse.Namespace, context: CellContext) -> Mapping[
         else:
             path = f"/nds/{options.scriptname or 'cell.py'}"
             bundle = bundle_cell(context.text, values, outs, terms, path=path, shebang=shebang)
-            fields |= {"script": bundle.script, "scriptname": NAME}
+            fields |= {"script": bundle.script, "scriptname": CELL_ARCHIVE_NAME}
     except KeyboardInterrupt:
         raise interrupt_error("Nothing was submitted.") from None
     if bundle.sizes:

@@ -341,7 +341,7 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 
-def document(prefix: str = routes.PREFIX) -> dict[str, Any]:
+def openapi_document(prefix: str = routes.PREFIX) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of every route.
 
     Parameters

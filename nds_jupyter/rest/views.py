@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from nds_jupyter.data.entries import Kind
-from nds_jupyter.jobs.inputs import spec_of, text_of
+from nds_jupyter.jobs.inputs import format_input, requested_input
 from nds_jupyter.jobs.job import (
     Input,
     Job,
@@ -96,7 +96,7 @@ def job_view(job: Job) -> JobView:
         scriptname=job.spec.scriptname,
         image=job.spec.image,
         image_digest=job.image_digest,
-        data=tuple(map(text_of, job.spec.data)),
+        data=tuple(map(format_input, job.spec.data)),
         output=job.spec.output,
         limits=job.spec.limits,
         created=job.created,
@@ -171,7 +171,7 @@ def spec_view(spec: JobSpec, script: bytes) -> SpecView:
         env=spec.env or None,
         labels=spec.labels or None,
         timeout=spec.timeout,
-        data=tuple(map(spec_of, spec.data)) or None,
+        data=tuple(map(requested_input, spec.data)) or None,
         output=spec.output,
         constraint=spec.constraints or None,
         gpus=spec.gpus or None,

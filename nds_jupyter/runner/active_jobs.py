@@ -9,12 +9,17 @@ from collections.abc import Callable, Sequence
 
 from nds_jupyter.errors import JobNotFound, StorageFull
 from nds_jupyter.jobs.job import Job
-from nds_jupyter.jobs.state_machine import BuildOutput, Event, Progressed, advance
+from nds_jupyter.jobs.state_machine import (
+    BuildOutputReceived,
+    JobEvent,
+    TransferProgressed,
+    advance,
+)
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner.settings import JobListener
 
-RETRY_WRITE = 2.0
+WRITE_RETRY_DELAY = 2.0
 """Seconds between attempts to write a transition to a full disk."""
 
 
@@ -90,7 +95,7 @@ class ActiveJobs:
             raise JobNotFound(f"Job {job_id} is no longer under way.")
         return job
 
-    async def apply(self, job_id: str, event: Event, *, patient: bool = True) -> Job:
+    async def apply(self, job_id: str, event: JobEvent, *, patient: bool = True) -> Job:
         """Move a job by an event; returns once the transition is in the journal.
 
         Parameters
@@ -108,7 +113,7 @@ class ActiveJobs:
             after = None if job is None else advance(job, event)
             if after is not None and after != job:
                 # Progress is not worth a write: after a crash the transfer begins again.
-                if not isinstance(event, Progressed | BuildOutput):
+                if not isinstance(event, TransferProgressed | BuildOutputReceived):
                     await self._write(after, patient=patient)
                 self._show(after)
         return await self.job(job_id) if after is None else after
@@ -136,7 +141,7 @@ class ActiveJobs:
                 if self._full is None:
                     self._log.error("Job %s waits for the disk: %s", job.job_id, exc)
                 self._full = exc
-                await asyncio.sleep(RETRY_WRITE)
+                await asyncio.sleep(WRITE_RETRY_DELAY)
             else:
                 self._full = None
                 return

@@ -11,7 +11,7 @@ from nds_jupyter.runner.cleanup import OrphanCleanup, Retention
 from nds_jupyter.runner.context import EngineAvailability, RunnerContext
 from nds_jupyter.runner.lifecycle import RunningLifecycles
 
-RESUME_AFTER = 5.0
+RESTART_DELAY = 5.0
 """Seconds before a duty that failed is taken up again."""
 
 
@@ -62,7 +62,7 @@ class BackgroundTasks:
                 await duty()
             except Exception:  # noqa: BLE001 - it is logged, and the duty is taken up again
                 self._log.exception("The runner met a defect of the server and goes on.")
-                await asyncio.sleep(RESUME_AFTER)
+                await asyncio.sleep(RESTART_DELAY)
 
     async def _watch_engine(self) -> None:
         async with contextlib.aclosing(self._engine.events()) as events:

@@ -30,11 +30,11 @@ from nds_jupyter.errors import (
     NoEndpoint,
     PathNotFound,
 )
-from nds_jupyter.jobs.job import BUILT, Job, utc_now
+from nds_jupyter.jobs.job import BUILT_IMAGE_NAME, Job, utc_now
 from nds_jupyter.jobs.state_machine import ContainerRemoved, advance
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
-from nds_jupyter.logs.lines import end_of_log
+from nds_jupyter.logs.lines import read_log_tail
 from nds_jupyter.runner.settings import RunnerSettings
 
 
@@ -184,7 +184,7 @@ class Retention:
     def _is_old(self, image: Image) -> bool:
         is_ours = image.labels.get(LABEL_SERVER) == self._journal.server_id
         aged = image.created is None or image.created < utc_now() - self._age
-        built = [name for name in image.references if name.startswith(f"{BUILT}:")]
+        built = [name for name in image.references if name.startswith(f"{BUILT_IMAGE_NAME}:")]
         return is_ours and aged and len(built) == len(image.references)
 
     async def _remove(self, job: Job) -> None:
@@ -200,7 +200,7 @@ class Retention:
         self._tell(after)
 
     async def _keep_remains(self, job: Job, container_id: str) -> None:
-        log = await end_of_log(self._engine, container_id, self._log_bytes)
+        log = await read_log_tail(self._engine, container_id, self._log_bytes)
         await self._journal.do(Journal.keep, job.job_id, "log", msgspec.json.encode(log))
         # A node without an endpoint has nothing but the log to give.
         with contextlib.suppress(NoEndpoint):

@@ -30,17 +30,23 @@ from nds_jupyter.errors import (
     NotPlaced,
 )
 from nds_jupyter.jobs.job import BuildSpec, Job, container_name
-from nds_jupyter.jobs.script import command_line, interpreter_candidates, missing_program
-from nds_jupyter.jobs.state_machine import BuildOutput, Launching, Progressed, Pulling, Staging
+from nds_jupyter.jobs.script import build_command, interpreter_candidates, missing_program_message
+from nds_jupyter.jobs.state_machine import (
+    BuildOutputReceived,
+    ContainerReady,
+    ImagePullStarted,
+    StagingStarted,
+    TransferProgressed,
+)
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner.active_jobs import ActiveJobs
 from nds_jupyter.runner.image_builds import ImageBuilds
 
-PROGRESS_EVERY = 0.2
+PROGRESS_INTERVAL = 0.2
 """Seconds between two reports of a pull's progress."""
 
-ENVIRONMENT = {
+SCRIPT_ENVIRONMENT = {
     "NDS_DATA": "/data",
     "NDS_IN": "/nds/in",
     "NDS_OUT": "/results",
@@ -88,7 +94,7 @@ class ContainerSetup:
             return await self._engine.image(reference)
         except ImageNotFound:
             if build is None:
-                await self._board.apply(job.job_id, Pulling())
+                await self._board.apply(job.job_id, ImagePullStarted())
         if build is not None:
             await self._build(job, build)
             return await self._engine.image(reference)
@@ -105,18 +111,18 @@ class ContainerSetup:
         told = 0.0
         async with contextlib.aclosing(self._engine.pull(job.spec.image)) as reports:
             async for progress in reports:
-                if time.monotonic() - told >= PROGRESS_EVERY:
+                if time.monotonic() - told >= PROGRESS_INTERVAL:
                     told = time.monotonic()
-                    await self._board.apply(job.job_id, Progressed(progress=progress))
+                    await self._board.apply(job.job_id, TransferProgressed(progress=progress))
 
     async def _build(self, job: Job, build: BuildSpec) -> None:
         told = 0.0
         with self._builds.joined(job.spec, build) as building:
-            await self._board.apply(job.job_id, Pulling())
+            await self._board.apply(job.job_id, ImagePullStarted())
             async for lines in building.follow():
-                if time.monotonic() - told >= PROGRESS_EVERY:
+                if time.monotonic() - told >= PROGRESS_INTERVAL:
                     told = time.monotonic()
-                    await self._board.apply(job.job_id, BuildOutput(message=lines[-1].text))
+                    await self._board.apply(job.job_id, BuildOutputReceived(message=lines[-1].text))
             await building.result()
 
     async def make_container(self, job: Job, image: Image, volume: str = "") -> tuple[str, bool]:
@@ -139,7 +145,7 @@ class ContainerSetup:
         NotPlaced
             If the engine has no room for it yet; calling this again goes on waiting.
         """
-        await self._board.apply(job.job_id, Staging(image_digest=image.id))
+        await self._board.apply(job.job_id, StagingStarted(image_digest=image.id))
         if job.attempts:
             await self._remove_earlier_attempt(job)
         running = await self._container_left_by_a_crash(job)
@@ -154,7 +160,9 @@ class ContainerSetup:
     async def announce(self, job: Job, container_id: str) -> None:
         """Record that everything is in place in a container."""
         worker = await self._engine.worker(container_id)
-        await self._board.apply(job.job_id, Launching(container_id=container_id, worker=worker))
+        await self._board.apply(
+            job.job_id, ContainerReady(container_id=container_id, worker=worker)
+        )
 
     async def _container_left_by_a_crash(self, job: Job) -> str | None:
         """Return the container if it has run, remove it if it is only half made."""
@@ -187,7 +195,9 @@ class ContainerSetup:
         script = await self._journal.do(Journal.script, job.job_id)
         spec = self._spec(job, guess, script, volume)
         container_id = await self._create(job, spec)
-        await self._engine.put_archive(container_id, "/", _layout(job.spec.scriptname, script))
+        await self._engine.put_archive(
+            container_id, "/", _base_archive(job.spec.scriptname, script)
+        )
         if not candidates or known:
             return container_id
         try:
@@ -199,7 +209,7 @@ class ContainerSetup:
             # It can't be looked for there; the script's log says so if there is none.
             return container_id
         if found is None:
-            raise ImageNotFound(missing_program(job.spec))
+            raise ImageNotFound(missing_program_message(job.spec))
         self._interpreters[image.id, candidates] = found
         if found == guess:
             return container_id
@@ -210,14 +220,14 @@ class ContainerSetup:
         return ContainerSpec(
             name=container_name(job.job_id),
             image=job.spec.run_image,
-            command=command_line(job.spec, interpreter),
-            env=ENVIRONMENT | {"NDS_JOB_ID": job.job_id} | job.spec.env,
+            command=build_command(job.spec, interpreter),
+            env=SCRIPT_ENVIRONMENT | {"NDS_JOB_ID": job.job_id} | job.spec.env,
             labels=self._labels(job),
             limits=job.spec.limits,
             network=job.spec.network,
             constraints=job.spec.constraints,
             gpus=job.spec.gpus,
-            transfers=_transfers(job, script),
+            transfers=_needs_transfers(job, script),
             volume=volume,
         )
 
@@ -267,12 +277,12 @@ class ContainerSetup:
             await self._engine.stop(container.id, 0)
 
 
-def _transfers(job: Job, script: bytes) -> bool:
+def _needs_transfers(job: Job, script: bytes) -> bool:
     """Whether more goes into the job's container, or out of it, than a script."""
     return bool(job.spec.data) or job.spec.output is not None or len(script) > MOST_CARRIED
 
 
-def _layout(scriptname: str, script: bytes) -> bytes:
+def _base_archive(scriptname: str, script: bytes) -> bytes:
     """Return the tar archive that every container gets, readable for whatever user it runs as."""
     buffer = io.BytesIO()
     now = time.time()

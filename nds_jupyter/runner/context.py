@@ -16,10 +16,10 @@ from nds_jupyter.runner.metrics import MetricsSampler
 from nds_jupyter.runner.slots import Slots, SweepSlots
 from nds_jupyter.runner.transfers import Transfers
 
-BELIEVED_UP = 5.0
+TRUST_ANSWER_FOR = 5.0
 """Seconds for which an engine that answered is taken to be up."""
 
-ANSWER_BY = 3.0
+ANSWER_DEADLINE = 3.0
 """Seconds that a POST waits for an engine that says nothing; after that the job simply queues."""
 
 
@@ -44,18 +44,18 @@ class EngineAvailability:
 
     async def refuse_if_down(self) -> None:
         """Raise `EngineUnavailable` if the engine is known to be down."""
-        if asyncio.get_running_loop().time() - self.seen_up < BELIEVED_UP:
+        if asyncio.get_running_loop().time() - self.seen_up < TRUST_ANSWER_FOR:
             return
         # An engine that is slow to answer is not known to be down: the job waits for it.
         with contextlib.suppress(TimeoutError, DeadlineExceeded):
-            async with asyncio.timeout(ANSWER_BY):
+            async with asyncio.timeout(ANSWER_DEADLINE):
                 await self.info()
 
 
 RETRY_FIRST, RETRY_MOST = 0.2, 5.0
 """Seconds between attempts to reach an engine that does not answer."""
 
-AWAY = (EngineUnavailable, DeadlineExceeded, NotReady)
+TEMPORARY_ERRORS = (EngineUnavailable, DeadlineExceeded, NotReady)
 """Errors that pass: nothing is wrong with the job."""
 
 

@@ -16,7 +16,7 @@ from nds_jupyter.rest.views import LogLine
 LONGEST_BUILD = 3600.0
 """Seconds after which a build is given up."""
 
-KEPT_LINES = 1000
+BUFFERED_LINES = 1000
 """Lines of a build's log for who comes late."""
 
 LAST_LINES = 20
@@ -35,7 +35,7 @@ class ImageBuild:
     def __init__(self) -> None:
         self.jobs = 0
         self.task: asyncio.Task[None] | None = None
-        self._lines: deque[LogLine] = deque(maxlen=KEPT_LINES)
+        self._lines: deque[LogLine] = deque(maxlen=BUFFERED_LINES)
         self._told = 0
         self._ended = False
         self._news = asyncio.Event()

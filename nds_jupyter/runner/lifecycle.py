@@ -13,15 +13,15 @@ from typing import TypeVar
 from nds_jupyter.engines.base import EngineEvent
 from nds_jupyter.errors import ImageNotFound, NdsError, NotPlaced
 from nds_jupyter.jobs.job import Job, Phase, Reason, utc_now
-from nds_jupyter.jobs.state_machine import Delivered, Failed, Waiting
-from nds_jupyter.runner.context import AWAY, RETRY_FIRST, RETRY_MOST, RunnerContext
+from nds_jupyter.jobs.state_machine import JobAborted, OutputsDelivered, PlacementDelayed
+from nds_jupyter.runner.context import RETRY_FIRST, RETRY_MOST, TEMPORARY_ERRORS, RunnerContext
 from nds_jupyter.runner.script_run import ProgramNotFound, ScriptNeverStarted, ScriptRun
 from nds_jupyter.runner.transfers import InputsFailed, OutputFailed, wants_results
 
 T = TypeVar("T")
 
 
-class _StopRequested(Exception):
+class _StepInterrupted(Exception):
     """The job is to end before its script has started."""
 
 
@@ -71,7 +71,7 @@ class JobLifecycle:
             self.stop(self._around.default_grace)
         try:
             await self._to_the_end()
-        except (_StopRequested, ScriptNeverStarted):
+        except (_StepInterrupted, ScriptNeverStarted):
             await self._break(Reason.STOPPED, "")
         except ImageNotFound as exc:
             code = exc.exit_code if isinstance(exc, ProgramNotFound) else None
@@ -96,7 +96,7 @@ class JobLifecycle:
             await self._run_script()
         if board.live(self.job_id) is not None:
             message = await self._deliver() if wants_results(self._job) else ""
-            await board.apply(self.job_id, Delivered(at=utc_now(), message=message))
+            await board.apply(self.job_id, OutputsDelivered(at=utc_now(), message=message))
 
     async def _run_script(self) -> None:
         """Return when the script has ended, or its node or container was lost."""
@@ -120,7 +120,7 @@ class JobLifecycle:
             try:
                 delivering = self._around.transfers.deliver(job, job.container_id or "")
                 return await self._unless_stopped(delivering)
-            except AWAY as exc:
+            except TEMPORARY_ERRORS as exc:
                 self._around.log.info("Job %s waits for the engine: %s", self.job_id, exc)
                 await self._unless_stopped(asyncio.sleep(pause))
                 pause = min(2 * pause, RETRY_MOST)
@@ -135,7 +135,7 @@ class JobLifecycle:
         await stack.enter_async_context(around.places.hold(at_once=at_once))
 
     async def _unless_stopped(self, step: Awaitable[T]) -> T:
-        """Wait for a step that may be abandoned; `_StopRequested` as soon as a stop is wanted."""
+        """Wait for a step that may be abandoned; `_StepInterrupted` as soon as a stop is wanted."""
         work = asyncio.ensure_future(step)
         stop = asyncio.ensure_future(self._stop.wait())
         try:
@@ -150,7 +150,7 @@ class JobLifecycle:
             if not work.cancelled():
                 # Retrieved, so that an error that came with the stop is not "never retrieved".
                 work.exception()
-            raise _StopRequested
+            raise _StepInterrupted
         return work.result()
 
     async def _make_ready(self) -> bool:
@@ -167,17 +167,17 @@ class JobLifecycle:
                     await self._unless_stopped(transfers.bring(self._job, container_id))
                 await stage.announce(self._job, container_id)
             except NotPlaced as exc:
-                event = Waiting(message=exc.message)
+                event = PlacementDelayed(message=exc.message)
                 await self._around.board.apply(self.job_id, event)
                 await self._unless_stopped(self._until_placed(pause))
                 pause = min(2 * pause, RETRY_MOST)
-            except AWAY as exc:
+            except TEMPORARY_ERRORS as exc:
                 self._around.log.info("Job %s waits for the engine: %s", self.job_id, exc)
                 await self._unless_stopped(asyncio.sleep(pause))
                 pause = min(2 * pause, RETRY_MOST)
             else:
                 if self._stop.is_set():
-                    raise _StopRequested
+                    raise _StepInterrupted
                 return new
 
     async def _until_placed(self, most: float) -> None:
@@ -192,14 +192,14 @@ class JobLifecycle:
         while True:
             try:
                 await self._around.stage.discard_container(self.job_id)
-            except AWAY:
+            except TEMPORARY_ERRORS:
                 await asyncio.sleep(RETRY_MOST)
             except NdsError as exc:
                 self._around.log.warning("Job %s leaves a container: %s", self.job_id, exc)
                 break
             else:
                 break
-        event = Failed(reason=reason, message=message, at=utc_now(), exit_code=exit_code)
+        event = JobAborted(reason=reason, message=message, at=utc_now(), exit_code=exit_code)
         await self._around.board.apply(self.job_id, event)
 
 

@@ -15,7 +15,7 @@ from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner.settings import JobListener
 
-FIRST_SAMPLE = 1.0
+FIRST_SAMPLE_DELAY = 1.0
 """Seconds after the start; a job that is shorter is not worth a stream of its own."""
 
 MOST_SAMPLES = 3600
@@ -101,7 +101,7 @@ class MetricsSampler:
             self._histories.pop(job_id, None)
 
     async def _sample(self, job_id: str, container_id: str) -> None:
-        await asyncio.sleep(FIRST_SAMPLE)
+        await asyncio.sleep(FIRST_SAMPLE_DELAY)
         history = self._histories[job_id] = MetricsHistory(await self._kept(job_id))
         while True:
             try:
@@ -120,7 +120,7 @@ class MetricsSampler:
                 self._log.debug("Job %s is not sampled for now: %s", job_id, exc)
             except Exception:  # noqa: BLE001 - the job is worth more than its metrics
                 self._log.exception("Job %s is not sampled for now.", job_id)
-            await asyncio.sleep(FIRST_SAMPLE)
+            await asyncio.sleep(FIRST_SAMPLE_DELAY)
 
     async def _kept(self, job_id: str) -> tuple[Sample, ...]:
         body = await self._journal.do(Journal.kept, job_id, "metrics")

@@ -23,9 +23,15 @@ from nds_jupyter.engines.base import (
 )
 from nds_jupyter.errors import ContainerNotFound, ImageNotFound, NdsError, NodeLost, NotPlaced
 from nds_jupyter.jobs.job import Job, Reason, container_name, utc_now
-from nds_jupyter.jobs.script import missing_program
-from nds_jupyter.jobs.state_machine import Exited, NodeLostEvent, Started, StopRequested, Vanished
-from nds_jupyter.runner.context import AWAY, RETRY_FIRST, RunnerContext
+from nds_jupyter.jobs.script import missing_program_message
+from nds_jupyter.jobs.state_machine import (
+    ContainerVanished,
+    NodeWentDown,
+    ScriptExited,
+    ScriptStarted,
+    StopRequested,
+)
+from nds_jupyter.runner.context import RETRY_FIRST, TEMPORARY_ERRORS, RunnerContext
 
 _NEVER = float("inf")
 
@@ -93,10 +99,10 @@ class StopRequest:
         await asyncio.gather(*calls, return_exceptions=True)
 
 
-LOOK_AGAIN = 60.0
+INSPECT_INTERVAL = 60.0
 """Seconds after which a running container is inspected even without an event."""
 
-READ_LOG = 10.0
+READ_LOG_DEADLINE = 10.0
 """Seconds for the last lines of a log that may say why nothing ran."""
 
 
@@ -127,7 +133,7 @@ class ScriptRun:
         self._job_id = job_id
         self._around = around
         self._news = asyncio.Event()
-        self._clean_exits: dict[str, Exited] = {}
+        self._clean_exits: dict[str, ScriptExited] = {}
         self.stopping = StopRequest(around.engine, self._news.set)
 
     def look(self, event: EngineEvent | None = None) -> None:
@@ -135,7 +141,7 @@ class ScriptRun:
         # Engines hold a container that has just ended for 50 ms while they tidy up, and it can't be
         # inspected before that. An exit with 0 needs no inspection: it is never out of memory.
         if event is not None and event.action == "die" and event.exit_code == 0:
-            clean = Exited(exit_code=0, oom=False, at=event.at)
+            clean = ScriptExited(exit_code=0, oom=False, at=event.at)
             self._clean_exits[event.container_id] = clean
         self._news.set()
 
@@ -184,16 +190,16 @@ class ScriptRun:
             await asyncio.sleep(RETRY_FIRST)
             self._news.set()
             return False
-        except (NodeLost, *AWAY):
+        except (NodeLost, *TEMPORARY_ERRORS):
             return False
-        event = Started(at=utc_now(), container_id=other, worker=worker)
+        event = ScriptStarted(at=utc_now(), container_id=other, worker=worker)
         await self._around.board.apply(self._job_id, event)
         return True
 
     async def _record_start(self, container: Container) -> None:
         if container.started is None and container.id == self._job.container_id:
             return
-        event = Started(
+        event = ScriptStarted(
             at=container.started or utc_now(), container_id=container.id, worker=container.worker
         )
         await self._around.board.apply(self._job_id, event)
@@ -208,12 +214,12 @@ class ScriptRun:
         try:
             container = await self._inspect(container_id)
         except ContainerNotFound:
-            await board.apply(self._job_id, Vanished(at=utc_now()))
+            await board.apply(self._job_id, ContainerVanished(at=utc_now()))
             return True
         except NodeLost as exc:
             ran = bool(exc.details.get("ran", True))
             await board.apply(
-                self._job_id, NodeLostEvent(message=exc.message, at=utc_now(), ran=ran)
+                self._job_id, NodeWentDown(message=exc.message, at=utc_now(), ran=ran)
             )
             return True
         except NdsError as exc:
@@ -249,7 +255,7 @@ class ScriptRun:
         if container.state not in {ContainerStatus.EXITED, ContainerStatus.DEAD}:
             return False
         await self._refuse_unless_it_ran(container)
-        await board.apply(self._job_id, _exit_of(container))
+        await board.apply(self._job_id, _exit_event(container))
         return True
 
     async def _refuse_unless_it_ran(self, container: Container) -> None:
@@ -261,14 +267,14 @@ class ScriptRun:
         first_line = await around.stage.first_line(job)
         log = await self._end_of_log(container)
         if programs.was_not_found(code, log, first_line):
-            raise ProgramNotFound(missing_program(job.spec, first_line), code)
+            raise ProgramNotFound(missing_program_message(job.spec, first_line), code)
 
     async def _end_of_log(self, container: Container) -> bytes:
         """Return the last lines of a log; none where it can't be read: what it says is an extra."""
         request = LogRequest(tail=programs.MOST_LINES)
         try:
             async with (
-                asyncio.timeout(READ_LOG),
+                asyncio.timeout(READ_LOG_DEADLINE),
                 contextlib.aclosing(self._around.engine.logs(container.id, request)) as chunks,
             ):
                 return b"".join([chunk.data async for chunk in chunks])
@@ -286,7 +292,7 @@ class ScriptRun:
             self.stopping.want(self._around.default_grace)
             return False
         try:
-            async with asyncio.timeout(min(LOOK_AGAIN, left)):
+            async with asyncio.timeout(min(INSPECT_INTERVAL, left)):
                 await self._news.wait()
         except TimeoutError:
             return True
@@ -301,8 +307,8 @@ class ScriptRun:
         return (job.started + timedelta(seconds=job.spec.timeout) - utc_now()).total_seconds()
 
 
-def _exit_of(container: Container) -> Exited:
-    return Exited(
+def _exit_event(container: Container) -> ScriptExited:
+    return ScriptExited(
         exit_code=-1 if container.exit_code is None else container.exit_code,
         oom=container.oom,
         at=container.finished or utc_now(),

@@ -15,12 +15,12 @@ from nds_jupyter.data.transfer_errors import TransferFailed, of_the_data
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import DataUnavailable, DeadlineExceeded
 from nds_jupyter.jobs.job import Job, Progress, Reason
-from nds_jupyter.jobs.state_machine import Progressed
+from nds_jupyter.jobs.state_machine import TransferProgressed
 from nds_jupyter.runner.active_jobs import ActiveJobs
 from nds_jupyter.runner.settings import RunnerSettings
 
-PASSING = (DataUnavailable, DeadlineExceeded)
-PAUSE_FIRST = 0.5
+TEMPORARY_ERRORS = (DataUnavailable, DeadlineExceeded)
+RETRY_FIRST = 0.5
 
 
 class InputsFailed(TransferFailed):
@@ -62,7 +62,7 @@ class Transfers:
 
     async def folder_to_share(self, job: Job) -> str:
         """Return the folder of a job's container that a helper is to fill; empty for none."""
-        with _as(InputsFailed):
+        with _raise_as(InputsFailed):
             return await self._fetching.folder(job.spec.data)
 
     async def check(self, job: Job) -> None:
@@ -75,11 +75,11 @@ class Transfers:
         """
         spec = job.spec
         if spec.output is not None:
-            with _as(OutputFailed):
+            with _raise_as(OutputFailed):
                 await expect_place(self._store, spec.output, overwrite=spec.overwrite)
         for each in spec.data:
             # What passes is left to the plan, which is tried again.
-            with _as(InputsFailed), contextlib.suppress(*PASSING):
+            with _raise_as(InputsFailed), contextlib.suppress(*TEMPORARY_ERRORS):
                 await self._store.entry(each.path)
 
     async def bring(self, job: Job, container_id: str) -> None:
@@ -91,7 +91,7 @@ class Transfers:
             If they can't be brought; the container is then half filled.
         """
         report = self._reporting(job)
-        with _as(InputsFailed):
+        with _raise_as(InputsFailed):
             if job.spec.data:
                 fetching = self._fetching if await self.folder_to_share(job) else None
                 await self._staging.bring(job.spec.data, container_id, report, fetching)
@@ -120,17 +120,17 @@ class Transfers:
         failures = 0
         while True:
             try:
-                with _as(OutputFailed):
+                with _raise_as(OutputFailed):
                     delivery = Delivery(self._store, self._engine, job, self._reporting(job))
                     return await delivery.run(container_id)
             except OutputFailed as exc:
                 failures += 1
-                if not _passes(exc) or failures > self._store.retries:
+                if not _is_temporary(exc) or failures > self._store.retries:
                     raise
-                await asyncio.sleep(PAUSE_FIRST * 2**failures)
+                await asyncio.sleep(RETRY_FIRST * 2**failures)
 
     def _reporting(self, job: Job) -> Callable[[Progress], Awaitable[object]]:
-        return lambda progress: self._board.apply(job.job_id, Progressed(progress=progress))
+        return lambda progress: self._board.apply(job.job_id, TransferProgressed(progress=progress))
 
 
 def wants_results(job: Job) -> bool:
@@ -141,17 +141,17 @@ def wants_results(job: Job) -> bool:
     return job.spec.output_on_failure or not failed
 
 
-def _passes(exc: BaseException) -> bool:
+def _is_temporary(exc: BaseException) -> bool:
     cause: BaseException | None = exc
     while cause is not None:
-        if isinstance(cause, PASSING):
+        if isinstance(cause, TEMPORARY_ERRORS):
             return True
         cause = cause.__cause__
     return False
 
 
 @contextlib.contextmanager
-def _as(kind: type[TransferFailed]) -> Iterator[None]:
+def _raise_as(kind: type[TransferFailed]) -> Iterator[None]:
     try:
         with of_the_data():
             yield

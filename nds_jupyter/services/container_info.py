@@ -23,7 +23,7 @@ from nds_jupyter.engines.base import (
 from nds_jupyter.errors import ContainerNotFound, NoEndpoint
 from nds_jupyter.jobs.job import Job
 from nds_jupyter.jobs.logical_paths import is_inside
-from nds_jupyter.jobs.script import command_line, interpreter_candidates
+from nds_jupyter.jobs.script import build_command, interpreter_candidates
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.rest.views import (
@@ -38,26 +38,29 @@ from nds_jupyter.rest.views import (
 from nds_jupyter.runner import JobRunner
 from nds_jupyter.services.target_lookup import Target, TargetLookup
 
-_OURS = frozenset({"/nds", "/data", "/results"})
+_SETUP_FOLDERS = frozenset({"/nds", "/data", "/results"})
 
-INIT = "/docker-init"
+INIT_PROCESS = "/docker-init"
 """What the engine mounts as the first process; its folders then count as modified."""
 
 
-def of_the_script(changes: tuple[Change, ...]) -> list[Change]:
+def changes_of_script(changes: tuple[Change, ...]) -> list[Change]:
     """Leave out what the runner and the engine's init process put into the container."""
-    kept = [change for change in changes if not _is_ours(change)]
-    init = [change.path for change in changes if change.path.endswith(INIT)]
+    kept = [change for change in changes if not _is_setup_change(change)]
+    init = [change.path for change in changes if change.path.endswith(INIT_PROCESS)]
     paths = {change.path for change in kept}
     return [
         change
         for change in kept
         if not any(path.startswith(f"{change.path}/") for path in init)
-        or any(path.startswith(f"{change.path}/") and not _leads_to(path, init) for path in paths)
+        or any(
+            path.startswith(f"{change.path}/") and not _is_parent_of_any(path, init)
+            for path in paths
+        )
     ]
 
 
-def is_input(change: Change, job: Job | None) -> bool:
+def is_input_change(change: Change, job: Job | None) -> bool:
     """Whether something was added inside an input's place."""
     places = [each.to for each in job.spec.data] if job else []
     places += [each.to for each in job.spec.files] if job else []
@@ -66,14 +69,18 @@ def is_input(change: Change, job: Job | None) -> bool:
     )
 
 
-def _leads_to(path: str, goals: list[str]) -> bool:
+def _is_parent_of_any(path: str, goals: list[str]) -> bool:
     return any(goal.startswith(f"{path}/") for goal in goals)
 
 
-def _is_ours(change: Change) -> bool:
-    if change.path == "/nds" or change.path.startswith("/nds/") or change.path.endswith(INIT):
+def _is_setup_change(change: Change) -> bool:
+    if (
+        change.path == "/nds"
+        or change.path.startswith("/nds/")
+        or change.path.endswith(INIT_PROCESS)
+    ):
         return True
-    return change.path in _OURS and change.kind is not ChangeKind.DELETED
+    return change.path in _SETUP_FOLDERS and change.kind is not ChangeKind.DELETED
 
 
 def image_views(image: Image) -> list[ImageView]:
@@ -94,7 +101,7 @@ def image_views(image: Image) -> list[ImageView]:
     return views
 
 
-def absent_image(reference: str) -> ImageView:
+def absent_image_view(reference: str) -> ImageView:
     """Return the row of an image that a pull would bring."""
     name, colon, tag = reference.rpartition(":")
     if not colon or "/" in tag:
@@ -132,13 +139,13 @@ def _status_of(container: Container) -> str:
     return container.state.value
 
 
-def view_from_record(summary: ContainerSummary, job: Job) -> ContainerView:
+def recorded_container_view(summary: ContainerSummary, job: Job) -> ContainerView:
     """Describe a container from the journal: an inspection of each would take seconds."""
     return ContainerView(
         id=summary.id,
         name=summary.name,
         image=summary.image,
-        command=command_line(job.spec, next(iter(interpreter_candidates(job.spec)), None)),
+        command=build_command(job.spec, next(iter(interpreter_candidates(job.spec)), None)),
         state=summary.state.value,
         status=summary.status,
         exit_code=job.exit_code,
@@ -157,11 +164,11 @@ def view_from_record(summary: ContainerSummary, job: Job) -> ContainerView:
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
-AT_ONCE = 8
+CONCURRENT_INSPECTIONS = 8
 """Containers inspected at the same time."""
 
 
-class ContainerReports:
+class ContainerInfo:
     """Answers the reading routes for one owner at a time.
 
     Parameters
@@ -200,7 +207,7 @@ class ContainerReports:
         # A pattern is no image; what is left names one that a pull would bring.
         absent = [name for name in sorted(named) if name and not set(name) & set("*?[")]
         return sorted(present, key=lambda view: (view.name, view.tag)) + [
-            absent_image(name) for name in absent
+            absent_image_view(name) for name in absent
         ]
 
     async def rows(self, owner: str, *, include_ended: bool = True) -> list[ContainerRow]:
@@ -237,12 +244,12 @@ class ContainerReports:
         jobs = await self._journal.do(
             Journal.jobs, [each.labels.get(LABEL_JOB, "") for each in summaries]
         )
-        gate = asyncio.Semaphore(AT_ONCE)
+        gate = asyncio.Semaphore(CONCURRENT_INSPECTIONS)
 
         async def describe(summary: ContainerSummary) -> ContainerView | None:
             job = jobs.get(summary.labels.get(LABEL_JOB, ""))
             if job is not None:
-                return view_from_record(summary, job)
+                return recorded_container_view(summary, job)
             async with gate:
                 try:
                     return container_view(await self._engine.inspect(summary.id))
@@ -264,8 +271,8 @@ class ContainerReports:
             changes = await self._engine.diff(target.present_container())
         return [
             ChangeView(path=change.path, kind=change.kind.value)
-            for change in of_the_script(changes)
-            if not is_input(change, target.job)
+            for change in changes_of_script(changes)
+            if not is_input_change(change, target.job)
         ]
 
     async def metric(self, target: Target) -> MetricView:

@@ -16,7 +16,7 @@ from nds_jupyter.errors import (
     JobNotFound,
     RefusedByPolicy,
 )
-from nds_jupyter.jobs.inputs import Logical
+from nds_jupyter.jobs.inputs import PathResolver
 from nds_jupyter.jobs.job import Job, JobSpec
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
@@ -28,7 +28,7 @@ from nds_jupyter.services.target_lookup import TargetLookup
 STOP_SLACK = 30.0
 """Seconds that a stop may take beyond its grace before the answer is 504."""
 
-ANSWER_BY = 3.0
+ENGINE_INFO_DEADLINE = 3.0
 """Seconds that a POST waits for an engine that says nothing; see `JobRunner.submit`."""
 
 NO_BUILDS = (
@@ -51,7 +51,7 @@ class JobActions:
         engine: Engine,
         lookup: TargetLookup,
         policy: Policy,
-        logical: Logical,
+        logical: PathResolver,
         files: SentFiles,
     ) -> None:
         self._runner = runner
@@ -78,7 +78,7 @@ class JobActions:
             return
         # A job of an engine that is slow to answer is accepted, and refused by the engine itself.
         with contextlib.suppress(TimeoutError, DeadlineExceeded):
-            async with asyncio.timeout(ANSWER_BY):
+            async with asyncio.timeout(ENGINE_INFO_DEADLINE):
                 if not (await self._engine.info()).builds:
                     raise RefusedByPolicy(NO_BUILDS)
 

@@ -12,8 +12,8 @@ from nds_jupyter.errors import Removed
 from nds_jupyter.jobs.job import Job, Phase
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
-from nds_jupyter.logs.lines import LogTail, end_of_text, lines_of, message_time
-from nds_jupyter.logs.resume import whole_log
+from nds_jupyter.logs.lines import LogTail, message_time, read_text_tail, split_into_lines
+from nds_jupyter.logs.resume import read_whole_log
 from nds_jupyter.rest.views import LogLine, LogText
 from nds_jupyter.runner import JobRunner
 from nds_jupyter.services.target_lookup import Target
@@ -34,20 +34,20 @@ class JobLogs:
         if target.container_id is None:
             return LogText(stdout="", truncated=False)
         container_id = target.present_container()
-        data, truncated = await end_of_text(self._engine, container_id, request, limit)
+        data, truncated = await read_text_tail(self._engine, container_id, request, limit)
         return LogText(stdout=data.decode("utf-8", "replace"), truncated=truncated)
 
     async def text(self, target: Target, request: LogRequest) -> AsyncGenerator[bytes, None]:
         """Stream a log as it is; when it is followed, the end of the stream is the job's end."""
         async with contextlib.aclosing(self._build_lines(target, request)) as batches:
             async for lines in batches:
-                yield _as_text(lines, request)
+                yield _format_lines(lines, request)
         async with contextlib.aclosing(self._attempts(target, request)) as attempts:
             async for attempt, asked in attempts:
                 if attempt.job is not None and attempt.job.removed is not None:
-                    yield _as_text(await self._kept_lines(attempt.job, asked), asked)
+                    yield _format_lines(await self._kept_lines(attempt.job, asked), asked)
                 elif attempt.container_id is not None:
-                    log = whole_log(self._engine, attempt.present_container(), asked)
+                    log = read_whole_log(self._engine, attempt.present_container(), asked)
                     async with contextlib.aclosing(log) as chunks:
                         async for chunk in chunks:
                             yield chunk.data
@@ -93,10 +93,10 @@ class JobLogs:
                 if attempt.job is not None and attempt.job.removed is not None:
                     yield await self._kept_lines(attempt.job, asked)
                 elif attempt.container_id is not None:
-                    log = whole_log(self._engine, attempt.present_container(), asked)
+                    log = read_whole_log(self._engine, attempt.present_container(), asked)
                     async with (
                         contextlib.aclosing(log) as chunks,
-                        contextlib.aclosing(lines_of(chunks)) as batches,
+                        contextlib.aclosing(split_into_lines(chunks)) as batches,
                     ):
                         async for lines in batches:
                             yield lines
@@ -134,14 +134,14 @@ class JobLogs:
 
     async def _kept_end(self, job: Job, request: LogRequest, limit: int) -> LogText:
         kept = await self._kept_log(job)
-        text = _as_text(_chosen(kept.lines, request), request)
+        text = _format_lines(_select_lines(kept.lines, request), request)
         return LogText(
             stdout=text[-limit:].decode("utf-8", "replace"),
             truncated=kept.truncated or len(text) > limit,
         )
 
     async def _kept_lines(self, job: Job, request: LogRequest) -> list[LogLine]:
-        return _chosen((await self._kept_log(job)).lines, request)
+        return _select_lines((await self._kept_log(job)).lines, request)
 
     async def _kept_log(self, job: Job) -> LogTail:
         body = await self._journal.do(Journal.kept, job.job_id, "log")
@@ -150,7 +150,7 @@ class JobLogs:
         return msgspec.json.decode(body, type=LogTail)
 
 
-def _chosen(lines: Sequence[LogLine], request: LogRequest) -> list[LogLine]:
+def _select_lines(lines: Sequence[LogLine], request: LogRequest) -> list[LogLine]:
     chosen = [
         line
         for line in lines
@@ -162,7 +162,7 @@ def _chosen(lines: Sequence[LogLine], request: LogRequest) -> list[LogLine]:
     )
 
 
-def _as_text(lines: Sequence[LogLine], request: LogRequest) -> bytes:
+def _format_lines(lines: Sequence[LogLine], request: LogRequest) -> bytes:
     def text(line: LogLine) -> str:
         return f"{line.time} {line.text}\n" if request.timestamps else f"{line.text}\n"
 

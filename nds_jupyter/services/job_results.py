@@ -29,7 +29,7 @@ RESULTS = "/results"
 MOST_ENTRIES = 10_000
 """Entries listed of a folder that lies on a volume, which only an archive can list."""
 
-AT_ONCE = 4
+CONCURRENT_STATS = 4
 """Paths asked for at one time, so that a page of rows leaves the engine's threads to others."""
 
 
@@ -52,10 +52,10 @@ class JobResults:
             return list(rows)
         there = [row.path for row in rows if row.kind != ChangeKind.DELETED]
         stats = await self._stats(target.container_id, there)
-        return [_measured(row, stats.get(row.path)) for row in rows]
+        return [_change_with_stat(row, stats.get(row.path)) for row in rows]
 
     async def _stats(self, container_id: str, paths: Iterable[str]) -> dict[str, PathStat]:
-        gate = asyncio.Semaphore(AT_ONCE)
+        gate = asyncio.Semaphore(CONCURRENT_STATS)
 
         async def ask(path: str) -> tuple[str, PathStat | None]:
             async with gate:
@@ -76,19 +76,19 @@ class JobResults:
         if job is not None and job.removed is not None:
             body = await self._journal.do(Journal.kept, job.job_id, "results")
             entries = msgspec.json.decode(body or b"[]", type=tuple[ArchiveEntry, ...])
-            return _rows(entries, posixpath.dirname(RESULTS), folder)
+            return _rows_of_archive(entries, posixpath.dirname(RESULTS), folder)
         if job is not None and target.container_id is None:
-            return _rows((), RESULTS, folder)
+            return _rows_of_archive((), RESULTS, folder)
         container_id = target.present_container()
         container = await self._engine.inspect(container_id)
-        if any(_touches(mount.destination, folder) for mount in container.mounts):
+        if any(_overlaps_mount(mount.destination, folder) for mount in container.mounts):
             return await self._listing_by_archive(container_id, folder)
-        return _changed_rows(await self._engine.diff(container_id), folder)
+        return _rows_of_changes(await self._engine.diff(container_id), folder)
 
     async def _listing_by_archive(self, container_id: str, folder: str) -> list[ResultRow]:
         async with contextlib.aclosing(self._engine.archive(container_id, folder)) as archive:
             entries = await list_entries(archive, MOST_ENTRIES)
-        return _rows(entries, posixpath.dirname(folder), folder)
+        return _rows_of_archive(entries, posixpath.dirname(folder), folder)
 
     async def described(self, target: Target, rows: Sequence[ResultRow]) -> list[ResultRow]:
         """Say of each row what it is, where its list did not."""
@@ -96,7 +96,7 @@ class JobResults:
         if not unknown or target.container_id is None:
             return list(rows)
         stats = await self._stats(target.container_id, unknown)
-        return [_described(row, stats.get(row.path)) for row in rows]
+        return [_row_with_stat(row, stats.get(row.path)) for row in rows]
 
     async def bundle(self, container_id: str, paths: Sequence[str]) -> AsyncGenerator[bytes, None]:
         """Return one tar stream of several paths, each by its name in the container.
@@ -107,7 +107,9 @@ class JobResults:
             If one of them is not there; nothing is sent then.
         """
         wanted = await self.present(container_id, paths)
-        return bundled((_head(path), self._engine.archive(container_id, path)) for path in wanted)
+        return bundled(
+            (_archive_prefix(path), self._engine.archive(container_id, path)) for path in wanted
+        )
 
     async def present(self, container_id: str, paths: Sequence[str]) -> list[str]:
         """Return the paths without those that lie in another of them; all must be there.
@@ -117,7 +119,7 @@ class JobResults:
         PathNotFound
             If one of them is not.
         """
-        wanted = _outermost(paths)
+        wanted = _without_nested(paths)
         stats = await self._stats(container_id, wanted)
         missing = [path for path in wanted if path not in stats]
         if missing:
@@ -125,32 +127,32 @@ class JobResults:
         return wanted
 
 
-def _head(path: str) -> str:
+def _archive_prefix(path: str) -> str:
     """Return what the names of a path's archive lack: ``results/plots/``."""
     folder = posixpath.dirname(path).strip("/")
     return f"{folder}/" if folder else ""
 
 
-def _measured(row: ChangeView, stat: PathStat | None) -> ChangeView:
+def _change_with_stat(row: ChangeView, stat: PathStat | None) -> ChangeView:
     if stat is None:
         return row
     size = stat.size if stat.kind == "file" else None
     return msgspec.structs.replace(row, type=stat.kind, size=size)
 
 
-def _described(row: ResultRow, stat: PathStat | None) -> ResultRow:
+def _row_with_stat(row: ResultRow, stat: PathStat | None) -> ResultRow:
     if stat is None:
         return row
     size = stat.size if stat.kind == "file" else None
     return msgspec.structs.replace(row, kind=stat.kind, size=size, modified=stat.modified)
 
 
-def _touches(mount: str, folder: str) -> bool:
+def _overlaps_mount(mount: str, folder: str) -> bool:
     """Whether a mount hides a folder from the container's own layer, or something below it."""
     return f"{folder}/".startswith(f"{mount.rstrip('/')}/") or mount.startswith(f"{folder}/")
 
 
-def _changed_rows(changes: Iterable[Change], folder: str) -> list[ResultRow]:
+def _rows_of_changes(changes: Iterable[Change], folder: str) -> list[ResultRow]:
     there = [change.path for change in changes if change.kind is not ChangeKind.DELETED]
     if folder not in {RESULTS, *there}:
         raise PathNotFound(f"The job left no {folder}.")
@@ -158,7 +160,7 @@ def _changed_rows(changes: Iterable[Change], folder: str) -> list[ResultRow]:
     return [ResultRow(name=posixpath.basename(path), path=path) for path in names]
 
 
-def _rows(entries: Iterable[ArchiveEntry], parent: str, folder: str) -> list[ResultRow]:
+def _rows_of_archive(entries: Iterable[ArchiveEntry], parent: str, folder: str) -> list[ResultRow]:
     """Return those of an archive's entries that a folder holds.
 
     Parameters
@@ -182,7 +184,7 @@ def _rows(entries: Iterable[ArchiveEntry], parent: str, folder: str) -> list[Res
     ]
 
 
-def _outermost(paths: Iterable[str]) -> list[str]:
+def _without_nested(paths: Iterable[str]) -> list[str]:
     """Leave out what lies in a folder that is wanted, too."""
     wanted: list[str] = []
     for path in sorted({posixpath.normpath(path) for path in paths}, key=lambda path: f"{path}/"):
@@ -191,10 +193,10 @@ def _outermost(paths: Iterable[str]) -> list[str]:
     return wanted
 
 
-PIECE = 2**20
+BLOCK_SIZE = 2**20
 
 
-class Deliveries:
+class SelectionDelivery:
     """Copies paths of containers into a collection.
 
     Parameters
@@ -247,23 +249,23 @@ class Deliveries:
         written: list[Entry] = []
         reader = TarReader(tar)
         while (info := await reader.member()) is not None:
-            goal = join(to, _name_of(info))
+            goal = join(to, _member_path(info))
             if info.isdir():
                 await self._data.make(goal)
             elif info.isreg():
-                content = _content(reader, info.size)
+                content = _read_member(reader, info.size)
                 written.append(await self._data.write(goal, content, exists=exists))
                 await reader.skip(content_size(info) - info.size)
         return written
 
 
-def _name_of(info: tarfile.TarInfo) -> str:
+def _member_path(info: tarfile.TarInfo) -> str:
     name = info.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return posixpath.normpath(f"/{name}").strip("/")
 
 
-async def _content(reader: TarReader, size: int) -> AsyncGenerator[bytes, None]:
+async def _read_member(reader: TarReader, size: int) -> AsyncGenerator[bytes, None]:
     while size > 0:
-        data = bytes(await reader.some(min(size, PIECE)))
+        data = bytes(await reader.some(min(size, BLOCK_SIZE)))
         size -= len(data)
         yield data

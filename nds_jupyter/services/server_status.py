@@ -21,7 +21,7 @@ from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.rest.views import HealthView, LoadView, NodeHealth, PartHealth
 from nds_jupyter.runner import JobRunner
 
-DEADLINE = 5.0
+CHECK_DEADLINE = 5.0
 """Seconds for each part."""
 
 
@@ -36,9 +36,9 @@ class HealthChecks:
     async def check(self) -> HealthView:
         """Return what each part says of itself."""
         engine, journal, data, nodes, disk_free = await asyncio.gather(
-            _timed(self._engine_version),
-            _timed(self._journal_version),
-            _timed(self._data.version),
+            _check_part(self._engine_version),
+            _check_part(self._journal_version),
+            _check_part(self._data.version),
             self._nodes(),
             self._disk_free(),
         )
@@ -53,7 +53,7 @@ class HealthChecks:
 
     async def _disk_free(self) -> int | None:
         with contextlib.suppress(OSError, NdsError, TimeoutError):
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(CHECK_DEADLINE):
                 return await self._journal.do(Journal.disk_free)
         return None
 
@@ -63,7 +63,7 @@ class HealthChecks:
             return ()
         reports: tuple[NodeReport, ...] = ()
         with contextlib.suppress(NdsError, TimeoutError):
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(CHECK_DEADLINE):
                 reports = await self._engine.nodes()
         return msgspec.convert(reports, tuple[NodeHealth, ...], from_attributes=True)
 
@@ -76,14 +76,14 @@ class HealthChecks:
         return sqlite3.sqlite_version
 
 
-async def _timed(ask: Callable[[], Awaitable[str]]) -> PartHealth:
+async def _check_part(ask: Callable[[], Awaitable[str]]) -> PartHealth:
     began = time.monotonic()
     version, message = "", ""
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(CHECK_DEADLINE):
             version = await ask()
     except TimeoutError:
-        message = f"It has not answered in {DEADLINE:g} s."
+        message = f"It has not answered in {CHECK_DEADLINE:g} s."
     except NdsError as exc:
         message = exc.message
     return PartHealth(
@@ -94,10 +94,10 @@ async def _timed(ask: Callable[[], Awaitable[str]]) -> PartHealth:
     )
 
 
-ASK_AGAIN = 15.0
+ENGINE_INFO_TTL = 15.0
 """Seconds for which the engine is taken to be as it last said, or as silent."""
 
-ANSWER_BY = 3.0
+ENGINE_INFO_DEADLINE = 3.0
 """Seconds that the engine has to say what it has."""
 
 
@@ -136,11 +136,11 @@ class EngineLoad:
 
     async def _engine_info(self) -> EngineInfo | None:
         now = asyncio.get_running_loop().time()
-        if now - self._asked >= ASK_AGAIN:
+        if now - self._asked >= ENGINE_INFO_TTL:
             # Noted before it is asked, so that many who want to know ask once.
             self._asked = now
             try:
-                async with asyncio.timeout(ANSWER_BY):
+                async with asyncio.timeout(ENGINE_INFO_DEADLINE):
                     self._info = await self._engine.info()
             except (NdsError, TimeoutError):
                 self._info = None

@@ -100,7 +100,7 @@ class TargetLookup:
             found = await self._journal.do(Journal.with_prefix, owner, job_id)
         if not found:
             raise JobNotFound(f"No job of yours has the id {job_id}.", state="UNKNOWN")
-        return self._runner.latest(_only(found, job_id, lambda job: job.job_id))
+        return self._runner.latest(_require_unique(found, job_id, lambda job: job.job_id))
 
     async def job_at_its_end(self, owner: str, job_id: str, wait: float) -> Job:
         """Return a job when it has ended, or as it stands after `wait` seconds."""
@@ -153,7 +153,9 @@ class TargetLookup:
             found = await self._journal.do(Journal.with_container, owner, cont_id)
         if not found:
             return None
-        return self._runner.latest(_only(found, cont_id, lambda job: job.container_id or ""))
+        return self._runner.latest(
+            _require_unique(found, cont_id, lambda job: job.container_id or "")
+        )
 
     async def container(self, owner: str, cont_id: str, *, reading: bool = True) -> Container:
         """Return a container on the engine that this owner may see."""
@@ -185,10 +187,10 @@ class TargetLookup:
         found = [row.id for row in rows if row.id.startswith(prefix)]
         if not found or len(prefix) < SHORTEST_PREFIX:
             raise ContainerNotFound(f"No container of yours has the id or name {prefix}.")
-        return await self._engine.inspect(_only(found, prefix, lambda found: found))
+        return await self._engine.inspect(_require_unique(found, prefix, lambda found: found))
 
 
-def _only(found: list[T], prefix: str, identify: Callable[[T], str]) -> T:
+def _require_unique(found: list[T], prefix: str, identify: Callable[[T], str]) -> T:
     if len(found) > 1:
         matches = sorted(map(identify, found))
         raise AmbiguousId(

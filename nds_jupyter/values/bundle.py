@@ -16,7 +16,7 @@ import msgspec
 
 from nds_jupyter.client.submit import LocalFile
 from nds_jupyter.errors import InvalidRequest, TooLarge
-from nds_jupyter.jobs.script import MEMBER
+from nds_jupyter.jobs.script import CELL_MEMBER
 from nds_jupyter.jobs.sizes import size_text
 from nds_jupyter.values import formats as codec
 from nds_jupyter.values.json_codec import NotSerializable
@@ -260,7 +260,7 @@ def bundle_cell(
             "results": "/results",
         }
         archive.writestr("plan.json", json.dumps(plan))
-        archive.writestr(MEMBER, cell.encode("utf-8"))
+        archive.writestr(CELL_MEMBER, cell.encode("utf-8"))
         _add_launcher(archive)
     return Bundle(script=buffer.getvalue(), files=files, sizes=_sizes(values, packed))
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nds_jupyter.admission.dockerfiles import (
-    has_base,
-    recipe,
-    requirements_recipe,
+    has_from,
+    parse_dockerfile,
+    requirements_dockerfile,
     requirements_text,
 )
 from nds_jupyter.errors import InvalidRequest
@@ -28,13 +28,13 @@ from made
 
 
 def test_every_image_is_found_and_stages_are_none() -> None:
-    read = recipe(STAGES)
+    read = parse_dockerfile(STAGES)
     assert read.images == ("nds/a:1", "nds/b:2", "nds/c:3")
     assert read.dockerfile == STAGES
 
 
 def test_continued_instruction_is_read_as_the_engine_joins_it() -> None:
-    assert recipe("FR\\\nOM nds/a\\\n:1\n").images == ("nds/a:1",)
+    assert parse_dockerfile("FR\\\nOM nds/a\\\n:1\n").images == ("nds/a:1",)
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_continued_instruction_is_read_as_the_engine_joins_it() -> None:
 )
 def test_what_could_hide_an_image_or_needs_files_is_refused(line: str) -> None:
     with pytest.raises(InvalidRequest, match="dockerfile"):
-        recipe(f"FROM nds/a:1\n{line}\n")
+        parse_dockerfile(f"FROM nds/a:1\n{line}\n")
 
 
 @given(st.lists(st.sampled_from(["FROM x", "\\", "\n", " ", "#", "RUN a", "COPY --from=x", "/a"])))
 def test_an_image_on_a_line_of_its_own_is_found_or_the_text_refused(parts: list[str]) -> None:
     text = "FROM nds/a:1\n" + "".join(parts) + "\nFROM evil\nRUN true"
     try:
-        read = recipe(text)
+        read = parse_dockerfile(text)
     except InvalidRequest:
         return
     assert "evil" in read.images or "\\" in text
@@ -86,7 +86,7 @@ def test_requirements_are_lines_from_packages_or_a_text() -> None:
 
 
 def test_our_own_recipe_installs_on_top_of_the_image() -> None:
-    made = requirements_recipe("nds/python:3.11").dockerfile
+    made = requirements_dockerfile("nds/python:3.11").dockerfile
     assert made.startswith("FROM nds/python:3.11\n")
-    assert has_base(made)
-    assert not has_base("RUN true")
+    assert has_from(made)
+    assert not has_from("RUN true")

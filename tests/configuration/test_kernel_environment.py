@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nds_jupyter.configuration.kernel_environment import local_base_url, tell_kernels
+from nds_jupyter.configuration.kernel_environment import export_server_url, local_base_url
 
 
 def a_server(url: str = "http://127.0.0.1:8888/", ip: str = "127.0.0.1") -> Any:
@@ -16,7 +16,7 @@ def a_server(url: str = "http://127.0.0.1:8888/", ip: str = "127.0.0.1") -> Any:
 
 def test_server_tells_its_url() -> None:
     environ: dict[str, str] = {}
-    tell_kernels(environ, a_server(), "nds")
+    export_server_url(environ, a_server(), "nds")
     assert environ == {
         "NDS_URL": "http://127.0.0.1:8888/",
         "NDS_URL_OF_SERVER": "http://127.0.0.1:8888/",
@@ -25,14 +25,14 @@ def test_server_tells_its_url() -> None:
 
 def test_url_of_an_administrator_stays() -> None:
     environ = {"NDS_URL": "https://hub.example/services/nds/"}
-    tell_kernels(environ, a_server(), "nds")
+    export_server_url(environ, a_server(), "nds")
     assert environ == {"NDS_URL": "https://hub.example/services/nds/"}
 
 
 def test_server_in_a_terminal_of_another_tells_its_own_url() -> None:
     environ: dict[str, str] = {}
-    tell_kernels(environ, a_server("http://127.0.0.1:1/"), "jobs")
-    tell_kernels(environ, a_server("http://127.0.0.1:2/"), "nds")
+    export_server_url(environ, a_server("http://127.0.0.1:1/"), "jobs")
+    export_server_url(environ, a_server("http://127.0.0.1:2/"), "nds")
     assert environ["NDS_URL"] == "http://127.0.0.1:2/"
     assert "NDS_ROUTE_PREFIX" not in environ
 

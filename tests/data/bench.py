@@ -14,7 +14,7 @@ import pytest
 
 from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.jobs.job import Input, Job, JobSpec, Limits
-from nds_jupyter.jobs.script import script_facts
+from nds_jupyter.jobs.script import inspect_script
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
@@ -23,7 +23,7 @@ from tests.engine.fake_images import SHELL
 
 
 def spec(script: str, *inputs: str, **more: Any) -> JobSpec:
-    digest, shebang = script_facts(script.encode())
+    digest, shebang = inspect_script(script.encode())
     pairs = [each.partition(":") for each in inputs]
     data = tuple(Input(path=path, to=to or f"/data{path}") for path, _, to in pairs)
     return JobSpec(

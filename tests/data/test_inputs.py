@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.jobs.inputs import Given, cut, parse_inputs, parse_output, spec_of
+from nds_jupyter.jobs.inputs import (
+    RequestedInputs,
+    parse_inputs,
+    parse_output,
+    requested_input,
+    split_target,
+)
 from nds_jupyter.jobs.job import Input
 from nds_jupyter.jobs.logical_paths import logical_path
 
@@ -31,7 +37,7 @@ def logical(text: str, field: str) -> str:
     ],
 )
 def test_cut_rule(text: str, parts: tuple[str, str | None]) -> None:
-    assert cut(text) == parts
+    assert split_target(text) == parts
 
 
 @pytest.mark.parametrize(
@@ -50,7 +56,7 @@ def test_cut_rule(text: str, parts: tuple[str, str | None]) -> None:
         ("/", {"/": "/data"}),
     ],
 )
-def test_forms_of_data(data: Given, found: dict[str, str]) -> None:
+def test_forms_of_data(data: RequestedInputs, found: dict[str, str]) -> None:
     wanted = tuple(Input(path=path, to=to) for path, to in found.items())
     assert parse_inputs(data, logical) == wanted
 
@@ -72,7 +78,7 @@ def test_forms_of_data(data: Given, found: dict[str, str]) -> None:
         ("/a:/" + "n" * 256, "long"),
     ],
 )
-def test_malformed_data_is_named(data: Given, named: str) -> None:
+def test_malformed_data_is_named(data: RequestedInputs, named: str) -> None:
     with pytest.raises(InvalidRequest, match="data") as told:
         parse_inputs(data, logical)
     assert named in told.value.message
@@ -84,7 +90,7 @@ def test_inputs_written_out_mean_the_same_again(path: str, to: str) -> None:
         inputs = parse_inputs(({"path": f"/{path}", "to": f"/{to}"},), logical)
     except InvalidRequest:
         return
-    (text,) = map(spec_of, inputs)
+    (text,) = map(requested_input, inputs)
     again = text if isinstance(text, str) else {"path": text.path, "to": text.to}
     assert parse_inputs((again,), logical) == inputs
 

@@ -12,7 +12,7 @@ from nds_jupyter.engines.base import LogRequest, LogStream
 from nds_jupyter.engines.docker import streams
 from nds_jupyter.engines.docker.engine import DockerEngine
 from nds_jupyter.engines.docker.http_body import BodyReader
-from nds_jupyter.logs.resume import whole_log
+from nds_jupyter.logs.resume import read_whole_log
 from tests.engine.contract import DEADLINE, container
 from tests.engine.proxy import EngineProxy
 
@@ -33,7 +33,10 @@ async def engine_at(url: str) -> AsyncIterator[DockerEngine]:
 
 async def read(engine: DockerEngine, container_id: str, request: LogRequest) -> list[bytes]:
     found = {LogStream.STDOUT: b"", LogStream.STDERR: b""}
-    async with asyncio.timeout(DEADLINE), aclosing(whole_log(engine, container_id, request)) as log:
+    async with (
+        asyncio.timeout(DEADLINE),
+        aclosing(read_whole_log(engine, container_id, request)) as log,
+    ):
         async for chunk in log:
             found[chunk.stream] += chunk.data
     return list(found.values())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nds_jupyter.jobs.job import BUILT
+from nds_jupyter.jobs.job import BUILT_IMAGE_NAME
 from tests.engine.fake import FakeEngine
 from tests.handlers.asking import Ask, begun, ended, finished, said
 from tests.waiting import until
@@ -114,7 +114,7 @@ class TestInMemory:
         [
             ({"dockerfile": "FROM evil/miner:1\nRUN true"}, "evil/miner:1"),
             ({"dockerfile": "FROM nds/shell:test\nCOPY --from=evil/x /a /a"}, "evil/x:latest"),
-            ({"dockerfile": f"FROM {BUILT}:0\nRUN true"}, BUILT),
+            ({"dockerfile": f"FROM {BUILT_IMAGE_NAME}:0\nRUN true"}, BUILT_IMAGE_NAME),
             ({"dockerfile": "COPY . /"}, "no files"),
             ({"dockerfile": RUN, "requirements": ["numpy"]}, "both"),
             ({"requirements": []}, "empty"),
@@ -192,6 +192,8 @@ class TestReal:
         await nds._runner.sweep()
         left = {name for image in await nds._engine.images() for name in image.references}
         assert left & set(tags) == {tags[0]}
-        assert not any(row["name"] == BUILT for row in said(await ask("GET", "/list_images")))
+        assert not any(
+            row["name"] == BUILT_IMAGE_NAME for row in said(await ask("GET", "/list_images"))
+        )
         await ask("DELETE", f"/jobs/{running}")
         await nds._runner.sweep()

@@ -10,7 +10,7 @@ from tornado.httpclient import HTTPResponse
 from tornado.web import RequestHandler
 
 from nds_jupyter.handlers import ROUTES
-from nds_jupyter.rest.openapi import document
+from nds_jupyter.rest.openapi import openapi_document
 from tests.engine.fake import FakeEngine
 from tests.handlers.asking import Ask, finished, said
 
@@ -35,7 +35,7 @@ def references(value: object) -> set[str]:
 def test_document_describes_each_verb_of_each_route_once() -> None:
     described = {
         (path.removeprefix("/nds"), verb)
-        for path, verbs in document()["paths"].items()
+        for path, verbs in openapi_document()["paths"].items()
         for verb in verbs
     }
     served = {
@@ -48,7 +48,7 @@ def test_document_describes_each_verb_of_each_route_once() -> None:
 
 
 def test_every_schema_is_one_and_every_reference_leads_somewhere() -> None:
-    whole = document()
+    whole = openapi_document()
     schemas = whole["components"]["schemas"]
     for schema in schemas.values():
         DIALECT.check_schema(schema)
@@ -61,7 +61,7 @@ class Described:
     """Holds answers against the document."""
 
     def __init__(self) -> None:
-        self.document = document()
+        self.document = openapi_document()
         self.seen: set[tuple[str, str, int]] = set()
 
     def check(self, verb: str, template: str, answer: HTTPResponse) -> None:
@@ -124,7 +124,7 @@ ODD = ["", "\x00", "é" * 300, "-1", "[]", "NaN", "1e400", "../../etc"]
 
 
 async def test_no_value_of_a_parameter_is_a_defect(ask: Ask) -> None:
-    described = document()["paths"]
+    described = openapi_document()["paths"]
     for template in sorted({template for template, _ in ROUTES}):
         operation = described[f"/nds{template}"].get("get")
         path = template.format(path="none", job_id="0123456789abcdef", sha256="0" * 64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nds_jupyter.jobs.job import JobSpec, Limits
-from nds_jupyter.jobs.script import command_line, interpreter_candidates
+from nds_jupyter.jobs.script import build_command, interpreter_candidates
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_command_line(
         limits=Limits(cpus=1, memory=512 * 2**20, pids=10),
         **{"script_shebang": False, **fields},
     )
-    assert command_line(spec, interpreter) == line
+    assert build_command(spec, interpreter) == line
     if interpreter:
         assert interpreter in interpreter_candidates(spec)
     else:

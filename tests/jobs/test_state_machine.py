@@ -29,39 +29,39 @@ def a_job(**fields: object) -> Job:
     return Job(job_id="0" * 16, owner="ada", spec=spec, created=NOW)
 
 
-def after(job: Job, *events: state_machine.Event) -> Job:
+def after(job: Job, *events: state_machine.JobEvent) -> Job:
     for event in events:
         job = advance(job, event)
     return job
 
 
 EVENTS = st.one_of(
-    st.just(state_machine.Pulling()),
-    st.just(state_machine.Staging(image_digest="sha256:1")),
-    st.just(state_machine.Launching(container_id="cafe", worker="node")),
-    st.just(state_machine.Started(at=NOW)),
+    st.just(state_machine.ImagePullStarted()),
+    st.just(state_machine.StagingStarted(image_digest="sha256:1")),
+    st.just(state_machine.ContainerReady(container_id="cafe", worker="node")),
+    st.just(state_machine.ScriptStarted(at=NOW)),
     st.builds(
-        state_machine.Exited,
+        state_machine.ScriptExited,
         exit_code=st.sampled_from([0, 1, 137]),
         oom=st.booleans(),
         at=st.just(NOW),
     ),
-    st.just(state_machine.Delivered(at=NOW)),
+    st.just(state_machine.OutputsDelivered(at=NOW)),
     st.builds(
         state_machine.StopRequested,
         intent=st.sampled_from([Reason.STOPPED, Reason.TIMEOUT]),
         at=st.just(NOW),
     ),
     st.builds(
-        state_machine.Failed,
+        state_machine.JobAborted,
         reason=st.sampled_from([Reason.IMAGE, Reason.ENGINE, Reason.DATA]),
         message=st.just("It broke."),
         at=st.just(NOW),
     ),
-    st.just(state_machine.Vanished(at=NOW)),
-    st.just(state_machine.NodeLostEvent(message="node3 went down.", at=NOW)),
-    st.just(state_machine.NodeLostEvent(message="node3 was drained.", at=NOW, ran=False)),
-    st.just(state_machine.Progressed(progress=Progress(done=1, total=None, unit="bytes"))),
+    st.just(state_machine.ContainerVanished(at=NOW)),
+    st.just(state_machine.NodeWentDown(message="node3 went down.", at=NOW)),
+    st.just(state_machine.NodeWentDown(message="node3 was drained.", at=NOW, ran=False)),
+    st.just(state_machine.TransferProgressed(progress=Progress(done=1, total=None, unit="bytes"))),
     st.just(state_machine.SentToBackground()),
     st.just(state_machine.ContainerRemoved(at=NOW)),
 )
@@ -69,20 +69,20 @@ EVENTS = st.one_of(
 
 @given(st.lists(EVENTS, max_size=20), st.sampled_from([0, 0, 1, 3]))
 def test_any_order_of_events_keeps_the_rules(
-    events: list[state_machine.Event], retries: int
+    events: list[state_machine.JobEvent], retries: int
 ) -> None:
     job = a_job(retries=retries)
-    most = retries + 1 + state_machine.PLACED_AGAIN
+    most = retries + 1 + state_machine.MOST_REPLACEMENTS
     for event in events:
         before, job = job, advance(job, event)
         if ORDER.index(job.phase) < ORDER.index(before.phase):
-            assert isinstance(event, state_machine.Vanished | state_machine.NodeLostEvent)
+            assert isinstance(event, state_machine.ContainerVanished | state_machine.NodeWentDown)
             assert (job.phase, job.started, job.container_id) == (Phase.ACCEPTED, None, None)
-            gone = isinstance(event, state_machine.NodeLostEvent)
+            gone = isinstance(event, state_machine.NodeWentDown)
             ran = before.started is not None or not (gone and not event.ran)
             assert 0 < job.attempts < (retries + 1 if ran else most)
         assert job.attempts - before.attempts == (
-            job is not before and isinstance(event, state_machine.Launching)
+            job is not before and isinstance(event, state_machine.ContainerReady)
         )
         assert job.attempts <= most
         assert (job.state is JobState.RUNNING) == (job.phase is not Phase.FINISHED)
@@ -102,14 +102,14 @@ def test_any_order_of_events_keeps_the_rules(
 
 
 LAUNCHED = (
-    state_machine.Staging(image_digest="x"),
-    state_machine.Launching(container_id="c", worker="n"),
-    state_machine.Started(at=NOW),
+    state_machine.StagingStarted(image_digest="x"),
+    state_machine.ContainerReady(container_id="c", worker="n"),
+    state_machine.ScriptStarted(at=NOW),
 )
 
 
 def test_script_on_a_lost_node_runs_again_as_often_as_was_asked_for() -> None:
-    gone = state_machine.NodeLostEvent(message="node3 went down.", at=NOW)
+    gone = state_machine.NodeWentDown(message="node3 went down.", at=NOW)
     job = a_job(retries=1)
     job = after(job, *LAUNCHED, gone)
     assert (job.phase, job.attempts) == (Phase.ACCEPTED, 1)
@@ -120,7 +120,7 @@ def test_script_on_a_lost_node_runs_again_as_often_as_was_asked_for() -> None:
 
 
 def test_script_on_a_lost_node_never_runs_again_unasked() -> None:
-    gone = state_machine.NodeLostEvent(message="node3 went down.", at=NOW)
+    gone = state_machine.NodeWentDown(message="node3 went down.", at=NOW)
     job = after(a_job(), *LAUNCHED, gone)
     assert (job.state, job.reason) == (JobState.FAILED, Reason.ENGINE)
     assert "ask for retries" in job.message
@@ -130,9 +130,9 @@ def test_script_on_a_lost_node_never_runs_again_unasked() -> None:
 
 
 def test_script_that_had_not_begun_is_placed_again_but_not_for_ever() -> None:
-    gone = state_machine.NodeLostEvent(message="node3 was drained.", at=NOW, ran=False)
+    gone = state_machine.NodeWentDown(message="node3 was drained.", at=NOW, ran=False)
     job = a_job()
-    for number in range(state_machine.PLACED_AGAIN):
+    for number in range(state_machine.MOST_REPLACEMENTS):
         job = after(job, *LAUNCHED[:2], gone)
         assert (job.phase, job.attempts, job.started) == (Phase.ACCEPTED, number + 1, None)
     job = after(job, *LAUNCHED[:2], gone)
@@ -144,19 +144,19 @@ def test_script_that_had_not_begun_is_placed_again_but_not_for_ever() -> None:
 def test_job_that_is_to_stop_is_not_run_again() -> None:
     job = a_job(retries=5)
     stop = state_machine.StopRequested(intent=Reason.STOPPED, at=NOW)
-    job = after(job, *LAUNCHED, stop, state_machine.Vanished(at=NOW))
+    job = after(job, *LAUNCHED, stop, state_machine.ContainerVanished(at=NOW))
     assert (job.state, job.reason) == (JobState.FAILED, Reason.STOPPED)
 
 
 def test_intent_wins_over_exit_code() -> None:
     job = a_job()
     for event in (
-        state_machine.Staging(image_digest="x"),
-        state_machine.Launching(container_id="c", worker="n"),
+        state_machine.StagingStarted(image_digest="x"),
+        state_machine.ContainerReady(container_id="c", worker="n"),
         state_machine.StopRequested(intent=Reason.TIMEOUT, at=NOW),
         state_machine.StopRequested(intent=Reason.STOPPED, at=NOW),
-        state_machine.Exited(exit_code=0, oom=False, at=NOW),
-        state_machine.Delivered(at=NOW),
+        state_machine.ScriptExited(exit_code=0, oom=False, at=NOW),
+        state_machine.OutputsDelivered(at=NOW),
     ):
         job = advance(job, event)
     assert (job.state, job.reason) == (JobState.FAILED, Reason.TIMEOUT)

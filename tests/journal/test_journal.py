@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from nds_jupyter.errors import StorageFull
 from nds_jupyter.jobs.job import Job, JobSpec, JobState, Limits, Reason
 from nds_jupyter.jobs.state_machine import (
-    Delivered,
-    Exited,
-    Failed,
-    Launching,
-    Staging,
-    Started,
+    ContainerReady,
+    ContainerVanished,
+    JobAborted,
+    OutputsDelivered,
+    ScriptExited,
+    ScriptStarted,
+    StagingStarted,
     StopRequested,
-    Vanished,
     advance,
 )
 from nds_jupyter.journal import Journal
@@ -48,11 +48,11 @@ def a_job(number: int = 1, owner: str = "ada", **fields: object) -> Job:
 
 def finished(job: Job, at: datetime = NOW) -> Job:
     for event in (
-        Staging(image_digest="sha256:1"),
-        Launching(container_id=f"{job.job_id}cafe", worker="node"),
-        Started(at=at),
-        Exited(exit_code=0, oom=False, at=at),
-        Delivered(at=at),
+        StagingStarted(image_digest="sha256:1"),
+        ContainerReady(container_id=f"{job.job_id}cafe", worker="node"),
+        ScriptStarted(at=at),
+        ScriptExited(exit_code=0, oom=False, at=at),
+        OutputsDelivered(at=at),
     ):
         job = advance(job, event)
     return job
@@ -60,14 +60,14 @@ def finished(job: Job, at: datetime = NOW) -> Job:
 
 EVENTS = st.sampled_from(
     [
-        Staging(image_digest="sha256:1"),
-        Launching(container_id="cafe", worker="node"),
-        Started(at=NOW),
-        Exited(exit_code=3, oom=False, at=NOW),
-        Delivered(at=NOW),
+        StagingStarted(image_digest="sha256:1"),
+        ContainerReady(container_id="cafe", worker="node"),
+        ScriptStarted(at=NOW),
+        ScriptExited(exit_code=3, oom=False, at=NOW),
+        OutputsDelivered(at=NOW),
         StopRequested(intent=Reason.STOPPED, at=NOW),
-        Failed(reason=Reason.ENGINE, message="It broke.", at=NOW),
-        Vanished(at=NOW),
+        JobAborted(reason=Reason.ENGINE, message="It broke.", at=NOW),
+        ContainerVanished(at=NOW),
     ]
 )
 
@@ -205,7 +205,7 @@ def test_thread_keeps_the_order_of_calls(tmp_path: Path) -> None:
     async def write() -> Job | None:
         thread = JournalThread(Journal.open(tmp_path))
         job = await thread.do(Journal.add, a_job(), b"x")
-        states = [job, advance(job, Staging(image_digest="1")), finished(job)]
+        states = [job, advance(job, StagingStarted(image_digest="1")), finished(job)]
         await asyncio.gather(*(thread.do(Journal.save, state) for state in states))
         found = await thread.do(Journal.job, job.job_id)
         thread.close()

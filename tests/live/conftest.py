@@ -10,7 +10,7 @@ import pytest
 from nds_jupyter.errors import JobNotFound
 from nds_jupyter.jobs.job import Job
 from nds_jupyter.live import Broadcaster
-from nds_jupyter.live.websocket_messages import Follow, Following
+from nds_jupyter.live.websocket_messages import Follow, FollowRequest
 from nds_jupyter.rest.views import LoadView
 from tests.live.written import Reader, WrittenLog, a_job
 
@@ -52,7 +52,7 @@ def open_page(pages: Broadcaster) -> Open:
         await reader.next()
         if follow:
             wish = Follow(job_id=JOB, **follow)  # type: ignore[arg-type]
-            await pages.follow(reader.page, Following(follow=(wish,)))
+            await pages.follow(reader.page, FollowRequest(follow=(wish,)))
         return reader
 
     return open_page

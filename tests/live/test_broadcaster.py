@@ -10,7 +10,7 @@ from nds_jupyter.engines.base import Sample
 from nds_jupyter.errors import TooBusy
 from nds_jupyter.jobs.job import Phase
 from nds_jupyter.live import Broadcaster, broadcaster
-from nds_jupyter.live.event_buffer import KEPT
+from nds_jupyter.live.event_buffer import BUFFER_SIZE
 from tests.live.conftest import JOB, Open
 from tests.live.written import Reader, WrittenLog, a_job
 
@@ -60,7 +60,7 @@ async def test_page_that_sleeps_too_long_is_reset_in_the_midst(
     open_page: Open, pages: Broadcaster
 ) -> None:
     page = await open_page()
-    for number in range(KEPT + 1):
+    for number in range(BUFFER_SIZE + 1):
         pages.job_changed(a_job(message=str(number)))
     await page.until(lambda m: m["type"] == "reset")
     pages.job_changed(a_job(message="new"))
@@ -115,7 +115,7 @@ async def test_too_many_follows_change_nothing(
 
 
 async def test_pages_are_counted(pages: Broadcaster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcaster, "MOST_PAGES", 2)
+    monkeypatch.setattr(broadcaster, "MOST_SUBSCRIBERS", 2)
     opened = [pages.open("ada", None) for _ in range(2)]
     with pytest.raises(TooBusy):
         pages.refuse_if_full()
@@ -126,7 +126,7 @@ async def test_pages_are_counted(pages: Broadcaster, monkeypatch: pytest.MonkeyP
 async def test_owners_that_are_long_gone_are_forgotten(
     pages: Broadcaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broadcaster, "IDLE_FEEDS", 2)
+    monkeypatch.setattr(broadcaster, "IDLE_BUFFERS", 2)
     for number in range(5):
         await pages.leave(pages.open(f"owner-{number}", None))
     assert list(pages._feeds) == ["owner-3", "owner-4"]

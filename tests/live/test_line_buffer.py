@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nds_jupyter.live.log_stream import LONGEST_TEXT, SLICE_BYTES, LineBuffer, slices
+from nds_jupyter.live.log_stream import LONGEST_TEXT, MESSAGE_BYTES, LineBuffer, encode_batches
 from nds_jupyter.rest.views import LogLine
 from tests.live.written import time_of
 
@@ -31,7 +31,7 @@ def test_what_is_read_and_what_is_skipped_is_all_there_was(
     position = skipped = 0
     read: list[str] = []
     for line, (_, reads) in zip(log_of([text for text, _ in steps]), steps, strict=True):
-        for piece in slices([line]):
+        for piece in encode_batches([line]):
             for each in piece:
                 held.add(each)
         assert held.next - held.first <= most_lines
@@ -49,15 +49,15 @@ def test_what_is_read_and_what_is_skipped_is_all_there_was(
 
 def test_long_line_comes_in_pieces_that_say_so() -> None:
     text = "\x00<b>" * LONGEST_TEXT
-    found = [line for piece in slices(log_of(["a", text, "z"])) for line in piece]
+    found = [line for piece in encode_batches(log_of(["a", text, "z"])) for line in piece]
     lines = [json.loads(line.body) for line in found]
     assert "".join(line["text"] for line in lines) == f"a{text}z"
     assert [line.get("cut", False) for line in lines] == [False, *[True] * 3, False, False]
     assert len({line["time"] for line in lines[1:-1]}) == 1
 
 
-@given(st.lists(st.integers(0, 3 * SLICE_BYTES), max_size=20))
+@given(st.lists(st.integers(0, 3 * MESSAGE_BYTES), max_size=20))
 def test_slice_is_bounded(sizes: list[int]) -> None:
-    for piece in slices(log_of(["x" * size for size in sizes])):
+    for piece in encode_batches(log_of(["x" * size for size in sizes])):
         assert piece
-        assert len(piece) == 1 or sum(len(line.body) for line in piece) <= SLICE_BYTES
+        assert len(piece) == 1 or sum(len(line.body) for line in piece) <= MESSAGE_BYTES

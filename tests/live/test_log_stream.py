@@ -8,8 +8,8 @@ import pytest
 
 from nds_jupyter.errors import EngineError, EngineUnavailable, JobNotFound, TooBusy
 from nds_jupyter.live import Broadcaster, log_stream
-from nds_jupyter.live.log_stream import HELD_BYTES, HELD_LINES
-from nds_jupyter.live.websocket_messages import Following
+from nds_jupyter.live.log_stream import BUFFERED_BYTES, BUFFERED_LINES
+from nds_jupyter.live.websocket_messages import FollowRequest
 from tests.live.conftest import JOB, Open
 from tests.live.written import WrittenLog, time_of
 from tests.waiting import until
@@ -56,7 +56,7 @@ async def test_stalled_page_skips_and_costs_the_others_nothing(
     written.end()
     assert await quick.end() == ["first", *texts(0, 50_000)]
     held = pages._logs[JOB].held
-    assert held.next - held.first <= HELD_LINES
+    assert held.next - held.first <= BUFFERED_LINES
     got = (await stalled.end())[1:]
     gaps = [message for message in stalled.logs if message["skipped"]]
     assert [gap["refetch_since"] for gap in gaps] == [time_of(0)]
@@ -71,7 +71,7 @@ async def test_one_page_alone_is_waited_for_and_misses_nothing(
     await begun(written)
     written.write(*["x" * 50_000 for _ in range(200)])
     written.end()
-    assert sum(map(len, await reader.end())) == 10_000_000 > HELD_BYTES
+    assert sum(map(len, await reader.end())) == 10_000_000 > BUFFERED_BYTES
     assert all(message["skipped"] == 0 for message in reader.logs)
 
 
@@ -171,6 +171,6 @@ async def test_stream_ends_with_the_last_page(
     await begun(written)
     await pages.leave(one.page)
     assert written.open == 1
-    await pages.follow(other.page, Following(follow=()))
+    await pages.follow(other.page, FollowRequest(follow=()))
     assert written.open == 0
     assert not pages._logs

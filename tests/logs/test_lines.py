@@ -10,11 +10,20 @@ from hypothesis import strategies as st
 
 from nds_jupyter.engines.base import LogChunk, LogStream
 from nds_jupyter.logs import lines as log_lines
-from nds_jupyter.logs.lines import MESSAGE, LineSplitter, message_time
+from nds_jupyter.logs.lines import MESSAGE_SIZE, LineSplitter, message_time
 from nds_jupyter.rest.views import LogLine
 
 LENGTHS = st.sampled_from(
-    [0, 1, 70, MESSAGE - 1, MESSAGE, MESSAGE + 1, 2 * MESSAGE, 2 * MESSAGE + 7]
+    [
+        0,
+        1,
+        70,
+        MESSAGE_SIZE - 1,
+        MESSAGE_SIZE,
+        MESSAGE_SIZE + 1,
+        2 * MESSAGE_SIZE,
+        2 * MESSAGE_SIZE + 7,
+    ]
 )
 
 
@@ -26,7 +35,9 @@ def written(lengths: list[int], *, ended: bool) -> bytes:
     """Return a log as an engine gives it: each line in messages of 16 KiB with the line's time."""
     log = b""
     for number, length in enumerate(lengths):
-        pieces = [MESSAGE] * (length // MESSAGE) + [length % MESSAGE] * (length % MESSAGE > 0)
+        pieces = [MESSAGE_SIZE] * (length // MESSAGE_SIZE) + [length % MESSAGE_SIZE] * (
+            length % MESSAGE_SIZE > 0
+        )
         time = time_of(number).encode()
         log += b"".join(b"%s %s" % (time, b"x" * piece) for piece in pieces or [0]) + b"\n"
     return log if ended else log[:-1]
@@ -47,7 +58,7 @@ def split(log: bytes, cuts: list[int]) -> list[LogLine]:
     ended=st.booleans(),
 )
 # The end of a line comes after all else of it.
-@example(lengths=[MESSAGE, 1], cuts=[len(time_of(0)) + 1 + MESSAGE], ended=True)
+@example(lengths=[MESSAGE_SIZE, 1], cuts=[len(time_of(0)) + 1 + MESSAGE_SIZE], ended=True)
 def test_lines_are_the_same_however_they_come(
     lengths: list[int], cuts: list[int], ended: bool
 ) -> None:
@@ -59,12 +70,12 @@ def test_lines_are_the_same_however_they_come(
 
 
 def test_line_without_an_end_in_sight_is_given_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_lines, "LONGEST_LINE", 2 * MESSAGE)
-    found = split(written([5 * MESSAGE], ended=True), [])
+    monkeypatch.setattr(log_lines, "LONGEST_LINE", 2 * MESSAGE_SIZE)
+    found = split(written([5 * MESSAGE_SIZE], ended=True), [])
     assert [(len(line.text), line.cut) for line in found] == [
-        (2 * MESSAGE, True),
-        (2 * MESSAGE, True),
-        (MESSAGE, False),
+        (2 * MESSAGE_SIZE, True),
+        (2 * MESSAGE_SIZE, True),
+        (MESSAGE_SIZE, False),
     ]
 
 

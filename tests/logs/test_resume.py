@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from nds_jupyter.engines.base import Engine, LogChunk, LogRequest, LogStream
 from nds_jupyter.logs import resume
-from nds_jupyter.logs.lines import MESSAGE
-from nds_jupyter.logs.resume import LAST_MESSAGES, whole_log
+from nds_jupyter.logs.lines import MESSAGE_SIZE
+from nds_jupyter.logs.resume import LAST_MESSAGES, read_whole_log
 
 OUT, ERR = LogStream.STDOUT, LogStream.STDERR
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -72,7 +72,7 @@ def read(log: list[Message], gives: int, request: LogRequest) -> dict[LogStream,
 
     async def collect() -> dict[LogStream, bytes]:
         found = {OUT: b"", ERR: b""}
-        async for chunk in whole_log(engine, "c", request):
+        async for chunk in read_whole_log(engine, "c", request):
             found[chunk.stream] += chunk.data
         return found
 
@@ -91,10 +91,12 @@ def logs(draw: st.DrawFn) -> list[Message]:
     lines = draw(st.lists(st.tuples(st.sampled_from([OUT, ERR]), st.integers(0, 3)), max_size=9))
     for stream, pieces in lines:
         at += draw(st.sampled_from([1, 20, 5000]))
-        log += [Message(stream, at, b"x" * MESSAGE)] * pieces + [Message(stream, at, b"tick\n")]
+        log += [Message(stream, at, b"x" * MESSAGE_SIZE)] * pieces + [
+            Message(stream, at, b"tick\n")
+        ]
     for stream in draw(st.sets(st.sampled_from([OUT, ERR]))):
         at += 1
-        log += [Message(stream, at, b"x" * MESSAGE)] * draw(st.integers(0, 6))
+        log += [Message(stream, at, b"x" * MESSAGE_SIZE)] * draw(st.integers(0, 6))
         log.append(Message(stream, at, b"open"))
     return log
 
@@ -136,14 +138,14 @@ def test_who_asks_for_the_end_gets_all_from_there(
 
 
 def test_what_was_given_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resume, "SHORT", 100)
+    monkeypatch.setattr(resume, "SHORT_LOG", 100)
     log = [Message(OUT, number, f"{number}\n".encode()) for number in range(1000)]
     for timestamps in (True, False):
         engine = EarlyEngine(log, len(log))
 
         async def follow(engine: EarlyEngine = engine, timestamps: bool = timestamps) -> None:
             request = LogRequest(follow=True, timestamps=timestamps)
-            async for _ in whole_log(cast("Engine", engine), "c", request):
+            async for _ in read_whole_log(cast("Engine", engine), "c", request):
                 pass
 
         asyncio.run(follow())

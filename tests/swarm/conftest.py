@@ -18,7 +18,7 @@ from dev.swarm import Swarm
 from nds_jupyter.engines.base import LogRequest
 from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs.job import Job, JobSpec, Limits
-from nds_jupyter.jobs.script import script_facts
+from nds_jupyter.jobs.script import inspect_script
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
@@ -64,7 +64,7 @@ class Lab:
 
 
 def spec(script: str, memory: int = 32 << 20, **fields: Any) -> JobSpec:
-    digest, shebang = script_facts(script.encode())
+    digest, shebang = inspect_script(script.encode())
     return JobSpec(
         scriptname=fields.pop("scriptname", "job.sh"),
         script_sha256=digest,

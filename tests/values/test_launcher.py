@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nds_jupyter.jobs.script import cell_of
+from nds_jupyter.jobs.script import extract_cell
 from nds_jupyter.values import formats
 from nds_jupyter.values.bundle import RequestedValue, ValueOptions, bundle_cell
 
@@ -83,8 +83,8 @@ def test_old_python_is_named() -> None:
     bundle = bundle_cell("", {}, [], TERMS, path="/nds/cell.py", shebang="#!/usr/bin/python3")
     assert isinstance(bundle.script, bytes)
     assert bundle.script.startswith(b"#!/usr/bin/python3\nPK")
-    assert cell_of(bundle.script) == b""
-    assert cell_of(b"#!/bin/sh\n") is None
+    assert extract_cell(bundle.script) == b""
+    assert extract_cell(b"#!/bin/sh\n") is None
     with zipfile.ZipFile(io.BytesIO(bundle.script)) as archive:
         start = archive.read("__main__.py").decode()
     ast.parse(start, feature_version=(3, 4))
