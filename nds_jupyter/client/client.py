@@ -17,14 +17,14 @@ from nds_jupyter.rest.views import ContainerRow, ContainerView, HealthView, Imag
 
 
 class Client(SubmitMethods):
-    """A server that runs jobs.
+    """Client of a server that runs jobs.
 
     Parameters
     ----------
     url, token
-        The server's base URL and token; found by themselves where left out.
+        The server's base URL and token; discovered where left out.
     timeout
-        Seconds for an answer to begin.
+        Seconds for a response to begin.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class Client(SubmitMethods):
 
     @property
     def address(self) -> ServerAddress:
-        """Where the server is, and how it was found."""
+        """The server's address, and how it was found."""
         return self._transport.address
 
     def __repr__(self) -> str:
@@ -82,14 +82,14 @@ class Client(SubmitMethods):
         if since is not None:
             query["since"] = since.isoformat()
         query["limit"] = min(limit, 1000)
-        found = JobList()
-        given = {key: value for key, value in query.items() if value is not None}
-        for page in self._transport.pages(routes.JOBS, list[JobView], given):
-            found.extend(Job(self._transport, view) for view in page)
-            if len(found) >= limit:
+        jobs = JobList()
+        params = {key: value for key, value in query.items() if value is not None}
+        for page in self._transport.pages(routes.JOBS, list[JobView], params):
+            jobs.extend(Job(self._transport, view) for view in page)
+            if len(jobs) >= limit:
                 break
-        del found[limit:]
-        return found
+        del jobs[limit:]
+        return jobs
 
     def images(self) -> list[ImageView]:
         """Return the images that a job may use."""
@@ -109,15 +109,15 @@ class Client(SubmitMethods):
     def relay(
         self, verb: str, path: str, query: str = "", *, most: int, **request: Any
     ) -> tuple[int, dict[str, str], bytes]:
-        """Return an answer of the server as it is: status, headers, at most `most` bytes."""
+        """Make a request, and return its response as it is: status, headers, body."""
         return self._transport.relay(verb, path, query, most=most, **request)
 
     def health(self) -> HealthView:
-        """Return whether engine and journal work."""
+        """Return the health of the server, its engine and its journal."""
         return self._transport.call("GET", routes.HEALTH, HealthView)
 
     def health_at(self) -> tuple[HealthView, str | None]:
-        """Return the same, also of a server that is not well, and the server's time by HTTP."""
+        """Return the health, also where it is bad, and the ``Date`` header of the response."""
         return self._transport.health(routes.HEALTH, HealthView)
 
     def call(self, verb: str, path: str, query: Mapping[str, Any]) -> Any:

@@ -47,7 +47,7 @@ class DataClient:
 
     def home(self) -> str:
         """Return the collection in which relative paths begin."""
-        listed = self._transport.location(routes.LIST_DATA, {"limit": 1})
+        listed = self._transport.content_location(routes.LIST_DATA, {"limit": 1})
         return parse_qs(urlsplit(listed).query).get("path", ["/"])[0]
 
     def list(self, path: str | None = None, *, q: str | None = None) -> Iterator[DataRow]:
@@ -211,7 +211,7 @@ class DataClient:
     def rm(self, path: str, *, recursive: bool = False) -> None:
         """Remove an object; a collection that holds something only if `recursive`."""
         query = "?recursive=1" if recursive else ""
-        self._transport.discard(f"{self._route(routes.DATA, path)}{query}")
+        self._transport.delete(f"{self._route(routes.DATA, path)}{query}")
 
     def metadata(self, path: str) -> Avus:
         """Return the metadata of an object or collection."""

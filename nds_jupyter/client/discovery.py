@@ -17,7 +17,7 @@ from nds_jupyter.rest.routes import PREFIX
 
 
 class ServerAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the server is.
+    """URL and token of a server, and how it was found.
 
     Parameters
     ----------
@@ -43,38 +43,38 @@ class ServerAddress(msgspec.Struct, frozen=True, kw_only=True):
 def find_server(
     url: str = "", token: str = "", environ: Mapping[str, str] | None = None
 ) -> ServerAddress:
-    """Return the first server that any of the known ways names.
+    """Return the address of the server, from the first source that has one.
 
     Parameters
     ----------
     url, token
-        What `%config NdsMagics` or a caller says; they win.
+        Configured by `%config NdsMagics` or the caller; they take precedence.
     environ
         Default: this process's environment.
 
     Raises
     ------
     ServerNotFound
-        With all that was tried, and what to do.
+        With the sources that were tried, and what to do.
     """
     env = os.environ if environ is None else environ
     prefix = env.get("NDS_ROUTE_PREFIX", PREFIX)
     if url:
-        known = token or env.get("NDS_TOKEN") or _token_for(url)
-        return ServerAddress(url=url, token=known, how="the configured URL", prefix=prefix)
+        token = token or env.get("NDS_TOKEN") or _token_for(url)
+        return ServerAddress(url=url, token=token, how="the configured URL", prefix=prefix)
     tried: list[str] = []
-    ways: tuple[Callable[[Mapping[str, str]], ServerAddress | None], ...] = (
+    sources: tuple[Callable[[Mapping[str, str]], ServerAddress | None], ...] = (
         _from_environment,
         _from_parent_server,
         _from_hub,
         _from_runtime_files,
     )
-    for way in ways:
-        found = way(env)
-        if found is not None:
-            known = token or found.token
-            return msgspec.structs.replace(found, token=known, prefix=prefix)
-        tried.append((way.__doc__ or "").rstrip("."))
+    for find in sources:
+        address = find(env)
+        if address is not None:
+            token = token or address.token
+            return msgspec.structs.replace(address, token=token, prefix=prefix)
+        tried.append((find.__doc__ or "").rstrip("."))
     raise ServerNotFound(
         "No Jupyter server with nds_jupyter was found. Tried: "
         + "; ".join(tried)
@@ -94,10 +94,10 @@ def _from_environment(env: Mapping[str, str]) -> ServerAddress | None:
 
 def _from_parent_server(env: Mapping[str, str]) -> ServerAddress | None:
     """The server that started this kernel, by JPY_PARENT_PID (no runtime file)."""
-    record = _parent_server_info(env)
-    if record is None:
+    info = _parent_server_info(env)
+    if info is None:
         return None
-    return ServerAddress(url=record["url"], token=record.get("token", ""), how="JPY_PARENT_PID")
+    return ServerAddress(url=info["url"], token=info.get("token", ""), how="JPY_PARENT_PID")
 
 
 def _from_hub(env: Mapping[str, str]) -> ServerAddress | None:
@@ -112,8 +112,8 @@ def _from_hub(env: Mapping[str, str]) -> ServerAddress | None:
 def _from_runtime_files(env: Mapping[str, str]) -> ServerAddress | None:
     """The runtime files of living servers (none)."""
     del env
-    for record in _running_servers():
-        return ServerAddress(url=record["url"], token=record.get("token", ""), how="runtime files")
+    for info in _running_servers():
+        return ServerAddress(url=info["url"], token=info.get("token", ""), how="runtime files")
     return None
 
 
@@ -125,25 +125,25 @@ def _parent_server_info(env: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _parent_token(env: Mapping[str, str]) -> str:
-    record = _parent_server_info(env)
-    return str(record.get("token", "")) if record else ""
+    info = _parent_server_info(env)
+    return str(info.get("token", "")) if info else ""
 
 
 def _token_for(url: str) -> str:
     wanted = url.rstrip("/")
-    for record in _running_servers():
-        if str(record["url"]).rstrip("/") == wanted:
-            return str(record.get("token", ""))
+    for info in _running_servers():
+        if str(info["url"]).rstrip("/") == wanted:
+            return str(info.get("token", ""))
     return ""
 
 
 def _running_servers() -> Iterator[dict[str, Any]]:
-    """Yield what living servers of this user wrote of themselves, newest first."""
+    """Yield the runtime files of this user's running servers, newest first."""
     files = Path(jupyter_runtime_dir()).glob("jpserver-*.json")
     for path in sorted(files, key=_negative_mtime):
-        record = _read_server_info(path)
-        if record is not None and _is_alive(record.get("pid")):
-            yield record
+        info = _read_server_info(path)
+        if info is not None and _is_alive(info.get("pid")):
+            yield info
 
 
 def _negative_mtime(path: Path) -> float:
@@ -157,10 +157,10 @@ def _read_server_info(path: Path) -> dict[str, Any] | None:
     try:
         if path.stat().st_uid != os.getuid():
             return None
-        record = json.loads(path.read_text("utf-8"))
+        info = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and record.get("url") else None
+    return info if isinstance(info, dict) and info.get("url") else None
 
 
 def _is_alive(pid: object) -> bool:

@@ -25,46 +25,46 @@ MAX_CLOCK_DIFFERENCE = 30.0
 """Seconds by which two clocks may differ."""
 
 UNKNOWN_JOB_ID = "0" * 16
-"""The id of no job."""
+"""An id that no job has."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found of one part.
+    """Result of the check of one part.
 
     Parameters
     ----------
     fix
-        What to do; empty where all is well.
+        What to do; empty where the part is in order.
     """
 
     part: str
-    well: bool
-    said: str
+    ok: bool
+    message: str
     fix: str = ""
 
 
 class Diagnosis(Table):
-    """Every finding; shows as a table."""
+    """Results of all checks; shows as a table."""
 
     def __init__(self, findings: tuple[Finding, ...]) -> None:
         self.findings = findings
         columns = ("part", "", "found", "what to do")
-        rows = [(each.part, "ok" if each.well else "!", each.said, each.fix) for each in findings]
+        rows = [(each.part, "ok" if each.ok else "!", each.message, each.fix) for each in findings]
         super().__init__(columns, rows)
 
     @property
-    def well(self) -> bool:
-        """Whether nothing is wrong."""
-        return all(each.well for each in self.findings)
+    def ok(self) -> bool:
+        """Whether every check succeeded."""
+        return all(each.ok for each in self.findings)
 
 
 def diagnose(make_client: Callable[[], Client]) -> Diagnosis:
-    """Look at everything between here and a container.
+    """Check everything between this process and a container.
 
     Parameters
     ----------
     make_client
-        Finds the server.
+        Connects to the server.
     """
     try:
         client = make_client()
@@ -73,12 +73,12 @@ def diagnose(make_client: Callable[[], Client]) -> Diagnosis:
     return Diagnosis(tuple(_run_checks(client)))
 
 
-def _problem(part: str, said: str, fix: str) -> Finding:
-    return Finding(part=part, well=False, said=said, fix=fix)
+def _problem(part: str, message: str, fix: str) -> Finding:
+    return Finding(part=part, ok=False, message=message, fix=fix)
 
 
-def _success(part: str, said: str) -> Finding:
-    return Finding(part=part, well=True, said=said)
+def _success(part: str, message: str) -> Finding:
+    return Finding(part=part, ok=True, message=message)
 
 
 def _run_checks(client: Client) -> Iterator[Finding]:
@@ -87,8 +87,8 @@ def _run_checks(client: Client) -> Iterator[Finding]:
     try:
         health, date = client.health_at()
     except NdsError as exc:
-        said = str(exc) if address.url in str(exc) else f"{where}: {exc}"
-        yield _problem("server", said, "Look at the URL and the token.")
+        message = str(exc) if address.url in str(exc) else f"{where}: {exc}"
+        yield _problem("server", message, "Look at the URL and the token.")
         return
     yield _success("server", where)
     yield _check_version(health.version)
@@ -140,7 +140,7 @@ def _check_images(client: Client, health: HealthView) -> Finding:
 
 
 def _check_permission(client: Client) -> Finding:
-    """Ask to stop a job that does not exist: who may stop is told that there is none."""
+    """Stop a job that does not exist: who may do so is told that there is none."""
     try:
         client.call("POST", routes.STOP, {"job_id": UNKNOWN_JOB_ID})
     except JobNotFound:
@@ -167,16 +167,16 @@ def _check_local_disk() -> Finding:
         free = shutil.disk_usage(folder).free
     except OSError as exc:
         return _problem("disk", f"the current folder can't be read: {exc.strerror}", "Change it.")
-    said = f"{size_text(free)} free in {folder}"
+    message = f"{size_text(free)} free in {folder}"
     if free >= MIN_FREE_SPACE:
-        return _success("disk", said)
-    return _problem("disk", said, "Make room before you download results.")
+        return _success("disk", message)
+    return _problem("disk", message, "Make room before you download results.")
 
 
 def _check_server_disk(free: int | None) -> Finding:
     if free is None:
         return _problem("server's disk", "the server can't tell what is free", "Look at it there.")
-    said = f"{size_text(free)} free where the server keeps the record of jobs"
+    message = f"{size_text(free)} free where the server keeps the record of jobs"
     if free >= MIN_FREE_SPACE:
-        return _success("server's disk", said)
-    return _problem("server's disk", said, "Make room there, or no job can be accepted.")
+        return _success("server's disk", message)
+    return _problem("server's disk", message, "Make room there, or no job can be accepted.")

@@ -1,10 +1,10 @@
-"""`Job`: status, log, results, and actions on it."""
+"""A job on the server: its status, log and results, and actions on it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any, Literal, Self, overload
@@ -15,7 +15,7 @@ from nds_jupyter.client import display
 from nds_jupyter.client.archive_extraction import list_files, unpack
 from nds_jupyter.client.job_log import async_log_texts, followed_lines, followed_text
 from nds_jupyter.client.job_methods import job_method
-from nds_jupyter.client.transport import RetryPolicy, Transport
+from nds_jupyter.client.transport import CHUNK_SIZE, ProgressCallback, RetryPolicy, Transport
 from nds_jupyter.errors import JobFailed, NdsError, PathNotFound, ServerNotFound, TooLarge
 from nds_jupyter.jobs.job import JobState, Phase, SentFile
 from nds_jupyter.jobs.sizes import MAX_VALUE_BYTES, size_text
@@ -32,11 +32,11 @@ from nds_jupyter.rest.views import (
 )
 
 LONG_POLL = 20.0
-"""Seconds after which a server that is waited for is asked again."""
+"""Seconds that the server holds a request for a job's end before it responds without it."""
 
 
 class JobRecord:
-    """One job; its properties are those of the last `refresh`."""
+    """State of one job, as of the last `refresh`."""
 
     def __init__(self, transport: Transport, view: JobView) -> None:
         self._transport = transport
@@ -54,7 +54,7 @@ class JobRecord:
 
     @property
     def phase(self) -> Phase:
-        """Where it stands, finer than its state."""
+        """Its phase, which is finer than its state."""
         return self.view.phase
 
     @property
@@ -68,11 +68,11 @@ class JobRecord:
         return self.view.phase is Phase.FINISHED
 
     def refresh(self) -> Self:
-        """Ask the server anew, and return this job."""
-        self.view = self._transport.call("GET", routes.UPLOAD, JobView, params=self._id())
+        """Fetch its state from the server, and return this job."""
+        self.view = self._transport.call("GET", routes.UPLOAD, JobView, params=self._query())
         return self
 
-    def _id(self, **query: Any) -> dict[str, Any]:
+    def _query(self, **query: Any) -> dict[str, Any]:
         given = {key: value for key, value in query.items() if value is not None}
         return {"job_id": self.id, **given}
 
@@ -89,24 +89,24 @@ class JobRecord:
         TimeoutError
             If it has not ended by then; it goes on.
         """
-        patience = RetryPolicy()
-        until = None if timeout is None else time.monotonic() + timeout
+        retry = RetryPolicy()
+        deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            left = LONG_POLL if until is None else max(0.0, until - time.monotonic())
+            left = LONG_POLL if deadline is None else max(0.0, deadline - time.monotonic())
             try:
                 self._refresh_at_end(min(left, LONG_POLL))
             except ServerNotFound as exc:
-                patience.wait(exc)
+                retry.wait_or_raise(exc)
                 continue
-            patience.answered()
+            retry.reset()
             if self.is_finished:
                 return self
-            if until is not None and time.monotonic() >= until:
+            if deadline is not None and time.monotonic() >= deadline:
                 raise TimeoutError(f"Job {self.id} has not ended after {timeout:g} s; it goes on.")
 
     def _refresh_at_end(self, seconds: float) -> None:
-        """Ask anew; the server answers when the job has ended, or after some seconds."""
-        query = self._id(wait=seconds)
+        """Fetch its state by a request that the server holds until the end or for some seconds."""
+        query = self._query(wait=seconds)
         self.view = self._transport.call(
             "GET", routes.UPLOAD, JobView, params=query, timeout=seconds + 30
         )
@@ -120,10 +120,6 @@ class JobRecord:
     def _repr_html_(self) -> str:
         return display.job_html(self.view)
 
-
-CHUNK_SIZE = 2**20
-
-ProgressCallback = Callable[[str, int, int], object]
 
 LAST_LOG_LINES = 20
 """Lines of its log that the error of a failed job shows."""
@@ -159,7 +155,7 @@ class Job(JobRecord):
         stream
             ``stdout``, ``stderr`` or ``both``.
         """
-        query = self._id(tail=tail, stream=stream)
+        query = self._query(tail=tail, stream=stream)
         if follow:
             return followed_text(self._transport, query)
         return self._transport.call("GET", routes.STDOUT, LogText, params=query).stdout
@@ -167,9 +163,9 @@ class Job(JobRecord):
     def lines(self, *, tail: int | None = None) -> Generator[LogLine, None, None]:
         """Yield the log's lines with stream and time, as they come, until the job has ended.
 
-        A connection that drops is taken up again where it was.
+        After a connection is lost, it is resumed at the same line.
         """
-        return followed_lines(self._transport, self._id(tail=tail))
+        return followed_lines(self._transport, self._query(tail=tail))
 
     def alogs(self) -> AsyncGenerator[str, None]:
         """Yield the lines of its log as they come, in asynchronous code, until it has ended."""
@@ -177,16 +173,16 @@ class Job(JobRecord):
 
     def stop(self, timeout: float = 10.0) -> StopView:
         """Stop it; after `timeout` seconds it is killed."""
-        query = self._id(timeout=timeout)
-        answer = self._transport.call(
+        query = self._query(timeout=timeout)
+        stopped = self._transport.call(
             "POST", routes.STOP, StopView, params=query, timeout=timeout + 60
         )
         self.refresh()
-        return answer
+        return stopped
 
     def diff(self) -> display.Table:
         """Return what it changed on its container's filesystem."""
-        query = self._id(limit=1000)
+        query = self._query(limit=1000)
         pages = self._transport.pages(routes.DIFF, list[ChangeView], query)
         return display.Table(
             ("kind", "path"), [(row.kind, row.path) for page in pages for row in page]
@@ -194,7 +190,7 @@ class Job(JobRecord):
 
     def metrics(self) -> MetricView:
         """Return what it uses and used."""
-        return self._transport.call("GET", routes.METRIC, MetricView, params=self._id())
+        return self._transport.call("GET", routes.METRIC, MetricView, params=self._query())
 
     def info(self) -> ContainerView:
         """Return its container."""
@@ -205,8 +201,8 @@ class Job(JobRecord):
 
     def results(self) -> display.Table:
         """Return the list of files under ``/results``: name and size in bytes."""
-        with self._transport.stream(routes.RESULTS, self._id()) as answer:
-            return display.Table(("name", "size"), list_files(answer.iter_bytes()))
+        with self._transport.stream(routes.RESULTS, self._query()) as response:
+            return display.Table(("name", "size"), list_files(response.iter_bytes()))
 
     def download(
         self, path: str | PathLike[str] = ".", *, source: str = "/results", overwrite: bool = False
@@ -227,8 +223,8 @@ class Job(JobRecord):
         Conflict
             If a file exists.
         """
-        with self._transport.stream(routes.RESULTS, self._id(path=source)) as answer:
-            return list(unpack(answer.iter_bytes(), Path(path), overwrite=overwrite).files)
+        with self._transport.stream(routes.RESULTS, self._query(path=source)) as response:
+            return list(unpack(response.iter_bytes(), Path(path), overwrite=overwrite).files)
 
     def copy_file(
         self, path: str, into: IO[bytes], *, most: int, progress: ProgressCallback | None = None
@@ -240,9 +236,9 @@ class Job(JobRecord):
         path
             Relative to ``/results``, or absolute.
         most
-            Bytes.
+            Bytes that the file may have.
         progress
-            Told the file's name, the bytes that have passed, and those there are.
+            Called with the file's name, the bytes transferred, and its size.
 
         Raises
         ------
@@ -251,15 +247,15 @@ class Job(JobRecord):
         PathNotFound
             If there is none.
         """
-        query = self._id(path=path, format="raw")
-        with self._transport.stream(routes.RESULTS, query) as answer:
-            size = int(answer.headers.get("Content-Length", 0))
+        query = self._query(path=path, format="raw")
+        with self._transport.stream(routes.RESULTS, query) as response:
+            size = int(response.headers.get("Content-Length", 0))
             if size > most:
                 raise TooLarge(
                     f"{path} has {size_text(size)}, more than the {size_text(most)} that are read."
                 )
             name, done = path.rpartition("/")[2], 0
-            for data in answer.iter_bytes(CHUNK_SIZE):
+            for data in response.iter_bytes(CHUNK_SIZE):
                 into.write(data)
                 done += len(data)
                 if progress is not None:
@@ -276,7 +272,7 @@ class Job(JobRecord):
         allow_pickle
             Whether to load a pickle, which runs what is in it.
         most
-            Bytes; a larger value is refused.
+            Bytes of the value as a file; a larger one is refused.
         """
         return job_method("value")(self, name, allow_pickle=allow_pickle, most=most)
 
@@ -304,21 +300,21 @@ class Job(JobRecord):
         for each in spec.files or ():
             folder.mkdir(exist_ok=True)
             if not (folder / each.sha256).is_file():
-                self._copy_sent(each, folder / each.sha256)
+                self._download_sent_file(each, folder / each.sha256)
         return target
 
-    def _copy_sent(self, file: SentFile, target: Path) -> None:
-        draft = target.with_suffix(".part")
+    def _download_sent_file(self, file: SentFile, target: Path) -> None:
+        partial = target.with_suffix(".part")
         try:
-            with draft.open("wb") as into:
+            with partial.open("wb") as into:
                 try:
-                    self._transport.copy(routes.FILE.format(sha256=file.sha256), into)
+                    self._transport.download(routes.FILE.format(sha256=file.sha256), into)
                 except PathNotFound:
                     # The server keeps it for a while only; its container, until retention.
                     self.copy_file(file.to, into, most=file.size)
-            draft.replace(target)
+            partial.replace(target)
         finally:
-            draft.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
 
     def rerun(self) -> Job:
         """Submit the same job again, and return the new one."""
@@ -327,7 +323,7 @@ class Job(JobRecord):
 
     def delete(self) -> None:
         """Stop it if it runs, and remove its container and record."""
-        self._transport.discard(routes.JOB.format(job_id=self.id))
+        self._transport.delete(routes.JOB.format(job_id=self.id))
 
     def panel(self) -> Any:
         """Return its panel: log, metrics, diff, results and information, live in the notebook."""

@@ -51,22 +51,22 @@ class JobList(list[Job]):
 
 
 POLL_INTERVAL = 1.0
-"""Seconds that the server waits for one job's end before all of them are looked at again."""
+"""Seconds that the server holds a request for one job's end before all are refreshed."""
 
 MAX_REQUESTS = 8
-"""Requests at one time."""
+"""Concurrent requests."""
 
 BAR_WIDTH = 30
-"""Characters of the bar of progress."""
+"""Characters of the progress bar."""
 
 
 class JobArray(JobList):
-    """One job a point, in the order of the points; shows as a table.
+    """The jobs of a sweep, in the order of its points; shows as a table.
 
     Parameters
     ----------
     transport
-        Leads to the server that runs them.
+        Connection to the server.
     jobs
         At least one.
     """
@@ -77,25 +77,25 @@ class JobArray(JobList):
 
     @property
     def sweep_id(self) -> str:
-        """What the jobs have in common; `Client.jobs` and the panel find them by it."""
+        """Id that the jobs have in common."""
         point = self[0].view.sweep
         return "" if point is None else point.sweep_id
 
     @property
     def failed(self) -> JobArray:
         """The jobs that ended, and did not complete."""
-        return self._those(lambda job: job.is_finished and job.state is not JobState.COMPLETED)
+        return self._filter(lambda job: job.is_finished and job.state is not JobState.COMPLETED)
 
     @property
     def running(self) -> JobArray:
         """The jobs that have not ended."""
-        return self._those(lambda job: not job.is_finished)
+        return self._filter(lambda job: not job.is_finished)
 
-    def _those(self, wanted: Callable[[Job], bool]) -> JobArray:
-        return JobArray(self._transport, filter(wanted, self))
+    def _filter(self, condition: Callable[[Job], bool]) -> JobArray:
+        return JobArray(self._transport, filter(condition, self))
 
     def refresh(self) -> JobArray:
-        """Ask the server anew, by one request a thousand jobs, and return this."""
+        """Fetch the state of all, by one request for a thousand jobs, and return this."""
         if self:
             query = {"sweep": self.sweep_id, "limit": 1000}
             pages = self._transport.pages(routes.JOBS, list[JobView], query)
@@ -110,24 +110,24 @@ class JobArray(JobList):
         Parameters
         ----------
         tell
-            Given a line of progress after each look; None shows a bar in the notebook.
+            Called with a line of progress after each refresh; None shows a bar in the notebook.
         """
-        show = tell or _bar()
+        show = tell or display.StatusLine().show
         while True:
             self.refresh()
             show(self.progress())
-            left = self.running
-            if not left:
+            running = self.running
+            if not running:
                 return self
-            query = {"job_id": left[0].id, "wait": POLL_INTERVAL}
+            query = {"job_id": running[0].id, "wait": POLL_INTERVAL}
             self._transport.call("GET", routes.UPLOAD, JobView, params=query)
 
     def values(self, name: str, *, allow_pickle: bool = False) -> list[Any]:
         """Return a variable that every job left behind by ``--out``, in the order of the points."""
-        return self._each(lambda job: job.value(name, allow_pickle=allow_pickle), self)
+        return self._map(lambda job: job.value(name, allow_pickle=allow_pickle), self)
 
     def progress(self) -> str:
-        """Return a bar and how many jobs are where."""
+        """Return a progress bar, and the numbers of jobs that have ended and failed."""
         done, failed, total = len(self) - len(self.running), len(self.failed), len(self)
         filled = BAR_WIDTH * done // max(1, total)
         bar = "█" * filled + "░" * (BAR_WIDTH - filled)
@@ -135,16 +135,17 @@ class JobArray(JobList):
 
     def stop(self, timeout: float = 10.0) -> JobArray:
         """Stop all that run or wait; after `timeout` seconds they are killed."""
-        self._each(lambda job: job.stop(timeout), reversed(self.running))
+        self._map(lambda job: job.stop(timeout), reversed(self.running))
         return self.refresh()
 
     def rerun_failed(self) -> JobArray:
         """Submit the points again that failed, and return the new jobs."""
-        return JobArray(self._transport, self._each(Job.rerun, self.failed))
+        return JobArray(self._transport, self._map(Job.rerun, self.failed))
 
-    def _each(self, act: Callable[[Job], Any], jobs: Iterable[Job]) -> list[Any]:
+    def _map(self, function: Callable[[Job], Any], jobs: Iterable[Job]) -> list[Any]:
+        """Call a function for each job, some at a time."""
         with ThreadPoolExecutor(MAX_REQUESTS) as pool:
-            return list(pool.map(act, jobs))
+            return list(pool.map(function, jobs))
 
     def raise_if_failed(self) -> JobArray:
         """Return this if every job COMPLETED.
@@ -160,8 +161,8 @@ class JobArray(JobList):
         try:
             failed[0].raise_if_failed()
         except JobFailed as exc:
-            said = f"{len(failed)} of {len(self)} jobs failed. The first one: {exc.message}"
-            raise JobFailed(said, job_id=failed[0].id) from None
+            message = f"{len(failed)} of {len(self)} jobs failed. The first one: {exc.message}"
+            raise JobFailed(message, job_id=failed[0].id) from None
         return self
 
     def to_frame(self) -> Any:
@@ -174,17 +175,10 @@ class JobArray(JobList):
         """
         frame = super().to_frame().drop(columns="sweep")
         points = [job.view.sweep.values if job.view.sweep else {} for job in self]
-        for place, name in enumerate(table_columns(points)):
-            shown = name if name not in frame.columns else f"sweep_{name}"
-            frame.insert(place, shown, [point.get(name) for point in points])
+        for position, name in enumerate(table_columns(points)):
+            column = name if name not in frame.columns else f"sweep_{name}"
+            frame.insert(position, column, [point.get(name) for point in points])
         return frame
-
-
-def _bar() -> Callable[[str], object]:
-    """Return what shows a line that changes in place."""
-    from nds_jupyter.client.display import StatusLine
-
-    return StatusLine().show
 
 
 async def gather(*jobs: Job | Iterable[Job]) -> list[Job]:

@@ -20,7 +20,7 @@ from nds_jupyter.rest import routes
 from nds_jupyter.rest.views import LogLine
 
 RECENT_LINES = 1000
-"""Lines that are remembered, to be told from new ones after the connection dropped."""
+"""Lines kept to recognize those that come again when a lost connection is resumed."""
 
 _BELOW_MICROSECONDS = re.compile(r"(\.\d{6})\d+")
 
@@ -28,7 +28,7 @@ _BELOW_MICROSECONDS = re.compile(r"(\.\d{6})\d+")
 def followed_lines(
     transport: Transport, query: Mapping[str, Any]
 ) -> Generator[LogLine, None, None]:
-    """Yield lines until the job has ended; a dropped connection is taken up again where it was.
+    """Yield lines until the job has ended; a lost connection is resumed at the same line.
 
     Parameters
     ----------
@@ -36,29 +36,29 @@ def followed_lines(
         Names the job; its `tail` counts at the first attempt only.
     """
     recent: deque[LogLine] = deque(maxlen=RECENT_LINES)
-    patience = RetryPolicy()
+    retry = RetryPolicy()
     ended = False
     while not ended:
         try:
-            for line in _lines_after(transport, {**query, "follow": 1}, recent):
-                patience.answered()
+            for line in _new_lines(transport, {**query, "follow": 1}, recent):
+                retry.reset()
                 recent.append(line)
                 yield line
             ended = True
         except (ServerNotFound, TooBusy) as exc:
-            patience.wait(exc)
+            retry.wait_or_raise(exc)
 
 
-def _lines_after(
+def _new_lines(
     transport: Transport, query: Mapping[str, Any], recent: deque[LogLine]
 ) -> Iterator[LogLine]:
-    """Yield the lines that are not among those that came already."""
-    asked = dict(query)
+    """Yield the lines of a request that are not among the recent ones."""
+    resumed = dict(query)
     if recent:
-        asked.pop("tail", None)
-        asked["since"] = _BELOW_MICROSECONDS.sub(r"\1", recent[0].time)
+        resumed.pop("tail", None)
+        resumed["since"] = _BELOW_MICROSECONDS.sub(r"\1", recent[0].time)
     seen = Counter(recent)
-    for line in _read_lines(transport, asked):
+    for line in _read_lines(transport, resumed):
         if seen[line] > 0:
             seen[line] -= 1
         else:
@@ -67,9 +67,9 @@ def _lines_after(
 
 def _read_lines(transport: Transport, query: Mapping[str, Any]) -> Iterator[LogLine]:
     decode = msgspec.json.Decoder(LogLine).decode
-    with transport.stream(routes.STDOUT, query, "application/x-ndjson") as answer:
+    with transport.stream(routes.STDOUT, query, "application/x-ndjson") as response:
         rest = b""
-        for data in answer.iter_bytes():
+        for data in response.iter_bytes():
             *lines, rest = (rest + data).split(b"\n")
             yield from map(decode, lines)
 
@@ -77,8 +77,8 @@ def _read_lines(transport: Transport, query: Mapping[str, Any]) -> Iterator[LogL
 def followed_text(transport: Transport, query: Mapping[str, Any]) -> Iterator[str]:
     """Yield a log's text as it comes, until the job has ended."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    with transport.stream(routes.STDOUT, {**query, "follow": 1}, "text/plain") as answer:
-        for data in answer.iter_bytes():
+    with transport.stream(routes.STDOUT, {**query, "follow": 1}, "text/plain") as response:
+        for data in response.iter_bytes():
             if text := decoder.decode(data):
                 yield text
     if text := decoder.decode(b"", final=True):

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import io
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -15,40 +15,33 @@ import msgspec
 
 from nds_jupyter.client.job import Job, exported_files_folder
 from nds_jupyter.client.job_array import JobArray
-from nds_jupyter.client.transport import Transport
+from nds_jupyter.client.transport import (
+    CHUNK_SIZE,
+    UPLOAD_TIMEOUT,
+    ProgressCallback,
+    Transport,
+    ignore_progress,
+)
 from nds_jupyter.errors import Conflict, InvalidRequest, ServerNotFound
 from nds_jupyter.rest import routes
 from nds_jupyter.rest.views import FileView, JobView, SpecView
 
-CHUNK_SIZE = 2**20
-
 SMALL_FILE = 64 * 2**10
 """Bytes up to which a file is sent without asking whether the server has it."""
-
-UPLOAD_TIMEOUT = 600.0
-"""Seconds for the answer to a file that was sent: by then it is verified."""
 
 Source = str | PathLike[str] | bytes
 """The path of a file, or its content."""
 
-ProgressCallback = Callable[[str, int, int], object]
-"""Told what a file is called, the bytes that have passed, and those there are."""
-
-
-def no_progress(name: str, done: int, total: int) -> None:
-    """Tell nobody."""
-    del name, done, total
-
 
 class LocalFile:
-    """One file, open until it is sent.
+    """Open file that is uploaded for a job, addressed by its SHA-256.
 
     Parameters
     ----------
     to
         Its absolute path in the container, or a plain name in ``/nds/in``.
     file
-        Can seek.
+        Seekable.
     sha256
         Hexadecimal digest of its content.
     """
@@ -60,7 +53,7 @@ class LocalFile:
         self._file = file
 
     @classmethod
-    def of(cls, to: str, source: Source) -> LocalFile:
+    def from_source(cls, to: str, source: Source) -> LocalFile:
         """Open a file and read it once, for its digest."""
         if isinstance(source, bytes):
             digest = hashlib.sha256(source).hexdigest()
@@ -74,20 +67,20 @@ class LocalFile:
 
     @property
     def name(self) -> str:
-        """What it is called in the container."""
+        """Its file name in the container."""
         return self.to.rpartition("/")[2]
 
-    def row(self) -> dict[str, str]:
-        """Return what a request says of it."""
+    def reference(self) -> dict[str, str]:
+        """Return the entry of a request that refers to it."""
         return {"sha256": self.sha256, "to": self.to}
 
     def content(self) -> bytes:
-        """Return all of it, for a small one."""
+        """Return the whole content, of a small file."""
         self._file.seek(0)
         return self._file.read()
 
-    def pieces(self, progress: ProgressCallback) -> Generator[bytes, None, None]:
-        """Yield its content, telling how far it is; what `progress` raises ends it."""
+    def chunks(self, progress: ProgressCallback) -> Generator[bytes, None, None]:
+        """Yield its content and report the progress; what `progress` raises ends the upload."""
         self._file.seek(0)
         done = 0
         progress(self.name, done, self.size)
@@ -97,26 +90,26 @@ class LocalFile:
             progress(self.name, done, self.size)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the file."""
         self._file.close()
 
 
 @contextlib.contextmanager
 def open_files(files: Mapping[str, Source | LocalFile] | None) -> Iterator[Sequence[LocalFile]]:
-    """Give the files of a request, by their place in the container; closed at the end."""
+    """Open the files of a request, by their path in the container; close them at the end."""
     with contextlib.ExitStack() as stack:
-        found = []
+        local_files = []
         for to, source in (files or {}).items():
-            file = source if isinstance(source, LocalFile) else LocalFile.of(to, source)
+            file = source if isinstance(source, LocalFile) else LocalFile.from_source(to, source)
             stack.callback(file.close)
-            found.append(file)
-        yield found
+            local_files.append(file)
+        yield local_files
 
 
 def upload_files(
     transport: Transport, files: Sequence[LocalFile], progress: ProgressCallback
 ) -> None:
-    """Send the files that the server does not have yet.
+    """Upload the files that the server does not have yet.
 
     Raises
     ------
@@ -128,30 +121,30 @@ def upload_files(
 
     for file in files:
         route = routes.FILE.format(sha256=file.sha256)
-        if file.size > SMALL_FILE and transport.has(route):
+        if file.size > SMALL_FILE and transport.exists(route):
             continue
         headers = {"Content-Length": str(file.size), "Content-Type": "application/octet-stream"}
-        pieces = file.pieces(progress)
+        chunks = file.chunks(progress)
         # A server that takes nothing for a while is away; one that has all of it verifies it.
         timeout = httpx.Timeout(30.0, read=UPLOAD_TIMEOUT)
-        request: dict[str, Any] = {"content": pieces, "headers": headers, "timeout": timeout}
+        request: dict[str, Any] = {"content": chunks, "headers": headers, "timeout": timeout}
         try:
             transport.call("PUT", route, FileView, **request)
             progress(file.name, file.size, file.size)
         finally:
-            pieces.close()
+            chunks.close()
 
 
 REST_NAMES = {"image": "image_name"}
-"""Arguments that the REST API knows by another name."""
+"""Names in the REST API of arguments that are called otherwise there."""
 
 
 FILE_ARGUMENTS = frozenset({"requirements", "dockerfile"})
-"""Arguments whose text may be in a file."""
+"""Arguments that may be given as the path of a file with their text."""
 
 
-def _text_of(given: object) -> object:
-    return given.read_text(encoding="utf-8") if isinstance(given, Path) else given
+def _file_text(value: object) -> object:
+    return value.read_text(encoding="utf-8") if isinstance(value, Path) else value
 
 
 def request_fields(
@@ -162,16 +155,16 @@ def request_fields(
     files: Sequence[LocalFile] = (),
     **others: Any,
 ) -> dict[str, Any]:
-    """Return the fields of a request; those that are None are left out.
+    """Return the fields of ``POST /upload``; those that are None are left out.
 
     Parameters
     ----------
     script, file
-        A script's text or bytes, or a file of it.
+        The script's text or bytes, or the path of a file with it.
     files
-        What is sent beside it.
+        Files that are sent with the script.
     others
-        What else `Client.submit` takes.
+        The other arguments of `Client.submit`.
 
     Raises
     ------
@@ -187,8 +180,8 @@ def request_fields(
     elif isinstance(script, bytes):
         fields = {"file": script, "scriptname": scriptname}
     if files:
-        fields["files"] = [each.row() for each in files]
-    others |= {name: _text_of(others[name]) for name in FILE_ARGUMENTS & others.keys()}
+        fields["files"] = [each.reference() for each in files]
+    others |= {name: _file_text(others[name]) for name in FILE_ARGUMENTS & others.keys()}
     fields |= {REST_NAMES.get(name, name): value for name, value in others.items()}
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -208,12 +201,12 @@ T = TypeVar("T")
 
 
 class SubmitMethods:
-    """The part of a client that makes jobs.
+    """Methods of `Client` that submit jobs.
 
     Parameters
     ----------
     transport
-        Leads to the server that runs them.
+        Connection to the server.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -245,7 +238,7 @@ class SubmitMethods:
         overwrite: bool | None = None,
         output_on_failure: bool | None = None,
         files: Mapping[str, Source | LocalFile] | None = None,
-        progress: ProgressCallback = no_progress,
+        progress: ProgressCallback = ignore_progress,
         idempotency_key: str | None = None,
     ) -> Job:
         """Submit a script as a job and return at once.
@@ -287,15 +280,14 @@ class SubmitMethods:
             name for ``$NDS_IN``, the path of a file here or its content as bytes. What the server
             still has is not sent again.
         progress
-            Told of each file that is sent: its name, the bytes that have passed, and those there
-            are.
+            Called while a file is sent, with its name, the bytes transferred, and its size.
 
         Raises
         ------
         NdsError
             What the server said: `InvalidRequest`, `RefusedByPolicy`, `EngineUnavailable`, …
         """
-        with open_files(files) as sent:
+        with open_files(files) as local_files:
             fields = request_fields(
                 script=script,
                 file=file,
@@ -319,10 +311,10 @@ class SubmitMethods:
                 output=output,
                 overwrite=overwrite,
                 output_on_failure=output_on_failure,
-                files=sent,
+                files=local_files,
             )
-            upload_files(self._transport, sent, progress)
-        return self._post(fields, idempotency_key)
+            upload_files(self._transport, local_files, progress)
+        return self._post_job(fields, idempotency_key)
 
     def submit_sweep(
         self,
@@ -330,7 +322,7 @@ class SubmitMethods:
         *,
         max_concurrent: int | None = None,
         files: Mapping[str, Source | LocalFile] | None = None,
-        progress: ProgressCallback = no_progress,
+        progress: ProgressCallback = ignore_progress,
         idempotency_key: str | None = None,
         **job: Any,
     ) -> JobArray:
@@ -351,12 +343,12 @@ class SubmitMethods:
             if isinstance(sweep, Mapping)
             else [dict(point) for point in sweep]
         )
-        with open_files(files) as sent:
-            fields = request_fields(**job, files=sent) | {"sweep": points}
-            upload_files(self._transport, sent, progress)
+        with open_files(files) as local_files:
+            fields = request_fields(**job, files=local_files) | {"sweep": points}
+            upload_files(self._transport, local_files, progress)
         if max_concurrent is not None:
             fields["max_concurrent"] = max_concurrent
-        views = self._posted(fields, idempotency_key, list[JobView])
+        views = self._post_upload(fields, idempotency_key, list[JobView])
         return JobArray(self._transport, [Job(self._transport, view) for view in views])
 
     def submit_spec(self, spec: SpecView, *, idempotency_key: str | None = None) -> Job:
@@ -371,7 +363,7 @@ class SubmitMethods:
             name: value for name, value in msgspec.structs.asdict(spec).items() if value is not None
         }
         try:
-            return self._post(fields, idempotency_key)
+            return self._post_job(fields, idempotency_key)
         except Conflict as exc:
             if "missing" not in exc.details:
                 raise
@@ -385,7 +377,7 @@ class SubmitMethods:
         self,
         path: str | PathLike[str],
         *,
-        progress: ProgressCallback = no_progress,
+        progress: ProgressCallback = ignore_progress,
         idempotency_key: str | None = None,
     ) -> Job:
         """Submit what `Job.export` has written, with the files beside it.
@@ -400,15 +392,16 @@ class SubmitMethods:
         except msgspec.DecodeError as exc:
             raise InvalidRequest(f"{path} holds no exported job: {exc}") from exc
         folder = exported_files_folder(Path(path))
-        there = {each.to: folder / each.sha256 for each in spec.files or ()}
-        with open_files({to: file for to, file in there.items() if file.is_file()}) as sent:
-            upload_files(self._transport, sent, progress)
+        paths = {each.to: folder / each.sha256 for each in spec.files or ()}
+        exported = {to: path for to, path in paths.items() if path.is_file()}
+        with open_files(exported) as local_files:
+            upload_files(self._transport, local_files, progress)
         return self.submit_spec(spec, idempotency_key=idempotency_key)
 
-    def _post(self, fields: Mapping[str, Any], key: str | None) -> Job:
-        return Job(self._transport, self._posted(fields, key, JobView))
+    def _post_job(self, fields: Mapping[str, Any], key: str | None) -> Job:
+        return Job(self._transport, self._post_upload(fields, key, JobView))
 
-    def _posted(self, fields: Mapping[str, Any], key: str | None, wanted: type[T]) -> T:
+    def _post_upload(self, fields: Mapping[str, Any], key: str | None, response_type: type[T]) -> T:
         request: dict[str, Any] = {
             "content": encode_fields(fields),
             "headers": {
@@ -417,7 +410,7 @@ class SubmitMethods:
             },
         }
         try:
-            return self._transport.call("POST", routes.UPLOAD, wanted, **request)
+            return self._transport.call("POST", routes.UPLOAD, response_type, **request)
         except ServerNotFound:
             # The answer may have been lost, not the request: with its key it runs once.
-            return self._transport.call("POST", routes.UPLOAD, wanted, **request)
+            return self._transport.call("POST", routes.UPLOAD, response_type, **request)

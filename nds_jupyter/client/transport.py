@@ -1,11 +1,11 @@
-"""HTTP transport of the client: address, token, retry policy, errors as exceptions."""
+"""HTTP connection to one server: token, retry policy, and errors as exceptions."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
@@ -19,31 +19,45 @@ if TYPE_CHECKING:
     import httpx
 
 
+CHUNK_SIZE = 2**20
+"""Bytes that are read or sent at a time."""
+
+UPLOAD_TIMEOUT = 600.0
+"""Seconds for the response to an upload: by then the server has verified it."""
+
 MAX_OUTAGE = 60.0
 """Seconds that a server may be away, as long as it takes to be started again."""
 
 INITIAL_DELAY, MAX_DELAY = 0.2, 5.0
-"""Seconds between two attempts to connect again."""
+"""Seconds between two attempts to connect."""
+
+ProgressCallback = Callable[[str, int, int], object]
+"""Called with the name of a file, the bytes transferred, and its size."""
+
+
+def ignore_progress(name: str, done: int, total: int) -> None:
+    """Accept the progress of a transfer that nobody shows."""
+    del name, done, total
 
 
 class RetryPolicy:
-    """How long a server that does not answer is asked again."""
+    """Exponential back-off between requests to a server that is away, for a limited time."""
 
     def __init__(self) -> None:
-        self._since: float | None = None
-        self._pause = INITIAL_DELAY
+        self._first_failure: float | None = None
+        self._delay = INITIAL_DELAY
 
-    def answered(self) -> None:
-        """Begin anew: the server is there."""
-        self._since, self._pause = None, INITIAL_DELAY
+    def reset(self) -> None:
+        """Forget earlier failures after a response."""
+        self._first_failure, self._delay = None, INITIAL_DELAY
 
-    def wait(self, error: NdsError) -> None:
-        """Wait before the next attempt, or raise the error when it has lasted too long."""
-        self._since = self._since or time.monotonic()
-        if time.monotonic() - self._since > MAX_OUTAGE:
+    def wait_or_raise(self, error: NdsError) -> None:
+        """Wait before the next attempt, or raise the error when the outage has lasted too long."""
+        self._first_failure = self._first_failure or time.monotonic()
+        if time.monotonic() - self._first_failure > MAX_OUTAGE:
             raise error
-        time.sleep(self._pause)
-        self._pause = min(self._pause * 2, MAX_DELAY)
+        time.sleep(self._delay)
+        self._delay = min(self._delay * 2, MAX_DELAY)
 
 
 T = TypeVar("T")
@@ -53,16 +67,16 @@ if hasattr(socket, "TCP_KEEPIDLE"):
     KEEP_ALIVE_OPTIONS.append((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30))
 
 GATEWAY_ERRORS = frozenset({502, 503, 504})
-"""What a proxy answers while the server behind it is away."""
+"""Status codes of a proxy while the server behind it is away."""
 
 
 class Transport:
-    """Talks to one server.
+    """HTTP client of one server; problem bodies become the exceptions that the server error_type.
 
     Parameters
     ----------
     timeout
-        Seconds for a connection, and for an answer to begin.
+        Seconds for a connection, and for a response to begin.
     """
 
     def __init__(self, address: ServerAddress, timeout: float) -> None:
@@ -82,51 +96,51 @@ class Transport:
         """Close the connections."""
         self._http.close()
 
-    def call(self, verb: str, path: str, wanted: type[T], **request: Any) -> T:
-        """Return a JSON answer as a type."""
-        return self._decoded(self._send(verb, self.address.route(path), **request), wanted)
+    def call(self, verb: str, path: str, response_type: type[T], **request: Any) -> T:
+        """Make a request, and return its JSON response decoded as a type."""
+        return self._decode(self._send(verb, self.address.route(path), **request), response_type)
 
-    def health(self, path: str, wanted: type[T]) -> tuple[T, str | None]:
-        """Return what a route says even if its status is 503, and the ``Date`` of the answer."""
-        with self._told():
-            answer = self._http.request("GET", self.address.route(path))
-        if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
-            self._check(answer)
-        return self._decoded(answer, wanted), answer.headers.get("Date")
+    def health(self, path: str, response_type: type[T]) -> tuple[T, str | None]:
+        """Return a JSON response even if its status is 503, and its ``Date`` header."""
+        with self._connection_errors():
+            response = self._http.request("GET", self.address.route(path))
+        if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+            self._raise_for_error(response)
+        return self._decode(response, response_type), response.headers.get("Date")
 
-    def has(self, path: str) -> bool:
-        """Tell whether there is something to be had at a route."""
-        with self._told():
-            answer = self._http.head(self.address.route(path))
-        if answer.status_code == HTTPStatus.NOT_FOUND:
+    def exists(self, path: str) -> bool:
+        """Return whether a resource exists, by a HEAD request."""
+        with self._connection_errors():
+            response = self._http.head(self.address.route(path))
+        if response.status_code == HTTPStatus.NOT_FOUND:
             return False
-        self._check(answer)
+        self._raise_for_error(response)
         return True
 
-    def discard(self, path: str) -> None:
-        """Delete something; nothing comes back."""
+    def delete(self, path: str) -> None:
+        """Delete a resource."""
         self._send("DELETE", self.address.route(path), timeout=60.0)
 
-    def pages(self, path: str, wanted: type[T], query: Mapping[str, Any]) -> Iterator[T]:
-        """Yield every page of a list, following its links."""
+    def pages(self, path: str, response_type: type[T], query: Mapping[str, Any]) -> Iterator[T]:
+        """Yield the pages of a list, next_url the links between them."""
         url: str | None = self.address.route(path)
-        asked: Mapping[str, Any] | None = query
+        params_once: Mapping[str, Any] | None = query
         while url is not None:
-            answer = self._send("GET", url, params=asked)
-            yield self._decoded(answer, wanted)
-            following = answer.links.get("next", {}).get("url")
-            url = urljoin(str(answer.url), following) if following else None
-            asked = None
+            response = self._send("GET", url, params=params_once)
+            yield self._decode(response, response_type)
+            next_url = response.links.get("next", {}).get("url")
+            url = urljoin(str(response.url), next_url) if next_url else None
+            params_once = None
 
-    def location(self, path: str, query: Mapping[str, Any]) -> str:
-        """Return the ``Content-Location`` of an answer: the URL of what was given."""
-        answer = self._send("GET", self.address.route(path), params=query)
-        return str(answer.headers.get("Content-Location", ""))
+    def content_location(self, path: str, query: Mapping[str, Any]) -> str:
+        """Return the ``Content-Location`` of a response: the URL of the list that it is."""
+        response = self._send("GET", self.address.route(path), params=query)
+        return str(response.headers.get("Content-Location", ""))
 
     def relay(
         self, verb: str, path: str, query: str, *, most: int, **request: Any
     ) -> tuple[int, dict[str, str], bytes]:
-        """Return an answer as it is, errors included: status, headers, body.
+        """Make a request, and return its response as it is, errors included: status, headers, body.
 
         Parameters
         ----------
@@ -142,51 +156,52 @@ class Transport:
         """
         url = f"{self.address.route(path)}?{query}".rstrip("?")
         body = bytearray()
-        with self._told(), self._http.stream(verb, url, **request) as answer:
-            for data in answer.iter_bytes():
+        with self._connection_errors(), self._http.stream(verb, url, **request) as response:
+            for data in response.iter_bytes():
                 body += data
                 if len(body) > most:
                     raise UnexpectedAnswer(
                         f"The answer of {path} is longer than {most} bytes. Download it instead."
                     )
-            return answer.status_code, dict(answer.headers), bytes(body)
+            return response.status_code, dict(response.headers), bytes(body)
 
     def _send(self, verb: str, url: str, **request: Any) -> httpx.Response:
-        with self._told():
-            answer = self._http.request(verb, url, **request)
-        self._check(answer)
-        return answer
+        with self._connection_errors():
+            response = self._http.request(verb, url, **request)
+        self._raise_for_error(response)
+        return response
 
     @contextlib.contextmanager
     def stream(
         self, path: str, query: Mapping[str, Any], accept: str = "*/*"
     ) -> Iterator[httpx.Response]:
-        """Open a streamed answer; silence in it has no limit."""
+        """Open a streamed response; silence in it has no time limit."""
         import httpx
 
         with (
-            self._told(),
+            self._connection_errors(),
             self._http.stream(
                 "GET",
                 self.address.route(path),
                 params=query,
                 headers={"Accept": accept},
                 timeout=httpx.Timeout(30.0, read=None),
-            ) as answer,
+            ) as response,
         ):
-            if answer.is_error or answer.is_redirect:
-                answer.read()
-            self._check(answer)
-            yield answer
+            if response.is_error or response.is_redirect:
+                response.read()
+            self._raise_for_error(response)
+            yield response
 
-    def copy(self, path: str, into: IO[bytes]) -> None:
-        """Write an answer's body to a file."""
-        with self.stream(path, {}) as answer:
-            for data in answer.iter_bytes():
+    def download(self, path: str, into: IO[bytes]) -> None:
+        """Download the body of a response to a file."""
+        with self.stream(path, {}) as response:
+            for data in response.iter_bytes():
                 into.write(data)
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _connection_errors(self) -> Iterator[None]:
+        """Raise errors of the connection as `ServerNotFound`."""
         import httpx
 
         try:
@@ -197,39 +212,39 @@ class Transport:
                 f"answer: {exc}. Is it running?"
             ) from exc
 
-    def _check(self, answer: httpx.Response) -> None:
-        if answer.is_success:
+    def _raise_for_error(self, response: httpx.Response) -> None:
+        if response.is_success:
             return
         try:
-            body = msgspec.json.decode(answer.content, type=dict[str, object])
+            body = msgspec.json.decode(response.content, type=dict[str, object])
         except msgspec.DecodeError:
             body = {}
         message = body.get("message")
         if not isinstance(message, str):
             raise (
-                self._away(answer)
-                if answer.status_code in GATEWAY_ERRORS
-                else self._unexpected(answer)
+                self._gateway_error(response)
+                if response.status_code in GATEWAY_ERRORS
+                else self._unexpected_response(response)
             )
-        if answer.status_code == HTTPStatus.FORBIDDEN and _is_login_refusal(message):
-            raise self._unknown_token()
-        raised: type[NdsError] = error_class(str(body.get("code", "")))
+        if response.status_code == HTTPStatus.FORBIDDEN and _is_login_refusal(message):
+            raise self._token_error()
+        error_type: type[NdsError] = error_class(str(body.get("code", "")))
         known = {"message", "reason", "code", "type", "title", "status", "detail"}
-        raise raised(message, **{key: body[key] for key in body.keys() - known})
+        raise error_type(message, **{key: body[key] for key in body.keys() - known})
 
-    def _decoded(self, answer: httpx.Response, wanted: type[T]) -> T:
+    def _decode(self, response: httpx.Response, response_type: type[T]) -> T:
         try:
-            return msgspec.json.decode(answer.content, type=wanted)
+            return msgspec.json.decode(response.content, type=response_type)
         except msgspec.DecodeError as exc:
-            raise self._unexpected(answer) from exc
+            raise self._unexpected_response(response) from exc
 
-    def _away(self, answer: httpx.Response) -> ServerNotFound:
+    def _gateway_error(self, response: httpx.Response) -> ServerNotFound:
         return ServerNotFound(
-            f"The proxy at {self.address.url} answered {answer.status_code}: the Jupyter server "
+            f"The proxy at {self.address.url} answered {response.status_code}: the Jupyter server "
             "behind it is away. Is it running?"
         )
 
-    def _unknown_token(self) -> Unauthorized:
+    def _token_error(self) -> Unauthorized:
         given = "does not accept the token" if self.address.token else "wants a token"
         return Unauthorized(
             f"The Jupyter server at {self.address.url} (found by {self.address.how}) {given}. Set "
@@ -237,14 +252,14 @@ class Transport:
             "on this machine."
         )
 
-    def _unexpected(self, answer: httpx.Response) -> UnexpectedAnswer:
+    def _unexpected_response(self, response: httpx.Response) -> UnexpectedAnswer:
         return UnexpectedAnswer(
-            f"The server at {self.address.url} answered {answer.status_code} without the words of "
-            "this API. Is nds_jupyter enabled there (jupyter server extension list), and is the "
+            f"The server at {self.address.url} answered {response.status_code} without the words "
+            "of this API. Is nds_jupyter enabled there (jupyter server extension list), and is the "
             "token right?"
         )
 
 
 def _is_login_refusal(message: str) -> bool:
-    """Tell whether Jupyter says so to who is not logged in; whoever is, is told what he may not."""
+    """Return whether Jupyter refused a user who is not logged in; a policy refuses otherwise."""
     return message == "Forbidden." or "_xsrf" in message

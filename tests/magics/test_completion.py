@@ -53,7 +53,7 @@ def test_slow_server_is_not_waited_for(
     completion: LineCompleter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Were it waited for, the test would not end.
-    monkeypatch.setattr(module, "DEADLINE", 3600.0)
+    monkeypatch.setattr(module, "REQUEST_TIMEOUT", 3600.0)
     assert texts(completion, "%ndslogs ") == ["--tail", "--follow"]
     assert texts(completion, "%%ndsjob --image ") == []
     assert texts(completion, "%%ndsjob --in she") == ["shelf"]

@@ -50,6 +50,6 @@ async def test_every_node_and_endpoint_has_a_sentence(client: Client) -> None:
     assert "has no endpoint that answers" in nodes["node3"].message
     diagnosis = await asyncio.to_thread(diagnose, lambda: client)
     found = {finding.part: finding for finding in diagnosis.findings}
-    assert found["node node1"].well
-    assert not found["node node3"].well
-    assert "no Docker context" in found["node no-such-context"].said
+    assert found["node node1"].ok
+    assert not found["node node3"].ok
+    assert "no Docker context" in found["node no-such-context"].message
