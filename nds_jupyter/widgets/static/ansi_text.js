@@ -3,14 +3,14 @@
 import { h, setText } from "./dom.js";
 
 /**
- * @typedef {object} StyledSpan a stretch of a line that looks special
+ * @typedef {object} StyledSpan a part of a line that is not plain
  * @property {number} start
  * @property {number} end
- * @property {string} look class names
+ * @property {string} className
  * @property {string} color CSS colour; empty for one of the classes
  * @property {string} background
  *
- * @typedef {object} TextStyle
+ * @typedef {object} TextStyle what SGR sequences so far have set
  * @property {string} fg class suffix, or CSS colour
  * @property {string} bg
  * @property {string} marks class names, one space before each
@@ -21,36 +21,36 @@ export const PLAIN = { fg: "", bg: "", marks: "" };
 
 // CSI sequences, OSC sequences up to their end, and any other escape of two characters.
 const ESCAPE = /\x1b(?:\[([0-9;:?]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])/g;
-const RESTYLE = /\x1b\[([0-9;:]*)m/g;
+const SGR = /\x1b\[([0-9;:]*)m/g;
 const CONTROL = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g;
-const SPECIAL = /[\x00-\x08\x0b-\x1f\x7f]/;
+const NOT_PLAIN = /[\x00-\x08\x0b-\x1f\x7f]/;
 
 /** Whether a terminal would show something else than the text itself. @param {string} raw */
 export function hasControlCharacters(raw) {
-  return SPECIAL.test(raw);
+  return NOT_PLAIN.test(raw);
 }
 
 /** The text of a line without what a terminal does not show. @param {string} raw */
 export function plainText(raw) {
   const line = raw.slice(visibleStart(raw)).replace(/\r+$/, "");
-  return clean(line.includes("\x1b") ? line.replace(ESCAPE, "") : line);
+  return replaceControls(line.includes("\x1b") ? line.replace(ESCAPE, "") : line);
 }
 
-/** How the text after a line looks. @param {string} raw @param {TextStyle} style at its beginning @returns {TextStyle} */
+/** Style of the text after a line. @param {string} raw @param {TextStyle} style at its beginning @returns {TextStyle} */
 export function styleAtEnd(raw, style) {
   // Most lines with colours end as they began, and what stands before the last reset does not matter.
   const reset = Math.max(raw.lastIndexOf("\x1b[0m"), raw.lastIndexOf("\x1b[m"));
   let after = reset < 0 ? style : PLAIN;
   const rest = reset < 0 ? raw : raw.slice(reset);
-  for (const [, codes] of rest.matchAll(RESTYLE)) after = restyled(after, codes);
+  for (const [, codes] of rest.matchAll(SGR)) after = applyCodes(after, codes);
   return after;
 }
 
 /**
- * A progress bar writes over its line: what stands there at the end counts.
+ * Find the part of a line that stands there in the end: a progress bar writes over its line by carriage returns.
  *
  * @param {string} raw
- * @returns {number} where that begins
+ * @returns {number} where it begins
  */
 export function visibleStart(raw) {
   let end = raw.length;
@@ -59,6 +59,8 @@ export function visibleStart(raw) {
 }
 
 /**
+ * Parse the escape sequences of a line.
+ *
  * @param {string} raw
  * @param {TextStyle} style at the beginning of the line
  * @returns {{ text: string, spans: StyledSpan[] | null }}
@@ -68,27 +70,27 @@ export function parseStyledLine(raw, style) {
   const line = raw.slice(from).replace(/\r+$/, "");
   let now = from ? styleAtEnd(raw.slice(0, from), style) : style;
   let text = "";
-  let reached = 0;
+  let parsedTo = 0;
   /** @type {StyledSpan[]} */
   const spans = [];
-  /** @param {string} piece */
-  const add = (piece) => {
-    if (!piece) return;
+  /** @param {string} part */
+  const add = (part) => {
+    if (!part) return;
     const start = text.length;
-    text += clean(piece);
-    if (now !== PLAIN) spans.push(span(start, text.length, now));
+    text += replaceControls(part);
+    if (now !== PLAIN) spans.push(makeSpan(start, text.length, now));
   };
   for (const match of line.matchAll(ESCAPE)) {
-    add(line.slice(reached, match.index));
-    reached = match.index + match[0].length;
-    if (match[2] === "m") now = restyled(now, match[1]);
+    add(line.slice(parsedTo, match.index));
+    parsedTo = match.index + match[0].length;
+    if (match[2] === "m") now = applyCodes(now, match[1]);
   }
-  add(line.slice(reached));
+  add(line.slice(parsedTo));
   return { text, spans: spans.length ? spans : null };
 }
 
 /** @param {string} text */
-function clean(text) {
+function replaceControls(text) {
   return text.replace(CONTROL, "\u{fffd}");
 }
 
@@ -98,10 +100,10 @@ function clean(text) {
  * @param {TextStyle} style
  * @returns {StyledSpan}
  */
-function span(start, end, { fg, bg, marks }) {
+function makeSpan(start, end, { fg, bg, marks }) {
   const named = (/** @type {string} */ value) => /^\d+$/.test(value);
-  const look = `${named(fg) ? `nds-fg-${fg}` : ""} ${named(bg) ? `nds-bg-${bg}` : ""}${marks}`;
-  return { start, end, look, color: named(fg) ? "" : fg, background: named(bg) ? "" : bg };
+  const className = `${named(fg) ? `nds-fg-${fg}` : ""} ${named(bg) ? `nds-bg-${bg}` : ""}${marks}`;
+  return { start, end, className, color: named(fg) ? "" : fg, background: named(bg) ? "" : bg };
 }
 
 /** @type {Record<number, string>} */
@@ -109,8 +111,8 @@ const MARKS = { 1: " nds-bold", 2: " nds-dim", 3: " nds-italic", 4: " nds-underl
 /** @type {Record<number, number[]>} */
 const UNMARKS = { 22: [1, 2], 23: [3], 24: [4], 27: [7] };
 
-/** @param {TextStyle} style @param {string} codes @returns {TextStyle} */
-function restyled(style, codes) {
+/** Apply the codes of one SGR sequence. @param {TextStyle} style @param {string} codes @returns {TextStyle} */
+function applyCodes(style, codes) {
   const numbers = codes.split(/[;:]/).map(Number);
   let { fg, bg, marks } = style;
   for (let at = 0; at < numbers.length; at += 1) {
@@ -125,7 +127,7 @@ function restyled(style, codes) {
     else if (code === 39) fg = "";
     else if (code === 49) bg = "";
     else if (code === 38 || code === 48) {
-      const { color, used } = extended(numbers, at + 1);
+      const { color, used } = extendedColor(numbers, at + 1);
       if (code === 38) fg = color;
       else bg = color;
       at += used;
@@ -134,17 +136,17 @@ function restyled(style, codes) {
   return fg || bg || marks ? { fg, bg, marks } : PLAIN;
 }
 
-/** @param {number[]} numbers @param {number} at @returns {{ color: string, used: number }} */
-function extended(numbers, at) {
+/** Colour after code 38 or 48. @param {number[]} numbers @param {number} at @returns {{ color: string, used: number }} */
+function extendedColor(numbers, at) {
   if (numbers[at] === 2) {
     const [r, g, b] = numbers.slice(at + 1, at + 4).map((each) => Math.min(255, each | 0));
     return { color: `rgb(${r ?? 0}, ${g ?? 0}, ${b ?? 0})`, used: 4 };
   }
-  return { color: ofPalette(numbers[at + 1] | 0), used: 2 };
+  return { color: paletteColor(numbers[at + 1] | 0), used: 2 };
 }
 
 /** @param {number} index 0 to 255 */
-function ofPalette(index) {
+function paletteColor(index) {
   if (index < 16) return String(index);
   if (index >= 232) return `rgb(${Array(3).fill(8 + (index - 232) * 10).join(", ")})`;
   const level = (/** @type {number} */ n) => (n ? 55 + n * 40 : 0);
@@ -153,6 +155,8 @@ function ofPalette(index) {
 }
 
 /**
+ * Render a line into its element, with its styles and with marks on what was searched for.
+ *
  * @param {HTMLElement} target
  * @param {string} text
  * @param {StyledSpan[] | null} spans
@@ -168,11 +172,11 @@ export function renderLine(target, text, spans, query) {
     edges.add(Math.max(0, Math.min(start, text.length)));
     edges.add(Math.max(0, Math.min(end, text.length)));
   }
-  const hits = matches(text, query);
-  for (const [start, end] of hits) edges.add(start).add(end);
+  const matches = findMatches(text, query);
+  for (const [start, end] of matches) edges.add(start).add(end);
   const sorted = [...edges].sort((a, b) => a - b);
-  const pieces = sorted.slice(1).map((end, index) => piece(text, sorted[index], end, spans, hits));
-  target.replaceChildren(...pieces);
+  const nodes = sorted.slice(1).map((end, index) => makeTextNode(text, sorted[index], end, spans, matches));
+  target.replaceChildren(...nodes);
 }
 
 /**
@@ -180,21 +184,21 @@ export function renderLine(target, text, spans, query) {
  * @param {number} start
  * @param {number} end
  * @param {StyledSpan[] | null} spans
- * @param {[number, number][]} hits
+ * @param {[number, number][]} matches
  */
-function piece(text, start, end, spans, hits) {
+function makeTextNode(text, start, end, spans, matches) {
   const span = spans?.find((each) => each.start <= start && end <= each.end);
-  const hit = hits.some(([from, to]) => from <= start && end <= to);
-  const words = text.slice(start, end);
-  if (!span && !hit) return document.createTextNode(words);
-  const element = h(hit ? "mark" : "span", { class: span?.look ?? "" }, words);
+  const isMatch = matches.some(([from, to]) => from <= start && end <= to);
+  const part = text.slice(start, end);
+  if (!span && !isMatch) return document.createTextNode(part);
+  const element = h(isMatch ? "mark" : "span", { class: span?.className ?? "" }, part);
   if (span?.color) element.style.color = span.color;
   if (span?.background) element.style.backgroundColor = span.background;
   return element;
 }
 
 /** @param {string} text @param {string} query @returns {[number, number][]} */
-function matches(text, query) {
+function findMatches(text, query) {
   if (!query) return [];
   /** @type {[number, number][]} */
   const found = [];
@@ -205,7 +209,7 @@ function matches(text, query) {
   return found;
 }
 
-/** @param {StyledSpan[] | null} spans @param {number} from @param {number} to @returns {StyledSpan[] | null} */
+/** Spans of a part of a line. @param {StyledSpan[] | null} spans @param {number} from @param {number} to @returns {StyledSpan[] | null} */
 export function sliceSpans(spans, from, to) {
   if (!spans || (from === 0 && to === Infinity)) return spans;
   return spans

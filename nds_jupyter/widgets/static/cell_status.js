@@ -5,8 +5,10 @@
 import { button, h, setText } from "./dom.js";
 import { JobActions } from "./job_actions.js";
 
+/** MIME type of the status that the magic displays. */
 export const STATUS_TYPE = "application/vnd.nds-jupyter.job+json";
 
+/** Rendered output of the MIME type of a waiting cell. */
 export class CellStatus {
   /**
    * @param {JobStore} store
@@ -18,10 +20,11 @@ export class CellStatus {
     this._jobId = "";
     this._text = h("pre");
     const stop = button("Stop", () => this._act("stop"), { title: "Stop the job" });
-    const leave = button("Send to background", () => this._act("leave"), {
+    const background = button("Send to background", () => this._act("sendToBackground"), {
       title: "Let the job run, and go on with the next cell",
     });
-    this._buttons = h("span", { class: "nds-cellStatus-buttons", role: "group", "aria-label": "Job", hidden: true }, stop, leave);
+    const props = { class: "nds-cellStatus-buttons", role: "group", "aria-label": "Job", hidden: true };
+    this._buttons = h("span", props, stop, background);
     this.element = h("div", { class: "nds nds-cellStatus" }, this._text, this._buttons);
     this._end = store.onChange(() => this._update());
   }
@@ -37,23 +40,23 @@ export class CellStatus {
     this._end();
   }
 
-  /** A notebook that was saved meanwhile still has the line of a job that has ended. */
+  /** Hide the buttons of a job that has ended: a notebook that was saved meanwhile still has its line. */
   _update() {
     const job = this._store.jobs.get(this._jobId);
     this._buttons.hidden = !job || job.phase === "finished" || job.background;
   }
 
-  /** @param {"stop" | "leave"} what */
-  async _act(what) {
+  /** @param {"stop" | "sendToBackground"} action */
+  async _act(action) {
     const job = this._store.jobs.get(this._jobId);
     if (!job) return;
-    this._enable(false);
-    await this._actions[what](job);
-    this._enable(true);
+    this._setEnabled(false);
+    await this._actions[action](job);
+    this._setEnabled(true);
   }
 
   /** @param {boolean} enabled */
-  _enable(enabled) {
+  _setEnabled(enabled) {
     for (const each of this._buttons.querySelectorAll("button")) each.disabled = !enabled;
   }
 }

@@ -1,15 +1,16 @@
 /** Paged listing of one collection of the data root: loads a page at a time, sorts in time slices. */
 
-/** @import { RestApi, Query } from "./rest_api.js" */
+/** @import { Query, RestApi } from "./rest_api.js" */
 /** @import { DataEntry } from "./types.js" */
-import { listPage } from "./rest_api.js";
 import { sortInSlices, TimeSlice } from "./time_slicing.js";
 
-const FIRST = 200;
+/** Entries of the first page, which somebody waits for, and of the others. */
+const FIRST_PAGE = 200;
 const PAGE = 1000;
 
 /** @typedef {"name" | "size" | "modified"} SortColumn */
 
+/** The entries of a collection that are loaded so far. */
 export class CollectionListing {
   /**
    * @param {RestApi} api
@@ -24,16 +25,17 @@ export class CollectionListing {
     /** @type {DataEntry[]} */
     this.entries = [];
     /** @type {Query | null} */
-    this._next = { path: path || null, q: q || null, limit: FIRST };
-    this._stopped = new AbortController();
+    this._next = { path: path || null, q: q || null, limit: FIRST_PAGE };
+    this._abort = new AbortController();
     /** @type {Promise<void> | null} */
     this._pending = null;
     this.problem = "";
-    /** @type {{ by: SortColumn, down: boolean }} */
-    this._order = { by: "name", down: false };
-    this.more();
+    /** @type {{ column: SortColumn, descending: boolean }} */
+    this._order = { column: "name", descending: false };
+    this.loadMore();
   }
 
+  /** Whether all entries are loaded. */
   get complete() {
     return this._next === null;
   }
@@ -43,11 +45,11 @@ export class CollectionListing {
   }
 
   dispose() {
-    this._stopped.abort();
+    this._abort.abort();
   }
 
   /** Load the next page, or wait for the one that is under way. */
-  more() {
+  loadMore() {
     if (this._next) this._pending ??= this._load(this._next);
     return this._pending ?? Promise.resolve();
   }
@@ -55,13 +57,13 @@ export class CollectionListing {
   /** @param {Query} query */
   async _load(query) {
     try {
-      const { rows, next } = await listPage(this._api, query, this._stopped.signal);
+      const { rows, next } = await this._api.dataPage(query, this._abort.signal);
       for (const row of rows) this.entries.push(row);
       this._next = next && { ...next, limit: PAGE };
       this.problem = "";
       if (!this.path && rows.length) this.path = parentOf(rows[0].path);
     } catch (error) {
-      if (this._stopped.signal.aborted) return;
+      if (this._abort.signal.aborted) return;
       this.problem = /** @type {Error} */ (error).message;
       this._next = null;
     }
@@ -69,12 +71,17 @@ export class CollectionListing {
     this._onChange();
   }
 
-  /** Sort by more than the name: the catalogue's order is by name, so all of it is needed. @param {SortColumn} by @param {boolean} down */
-  async sort(by, down) {
-    this._order = { by, down };
-    while (!this.complete && !this._stopped.signal.aborted) await this.more();
-    const entries = await inOrder(this.entries, by, down);
-    if (this._stopped.signal.aborted || by !== this._order.by || down !== this._order.down) return;
+  /**
+   * Sort all entries. The catalogue's order is by name, so the whole collection is loaded first.
+   *
+   * @param {SortColumn} column
+   * @param {boolean} descending
+   */
+  async sort(column, descending) {
+    this._order = { column, descending };
+    while (!this.complete && !this._abort.signal.aborted) await this.loadMore();
+    const entries = await sortEntries(this.entries, column, descending);
+    if (this._abort.signal.aborted || column !== this._order.column || descending !== this._order.descending) return;
     this.entries = entries;
     this._onChange();
   }
@@ -82,29 +89,31 @@ export class CollectionListing {
 
 /**
  * @param {DataEntry[]} entries
- * @param {SortColumn} by
- * @param {boolean} down
+ * @param {SortColumn} column
+ * @param {boolean} descending
  * @returns {Promise<DataEntry[]>} collections first; of the same value by name
  */
-async function inOrder(entries, by, down) {
-  const turn = new TimeSlice();
+async function sortEntries(entries, column, descending) {
+  const slice = new TimeSlice();
   /** @type {{ entry: DataEntry, rank: number, value: string | number }[]} */
   const keyed = [];
   for (const entry of entries) {
-    if (turn.over) await turn.next();
-    keyed.push({ entry, rank: entry.kind === "collection" ? 0 : 1, value: entry[by] ?? (by === "size" ? -1 : "") });
+    if (slice.expired) await slice.yield();
+    const value = entry[column] ?? (column === "size" ? -1 : "");
+    keyed.push({ entry, rank: entry.kind === "collection" ? 0 : 1, value });
   }
-  const direction = down ? -1 : 1;
+  const direction = descending ? -1 : 1;
   const sorted = await sortInSlices(
     keyed,
-    (a, b) => a.rank - b.rank || direction * compared(a.value, b.value) || compared(a.entry.name, b.entry.name),
-    turn,
+    (a, b) =>
+      a.rank - b.rank || direction * compareValues(a.value, b.value) || compareValues(a.entry.name, b.entry.name),
+    slice,
   );
   return sorted.map(({ entry }) => entry);
 }
 
-/** By code points, as the catalogue sorts. @template {string | number} T @param {T} a @param {T} b */
-function compared(a, b) {
+/** Compare by code points, as the catalogue sorts. @template {string | number} T @param {T} a @param {T} b */
+function compareValues(a, b) {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 

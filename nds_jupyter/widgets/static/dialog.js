@@ -3,11 +3,13 @@
 import { button, h } from "./dom.js";
 
 /**
+ * Ask for a confirmation.
+ *
  * @param {HTMLElement} near whose document and theme the dialog belongs to
  * @param {string} title
  * @param {(string | Node)[]} body
  * @param {{ accept: string, danger?: boolean }} options
- * @returns {Promise<boolean>}
+ * @returns {Promise<boolean>} whether it was accepted
  */
 export function confirmDialog(near, title, body, { accept, danger = false }) {
   return new Promise((resolve) => {
@@ -43,15 +45,17 @@ export function confirmDialog(near, title, body, { accept, danger = false }) {
 }
 
 /**
+ * Ask for a text.
+ *
  * @param {HTMLElement} near
  * @param {string} title
  * @param {string} label
  * @param {string} value
  * @param {string} accept
- * @returns {Promise<string | null>}
+ * @returns {Promise<string | null>} null where it was cancelled
  */
 export async function promptDialog(near, title, label, value, accept) {
   const field = h("input", { type: "text", value, class: "nds-input" });
-  const said = await confirmDialog(near, title, [h("label", { class: "nds-field" }, label, field)], { accept });
-  return said ? field.value.trim() : null;
+  const accepted = await confirmDialog(near, title, [h("label", { class: "nds-field" }, label, field)], { accept });
+  return accepted ? field.value.trim() : null;
 }

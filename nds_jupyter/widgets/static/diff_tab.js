@@ -5,22 +5,23 @@
 /** @import { Change } from "./types.js" */
 
 /** @param {JobStore} store @param {string} jobId @returns {FilesSource} */
-export function diffContent(store, jobId) {
+export function diffSource(store, jobId) {
   return {
     name: "Diff",
     label: "Changed files",
     async fetch(signal, show) {
-      const changes = new ChangeTree();
-      for await (const some of store.api.diff(jobId, signal)) {
-        for (const change of some) changes.add(change);
-        show(changes.roots);
+      const tree = new ChangeTree();
+      for await (const changes of store.api.diff(jobId, signal)) {
+        for (const change of changes) tree.add(change);
+        show(tree.roots);
       }
-      for (const node of changes.roots) openAlone(node);
-      return { roots: changes.roots, words: changes.words };
+      for (const node of tree.roots) openSingleFolders(node);
+      return { roots: tree.roots, summary: tree.summary };
     },
   };
 }
 
+/** Tree of changed paths, made of their flat list. */
 class ChangeTree {
   constructor() {
     /** @type {Map<string, TreeNode>} */
@@ -31,9 +32,10 @@ class ChangeTree {
     this.roots = [];
   }
 
-  get words() {
-    const words = Object.entries(this._counts).filter(([, many]) => many).map(([kind, many]) => `${many} ${kind}`);
-    return words.join(", ") || "nothing changed";
+  /** How many changes of which kind, as text. */
+  get summary() {
+    const counts = Object.entries(this._counts).filter(([, many]) => many);
+    return counts.map(([kind, many]) => `${many} ${kind}`).join(", ") || "nothing changed";
   }
 
   /** @param {Change} change */
@@ -46,7 +48,7 @@ class ChangeTree {
     node.folder = type === "dir" || (node.children?.length ?? 0) > 0;
   }
 
-  /** The node of a path, with the folders on the way to it. @param {string} path @returns {TreeNode} */
+  /** Get or make the node of a path, with the folders on the way to it. @param {string} path @returns {TreeNode} */
   _node(path) {
     const known = this._nodes.get(path);
     if (known) return known;
@@ -66,8 +68,8 @@ class ChangeTree {
 }
 
 /** Open folders that hold but one folder, down to where there is something to see. @param {TreeNode} node */
-function openAlone(node) {
+function openSingleFolders(node) {
   if (!node.folder) return;
   node.open = true;
-  if (node.children?.length === 1) openAlone(node.children[0]);
+  if (node.children?.length === 1) openSingleFolders(node.children[0]);
 }

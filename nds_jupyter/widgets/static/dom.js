@@ -3,6 +3,8 @@
 /** @typedef {Node | string | number | null | undefined | false} Child */
 
 /**
+ * Make an element.
+ *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
  * @param {Record<string, any>} [props] `on…` are listeners, `class`, `aria-…` and `data-…` attributes, the rest properties
@@ -42,13 +44,13 @@ export function setText(element, text) {
   else if (firstChild.data !== text) firstChild.data = text;
 }
 
-/** @param {Element} element @param {string} name @param {string} value */
+/** Set an attribute only where it differs. @param {Element} element @param {string} name @param {string} value */
 export function setAttribute(element, name, value) {
   if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
 /**
- * Set a text over and over. What was written last is remembered here: to read it from the document would make a string
+ * Writer of one text that changes often. What was written last is remembered here: to read it from the document would make a string
  * each time, which the garbage collection must find.
  *
  * @param {HTMLElement} element with nothing in it
@@ -64,7 +66,7 @@ export function textWriter(element) {
 }
 
 /**
- * Set an attribute over and over, as `textWriter` does a text.
+ * Writer of one attribute that changes often, as `textWriter` is of a text.
  *
  * @param {Element} element
  * @param {string} name
@@ -99,22 +101,7 @@ export function button(label, onclick, props = {}) {
   return h("button", { type: "button", class: "nds-button", onclick, ...props }, label);
 }
 
-/** Let the browser save something. @param {string} url @param {string} name */
-export function saveUrl(url, name) {
-  const link = h("a", { href: url, download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-}
-
-/** @param {Blob} blob @param {string} name */
-export function saveBlob(blob, name) {
-  const url = URL.createObjectURL(blob);
-  saveUrl(url, name);
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
-
-/** @param {string} text */
+/** Copy a text to the clipboard. @param {string} text */
 export async function copyText(text) {
   if (navigator.clipboard) {
     try {

@@ -1,8 +1,23 @@
 /** Downloads: the browser streams to disk by itself where a link can reach the server, else from memory. */
 
 /** @import { JobStore } from "./job_store.js" */
-import { h, saveBlob, saveUrl } from "./dom.js";
+import { h } from "./dom.js";
 import { xsrfToken } from "./server_connection.js";
+
+/** Let the browser save what a URL answers. @param {string} url @param {string} name of the file */
+export function saveUrl(url, name) {
+  const link = h("a", { href: url, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+/** Let the browser save what the page holds. @param {Blob} blob @param {string} name of the file */
+export function saveBlob(blob, name) {
+  const url = URL.createObjectURL(blob);
+  saveUrl(url, name);
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
 
 /** @param {string} path */
 export function baseName(path) {
@@ -10,7 +25,7 @@ export function baseName(path) {
 }
 
 /**
- * One file of a job's container.
+ * Download one file of a job's container.
  *
  * @param {JobStore} store
  * @param {string} job_id
@@ -23,14 +38,13 @@ export async function downloadFile({ api }, job_id, path) {
 }
 
 /**
- * Files and folders of a job's container as one archive.
+ * Download files and folders of a job's container as one archive.
  *
  * @param {JobStore} store
  * @param {string} job_id
  * @param {string[]} paths
  */
 export async function downloadArchive({ api }, job_id, paths) {
-  const fields = { job_id, paths: JSON.stringify(paths), format: "zip" };
   if (!api.server.links) {
     const headers = { "Content-Type": "application/json" };
     const body = JSON.stringify({ job_id, paths, format: "zip" });
@@ -38,10 +52,9 @@ export async function downloadArchive({ api }, job_id, paths) {
     return;
   }
   // A form's answer goes to disk as it comes; a fetched one would have to fit into memory.
+  const fields = { job_id, paths: JSON.stringify(paths), format: "zip", _xsrf: decodeURIComponent(xsrfToken()) };
   const form = h("form", { method: "post", action: api.url("/archive"), hidden: true });
-  for (const [name, value] of Object.entries({ ...fields, _xsrf: decodeURIComponent(xsrfToken()) })) {
-    form.append(h("input", { type: "hidden", name, value }));
-  }
+  for (const [name, value] of Object.entries(fields)) form.append(h("input", { type: "hidden", name, value }));
   document.body.append(form);
   form.submit();
   form.remove();

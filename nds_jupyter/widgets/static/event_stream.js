@@ -1,15 +1,22 @@
 /** Feeds of `/events`: a WebSocket that reconnects and resumes, and polling for pages that no WebSocket reaches. */
 
 /** @import { RestApi } from "./rest_api.js" */
-/** @import { ConnectionStatus, EventMessage, EventFeed, FollowedJob } from "./types.js" */
+/** @import { ConnectionStatus, EventFeed, EventMessage, FollowedJob } from "./types.js" */
 import { TimeSlice } from "./time_slicing.js";
 
-const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 30_000;
-/** Messages that wait for their turn; with more, the server is to feel that the page is slow. */
-const MOST_WAITING = 500;
+/** Milliseconds before the first reconnection; each further one waits twice as long. */
+const FIRST_RETRY = 500;
+const LONGEST_RETRY = 30_000;
+/** Messages that are queued; with more, the server is to feel that the page is slow. */
+const MOST_QUEUED = 500;
+/** Milliseconds between two rounds of polling. */
+const POLL_INTERVAL = 2_000;
 
-/** @implements {EventFeed} */
+/**
+ * WebSocket to `/events`, one for a page. After a cut it connects anew, and names the last message that it handled.
+ *
+ * @implements {EventFeed}
+ */
 export class EventStream {
   /**
    * @param {string} url of the REST routes
@@ -20,36 +27,36 @@ export class EventStream {
     this._url = `${url.replace(/^http/, "ws")}/events`;
     this._onMessage = onMessage;
     this._onStatus = onStatus;
-    /** @type {string} */
+    /** @type {string} Sequence number of the last message that was handled. */
     this._seq = "";
-    this._pause = FIRST_PAUSE;
+    this._retryDelay = FIRST_RETRY;
     this._closed = false;
     /** @type {() => FollowedJob[]} */
     this._followed = () => [];
-    this._sent = "[]";
-    /** @type {string[]} Messages that have come and are still to be read. */
-    this._waiting = [];
-    this._reading = false;
+    this._sentFollow = "[]";
+    /** @type {string[]} */
+    this._queue = [];
+    this._handling = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this._timer = undefined;
     /** @type {WebSocket | undefined} */
     this._socket = undefined;
-    this._online = () => this._retryNow();
-    window.addEventListener("online", this._online);
+    this._onOnline = () => this._reconnectNow();
+    window.addEventListener("online", this._onOnline);
     this._connect();
   }
 
   /** @param {() => FollowedJob[]} followed */
-  watch(followed) {
+  follow(followed) {
     this._followed = followed;
-    if (this._socket?.readyState === WebSocket.OPEN) this._sendFollow();
+    if (this._socket?.readyState === WebSocket.OPEN) this._sendFollowed();
   }
 
   close() {
     this._closed = true;
     clearTimeout(this._timer);
-    window.removeEventListener("online", this._online);
-    this._waiting.length = 0;
+    window.removeEventListener("online", this._onOnline);
+    this._queue.length = 0;
     this._socket?.close();
   }
 
@@ -57,36 +64,36 @@ export class EventStream {
     const since = this._seq ? `?since=${encodeURIComponent(this._seq)}` : "";
     const socket = (this._socket = new WebSocket(this._url + since));
     socket.onopen = () => {
-      this._pause = FIRST_PAUSE;
-      this._sent = "[]";
+      this._retryDelay = FIRST_RETRY;
+      this._sentFollow = "[]";
       this._onStatus("live");
-      this._sendFollow();
+      this._sendFollowed();
     };
-    socket.onmessage = ({ data }) => this._arrived(data);
-    socket.onclose = () => this._again();
+    socket.onmessage = ({ data }) => this._enqueue(data);
+    socket.onclose = () => this._reconnect();
   }
 
   /** A browser hands over all that has come in one task, however much it is. @param {string} data */
-  _arrived(data) {
-    this._waiting.push(data);
-    if (this._waiting.length > MOST_WAITING) this._takeOne();
-    if (!this._reading) this._read();
+  _enqueue(data) {
+    this._queue.push(data);
+    if (this._queue.length > MOST_QUEUED) this._handleNext();
+    if (!this._handling) this._handleQueue();
   }
 
-  async _read() {
-    this._reading = true;
-    const turn = new TimeSlice();
-    while (this._waiting.length) {
-      while (this._waiting.length && !turn.over) this._takeOne();
-      await turn.next();
+  async _handleQueue() {
+    this._handling = true;
+    const slice = new TimeSlice();
+    while (this._queue.length) {
+      while (this._queue.length && !slice.expired) this._handleNext();
+      await slice.yield();
     }
-    this._reading = false;
+    this._handling = false;
   }
 
-  _takeOne() {
+  _handleNext() {
     try {
       /** @type {EventMessage} */
-      const message = JSON.parse(this._waiting.shift() ?? "{}");
+      const message = JSON.parse(this._queue.shift() ?? "{}");
       if (message.seq) this._seq = message.seq;
       this._onMessage(message);
     } catch (error) {
@@ -95,33 +102,36 @@ export class EventStream {
     }
   }
 
-  _sendFollow() {
+  _sendFollowed() {
     const follow = JSON.stringify(this._followed());
-    if (follow === this._sent) return;
-    this._sent = follow;
+    if (follow === this._sentFollow) return;
+    this._sentFollow = follow;
     this._socket?.send(`{"follow":${follow}}`);
   }
 
-  _again() {
+  /** Connect again after a delay that grows. */
+  _reconnect() {
     // What was not read is sent again to the next connection, which names the last one that was.
-    this._waiting.length = 0;
+    this._queue.length = 0;
     if (this._closed) return;
     this._onStatus("lost");
     clearTimeout(this._timer);
-    this._timer = setTimeout(() => this._connect(), this._pause);
-    this._pause = Math.min(this._pause * 2, LONGEST_PAUSE);
+    this._timer = setTimeout(() => this._connect(), this._retryDelay);
+    this._retryDelay = Math.min(this._retryDelay * 2, LONGEST_RETRY);
   }
 
-  _retryNow() {
+  _reconnectNow() {
     if (this._closed || (this._socket && this._socket.readyState <= WebSocket.OPEN)) return;
     clearTimeout(this._timer);
     this._connect();
   }
 }
 
-const EVERY = 2_000;
-
-/** @implements {EventFeed} */
+/**
+ * Messages as `/events` has them, made of what the routes answer every two seconds.
+ *
+ * @implements {EventFeed}
+ */
 export class EventPolling {
   /**
    * @param {RestApi} api
@@ -132,62 +142,62 @@ export class EventPolling {
     this._api = api;
     this._onMessage = onMessage;
     this._onStatus = onStatus;
-    this._stopped = new AbortController();
+    this._abort = new AbortController();
     /** @type {() => FollowedJob[]} */
     this._followed = () => [];
-    /** @type {Map<string, string>} */
-    this._reached = new Map();
+    /** @type {Map<string, string>} Time of the last log line that was told, by job. */
+    this._lastLines = new Map();
     onMessage({ type: "reset" });
     this._loop();
   }
 
   /** @param {() => FollowedJob[]} followed */
-  watch(followed) {
+  follow(followed) {
     this._followed = followed;
   }
 
   close() {
-    this._stopped.abort();
+    this._abort.abort();
   }
 
   async _loop() {
-    const { signal } = this._stopped;
+    const { signal } = this._abort;
     while (!signal.aborted) {
       try {
-        await this._round();
+        await this._poll();
         this._onStatus("polling");
       } catch {
         if (!signal.aborted) this._onStatus("lost");
       }
-      await new Promise((resolve) => setTimeout(resolve, EVERY));
+      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
     }
   }
 
-  async _round() {
-    const { signal } = this._stopped;
-    for (const job of await this._api.json("/jobs", { limit: 100 }, signal)) {
+  async _poll() {
+    const { signal } = this._abort;
+    for (const job of await this._api.getJson("/jobs", { limit: 100 }, signal)) {
       this._onMessage({ type: "job", job_id: job.job_id, job });
     }
-    for (const entry of this._followed()) {
-      if (entry.log) await this._log(entry);
-      if (entry.metrics) await this._metrics(entry.job_id);
+    for (const followed of this._followed()) {
+      if (followed.log) await this._pollLog(followed);
+      if (followed.metrics) await this._pollMetrics(followed.job_id);
     }
   }
 
-  /** @param {FollowedJob} entry */
-  async _log({ job_id, log_since }) {
-    const last = this._reached.get(job_id) ?? log_since ?? "";
-    for await (const batch of this._api.lines(job_id, last || null, this._stopped.signal)) {
+  /** @param {FollowedJob} followed */
+  async _pollLog({ job_id, log_since }) {
+    const last = this._lastLines.get(job_id) ?? log_since ?? "";
+    for await (const batch of this._api.logLines(job_id, last || null, this._abort.signal)) {
       const lines = batch.filter((line) => line.time > last);
       const end = lines.at(-1);
       if (!end) continue;
-      this._reached.set(job_id, end.time);
+      this._lastLines.set(job_id, end.time);
       this._onMessage({ type: "log", job_id, lines });
     }
   }
 
   /** @param {string} job_id */
-  async _metrics(job_id) {
+  async _pollMetrics(job_id) {
     const { now } = await this._api.metrics(job_id);
     if (now) this._onMessage({ type: "metric", job_id, sample: now });
   }

@@ -3,12 +3,13 @@
 import { h } from "./dom.js";
 import { sizeText } from "./format.js";
 
-const TEXT_BYTES = 64 * 1024;
-const IMAGE_BYTES = 20 * 2 ** 20;
-const ROWS = 100;
+const MOST_TEXT_BYTES = 64 * 1024;
+const MOST_IMAGE_BYTES = 20 * 2 ** 20;
+const MOST_NOTEBOOK_BYTES = 16 * 2 ** 20;
+const MOST_ROWS = 100;
 
 /** @type {Record<string, string>} */
-const IMAGES = {
+const IMAGE_TYPES = {
   png: "image/png",
   jpg: "image/jpeg",
   jpeg: "image/jpeg",
@@ -18,6 +19,8 @@ const IMAGES = {
 };
 
 /**
+ * Make the preview of a file by its name's suffix.
+ *
  * @param {string} name
  * @param {number} size bytes
  * @param {(init: RequestInit) => Promise<Response>} fetch the file
@@ -25,13 +28,16 @@ const IMAGES = {
  */
 export async function renderPreview(name, size, fetch) {
   const suffix = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
-  if (IMAGES[suffix]) return size > IMAGE_BYTES ? note(`${sizeText(size)}: too large to show.`) : image(name, IMAGES[suffix], fetch);
-  if (suffix === "ipynb" && size < 16 * 2 ** 20) return notebook(await (await fetch({})).text());
-  const { bytes, cut } = await beginning(size, fetch);
+  if (IMAGE_TYPES[suffix]) {
+    if (size > MOST_IMAGE_BYTES) return note(`${sizeText(size)}: too large to show.`);
+    return imagePreview(name, IMAGE_TYPES[suffix], fetch);
+  }
+  if (suffix === "ipynb" && size < MOST_NOTEBOOK_BYTES) return notebookPreview(await (await fetch({})).text());
+  const { bytes, cut } = await fetchBeginning(size, fetch);
   if (bytes.subarray(0, 8192).includes(0)) return note(`${sizeText(size)} of binary data.`);
   const text = new TextDecoder().decode(bytes);
-  const rest = cut ? note(`The first ${sizeText(TEXT_BYTES)} of ${sizeText(size)}.`) : null;
-  const body = suffix === "csv" || suffix === "tsv" ? table(text, suffix === "csv" ? "," : "\t", cut) : plain(text);
+  const rest = cut ? note(`The first ${sizeText(MOST_TEXT_BYTES)} of ${sizeText(size)}.`) : null;
+  const body = suffix === "csv" || suffix === "tsv" ? tablePreview(text, suffix === "csv" ? "," : "\t", cut) : textPreview(text);
   return h("div", { class: "nds-preview-body" }, body, rest);
 }
 
@@ -39,12 +45,12 @@ export async function renderPreview(name, size, fetch) {
  * @param {number} size
  * @param {(init: RequestInit) => Promise<Response>} fetch
  */
-async function beginning(size, fetch) {
+async function fetchBeginning(size, fetch) {
   if (!size) return { bytes: new Uint8Array(), cut: false };
-  const cut = size > TEXT_BYTES;
-  const headers = cut ? { Range: `bytes=0-${TEXT_BYTES - 1}` } : undefined;
+  const cut = size > MOST_TEXT_BYTES;
+  const headers = cut ? { Range: `bytes=0-${MOST_TEXT_BYTES - 1}` } : undefined;
   const bytes = new Uint8Array(await (await fetch({ headers })).arrayBuffer());
-  return { bytes: bytes.subarray(0, TEXT_BYTES), cut };
+  return { bytes: bytes.subarray(0, MOST_TEXT_BYTES), cut };
 }
 
 /** @param {string} text */
@@ -53,7 +59,7 @@ function note(text) {
 }
 
 /** @param {string} text */
-function plain(text) {
+function textPreview(text) {
   return h("pre", { class: "nds-preview-text", tabIndex: 0 }, text || "(empty)");
 }
 
@@ -62,7 +68,7 @@ function plain(text) {
  * @param {string} type
  * @param {(init: RequestInit) => Promise<Response>} fetch
  */
-async function image(name, type, fetch) {
+async function imagePreview(name, type, fetch) {
   const content = await (await fetch({})).blob();
   // As an image, an SVG runs no script.
   const url = URL.createObjectURL(content.slice(0, content.size, type));
@@ -78,9 +84,9 @@ async function image(name, type, fetch) {
  * @param {string} separator
  * @param {boolean} cut whether the last line may be incomplete
  */
-function table(text, separator, cut) {
-  const [head = [], ...rows] = parseRows(text, separator, ROWS + 1);
-  if (cut && rows.length < ROWS) rows.pop();
+function tablePreview(text, separator, cut) {
+  const [head = [], ...rows] = parseRows(text, separator, MOST_ROWS + 1);
+  if (cut && rows.length < MOST_ROWS) rows.pop();
   const cells = (/** @type {string[]} */ row, /** @type {"th" | "td"} */ tag) => row.map((cell) => h(tag, {}, cell));
   return h(
     "div",
@@ -95,13 +101,13 @@ function table(text, separator, cut) {
 }
 
 /**
- * The first rows of separated values, after RFC 4180.
+ * Parse the first rows of separated values, after RFC 4180.
  *
  * @param {string} text
  * @param {string} separator
  * @param {number} most
  */
-export function parseRows(text, separator, most) {
+function parseRows(text, separator, most) {
   /** @type {string[][]} */
   const rows = [];
   /** @type {string[]} */
@@ -130,14 +136,14 @@ export function parseRows(text, separator, most) {
 }
 
 /** @param {string} text */
-function notebook(text) {
+function notebookPreview(text) {
   let cells;
   try {
     ({ cells } = JSON.parse(text));
   } catch {
-    return plain(text.slice(0, TEXT_BYTES));
+    return textPreview(text.slice(0, MOST_TEXT_BYTES));
   }
-  if (!Array.isArray(cells)) return plain(text.slice(0, TEXT_BYTES));
+  if (!Array.isArray(cells)) return textPreview(text.slice(0, MOST_TEXT_BYTES));
   const source = (/** @type {any} */ cell) => String(Array.isArray(cell?.source) ? cell.source.join("") : (cell?.source ?? ""));
   const heads = cells
     .filter((cell) => cell?.cell_type === "markdown")
@@ -149,6 +155,6 @@ function notebook(text) {
     { class: "nds-preview-body" },
     note(`A notebook of ${cells.length} cells.`),
     h("ul", {}, ...heads),
-    plain(source(cells.find((cell) => cell?.cell_type === "code"))),
+    textPreview(source(cells.find((cell) => cell?.cell_type === "code"))),
   );
 }

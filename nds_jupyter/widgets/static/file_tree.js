@@ -6,11 +6,13 @@ import { confirmDialog, promptDialog } from "./dialog.js";
 import { button, h, iconButton, setAttribute, setText } from "./dom.js";
 import { baseName, downloadArchive, downloadFile } from "./downloads.js";
 import { sizeText } from "./format.js";
-import { setIcon, icon } from "./icons.js";
-import { ApiError, deliver } from "./rest_api.js";
+import { icon, setIcon } from "./icons.js";
+import { ApiError } from "./rest_api.js";
 import { rowAfterKey, VirtualList } from "./virtual_list.js";
 
-const ROW = 24;
+/** Pixels. */
+const ROW_HEIGHT = 24;
+const INDENTATION = 16;
 
 /**
  * @typedef {object} TreeNode
@@ -23,14 +25,15 @@ const ROW = 24;
  * @property {string} mark a word about it, `added` or the like; may be empty
  * @property {TreeNode[] | null} children null: not loaded
  *
- * @typedef {object} VisibleNode
+ * @typedef {object} VisibleNode a node whose folders are all open
  * @property {TreeNode} node
  * @property {number} depth
- * @property {number} place among those of its folder, from 1
- * @property {number} places
+ * @property {number} position among those of its folder, from 1
+ * @property {number} siblings those of its folder, with itself
  * @property {number} parent index of its folder; -1 for none
  */
 
+/** Tree of paths: folders are loaded and opened when asked for, entries are ticked for what a button then does. */
 export class FileTree {
   /**
    * @param {object} options
@@ -45,24 +48,24 @@ export class FileTree {
     this._onSelect = onSelect;
     /** @type {TreeNode[]} */
     this.roots = [];
-    /** @type {Map<string, boolean>} Of folders that were opened or closed. */
+    /** @type {Map<string, boolean>} Whether a folder was opened or closed, by its path. */
     this._opened = new Map();
     /** @type {Map<string, TreeNode>} */
     this.selected = new Map();
     /** @type {VisibleNode[]} */
-    this._shown = [];
+    this._visible = [];
     /** @type {string} The path that keys act on. */
     this._active = "";
     this._rows = new VirtualList({
-      height: ROW,
+      height: ROW_HEIGHT,
       make: () => this._makeRow(),
-      key: (index) => this._shown[index].node.path,
-      isActive: (index) => this._shown[index].node.path === this._active,
+      key: (index) => this._visible[index].node.path,
+      isActive: (index) => this._visible[index].node.path === this._active,
       props: { class: "nds-tree", role: "tree", tabIndex: 0, "aria-label": label, "aria-multiselectable": "true" },
     });
     this.element = this._rows.element;
-    this.element.addEventListener("keydown", (event) => this._key(event));
-    this.element.addEventListener("focus", () => this._active || this._activate(this._rows.top));
+    this.element.addEventListener("keydown", (event) => this._onKey(event));
+    this.element.addEventListener("focus", () => this._active || this._activate(this._rows.firstVisible));
   }
 
   dispose() {
@@ -77,24 +80,25 @@ export class FileTree {
   }
 
   _refresh() {
-    this._shown = [];
-    this._list(this.roots, 0, -1);
-    this._rows.setCount(this._shown.length);
+    this._visible = [];
+    this._addVisible(this.roots, 0, -1);
+    this._rows.setCount(this._visible.length);
   }
 
   /** @param {TreeNode[]} nodes @param {number} depth @param {number} parent */
-  _list(nodes, depth, parent) {
+  _addVisible(nodes, depth, parent) {
     nodes.forEach((node, at) => {
-      const index = this._shown.push({ node, depth, place: at + 1, places: nodes.length, parent }) - 1;
-      if (this._isOpen(node)) this._list(node.children ?? [], depth + 1, index);
+      const visible = { node, depth, position: at + 1, siblings: nodes.length, parent };
+      const index = this._visible.push(visible) - 1;
+      if (this._isOpen(node)) this._addVisible(node.children ?? [], depth + 1, index);
     });
   }
 
-  /** Folders that were open before their parents were fetched anew. @param {TreeNode[]} nodes */
+  /** Load folders that were open before their parents were fetched anew. @param {TreeNode[]} nodes */
   async _loadOpened(nodes) {
     for (const node of nodes) {
       if (!this._isOpen(node)) continue;
-      if (node.children === null) await this._fill(node);
+      if (node.children === null) await this._loadChildren(node);
       await this._loadOpened(node.children ?? []);
     }
   }
@@ -104,7 +108,7 @@ export class FileTree {
     return node.folder && (this._opened.get(node.path) ?? node.open ?? false);
   }
 
-  /** @param {TreeNode} node */
+  /** Whether it, or a folder above it, is ticked. @param {TreeNode} node */
   _isSelected(node) {
     for (let path = node.path; ; path = path.slice(0, path.lastIndexOf("/"))) {
       if (this.selected.has(path || "/")) return true;
@@ -113,13 +117,13 @@ export class FileTree {
   }
 
   _makeRow() {
-    return makeTreeRow({
-      shownAt: (index) => this._shown[index],
+    return new TreeRow({
+      visibleAt: (index) => this._visible[index],
       isOpen: (node) => this._isOpen(node),
       isSelected: (node) => this._isSelected(node),
       isActive: (node) => node.path === this._active,
       select: (node, on) => this._select(node, on),
-      click: (node) => this._click(node),
+      activate: (node) => this._openNode(node),
     });
   }
 
@@ -132,23 +136,23 @@ export class FileTree {
     this._onSelect();
   }
 
-  /** @param {TreeNode} node */
-  _click(node) {
+  /** Open or close a folder, or open a file. @param {TreeNode} node */
+  _openNode(node) {
     this._active = node.path;
-    if (node.folder) this._toggle(node, !this._isOpen(node));
+    if (node.folder) this._setOpen(node, !this._isOpen(node));
     else this._openFile?.(node);
     this._rows.refresh();
   }
 
   /** @param {TreeNode} node @param {boolean} open */
-  async _toggle(node, open) {
+  async _setOpen(node, open) {
     this._opened.set(node.path, open);
     this._refresh();
-    if (open && node.children === null) await this._fill(node);
+    if (open && node.children === null) await this._loadChildren(node);
   }
 
   /** @param {TreeNode} node */
-  async _fill(node) {
+  async _loadChildren(node) {
     if (!this._load) return;
     setAttribute(this.element, "aria-busy", "true");
     node.children = await this._load(node);
@@ -160,145 +164,159 @@ export class FileTree {
 
   /** @param {number} index */
   _activate(index) {
-    const shown = this._shown[index];
-    if (!shown) return;
-    this._active = shown.node.path;
-    this._rows.show(index);
+    const visible = this._visible[index];
+    if (!visible) return;
+    this._active = visible.node.path;
+    this._rows.scrollToRow(index);
   }
 
   /** @param {KeyboardEvent} event */
-  _key(event) {
+  _onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const at = this._shown.findIndex(({ node }) => node.path === this._active);
+    const at = this._visible.findIndex(({ node }) => node.path === this._active);
     const to = rowAfterKey(event, at, this._rows);
     if (to !== null) {
       this.element.focus({ preventScroll: true });
       this._activate(to);
-    } else if (at < 0 || event.target !== this.element || !this._act(event.key, at)) return;
+    } else if (at < 0 || event.target !== this.element || !this._actOnKey(event.key, at)) return;
     event.preventDefault();
     event.stopPropagation();
   }
 
   /** @param {string} key @param {number} at @returns {boolean} whether the key means something */
-  _act(key, at) {
-    const { node, parent } = this._shown[at];
+  _actOnKey(key, at) {
+    const { node, parent } = this._visible[at];
     const open = this._isOpen(node);
-    if (key === "Enter") this._click(node);
+    if (key === "Enter") this._openNode(node);
     else if (key === " ") this._select(node, !this.selected.has(node.path));
-    else if (key === "ArrowRight" && node.folder && !open) this._toggle(node, true);
+    else if (key === "ArrowRight" && node.folder && !open) this._setOpen(node, true);
     else if (key === "ArrowRight" && open && node.children?.length) this._activate(at + 1);
-    else if (key === "ArrowLeft" && open) this._toggle(node, false);
+    else if (key === "ArrowLeft" && open) this._setOpen(node, false);
     else if (key === "ArrowLeft" && parent >= 0) this._activate(parent);
     else return false;
     return true;
   }
 }
 
-/**
- * @param {object} options
- * @param {(index: number) => VisibleNode} options.shownAt
- * @param {(node: TreeNode) => boolean} options.isOpen
- * @param {(node: TreeNode) => boolean} options.isSelected
- * @param {(node: TreeNode) => boolean} options.isActive
- * @param {(node: TreeNode, on: boolean) => void} options.select
- * @param {(node: TreeNode) => void} options.click
- */
-export function makeTreeRow({ shownAt, isOpen, isSelected, isActive, select, click }) {
-  /** @type {TreeNode} */
-  let node;
-  const twist = icon("collapsed");
-  const symbol = icon("file");
-  const tick = h("input", {
-    type: "checkbox",
-    tabIndex: -1,
-    onclick: (/** @type {Event} */ event) => event.stopPropagation(),
-    onchange: () => select(node, tick.checked),
-  });
-  const name = h("span", { class: "nds-tree-name" });
-  const mark = h("span", { class: "nds-tree-mark" });
-  const size = h("span", { class: "nds-tree-size" });
-  const twister = h("span", { class: "nds-tree-twist" }, twist);
-  const props = { class: "nds-row nds-tree-row", role: "treeitem", onclick: () => click(node) };
-  const element = h("div", props, twister, tick, symbol, name, mark, size);
+/** Row of a tree. */
+class TreeRow {
+  /**
+   * @param {object} options
+   * @param {(index: number) => VisibleNode} options.visibleAt
+   * @param {(node: TreeNode) => boolean} options.isOpen
+   * @param {(node: TreeNode) => boolean} options.isSelected
+   * @param {(node: TreeNode) => boolean} options.isActive
+   * @param {(node: TreeNode, on: boolean) => void} options.select
+   * @param {(node: TreeNode) => void} options.activate
+   */
+  constructor(options) {
+    this._options = options;
+    /** @type {TreeNode | null} */
+    this._node = null;
+    const current = () => /** @type {TreeNode} */ (this._node);
+    this._twist = icon("collapsed");
+    this._twister = h("span", { class: "nds-tree-twist" }, this._twist);
+    this._symbol = icon("file");
+    this._checkbox = h("input", {
+      type: "checkbox",
+      tabIndex: -1,
+      onclick: (/** @type {Event} */ event) => event.stopPropagation(),
+      onchange: () => options.select(current(), this._checkbox.checked),
+    });
+    this._name = h("span", { class: "nds-tree-name" });
+    this._mark = h("span", { class: "nds-tree-mark" });
+    this._size = h("span", { class: "nds-tree-size" });
+    const props = { class: "nds-row nds-tree-row", role: "treeitem", onclick: () => options.activate(current()) };
+    const texts = [this._name, this._mark, this._size];
+    this.element = h("div", props, this._twister, this._checkbox, this._symbol, ...texts);
+  }
 
   /** @param {number} index */
-  function update(index) {
-    const { depth, node: shown, place, places } = shownAt(index);
-    node = shown;
+  update(index) {
+    const { isOpen, isSelected, visibleAt } = this._options;
+    const visible = visibleAt(index);
+    const { depth, node } = visible;
+    this._node = node;
     const open = isOpen(node);
-    element.style.paddingLeft = `${4 + depth * 16}px`;
-    setIcon(symbol, node.folder ? "folder" : "file");
-    setIcon(twist, open ? "expanded" : "collapsed");
-    twister.style.visibility = node.folder ? "visible" : "hidden";
-    setText(name, node.name);
-    setText(mark, node.mark);
-    setText(size, node.folder ? "" : sizeText(node.size));
-    tick.checked = isSelected(node);
-    setAttribute(tick, "aria-label", `Select ${node.name}`);
-    const said = [node.name, node.mark, size.textContent].filter(Boolean).join(", ");
-    setAttribute(element, "aria-label", said);
+    this.element.style.paddingLeft = `${4 + depth * INDENTATION}px`;
+    setIcon(this._symbol, node.folder ? "folder" : "file");
+    setIcon(this._twist, open ? "expanded" : "collapsed");
+    this._twister.style.visibility = node.folder ? "visible" : "hidden";
+    setText(this._name, node.name);
+    setText(this._mark, node.mark);
+    setText(this._size, node.folder ? "" : sizeText(node.size));
+    this._checkbox.checked = isSelected(node);
+    setAttribute(this._checkbox, "aria-label", `Select ${node.name}`);
+    this._updateAttributes(visible, open);
+  }
+
+  /** @param {VisibleNode} visible @param {boolean} open */
+  _updateAttributes({ depth, node, position, siblings }, open) {
+    const { element } = this;
+    const label = [node.name, node.mark, this._size.textContent].filter(Boolean).join(", ");
+    setAttribute(element, "aria-label", label);
     setAttribute(element, "data-mark", node.mark);
     setAttribute(element, "data-path", node.path);
     setAttribute(element, "title", node.path);
     setAttribute(element, "aria-level", String(depth + 1));
-    setAttribute(element, "aria-posinset", String(place));
-    setAttribute(element, "aria-setsize", String(places));
-    setAttribute(element, "aria-selected", String(tick.checked));
-    element.classList.toggle("nds-active", isActive(node));
+    setAttribute(element, "aria-posinset", String(position));
+    setAttribute(element, "aria-setsize", String(siblings));
+    setAttribute(element, "aria-selected", String(this._checkbox.checked));
+    element.classList.toggle("nds-active", this._options.isActive(node));
     if (node.folder) setAttribute(element, "aria-expanded", String(open));
     else element.removeAttribute("aria-expanded");
   }
-  return { element, update };
 }
 
 /**
- * @typedef {object} FilesSource what a tab is about
+ * @typedef {object} FilesSource what a tab lists, and how
  * @property {string} name
  * @property {string} label of the tree
  * @property {(signal: AbortSignal, show: (roots: TreeNode[]) => void) => Promise<FileListing>} fetch
  * @property {(node: TreeNode, signal: AbortSignal) => Promise<TreeNode[]>} [children] of a folder that has none yet
  * @property {(node: TreeNode) => void} [open] a file
  * @property {HTMLElement} [pane] beside the tree
- * @property {string} [whole] a path that can be downloaded as a whole
+ * @property {string} [root] a path that can be downloaded as a whole
  *
  * @typedef {object} FileListing
  * @property {TreeNode[]} roots
- * @property {string} words that sum it up
+ * @property {string} summary
  */
 
 /** The mark of what is no longer there. */
-export const DELETED = "deleted";
+const DELETED = "deleted";
 
+/** Tab of a job with a tree of files: to look at, select from, download, and send to the data root. */
 export class FilesTab {
   /**
    * @param {JobStore} store
    * @param {Host} host
    * @param {string} jobId
-   * @param {FilesSource} content
+   * @param {FilesSource} source
    */
-  constructor(store, host, jobId, content) {
+  constructor(store, host, jobId, source) {
     this._store = store;
     this._host = host;
     this._jobId = jobId;
-    this._content = content;
-    this._stopped = new AbortController();
-    this._words = "";
-    const { children, label, open } = content;
+    this._source = source;
+    this._abort = new AbortController();
+    this._summary = "";
+    const { children, label, open, root } = source;
     this._tree = new FileTree({
       label,
       open,
-      load: children && ((node) => this._told(() => children(node, this._stopped.signal))),
+      load: children && ((node) => this._showErrors(() => children(node, this._abort.signal))),
       onSelect: () => this._update(),
     });
     this._status = h("span", { class: "nds-count", role: "status", "aria-live": "polite" });
-    this._whole = button("Download all", () => this._save([content.whole ?? "/"]), { disabled: true, hidden: !content.whole });
-    this._some = button("Download selected", () => this._save(this._paths()), { disabled: true });
+    this._downloadAll = button("Download all", () => this._download([root ?? "/"]), { disabled: true, hidden: !root });
+    this._downloadSelected = button("Download selected", () => this._download(this._selectedPaths()), { disabled: true });
     this._send = button("Send to data …", () => this._sendSelected(), { disabled: true });
     this.element = h(
       "div",
       { class: "nds-treeTab" },
       this._makeToolbar(),
-      h("div", { class: "nds-split" }, this._tree.element, content.pane),
+      h("div", { class: "nds-split" }, this._tree.element, source.pane),
     );
     this._end = store.onEnd((job) => job.job_id === jobId && this._fetch());
     this._fetch();
@@ -306,38 +324,40 @@ export class FilesTab {
 
   dispose() {
     this._end();
-    this._stopped.abort();
+    this._abort.abort();
     this._tree.dispose();
   }
 
   _makeToolbar() {
-    const { name } = this._content;
+    const { name } = this._source;
     const refresh = iconButton(icon("refresh"), `Refresh the ${name.toLowerCase()}`, () => this._fetch());
     const props = { class: "nds-toolbar", role: "toolbar", "aria-label": name };
-    return h("div", props, this._whole, this._some, this._send, refresh, this._status);
+    return h("div", props, this._downloadAll, this._downloadSelected, this._send, refresh, this._status);
   }
 
   async _fetch() {
-    this._stopped.abort();
-    this._stopped = new AbortController();
-    const { signal } = this._stopped;
+    this._abort.abort();
+    this._abort = new AbortController();
+    const { signal } = this._abort;
     setText(this._status, "loading …");
     const show = (/** @type {TreeNode[]} */ roots) => this._tree.setRoots(roots);
-    const fetched = await this._told(() => this._content.fetch(signal, show));
-    if (!fetched || signal.aborted) return;
-    this._words = fetched.words;
-    this._whole.disabled = fetched.roots.length === 0;
-    show(fetched.roots);
+    const listing = await this._showErrors(() => this._source.fetch(signal, show));
+    if (!listing || signal.aborted) return;
+    this._summary = listing.summary;
+    this._downloadAll.disabled = listing.roots.length === 0;
+    show(listing.roots);
     this._update();
   }
 
   /**
+   * Show the error of a request as the tab's status.
+   *
    * @template T
    * @param {() => Promise<T>} request
-   * @returns {Promise<T | null>} null where it failed, which the tab says, or is no longer wanted
+   * @returns {Promise<T | null>} null where it failed, or is no longer wanted
    */
-  async _told(request) {
-    const { signal } = this._stopped;
+  async _showErrors(request) {
+    const { signal } = this._abort;
     try {
       return await request();
     } catch (error) {
@@ -347,20 +367,20 @@ export class FilesTab {
   }
 
   _update() {
-    const chosen = [...this._tree.selected.values()];
-    this._some.disabled = this._send.disabled = this._paths().length === 0;
-    const size = chosen.reduce((sum, node) => sum + (node.size ?? 0), 0);
-    const selected = chosen.length ? ` · ${chosen.length} selected${size ? `, ${sizeText(size)}` : ""}` : "";
-    setText(this._status, `${this._words}${selected}`);
+    const nodes = [...this._tree.selected.values()];
+    this._downloadSelected.disabled = this._send.disabled = this._selectedPaths().length === 0;
+    const size = nodes.reduce((sum, node) => sum + (node.size ?? 0), 0);
+    const selected = nodes.length ? ` · ${nodes.length} selected${size ? `, ${sizeText(size)}` : ""}` : "";
+    setText(this._status, `${this._summary}${selected}`);
   }
 
-  /** What is selected and can be had. */
-  _paths() {
+  /** What is selected and still there. */
+  _selectedPaths() {
     return [...this._tree.selected.values()].filter(({ mark }) => mark !== DELETED).map(({ path }) => path);
   }
 
   /** @param {string[]} paths */
-  async _save(paths) {
+  async _download(paths) {
     const only = paths.length === 1 ? this._tree.selected.get(paths[0]) : undefined;
     try {
       if (only?.file) await downloadFile(this._store, this._jobId, only.path);
@@ -371,15 +391,15 @@ export class FilesTab {
   }
 
   async _sendSelected() {
-    const say = (/** @type {string} */ text) => setText(this._status, text);
-    await sendToData(this._store, this._host, this._jobId, this._paths(), { near: this.element, say });
+    const setStatus = (/** @type {string} */ text) => setText(this._status, text);
+    await sendToData(this._store, this._host, this._jobId, this._selectedPaths(), { near: this.element, setStatus });
   }
 }
 
 /** @typedef {{ paths: string[], to: string }} Selection */
 
 /**
- * Ask for a collection and send paths there, folders with all they hold.
+ * Ask for a collection and send paths there, folders with all they hold. The server copies; nothing passes through the page.
  *
  * @param {JobStore} store
  * @param {Host} host
@@ -387,21 +407,22 @@ export class FilesTab {
  * @param {string[]} paths absolute paths in the container
  * @param {object} options
  * @param {HTMLElement} options.near
- * @param {(text: string) => void} options.say where the panel tells how it goes
+ * @param {(text: string) => void} options.setStatus
  */
-export async function sendToData(store, host, jobId, paths, { near, say }) {
+async function sendToData(store, host, jobId, paths, { near, setStatus }) {
   const what = paths.length === 1 ? baseName(paths[0]) : `${paths.length} entries`;
-  const to = await promptDialog(near, "Send to the data root", `Collection that ${what} should go to`, "/", "Send");
+  const question = `Collection that ${what} should go to`;
+  const to = await promptDialog(near, "Send to the data root", question, "/", "Send");
   if (!to) return;
-  say(`sending ${what} to ${to} …`);
+  setStatus(`sending ${what} to ${to} …`);
   try {
-    const sent = await delivered(store, jobId, { paths, to }, near);
-    const told = sent ? sentText(sent, to) : `nothing sent to ${to}`;
-    say(told);
-    if (sent) host.notify(told, "success");
+    const sent = await deliverOrReplace(store, jobId, { paths, to }, near);
+    const summary = sent ? sentText(sent, to) : `nothing sent to ${to}`;
+    setStatus(summary);
+    if (sent) host.notify(summary, "success");
   } catch (error) {
     const { message } = /** @type {Error} */ (error);
-    say(message);
+    setStatus(message);
     host.notify(message, "error");
   }
 }
@@ -413,14 +434,15 @@ export async function sendToData(store, host, jobId, paths, { near, say }) {
  * @param {HTMLElement} near
  * @returns {Promise<DataEntry[] | null>} null where what is there is to stay
  */
-async function delivered({ api }, jobId, selection, near) {
+async function deliverOrReplace({ api }, jobId, selection, near) {
   try {
-    return await deliver(api, jobId, selection, false);
+    return await api.deliver(jobId, selection, false);
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 409)) throw error;
     const text = "Objects that are there already are replaced then.";
-    const sure = await confirmDialog(near, "Replace it?", [error.message, " ", text], { accept: "Replace", danger: true });
-    return sure ? deliver(api, jobId, selection, true) : null;
+    const options = { accept: "Replace", danger: true };
+    const sure = await confirmDialog(near, "Replace it?", [error.message, " ", text], options);
+    return sure ? api.deliver(jobId, selection, true) : null;
   }
 }
 

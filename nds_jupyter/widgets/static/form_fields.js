@@ -2,121 +2,135 @@
 
 import { h, setText } from "./dom.js";
 
-let fields = 0;
+let lastFieldId = 0;
 
 /** @typedef {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} Control */
 
-/** A field whose value is not what it should be. */
+/** Field of a form; its error is told to screen readers too. */
 export class Field {
   /**
    * @param {string} label
    * @param {Control} control
-   * @param {() => unknown} read what is sent; an Error that it throws is told beside the field
+   * @param {() => unknown} read what is sent; an Error that it throws is the field's
    * @param {...HTMLElement} others
    */
   constructor(label, control, read, ...others) {
     this.label = label;
     this.control = control;
     this.read = read;
-    const id = `nds-field-${(fields += 1)}`;
+    const id = `nds-field-${(lastFieldId += 1)}`;
     control.id = id;
-    this._wrong = h("p", { class: "nds-field-wrong", id: `${id}-wrong` });
-    const text = h("label", { htmlFor: id }, label);
-    this.element = h("div", { class: "nds-form-field" }, text, control, this._wrong, ...others);
+    this._error = h("p", { class: "nds-field-wrong", id: `${id}-wrong` });
+    const caption = h("label", { htmlFor: id }, label);
+    this.element = h("div", { class: "nds-form-field" }, caption, control, this._error, ...others);
     // What is being changed is not wrong any more until it is asked for again.
-    control.addEventListener("input", () => this.say(""));
+    control.addEventListener("input", () => this.setError(""));
   }
 
   /** @param {string} sentence empty where nothing is wrong */
-  say(sentence) {
-    setText(this._wrong, sentence);
+  setError(sentence) {
+    setText(this._error, sentence);
     if (sentence) {
       this.control.setAttribute("aria-invalid", "true");
-      this.control.setAttribute("aria-describedby", this._wrong.id);
+      this.control.setAttribute("aria-describedby", this._error.id);
     } else {
       this.control.removeAttribute("aria-invalid");
       this.control.removeAttribute("aria-describedby");
     }
   }
 
-  /** Set what it holds, by which what was wrong is mended. @param {string} value */
-  set(value) {
+  /** Set the value, by which an error is mended. @param {string} value */
+  setValue(value) {
     this.control.value = value;
-    this.say("");
+    this.setError("");
   }
 
   focus() {
-    const more = this.control.closest("details");
-    if (more) more.open = true;
+    const details = this.control.closest("details");
+    if (details) details.open = true;
     this.control.focus();
     this.element.scrollIntoView({ block: "nearest" });
   }
 }
 
 /** @param {string} value @param {string} placeholder */
-export function text(value, placeholder) {
+function textInput(value, placeholder) {
   return h("input", { type: "text", class: "nds-input", value, placeholder, spellcheck: false, autocomplete: "off" });
-}
-
-/** @param {string} value @param {string} placeholder */
-export function lines(value, placeholder) {
-  return h("textarea", { class: "nds-input nds-code", rows: 2, value, placeholder, spellcheck: false });
 }
 
 /** @param {string} label @param {string} value @param {string} placeholder */
 export function textField(label, value, placeholder) {
-  const control = text(value, placeholder);
+  const control = textInput(value, placeholder);
   return new Field(label, control, () => control.value.trim() || undefined);
 }
 
 /**
- * A number, as text: a browser's own field of numbers keeps to itself what it can't read.
+ * Make a field for a number, as text: a browser's own field of numbers keeps to itself what it can't read.
  *
  * @param {string} label
  * @param {number | undefined} value
- * @param {string} wrong what is said of a text that is no such number; the server's words for one that is too small
+ * @param {string} error of a text that is no such number, `$` in it; the server's words for one that is too small
  * @param {{ whole?: boolean }} [options]
  */
-export function numberField(label, value, wrong, { whole = false } = {}) {
-  const control = text(value === undefined ? "" : String(value), "");
+export function numberField(label, value, error, { whole = false } = {}) {
+  const control = textInput(value === undefined ? "" : String(value), "");
   control.inputMode = whole ? "numeric" : "decimal";
   return new Field(label, control, () => {
     const given = control.value.trim();
     if (!given) return undefined;
-    if (!(whole ? /^[+-]?\d+$/ : /^[+-]?(\d+\.?\d*|\.\d+)$/).test(given)) throw new Error(wrong.replace("$", given));
+    if (!(whole ? /^[+-]?\d+$/ : /^[+-]?(\d+\.?\d*|\.\d+)$/).test(given)) throw new Error(error.replace("$", given));
     return Number(given);
   });
 }
 
 /**
+ * Make a field of several lines.
+ *
  * @template T
  * @param {string} label
  * @param {string} value
  * @param {string} placeholder
- * @param {(text: string) => T} read
+ * @param {(text: string) => T} parse
  */
-export function linesField(label, value, placeholder, read) {
-  const control = lines(value, placeholder);
-  return new Field(label, control, () => read(control.value));
+export function linesField(label, value, placeholder, parse) {
+  const control = h("textarea", { class: "nds-input nds-code", rows: 2, value, placeholder, spellcheck: false });
+  return new Field(label, control, () => parse(control.value));
+}
+
+/**
+ * Make a field for words as in a shell.
+ *
+ * @param {string} name for the error of a quote that is left open
+ * @param {string} label
+ * @param {string} placeholder
+ */
+export function wordsField(name, label, placeholder) {
+  const control = textInput("", placeholder);
+  return new Field(label, control, () => nonEmpty(splitShellWords(control.value, name)));
 }
 
 /** @param {string} label */
-export function checkbox(label) {
+export function makeCheckbox(label) {
   const input = h("input", { type: "checkbox" });
   return { input, element: h("label", { class: "nds-check" }, input, label) };
+}
+
+/** @template T @param {T[]} list @returns {T[] | undefined} undefined for an empty list: it is not sent */
+export function nonEmpty(list) {
+  return list.length ? list : undefined;
 }
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const RANGE = /^range\(\s*([-+\d\s,]+)\)$/;
 
 /**
- * The words of a command as a shell splits them by quotes and backslashes; nothing is expanded.
+ * Split a command into words as a shell does by quotes and backslashes; nothing is expanded.
  *
  * @param {string} text
- * @param {string} what they are, for what is said of a quote that is left open
+ * @param {string} name for the error of a quote that is left open
  * @returns {string[]}
  */
-export function splitShellWords(text, what) {
+function splitShellWords(text, name) {
   /** @type {string[]} */
   const words = [];
   /** @type {string | null} */
@@ -136,7 +150,7 @@ export function splitShellWords(text, what) {
       word = null;
     } else word = (word ?? "") + letter;
   }
-  if (quote) throw new Error(`${what}: the ${quote} is not closed.`);
+  if (quote) throw new Error(`${name}: the ${quote} is not closed.`);
   return word === null ? words : [...words, word];
 }
 
@@ -149,23 +163,23 @@ export function splitLines(text) {
 }
 
 /**
- * `NAME=VALUE` lines as an object; undefined where there is none.
+ * Parse `NAME=VALUE` lines.
  *
  * @param {string} text
- * @param {string} what they are, for what is said of a line that is none
- * @returns {Record<string, string> | undefined}
+ * @param {string} name for the error of a line that is none
+ * @returns {Record<string, string> | undefined} undefined where there is none
  */
-export function parseAssignments(text, what) {
+export function parseAssignments(text, name) {
   const pairs = splitLines(text).map((line) => {
     const at = line.indexOf("=");
-    if (at < 1) throw new Error(`${what}: '${line}' is not NAME=VALUE.`);
+    if (at < 1) throw new Error(`${name}: '${line}' is not NAME=VALUE.`);
     return [line.slice(0, at), line.slice(at + 1)];
   });
   return pairs.length ? Object.fromEntries(pairs) : undefined;
 }
 
 /**
- * `lr=0.1,0.01` and `seed=range(5)`, a line each, as `POST /upload` takes them.
+ * Parse the lines of a sweep, `lr=0.1,0.01` and `seed=range(5)`, as `POST /upload` takes them.
  *
  * @param {string} text
  * @returns {Record<string, (string | number | boolean)[]> | undefined}
@@ -173,24 +187,24 @@ export function parseAssignments(text, what) {
 export function parseSweep(text) {
   const given = parseAssignments(text, "sweep");
   if (!given) return undefined;
-  return Object.fromEntries(Object.entries(given).map(([name, values]) => [name, valuesOf(values)]));
+  return Object.fromEntries(Object.entries(given).map(([name, values]) => [name, parseValues(values)]));
 }
 
 /** @param {string} text */
-function valuesOf(text) {
-  const counted = text.trim().match(RANGE);
-  return counted ? range(counted[1].split(",").map(Number)) : text.split(",").map((each) => scalar(each.trim()));
+function parseValues(text) {
+  const range = text.trim().match(RANGE);
+  return range ? rangeValues(range[1].split(",").map(Number)) : text.split(",").map((each) => parseScalar(each.trim()));
 }
 
-/** As Python counts. @param {number[]} given */
-function range(given) {
+/** Values of a range as Python counts. @param {number[]} given */
+function rangeValues(given) {
   const [start, stop, step] = given.length === 1 ? [0, given[0], 1] : [given[0], given[1], given[2] ?? 1];
   if (![start, stop, step].every(Number.isInteger) || !step) throw new Error("sweep: a range has whole numbers, and a step that is not 0.");
   return Array.from({ length: Math.max(0, Math.ceil((stop - start) / step)) }, (_none, index) => start + index * step);
 }
 
 /** @param {string} text */
-function scalar(text) {
+function parseScalar(text) {
   if (NUMBER.test(text)) return Number(text);
   if (/^(true|false)$/i.test(text)) return text.toLowerCase() === "true";
   return text.replace(/^(["'])(.*)\1$/, "$2");

@@ -4,7 +4,7 @@
 /** @import { Job } from "./types.js" */
 
 /** Made once: for each row that passes by, `toLocaleString` would look for it anew. */
-const MOMENT = new Intl.DateTimeFormat(undefined, {
+const DATE_TIME = new Intl.DateTimeFormat(undefined, {
   year: "numeric",
   month: "numeric",
   day: "numeric",
@@ -44,7 +44,7 @@ export function ageText(time, now = Date.now()) {
 
 /** @param {string | null | undefined} time */
 export function timeText(time) {
-  return time ? MOMENT.format(new Date(time)) : "";
+  return time ? DATE_TIME.format(new Date(time)) : "";
 }
 
 /** @param {Job} job @param {number} [now] milliseconds */
@@ -61,14 +61,14 @@ export function jobTitle(job) {
 }
 
 /** @type {Record<string, string>} */
-const ENDED = { COMPLETED: "completed", RUNNING: "running", UNKNOWN: "unknown" };
+const STATE_WORDS = { COMPLETED: "completed", RUNNING: "running", UNKNOWN: "unknown" };
 
 /** @param {Job} job @returns {string} A state as people say it. */
 export function stateText(job) {
   if (job.phase === "accepted") return "queued";
   if (job.phase !== "finished") return job.phase;
   if (job.state === "FAILED") return job.reason === "stopped" ? "stopped" : "failed";
-  return ENDED[job.state] ?? "unknown";
+  return STATE_WORDS[job.state] ?? "unknown";
 }
 
 /** @type {Record<string, IconName>} */

@@ -1,9 +1,10 @@
 /** ARIA grid: keyboard navigation of a table whose rows are virtual, and headers that sort its columns. */
 
 /** @import { VirtualList } from "./virtual_list.js" */
-import { h } from "./dom.js";
+import { h, setAttribute } from "./dom.js";
 import { rowAfterKey } from "./virtual_list.js";
 
+/** Table that has the focus itself, and says which row its keys act on. */
 export class Grid {
   /**
    * @param {object} options
@@ -26,8 +27,8 @@ export class Grid {
     rows.keyboard = this.element;
     // A click in the rows gives them the focus, which is the grid's.
     rows.element.addEventListener("focus", () => this.focus());
-    this.element.addEventListener("keydown", (event) => this._key(event));
-    if (eager) this.element.addEventListener("focus", () => at() >= 0 || activate(rows.top));
+    this.element.addEventListener("keydown", (event) => this._onKey(event));
+    if (eager) this.element.addEventListener("focus", () => at() >= 0 || activate(rows.firstVisible));
   }
 
   /** Whether keys go from row to row. */
@@ -40,7 +41,7 @@ export class Grid {
   }
 
   /** @param {KeyboardEvent} event */
-  _key(event) {
+  _onKey(event) {
     const inRow = this._rows.element.contains(/** @type {Node} */ (event.target));
     if ((event.target !== this.element && !inRow) || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = this._at();
@@ -52,4 +53,31 @@ export class Grid {
     event.preventDefault();
     event.stopPropagation();
   }
+}
+
+/**
+ * Make the header row of a grid: a button in each column sorts by it.
+ *
+ * @template {string} Column
+ * @param {string} rowClass
+ * @param {readonly { id: Column, label: string }[]} columns
+ * @param {(column: Column) => void} sortBy
+ * @param {...HTMLElement} more
+ */
+export function makeGridHeader(rowClass, columns, sortBy, ...more) {
+  const headers = columns.map(({ id, label }) => {
+    const sort = h("button", { type: "button", class: "nds-sort", onclick: () => sortBy(id) }, label);
+    return h("div", { class: `nds-cell nds-col-${id}`, role: "columnheader", "data-column": id }, sort);
+  });
+  const props = { class: `nds-head ${rowClass}`, role: "row", "aria-rowindex": 1 };
+  const element = h("div", props, ...headers, ...more);
+
+  /** @param {Column} column @param {boolean} descending */
+  function showOrder(column, descending) {
+    for (const header of headers) {
+      const sorted = header.getAttribute("data-column") === column;
+      setAttribute(header, "aria-sort", sorted ? (descending ? "descending" : "ascending") : "none");
+    }
+  }
+  return { element, showOrder };
 }

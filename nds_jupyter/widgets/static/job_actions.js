@@ -6,6 +6,7 @@ import { confirmDialog } from "./dialog.js";
 import { copyText } from "./dom.js";
 import { jobTitle } from "./format.js";
 
+/** Actions that tell how they end by the host's notifications. */
 export class JobActions {
   /**
    * @param {JobStore} store
@@ -18,22 +19,22 @@ export class JobActions {
 
   /** @param {Job} job */
   async stop(job) {
-    await this._told(async () => {
+    await this._notifyErrors(async () => {
       await this._store.api.stop(job.job_id);
       this._store.put(await this._store.api.job(job.job_id));
     });
   }
 
-  /** @param {Job} job that a cell waits for: it goes on without it */
-  async leave(job) {
-    await this._told(async () => {
+  /** Let the cell that waits for a job go on without it. @param {Job} job */
+  async sendToBackground(job) {
+    await this._notifyErrors(async () => {
       this._store.put(await this._store.api.sendToBackground(job.job_id));
     });
   }
 
   /** @param {Job} job */
   async rerun(job) {
-    await this._told(async () => {
+    await this._notifyErrors(async () => {
       const again = await this._store.api.rerun(job.job_id);
       this._store.put(again);
       this._host.notify(`${jobTitle(job)} runs again as ${again.job_id}.`, "info", () => {
@@ -52,7 +53,7 @@ export class JobActions {
       { accept: "Delete", danger: true },
     );
     if (!sure) return false;
-    return this._told(async () => {
+    return this._notifyErrors(async () => {
       await this._store.api.remove(job.job_id);
       this._store.drop(job.job_id);
     });
@@ -64,8 +65,8 @@ export class JobActions {
     this._host.notify(`Copied ${job.job_id}.`, "info");
   }
 
-  /** @param {() => Promise<void>} act @returns {Promise<boolean>} */
-  async _told(act) {
+  /** @param {() => Promise<void>} act @returns {Promise<boolean>} whether it succeeded */
+  async _notifyErrors(act) {
     try {
       await act();
       return true;

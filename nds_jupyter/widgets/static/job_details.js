@@ -2,18 +2,19 @@
 
 /** @import { JobStore } from "./job_store.js" */
 /** @import { Host, Job } from "./types.js" */
-import { diffContent } from "./diff_tab.js";
+import { diffSource } from "./diff_tab.js";
 import { button, copyText, h, iconButton, setAttribute, setText } from "./dom.js";
 import { FilesTab } from "./file_tree.js";
 import { durationText, jobDuration, jobTitle, progressOf, progressText, reasonText, sizeText, stateIcon, stateText, timeText } from "./format.js";
-import { setIcon, icon } from "./icons.js";
+import { icon, setIcon } from "./icons.js";
 import { JobActions } from "./job_actions.js";
 import { LogView } from "./log_view.js";
 import { MetricsView } from "./metrics_chart.js";
-import { resultsContent } from "./results_tab.js";
+import { resultsSource } from "./results_tab.js";
 import { makeConnectionNotice } from "./status_bar.js";
 import { Tabs } from "./tabs.js";
 
+/** The panel; tabs are made when they are first shown. */
 export class JobDetails {
   /**
    * @param {JobStore} store
@@ -28,28 +29,28 @@ export class JobDetails {
     this._symbol = icon("queued");
     this._title = h("h2", { class: "nds-job-title" });
     this._status = h("span", { class: "nds-job-status", role: "status", "aria-live": "polite" });
-    this._bar = h("progress", { class: "nds-progress", max: 1, "aria-label": "progress", hidden: true });
-    this._note = makeConnectionNotice();
-    this._stop = iconButton(icon("stop"), "Stop", () => this._with((job) => this._actions.stop(job)));
+    this._progressBar = h("progress", { class: "nds-progress", max: 1, "aria-label": "progress", hidden: true });
+    this._notice = makeConnectionNotice();
+    this._stopButton = iconButton(icon("stop"), "Stop", () => this._withJob((job) => this._actions.stop(job)));
     this._tabs = new Tabs("Job", [
       { id: "log", label: "Log", make: () => new LogView(store, jobId) },
       { id: "metrics", label: "Metrics", make: () => new MetricsView(store, jobId) },
-      { id: "diff", label: "Diff", make: () => new FilesTab(store, host, jobId, diffContent(store, jobId)) },
-      { id: "results", label: "Results", make: () => new FilesTab(store, host, jobId, resultsContent(store, jobId)) },
-      { id: "info", label: "Info", make: () => makeInfoTab(store, jobId) },
+      { id: "diff", label: "Diff", make: () => new FilesTab(store, host, jobId, diffSource(store, jobId)) },
+      { id: "results", label: "Results", make: () => new FilesTab(store, host, jobId, resultsSource(store, jobId)) },
+      { id: "info", label: "Info", make: () => new InfoTab(store, jobId) },
     ]);
     this.element = h(
       "section",
       { class: "nds nds-job", "aria-label": "NDS job" },
-      this._makeHead(back),
-      this._note.element,
+      this._makeHeader(back),
+      this._notice.element,
       this._tabs.element,
     );
     this._ends = [store.onChange(() => this._update())];
     const timer = setInterval(() => !document.hidden && this._update(), 1000);
     this._ends.push(() => clearInterval(timer));
     this._update();
-    if (!store.jobs.has(jobId)) this._fetch();
+    if (!store.jobs.has(jobId)) this._fetchJob();
   }
 
   dispose() {
@@ -58,29 +59,29 @@ export class JobDetails {
   }
 
   /** @param {(() => void) | undefined} back */
-  _makeHead(back) {
+  _makeHeader(back) {
     return h(
       "header",
       { class: "nds-job-head" },
       back && iconButton(icon("back"), "Back to all jobs", back),
       h("span", { class: "nds-job-symbol" }, this._symbol),
-      h("div", { class: "nds-job-heading" }, this._title, this._status, this._bar),
-      this._stop,
-      iconButton(icon("rerun"), "Run again", () => this._with((job) => this._actions.rerun(job))),
-      iconButton(icon("copy"), "Copy id", () => this._with((job) => this._actions.copyId(job))),
+      h("div", { class: "nds-job-heading" }, this._title, this._status, this._progressBar),
+      this._stopButton,
+      iconButton(icon("rerun"), "Run again", () => this._withJob((job) => this._actions.rerun(job))),
+      iconButton(icon("copy"), "Copy id", () => this._withJob((job) => this._actions.copyId(job))),
       iconButton(icon("trash"), "Delete", () =>
-        this._with(async (job) => (await this._actions.remove(job, this.element)) && back?.()),
+        this._withJob(async (job) => (await this._actions.remove(job, this.element)) && back?.()),
       ),
     );
   }
 
   /** @param {(job: Job) => unknown} act */
-  _with(act) {
+  _withJob(act) {
     const job = this._store.jobs.get(this._jobId);
     if (job) act(job);
   }
 
-  async _fetch() {
+  async _fetchJob() {
     try {
       this._store.put(await this._store.api.job(this._jobId));
     } catch (error) {
@@ -89,11 +90,11 @@ export class JobDetails {
   }
 
   _update() {
-    this._note.update(this._store);
+    this._notice.update(this._store);
     const job = this._store.jobs.get(this._jobId);
     if (!job) {
       if (this._title.textContent) setText(this._status, "deleted");
-      this._stop.disabled = true;
+      this._stopButton.disabled = true;
       return;
     }
     setAttribute(this.element, "data-state", stateText(job));
@@ -101,17 +102,17 @@ export class JobDetails {
     setText(this._title, jobTitle(job));
     setAttribute(this._title, "title", jobTitle(job));
     const took = jobDuration(job);
-    const words = job.phase === "finished" ? reasonText(job) : progressText(job);
-    setText(this._status, [words, took && `${took}`, job.image, job.worker].filter(Boolean).join(" · "));
+    const summary = job.phase === "finished" ? reasonText(job) : progressText(job);
+    setText(this._status, [summary, took, job.image, job.worker].filter(Boolean).join(" · "));
     const done = progressOf(job);
-    this._bar.hidden = done === null;
-    if (done !== null) this._bar.value = done;
-    this._stop.disabled = job.phase === "finished";
+    this._progressBar.hidden = done === null;
+    if (done !== null) this._progressBar.value = done;
+    this._stopButton.disabled = job.phase === "finished";
   }
 }
 
-/** @param {Job} job @returns {[string, string][]} */
-function facts(job) {
+/** Facts of a job as terms and values. @param {Job} job @returns {[string, string][]} */
+function jobFacts(job) {
   const { limits } = job;
   /** @type {[string, string | null | undefined][]} */
   const rows = [
@@ -160,38 +161,48 @@ function labelText(labels = {}) {
     .join(", ");
 }
 
-/**
- * @param {JobStore} store
- * @param {string} jobId
- */
-export function makeInfoTab(store, jobId) {
-  const list = h("dl", { class: "nds-facts" });
-  const script = h("pre", { class: "nds-script", tabIndex: 0, "aria-label": "Script" }, "…");
-  const name = h("span", {});
-  const copy = button("Copy script", () => copyText(script.textContent ?? ""));
-  const element = h(
-    "div",
-    { class: "nds-info" },
-    list,
-    h("div", { class: "nds-toolbar" }, h("h3", {}, "Script ", name), copy),
-    script,
-  );
-  let drawn = "";
-
-  function update() {
-    const job = store.jobs.get(jobId);
-    if (!job) return;
-    name.textContent = job.scriptname;
-    const rows = facts(job);
-    const now = JSON.stringify(rows);
-    if (now === drawn) return;
-    drawn = now;
-    list.replaceChildren(...rows.flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)]));
+/** Tab with the facts of a job, how it ended, and its script. */
+class InfoTab {
+  /**
+   * @param {JobStore} store
+   * @param {string} jobId
+   */
+  constructor(store, jobId) {
+    this._store = store;
+    this._jobId = jobId;
+    this._shownFacts = "";
+    this._facts = h("dl", { class: "nds-facts" });
+    this._scriptName = h("span", {});
+    this._script = h("pre", { class: "nds-script", tabIndex: 0, "aria-label": "Script" }, "…");
+    const copy = button("Copy script", () => copyText(this._script.textContent ?? ""));
+    this.element = h(
+      "div",
+      { class: "nds-info" },
+      this._facts,
+      h("div", { class: "nds-toolbar" }, h("h3", {}, "Script ", this._scriptName), copy),
+      this._script,
+    );
+    this.dispose = store.onChange(() => this._update());
+    this._update();
+    this._loadScript();
   }
-  store.api.script(jobId).then(
-    (text) => (script.textContent = text),
-    (error) => (script.textContent = error.message),
-  );
-  update();
-  return { element, dispose: store.onChange(update) };
+
+  async _loadScript() {
+    try {
+      this._script.textContent = await this._store.api.script(this._jobId);
+    } catch (error) {
+      this._script.textContent = /** @type {Error} */ (error).message;
+    }
+  }
+
+  _update() {
+    const job = this._store.jobs.get(this._jobId);
+    if (!job) return;
+    this._scriptName.textContent = job.scriptname;
+    const facts = jobFacts(job);
+    const text = JSON.stringify(facts);
+    if (text === this._shownFacts) return;
+    this._shownFacts = text;
+    this._facts.replaceChildren(...facts.flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)]));
+  }
 }

@@ -5,16 +5,18 @@
 /** @import { Host, Job } from "./types.js" */
 import { attributeWriter, button, h, iconButton, setAttribute, setText, textWriter } from "./dom.js";
 import { ageText, jobDuration, jobTitle, progressOf, progressText, reasonText, stateIcon, stateText, timeText } from "./format.js";
-import { Grid } from "./grid.js";
-import { setIcon, icon } from "./icons.js";
+import { Grid, makeGridHeader } from "./grid.js";
+import { icon, setIcon } from "./icons.js";
 import { JobActions } from "./job_actions.js";
 import { COLUMNS, SortedJobs } from "./sorted_jobs.js";
 import { makeConnectionNotice, makeLoadBar } from "./status_bar.js";
 import { VirtualList } from "./virtual_list.js";
 
-const ROW = 36;
-const FILTERS = ["", "running", "queued", "completed", "failed", "stopped"];
+/** Pixels. */
+const ROW_HEIGHT = 36;
+const STATE_FILTERS = ["", "running", "queued", "completed", "failed", "stopped"];
 
+/** The panel; the row that keys act on stays the same job wherever it moves. */
 export class JobsTable {
   /**
    * @param {JobStore} store
@@ -24,36 +26,37 @@ export class JobsTable {
     this._store = store;
     this._host = host;
     this._actions = new JobActions(store, host);
-    this._order = new SortedJobs();
+    this._jobs = new SortedJobs();
     this._activeId = "";
-    this._strip = makeLoadBar();
-    this._note = makeConnectionNotice();
+    this._loadBar = makeLoadBar();
+    this._notice = makeConnectionNotice();
     this._count = h("span", { class: "nds-count", role: "status", "aria-live": "polite" });
-    this._text = h("input", {
+    this._textFilter = h("input", {
       type: "search",
       class: "nds-input",
       placeholder: "Filter jobs",
       "aria-label": "Filter jobs by name, image or id",
       oninput: () => this._filter(),
     });
-    this._state = h(
+    this._stateFilter = h(
       "select",
       { class: "nds-input nds-select", "aria-label": "Filter jobs by state", onchange: () => this._filter() },
-      ...FILTERS.map((value) => h("option", { value }, value || "all states")),
+      ...STATE_FILTERS.map((value) => h("option", { value }, value || "all states")),
     );
     this._rows = this._makeRows();
     this._empty = this._makeEmpty();
-    this._head = this._makeHead();
-    this._table = this._makeGrid().element;
+    this._header = this._makeHeader();
+    this._grid = this._makeGrid();
     this.element = h(
       "section",
       { class: "nds nds-jobs", "aria-label": "NDS jobs" },
       this._makeToolbar(),
-      this._strip.element,
-      this._note.element,
-      this._table,
+      this._loadBar.element,
+      this._notice.element,
+      this._grid.element,
     );
-    this._ends = [store.onChange((changed) => this._update(changed)), every(1000, () => this._tick())];
+    const timer = setInterval(() => !document.hidden && this._tick(), 1000);
+    this._ends = [store.onChange((changed) => this._update(changed)), () => clearInterval(timer)];
     this._update(null);
   }
 
@@ -67,30 +70,26 @@ export class JobsTable {
       "div",
       { class: "nds-toolbar", role: "toolbar", "aria-label": "Jobs" },
       button("New job", () => this._host.openSubmit({}), { class: "nds-button nds-accept" }),
-      this._text,
-      this._state,
+      this._textFilter,
+      this._stateFilter,
       this._count,
     );
   }
 
-  _makeHead() {
-    const heads = COLUMNS.map(({ id, label }) => {
-      const sort = h("button", { type: "button", class: "nds-sort", onclick: () => this._sortBy(id) }, label);
-      return h("div", { class: `nds-cell nds-col-${id}`, role: "columnheader", "data-column": id }, sort);
-    });
+  _makeHeader() {
     const actions = h("div", { class: "nds-cell nds-row-actions", role: "columnheader", "aria-label": "Actions" });
-    return h("div", { class: "nds-head nds-jobRow", role: "row", "aria-rowindex": 1 }, ...heads, actions);
+    return makeGridHeader("nds-jobRow", COLUMNS, (column) => this._sortBy(column), actions);
   }
 
   _makeRows() {
     return new VirtualList({
-      height: ROW,
-      key: (index) => this._order.at(index).job_id,
-      isActive: (index) => this._order.at(index).job_id === this._activeId,
+      height: ROW_HEIGHT,
+      key: (index) => this._jobs.at(index).job_id,
+      isActive: (index) => this._jobs.at(index).job_id === this._activeId,
       props: { class: "nds-table-rows", role: "rowgroup", tabIndex: -1, "aria-label": "Jobs" },
       make: () =>
-        makeJobRow({
-          jobAt: (index) => this._order.at(index),
+        new JobRow({
+          jobAt: (index) => this._jobs.at(index),
           isActive: (job) => job.job_id === this._activeId,
           actions: this._actions,
           open: (job) => this._open(job),
@@ -101,11 +100,11 @@ export class JobsTable {
   _makeGrid() {
     const options = {
       label: "Jobs",
-      head: this._head,
+      head: this._header.element,
       rows: this._rows,
-      at: () => this._order.indexOf(this._activeId),
+      at: () => this._jobs.indexOf(this._activeId),
       activate: (/** @type {number} */ index) => this._activate(index),
-      act: (/** @type {string} */ key, /** @type {number} */ index) => this._act(key, this._order.at(index)),
+      act: (/** @type {string} */ key, /** @type {number} */ index) => this._actOnKey(key, this._jobs.at(index)),
     };
     return new Grid(options, this._empty);
   }
@@ -118,65 +117,63 @@ export class JobsTable {
 
   /** @param {ColumnId} column */
   _sortBy(column) {
-    const { rule } = this._order;
-    this._order.rule = { ...rule, column, down: rule.column === column && !rule.down };
+    const { query } = this._jobs;
+    this._jobs.query = { ...query, column, descending: query.column === column && !query.descending };
     this._update(null);
   }
 
   _filter() {
-    this._order.rule = { ...this._order.rule, text: this._text.value.trim().toLowerCase(), state: this._state.value };
+    const text = this._textFilter.value.trim().toLowerCase();
+    this._jobs.query = { ...this._jobs.query, text, state: this._stateFilter.value };
     this._update(null);
   }
 
-  /** What takes longer while nothing else changes. */
+  /** Show ages and durations, which grow while nothing else changes. */
   _tick() {
-    if (this._order.rule.column === "duration") this._order.change(this._store.jobs, this._order.underWay());
+    if (this._jobs.query.column === "duration") this._jobs.update(this._store.jobs, this._jobs.unfinished());
     this._rows.refresh();
   }
 
   /** @param {ReadonlySet<string> | null} changed ids of jobs; null: whatever */
   _update(changed) {
-    this._strip.update(this._store);
-    this._note.update(this._store);
-    if (changed) this._order.change(this._store.jobs, changed);
-    else this._order.sort(this._store.jobs);
-    const { count, rule } = this._order;
+    this._loadBar.update(this._store);
+    this._notice.update(this._store);
+    if (changed) this._jobs.update(this._store.jobs, changed);
+    else this._jobs.sort(this._store.jobs);
+    const { count, query } = this._jobs;
     const all = this._store.jobs.size;
     setText(this._count, count === all ? `${all}` : `${count} of ${all}`);
     setAttribute(this._count, "title", `${count} of ${all} jobs shown`);
-    for (const head of this._head.children) {
-      const sorted = head.getAttribute("data-column") === rule.column;
-      setAttribute(head, "aria-sort", sorted ? (rule.down ? "descending" : "ascending") : "none");
-    }
-    setAttribute(this._table, "aria-rowcount", String(count + 1));
+    this._header.showOrder(query.column, query.descending);
+    setAttribute(this._grid.element, "aria-rowcount", String(count + 1));
     if (changed?.size !== 0) this._rows.setCount(count);
-    this._showEmpty(all);
+    this._updateEmpty(all);
   }
 
   /** @param {number} all */
-  _showEmpty(all) {
+  _updateEmpty(all) {
     const [text, first] = this._empty.children;
-    this._empty.hidden = this._order.count > 0 || !this._store.loaded;
+    this._empty.hidden = this._jobs.count > 0 || !this._store.loaded;
     /** @type {HTMLElement} */ (first).hidden = all > 0;
     setText(/** @type {HTMLElement} */ (text), all ? "No job matches the filter." : "No jobs yet.");
   }
 
   /** @param {number} index */
   _activate(index) {
-    const job = this._order.at(index);
+    const job = this._jobs.at(index);
     if (!job) return;
     this._activeId = job.job_id;
-    this._rows.show(index);
+    this._rows.scrollToRow(index);
   }
 
   /** @param {Job} job */
   _open(job) {
-    this._activate(this._order.indexOf(job.job_id));
+    this._activate(this._jobs.indexOf(job.job_id));
     this._host.openJob(job);
   }
 
   /** @param {string} key @param {Job | undefined} job @returns {boolean} whether the key means something */
-  _act(key, job) {
+  _actOnKey(key, job) {
     if (!job) return false;
     if (key === "Enter") this._open(job);
     else if (key === "Delete") this._actions.remove(job, this.element);
@@ -188,76 +185,60 @@ export class JobsTable {
   }
 }
 
-/** @param {number} milliseconds @param {() => void} act @returns {() => void} ends it */
-function every(milliseconds, act) {
-  const timer = setInterval(() => !document.hidden && act(), milliseconds);
-  return () => clearInterval(timer);
-}
-
-/**
- * @param {object} options
- * @param {(index: number) => Job} options.jobAt
- * @param {(job: Job) => boolean} options.isActive
- * @param {JobActions} options.actions
- * @param {(job: Job) => void} options.open
- */
-export function makeJobRow({ jobAt, isActive, actions, open }) {
-  /** @type {Job} */
-  let job;
-  const symbol = icon("queued");
-  const state = h("span", { class: "nds-state-text" });
-  const name = h("span", { class: "nds-job-name" });
-  const note = h("span", { class: "nds-job-note" });
-  const bar = h("progress", { class: "nds-progress", max: 1, "aria-label": "progress", hidden: true });
-  const [image, worker, age, duration] = ["image", "worker", "age", "duration"].map((column) => cell(column));
-  const toolbox = rowActions(actions, () => job);
-  const element = h(
-    "div",
-    { class: "nds-row nds-jobRow", role: "row", onclick: () => open(job), onpointerenter: () => point(isActive(job)) },
-    cell("state", symbol, state),
-    cell("name", name, note, bar),
-    image,
-    worker,
-    age,
-    duration,
-    toolbox.element,
-  );
-  const write = {
-    state: attributeWriter(element, "data-state"),
-    id: attributeWriter(element, "data-job"),
-    index: attributeWriter(element, "aria-rowindex"),
-    selected: attributeWriter(element, "aria-selected"),
-    word: textWriter(state),
-    name: textWriter(name),
-    note: textWriter(note),
-    image: textWriter(image),
-    worker: textWriter(worker),
-    age: textWriter(age),
-    duration: textWriter(duration),
-  };
-
+/** Row of a job; it changes in place, so that focus and pointer stay where they are. */
+class JobRow {
   /**
-   * Make what only who points at a row, or comes to it by keys, has a use for: hundreds pass by for each of those.
-   *
-   * @param {boolean} active
+   * @param {object} options
+   * @param {(index: number) => Job} options.jobAt
+   * @param {(job: Job) => boolean} options.isActive
+   * @param {JobActions} options.actions
+   * @param {(job: Job) => void} options.open
    */
-  function point(active) {
-    setAttribute(element, "title", `${jobTitle(job)} (${job.job_id})\n${job.image}\n${reasonText(job)}`);
-    setAttribute(age, "title", timeText(job.created));
-    toolbox.update(job, active);
+  constructor({ jobAt, isActive, actions, open }) {
+    this._jobAt = jobAt;
+    this._isActive = isActive;
+    /** @type {Job | null} */
+    this._job = null;
+    const current = () => /** @type {Job} */ (this._job);
+    this._symbol = icon("queued");
+    this._bar = h("progress", { class: "nds-progress", max: 1, "aria-label": "progress", hidden: true });
+    this._buttons = new RowButtons(actions, current);
+    const state = h("span", { class: "nds-state-text" });
+    const name = h("span", { class: "nds-job-name" });
+    const note = h("span", { class: "nds-job-note" });
+    const [image, worker, age, duration] = ["image", "worker", "age", "duration"].map((column) => makeCell(column));
+    this._age = age;
+    this.element = h(
+      "div",
+      {
+        class: "nds-row nds-jobRow",
+        role: "row",
+        onclick: () => open(current()),
+        onpointerenter: () => this._addDetails(current(), isActive(current())),
+      },
+      makeCell("state", this._symbol, state),
+      makeCell("name", name, note, this._bar),
+      image,
+      worker,
+      age,
+      duration,
+      this._buttons.element,
+    );
+    this._write = makeWriters(this.element, { state, name, note, image, worker, age, duration });
   }
 
   /** @param {number} index */
-  function update(index) {
-    job = jobAt(index);
+  update(index) {
+    const job = (this._job = this._jobAt(index));
+    const write = this._write;
     const word = stateText(job);
-    const active = isActive(job);
-    write.state(word);
+    const active = this._isActive(job);
+    write.stateAttribute(word);
     write.id(job.job_id);
     write.index(String(index + 2));
     write.selected(String(active));
-    setIcon(symbol, stateIcon(job));
-    write.word(word);
+    setIcon(this._symbol, stateIcon(job));
+    write.state(word);
     write.name(jobTitle(job));
     write.image(job.image);
     write.worker(job.worker ?? "");
@@ -265,11 +246,39 @@ export function makeJobRow({ jobAt, isActive, actions, open }) {
     write.duration(jobDuration(job));
     write.note(noteText(job));
     const done = progressOf(job);
-    if (bar.hidden !== (done === null)) bar.hidden = done === null;
-    if (done !== null) bar.value = done;
-    if (active || toolbox.made) point(active);
+    if (this._bar.hidden !== (done === null)) this._bar.hidden = done === null;
+    if (done !== null) this._bar.value = done;
+    if (active || this._buttons.made) this._addDetails(job, active);
   }
-  return { element, update };
+
+  /**
+   * Make what only who points at a row, or comes to it by keys, has a use for: hundreds pass by for each of those.
+   *
+   * @param {Job} job
+   * @param {boolean} active
+   */
+  _addDetails(job, active) {
+    setAttribute(this.element, "title", `${jobTitle(job)} (${job.job_id})\n${job.image}\n${reasonText(job)}`);
+    setAttribute(this._age, "title", timeText(job.created));
+    this._buttons.update(job, active);
+  }
+}
+
+/**
+ * @template {string} Name
+ * @param {HTMLElement} row
+ * @param {Record<Name, HTMLElement>} texts elements that hold one text each
+ */
+function makeWriters(row, texts) {
+  const entries = /** @type {[Name, HTMLElement][]} */ (Object.entries(texts));
+  const writers = entries.map(([name, element]) => [name, textWriter(element)]);
+  return {
+    .../** @type {Record<Name, (text: string) => void>} */ (Object.fromEntries(writers)),
+    stateAttribute: attributeWriter(row, "data-state"),
+    id: attributeWriter(row, "data-job"),
+    index: attributeWriter(row, "aria-rowindex"),
+    selected: attributeWriter(row, "aria-selected"),
+  };
 }
 
 /** @param {Job} job */
@@ -279,46 +288,49 @@ function noteText(job) {
   return job.name ? job.job_id.slice(0, 8) : "";
 }
 
-/**
- * The buttons of a row, made when there is first somebody to press them.
- *
- * @param {JobActions} actions
- * @param {() => Job} current
- */
-function rowActions(actions, current) {
-  const element = h("div", { class: "nds-cell nds-row-actions", role: "gridcell" });
-  /** @type {HTMLButtonElement[]} */
-  let buttons = [];
+/** Buttons of a row, made when there is first somebody to press them. */
+class RowButtons {
+  /**
+   * @param {JobActions} actions
+   * @param {() => Job} current
+   */
+  constructor(actions, current) {
+    this._actions = actions;
+    this._current = current;
+    this.element = h("div", { class: "nds-cell nds-row-actions", role: "gridcell" });
+    /** @type {HTMLButtonElement[]} */
+    this._buttons = [];
+  }
 
-  /** @param {(job: Job) => void} act */
-  const on = (act) => (/** @type {Event} */ event) => {
-    event.stopPropagation();
-    act(current());
-  };
-  const make = () => {
-    buttons = [
+  get made() {
+    return this._buttons.length > 0;
+  }
+
+  /** @param {Job} job @param {boolean} active whether keys reach the buttons */
+  update(job, active) {
+    if (!this._buttons.length) this._make();
+    for (const each of this._buttons) each.tabIndex = active ? 0 : -1;
+    this._buttons[0].disabled = job.phase === "finished";
+  }
+
+  _make() {
+    /** @param {(job: Job) => void} act */
+    const on = (act) => (/** @type {Event} */ event) => {
+      event.stopPropagation();
+      act(this._current());
+    };
+    const actions = this._actions;
+    this._buttons = [
       iconButton(icon("stop"), "Stop", on((job) => actions.stop(job))),
       iconButton(icon("rerun"), "Run again", on((job) => actions.rerun(job))),
       iconButton(icon("copy"), "Copy id", on((job) => actions.copyId(job))),
-      iconButton(icon("trash"), "Delete", on((job) => actions.remove(job, element))),
+      iconButton(icon("trash"), "Delete", on((job) => actions.remove(job, this.element))),
     ];
-    element.append(...buttons);
-  };
-  return {
-    element,
-    get made() {
-      return buttons.length > 0;
-    },
-    /** @param {Job} job @param {boolean} active */
-    update(job, active) {
-      if (!buttons.length) make();
-      for (const each of buttons) each.tabIndex = active ? 0 : -1;
-      buttons[0].disabled = job.phase === "finished";
-    },
-  };
+    this.element.append(...this._buttons);
+  }
 }
 
-/** @param {string} name @param {...Node} children */
-function cell(name, ...children) {
-  return h("div", { class: `nds-cell nds-col-${name}`, role: "gridcell" }, ...children);
+/** @param {string} column @param {...Node} children */
+function makeCell(column, ...children) {
+  return h("div", { class: `nds-cell nds-col-${column}`, role: "gridcell" }, ...children);
 }

@@ -6,22 +6,25 @@
 import { hasControlCharacters, parseStyledLine, PLAIN, plainText, styleAtEnd, visibleStart } from "./ansi_text.js";
 import { TimeSlice } from "./time_slicing.js";
 
-/** What is kept at most; a tab has to live with what it holds. The download has all. */
-export const MOST_LINES = 1_000_000;
-export const MOST_CHARACTERS = 200 * 2 ** 20;
-/** Where a line ends, whatever follows. */
-export const LONGEST_LINE = 32 * 2 ** 20;
+/** Most that is kept: a tab has to live with what it holds. The download has all. */
+const MOST_LINES = 1_000_000;
+const MOST_CHARACTERS = 200 * 2 ** 20;
+/** Characters at which a line is truncated. */
+const LONGEST_LINE = 32 * 2 ** 20;
 /** A longer line is kept without its colours, which would be as long to find as it is. */
 const LONGEST_STYLED = 64 * 1024;
 const BLOCK_LINES = 4096;
 const BLOCK_CHARACTERS = 2 ** 20;
-/** Lines whose colours are known: about what is in view. */
-const MOST_LOOKS = 300;
+/** Parsed lines that are cached: about what is in view. */
+const MOST_CACHED_LINES = 300;
 
-/** What `flags` say of a line. */
-const ERROR = 1;
-const SPECIAL = 2;
-const FULL = 4;
+/** Time before any line: a log of which nothing is there yet is followed from here, however much comes until it is. */
+const BEGINNING = "1970-01-01T00:00:00.000000000Z";
+
+/** Flags of a line: written to stderr; with escape sequences to parse; truncated. */
+const STDERR = 1;
+const STYLED = 2;
+const TRUNCATED = 4;
 
 /**
  * @typedef {object} Block
@@ -37,7 +40,7 @@ const FULL = 4;
  * @property {StyledSpan[] | null} spans
  */
 
-/** Lines have numbers, counted from the first line ever. */
+/** Buffer of lines in blocks, so that the oldest go without moving the others. Lines are numbered from the first ever. */
 export class LogBuffer {
   /** @param {{ mostLines?: number, mostCharacters?: number }} [limits] */
   constructor({ mostLines = MOST_LINES, mostCharacters = MOST_CHARACTERS } = {}) {
@@ -51,7 +54,7 @@ export class LogBuffer {
     /** How the next line begins, on stdout and on stderr. */
     this._styles = [PLAIN, PLAIN];
     /** @type {Map<number, StyledLine>} */
-    this._looks = new Map();
+    this._styledLines = new Map();
   }
 
   clear() {
@@ -59,7 +62,7 @@ export class LogBuffer {
     this.blocks = [newBlock(0)];
     this.open = false;
     this._styles = [PLAIN, PLAIN];
-    this._looks.clear();
+    this._styledLines.clear();
   }
 
   /** The number of the oldest line that is kept. */
@@ -69,141 +72,143 @@ export class LogBuffer {
 
   /** The number that the next line gets. */
   get end() {
-    const last = this._last;
+    const last = this._lastBlock;
     return last.first + last.texts.length;
   }
 
   /**
+   * Append a line.
+   *
    * @param {string} raw
    * @param {number} time milliseconds; NaN for a remark of our own
-   * @param {boolean} error whether it was written to stderr
+   * @param {boolean} stderr whether it was written there
    * @param {boolean} [open] whether it goes on in the next piece
    */
-  add(raw, time, error, open = false) {
-    if (this._last.texts.length >= BLOCK_LINES || this._last.characters >= BLOCK_CHARACTERS) {
+  add(raw, time, stderr, open = false) {
+    if (this._lastBlock.texts.length >= BLOCK_LINES || this._lastBlock.characters >= BLOCK_CHARACTERS) {
       this.blocks.push(newBlock(this.end));
-      this._drop();
+      this._dropOldest();
     }
-    const block = this._last;
+    const block = this._lastBlock;
     block.texts.push("");
     block.times.push(time);
-    block.flags.push(error ? ERROR : 0);
+    block.flags.push(stderr ? STDERR : 0);
     this._write("", raw, open);
   }
 
-  /** Go on with the last line. @param {string} raw @param {boolean} open */
+  /** Append to the last line. @param {string} raw @param {boolean} open */
   extend(raw, open) {
-    const block = this._last;
+    const block = this._lastBlock;
     const at = block.texts.length - 1;
     const before = block.texts[at];
-    if (block.flags[at] & FULL) {
+    if (block.flags[at] & TRUNCATED) {
       this.open = open;
     } else if (before.length + raw.length > LONGEST_LINE) {
-      block.flags[at] |= FULL;
+      block.flags[at] |= TRUNCATED;
       this._write(before, " … the rest of this line is in the download only", open);
     } else {
       this._write(before, raw, open);
     }
   }
 
-  /** Take back the last line: it is to come again. */
+  /** Remove the last line, which is to come again. */
   removeLast() {
-    const block = this._last;
+    const block = this._lastBlock;
     const [text] = block.texts.splice(-1);
     block.times.length = block.flags.length = block.texts.length;
     block.styles.delete(block.texts.length);
-    this._count(block, -(text?.length ?? 0));
-    this._looks.clear();
+    this._countCharacters(block, -(text?.length ?? 0));
+    this._styledLines.clear();
     this.open = false;
   }
 
   /** @param {number} line @returns {string} what a terminal would show of it */
   textAt(line) {
-    const { block, at } = this._find(line);
+    const { block, at } = this._locate(line);
     if (!block) return "";
-    return block.flags[at] & SPECIAL ? plainText(block.texts[at]) : block.texts[at];
+    return block.flags[at] & STYLED ? plainText(block.texts[at]) : block.texts[at];
   }
 
   /** @param {number} line @returns {StyledLine} its text with its colours */
   styledLineAt(line) {
-    const { block, at } = this._find(line);
+    const { block, at } = this._locate(line);
     if (!block) return { text: "", spans: null };
-    if (!(block.flags[at] & SPECIAL)) return { text: block.texts[at], spans: null };
-    const known = this._looks.get(line);
+    if (!(block.flags[at] & STYLED)) return { text: block.texts[at], spans: null };
+    const known = this._styledLines.get(line);
     if (known) return known;
-    const look = parseStyledLine(block.texts[at], block.styles.get(at) ?? PLAIN);
-    if (this._looks.size >= MOST_LOOKS) this._looks.clear();
-    this._looks.set(line, look);
-    return look;
+    const styled = parseStyledLine(block.texts[at], block.styles.get(at) ?? PLAIN);
+    if (this._styledLines.size >= MOST_CACHED_LINES) this._styledLines.clear();
+    this._styledLines.set(line, styled);
+    return styled;
   }
 
   /** @param {number} line @returns {number} milliseconds; NaN for a remark of our own */
   timeAt(line) {
-    const { block, at } = this._find(line);
+    const { block, at } = this._locate(line);
     return block ? block.times[at] : NaN;
   }
 
   /** @param {number} line */
-  isError(line) {
-    const { block, at } = this._find(line);
-    return !!block && (block.flags[at] & ERROR) !== 0;
+  isStderr(line) {
+    const { block, at } = this._locate(line);
+    return !!block && (block.flags[at] & STDERR) !== 0;
   }
 
-  get _last() {
+  get _lastBlock() {
     return this.blocks[this.blocks.length - 1];
   }
 
   /** @param {string} before what there is of the last line @param {string} raw @param {boolean} open */
   _write(before, raw, open) {
-    const block = this._last;
+    const block = this._lastBlock;
     const at = block.texts.length - 1;
-    const stream = block.flags[at] & ERROR;
+    const stream = block.flags[at] & STDERR;
     const piece = open ? raw : raw.replace(/\r+$/, "");
     const begin = before ? (block.styles.get(at) ?? PLAIN) : this._styles[stream];
-    const special = hasControlCharacters(piece);
-    if (special) this._styles[stream] = styleAtEnd(piece, this._styles[stream]);
+    const styled = hasControlCharacters(piece);
+    if (styled) this._styles[stream] = styleAtEnd(piece, this._styles[stream]);
     if (before.length > LONGEST_STYLED) {
-      block.texts[at] = special ? (visibleStart(piece) ? "" : before) + plainText(piece) : before + piece;
-    } else if (special || begin !== PLAIN || block.flags[at] & SPECIAL) {
+      block.texts[at] = styled ? (visibleStart(piece) ? "" : before) + plainText(piece) : before + piece;
+    } else if (styled || begin !== PLAIN || block.flags[at] & STYLED) {
       this._writeStyled(before + piece, begin);
     } else {
       block.texts[at] = before + piece;
     }
-    this._count(block, piece.length);
-    this._looks.delete(block.first + at);
+    this._countCharacters(block, piece.length);
+    this._styledLines.delete(block.first + at);
     this.open = open;
   }
 
   /** @param {string} whole @param {TextStyle} begin how it begins */
   _writeStyled(whole, begin) {
-    const block = this._last;
+    const block = this._lastBlock;
     const at = block.texts.length - 1;
     const from = visibleStart(whole);
     const style = from ? styleAtEnd(whole.slice(0, from), begin) : begin;
     const text = whole.slice(from);
     const styled = text.length <= LONGEST_STYLED;
     block.texts[at] = styled ? text : plainText(text);
-    block.flags[at] = (block.flags[at] & ~SPECIAL) | (styled ? SPECIAL : 0);
+    block.flags[at] = (block.flags[at] & ~STYLED) | (styled ? STYLED : 0);
     if (styled && style !== PLAIN) block.styles.set(at, style);
     else block.styles.delete(at);
   }
 
   /** @param {Block} block @param {number} characters */
-  _count(block, characters) {
+  _countCharacters(block, characters) {
     block.characters += characters;
     this._characters += characters;
   }
 
-  _drop() {
+  _dropOldest() {
     while (this.blocks.length > 1 && (this.end - this.first > this._mostLines || this._characters > this._mostCharacters)) {
       this._characters -= this.blocks[0].characters;
       this.blocks.shift();
-      this._looks.clear();
+      this._styledLines.clear();
     }
   }
 
   /** @param {number} line @returns {{ block: Block | null, at: number }} */
-  _find(line) {
+  _locate(line) {
     let low = 0;
     let high = this.blocks.length - 1;
     while (low < high) {
@@ -222,9 +227,7 @@ function newBlock(first) {
   return { first, texts: [], times: [], flags: [], styles: new Map(), characters: 0 };
 }
 
-/** Before any line. A log of which nothing is there yet is followed from here, however much comes until it is. */
-const BEGINNING = "1970-01-01T00:00:00.000000000Z";
-
+/** The log of one job: fetched as far as it is written, then followed by the store's event feed. */
 export class JobLog {
   /**
    * @param {JobStore} store
@@ -237,16 +240,16 @@ export class JobLog {
     this._listeners = new Set();
     this.lines = new LogBuffer();
     /** @type {string} The stream whose last line goes on in the next. */
-    this._cut = "";
+    this._unfinishedStream = "";
     this._lastTime = "";
     this._resumedAt = "";
     this.gaps = 0;
     /** @type {"loading" | "live" | "ended"} */
     this.state = "loading";
     this.problem = "";
-    this._stopped = new AbortController();
+    this._abort = new AbortController();
     /** @type {() => void} */
-    this._unwatch = () => {};
+    this._unfollow = () => {};
     this._load();
   }
 
@@ -257,31 +260,31 @@ export class JobLog {
   }
 
   dispose() {
-    this._stopped.abort();
-    this._unwatch();
+    this._abort.abort();
+    this._unfollow();
   }
 
   /** Fetch all of it anew, with the lines that were skipped. */
   reload() {
     this.dispose();
-    this._stopped = new AbortController();
+    this._abort = new AbortController();
     this.lines.clear();
-    this._cut = this._lastTime = this._resumedAt = this.problem = "";
+    this._unfinishedStream = this._lastTime = this._resumedAt = this.problem = "";
     this.gaps = 0;
     this.state = "loading";
-    this._tell();
+    this._notify();
     this._load();
   }
 
   async _load() {
-    const { signal } = this._stopped;
+    const { signal } = this._abort;
     const ended = this._store.jobs.get(this._jobId)?.phase === "finished";
-    const turn = new TimeSlice();
+    const slice = new TimeSlice();
     try {
-      for await (const lines of this._store.api.lines(this._jobId, null, signal)) {
+      for await (const lines of this._store.api.logLines(this._jobId, null, signal)) {
         if (signal.aborted) return;
         this._append(lines);
-        if (turn.over) await turn.next();
+        if (slice.expired) await slice.yield();
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -289,35 +292,35 @@ export class JobLog {
     }
     if (signal.aborted) return;
     this.state = ended ? "ended" : "live";
-    if (!ended) this._watch();
-    this._tell();
+    if (!ended) this._follow();
+    this._notify();
   }
 
-  _watch() {
-    this._unwatch = this._store.watch(this._jobId, {
+  _follow() {
+    this._unfollow = this._store.watch(this._jobId, {
       log: true,
       metrics: false,
-      logSince: () => this._resume(),
-      onLog: (message) => this._take(message),
+      logSince: () => this._resumeFrom(),
+      onLog: (message) => this._onMessage(message),
       onSample: () => {},
     });
   }
 
-  _resume() {
+  _resumeFrom() {
     this._resumedAt = this._lastTime;
-    if (this._cut) {
+    if (this._unfinishedStream) {
       // The pieces of a line that is not whole come again.
-      this._cut = "";
+      this._unfinishedStream = "";
       this.lines.removeLast();
     }
     return this._lastTime || BEGINNING;
   }
 
   /** @param {EventMessage} message */
-  _take(message) {
+  _onMessage(message) {
     if (message.refetch_since) {
       this.gaps += 1;
-      this._cut = "";
+      this._unfinishedStream = "";
       const many = message.skipped ? `${message.skipped} lines` : "Some lines";
       this.lines.add(`… ${many} skipped: they came faster than this page could take them.`, NaN, false);
     }
@@ -325,9 +328,9 @@ export class JobLog {
     this._append(message.lines ?? []);
     if (message.end) {
       this.state = "ended";
-      this._unwatch();
+      this._unfollow();
     }
-    this._tell();
+    this._notify();
   }
 
   /** @param {LogLine[]} lines */
@@ -335,15 +338,15 @@ export class JobLog {
     for (const { stream, text, time, cut = false } of lines) {
       // What the page has may be sent again when the log is taken up: the server knows microseconds.
       if (time <= this._resumedAt) continue;
-      if (this._cut === stream) this.lines.extend(text, cut);
+      if (this._unfinishedStream === stream) this.lines.extend(text, cut);
       else this.lines.add(text, Date.parse(time), stream === "stderr", cut);
-      this._cut = cut ? stream : "";
+      this._unfinishedStream = cut ? stream : "";
       if (!cut) this._lastTime = time;
     }
-    this._tell();
+    this._notify();
   }
 
-  _tell() {
+  _notify() {
     for (const listener of this._listeners) listener();
   }
 }

@@ -5,9 +5,20 @@
 import { h, setText } from "./dom.js";
 import { sizeText } from "./format.js";
 
-/** @param {number} value */
-const rate = (value) => `${sizeText(Math.round(value))}/s`;
+const SVG = "http://www.w3.org/2000/svg";
+/** Units of the view box. */
+const WIDTH = 600;
+const HEIGHT = 120;
+/** Points drawn; of more, the highest of each stretch is. */
+const MOST_POINTS = 600;
 
+/**
+ * @typedef {object} Series
+ * @property {string} label
+ * @property {(number | null)[]} values
+ */
+
+/** The tab; it draws only while it is in the document. */
 export class MetricsView {
   /**
    * @param {JobStore} store
@@ -18,15 +29,15 @@ export class MetricsView {
     this._jobId = jobId;
     /** @type {Sample[]} */
     this._samples = [];
-    this._cpu = makeChart("CPU", (value) => `${value < 10 ? Number(value.toFixed(1)) : Math.round(value)} %`);
-    this._memory = makeChart("Memory", (value) => sizeText(Math.round(value)));
-    this._network = makeChart("Network", rate);
-    this._block = makeChart("Disk", rate);
+    this._cpu = new Chart("CPU", (value) => `${value < 10 ? Number(value.toFixed(1)) : Math.round(value)} %`);
+    this._memory = new Chart("Memory", (value) => sizeText(Math.round(value)));
+    this._network = new Chart("Network", rateText);
+    this._disk = new Chart("Disk", rateText);
     this._status = h("p", { class: "nds-empty", role: "status" }, "loading …");
     this._charts = h(
       "div",
       { class: "nds-charts", hidden: true },
-      ...[this._cpu, this._memory, this._network, this._block].map(({ element }) => element),
+      ...[this._cpu, this._memory, this._network, this._disk].map(({ element }) => element),
     );
     this.element = h("div", { class: "nds-metrics" }, this._status, this._charts);
     this._unwatch = store.watch(jobId, {
@@ -34,9 +45,9 @@ export class MetricsView {
       metrics: true,
       logSince: () => null,
       onLog: () => {},
-      onSample: (sample) => this._add(sample),
+      onSample: (sample) => this._addSample(sample),
     });
-    this._fetch();
+    this._fetchHistory();
   }
 
   dispose() {
@@ -44,11 +55,11 @@ export class MetricsView {
   }
 
   /** @param {boolean} visible */
-  shown(visible) {
+  onVisibility(visible) {
     if (visible) this._draw();
   }
 
-  async _fetch() {
+  async _fetchHistory() {
     try {
       const { history } = await this._store.api.metrics(this._jobId);
       const last = history.at(-1)?.at ?? "";
@@ -61,7 +72,7 @@ export class MetricsView {
   }
 
   /** @param {Sample} sample */
-  _add(sample) {
+  _addSample(sample) {
     const last = this._samples.at(-1);
     if (last && sample.at <= last.at) return;
     this._samples.push(sample);
@@ -77,24 +88,14 @@ export class MetricsView {
       return;
     }
     const times = samples.map(({ at }) => Date.parse(at));
-    /** @param {(sample: Sample) => number} value */
-    const values = (value) => samples.map(value);
-    this._cpu.update([{ label: "", values: values((each) => each.cpu_percent) }], times, this._cpuLimit());
-    this._memory.update([{ label: "", values: values((each) => each.memory_usage) }], times, samples[samples.length - 1].memory_limit);
-    this._network.update(
-      [
-        { label: "in", values: rates(values((each) => each.network_rx), times) },
-        { label: "out", values: rates(values((each) => each.network_tx), times) },
-      ],
-      times,
-    );
-    this._block.update(
-      [
-        { label: "read", values: rates(values((each) => each.block_read), times) },
-        { label: "written", values: rates(values((each) => each.block_write), times) },
-      ],
-      times,
-    );
+    /** @param {string} label @param {(sample: Sample) => number} value @returns {Series} */
+    const amounts = (label, value) => ({ label, values: samples.map(value) });
+    /** @param {string} label @param {(sample: Sample) => number} total @returns {Series} */
+    const rates = (label, total) => ({ label, values: ratesOf(samples.map(total), times) });
+    this._cpu.update([amounts("", (each) => each.cpu_percent)], times, this._cpuLimit());
+    this._memory.update([amounts("", (each) => each.memory_usage)], times, samples[samples.length - 1].memory_limit);
+    this._network.update([rates("in", (each) => each.network_rx), rates("out", (each) => each.network_tx)], times);
+    this._disk.update([rates("read", (each) => each.block_read), rates("written", (each) => each.block_write)], times);
   }
 
   _cpuLimit() {
@@ -103,8 +104,8 @@ export class MetricsView {
   }
 }
 
-/** Amounts that only grow, as amounts of a second. @param {number[]} totals @param {number[]} times */
-function rates(totals, times) {
+/** Amounts of a second, of totals that only grow. @param {number[]} totals @param {number[]} times */
+function ratesOf(totals, times) {
   return totals.map((total, index) => {
     if (!index) return null;
     const seconds = (times[index] - times[index - 1]) / 1000;
@@ -112,61 +113,68 @@ function rates(totals, times) {
   });
 }
 
-const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 600;
-const HEIGHT = 120;
-/** Points drawn; of more, the highest of each stretch is. */
-const MOST = 600;
+/** @param {number} bytes */
+function rateText(bytes) {
+  return `${sizeText(Math.round(bytes))}/s`;
+}
 
-/**
- * @typedef {object} Series
- * @property {string} label
- * @property {(number | null)[]} values
- */
-
-/**
- * @param {string} title
- * @param {(value: number) => string} format
- */
-export function makeChart(title, format) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("class", "nds-chart-svg");
-  svg.setAttribute("role", "img");
-  const now = h("span", { class: "nds-chart-now" });
-  const top = h("span", { class: "nds-chart-top" });
-  const begin = h("span", {});
-  const end = h("span", {});
-  const element = h(
-    "figure",
-    { class: "nds-chart" },
-    h("figcaption", {}, h("b", {}, title), now),
-    h("div", { class: "nds-chart-area" }, top, svg),
-    h("div", { class: "nds-chart-axis", "aria-hidden": "true" }, begin, end),
-  );
+/** Line chart over time, as SVG: it takes the theme's colours and any size. */
+class Chart {
+  /**
+   * @param {string} title
+   * @param {(value: number) => string} format
+   */
+  constructor(title, format) {
+    this._title = title;
+    this._format = format;
+    this._svg = document.createElementNS(SVG, "svg");
+    this._svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+    this._svg.setAttribute("preserveAspectRatio", "none");
+    this._svg.setAttribute("class", "nds-chart-svg");
+    this._svg.setAttribute("role", "img");
+    this._now = h("span", { class: "nds-chart-now" });
+    this._top = h("span", { class: "nds-chart-top" });
+    this._begin = h("span", {});
+    this._end = h("span", {});
+    this.element = h(
+      "figure",
+      { class: "nds-chart" },
+      h("figcaption", {}, h("b", {}, title), this._now),
+      h("div", { class: "nds-chart-area" }, this._top, this._svg),
+      h("div", { class: "nds-chart-axis", "aria-hidden": "true" }, this._begin, this._end),
+    );
+  }
 
   /**
    * @param {Series[]} series
    * @param {number[]} times milliseconds
    * @param {number | null} [limit] a line of its own
    */
-  function update(series, times, limit = null) {
+  update(series, times, limit = null) {
     const all = series.flatMap(({ values }) => values.filter((value) => value !== null));
     const most = all.reduce((a, b) => Math.max(a, b), 0);
     // The limit is in the picture only where the values come near it.
     const scale = (limit && most > limit * 0.5 ? limit * 1.05 : most * 1.1) || 1;
-    const lines = series.map(({ values }, index) => line(values, times, scale, index));
-    if (limit && limit <= scale) lines.push(limitLine(limit / scale));
-    svg.replaceChildren(...lines);
-    const words = series.map(({ label, values }) => `${label} ${format(values.findLast((each) => each !== null) ?? 0)}`.trim());
-    setText(now, [...words, limit ? `limit ${format(limit)}` : ""].filter(Boolean).join(" · "));
-    setText(top, format(scale));
-    svg.setAttribute("aria-label", `${title} over time: ${words.join(", ")}; most ${format(most)}`);
-    setText(begin, times.length ? new Date(times[0]).toLocaleTimeString() : "");
-    setText(end, times.length ? new Date(times[times.length - 1]).toLocaleTimeString() : "");
+    const lines = series.map(({ values }, index) => seriesPath(values, times, scale, index));
+    if (limit && limit <= scale) lines.push(limitPath(limit / scale));
+    this._svg.replaceChildren(...lines);
+    this._updateTexts(series, times, { most, scale, limit });
   }
-  return { element, update };
+
+  /**
+   * @param {Series[]} series
+   * @param {number[]} times
+   * @param {{ most: number, scale: number, limit: number | null }} values
+   */
+  _updateTexts(series, times, { most, scale, limit }) {
+    const format = this._format;
+    const latest = series.map(({ label, values }) => `${label} ${format(values.findLast((each) => each !== null) ?? 0)}`.trim());
+    setText(this._now, [...latest, limit ? `limit ${format(limit)}` : ""].filter(Boolean).join(" · "));
+    setText(this._top, format(scale));
+    this._svg.setAttribute("aria-label", `${this._title} over time: ${latest.join(", ")}; most ${format(most)}`);
+    setText(this._begin, times.length ? new Date(times[0]).toLocaleTimeString() : "");
+    setText(this._end, times.length ? new Date(times[times.length - 1]).toLocaleTimeString() : "");
+  }
 }
 
 /**
@@ -175,10 +183,10 @@ export function makeChart(title, format) {
  * @param {number} scale
  * @param {number} index
  */
-function line(values, times, scale, index) {
+function seriesPath(values, times, scale, index) {
   const path = document.createElementNS(SVG, "path");
   const span = times[times.length - 1] - times[0] || 1;
-  const stretch = Math.max(1, Math.ceil(values.length / MOST));
+  const stretch = Math.max(1, Math.ceil(values.length / MOST_POINTS));
   let d = "";
   for (let from = 0; from < values.length; from += stretch) {
     const part = values.slice(from, from + stretch).filter((value) => value !== null);
@@ -194,7 +202,7 @@ function line(values, times, scale, index) {
 }
 
 /** @param {number} part of the height */
-function limitLine(part) {
+function limitPath(part) {
   const path = document.createElementNS(SVG, "path");
   path.setAttribute("d", `M0 ${HEIGHT - part * HEIGHT}H${WIDTH}`);
   path.setAttribute("class", "nds-chart-limit");

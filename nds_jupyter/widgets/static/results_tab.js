@@ -11,7 +11,7 @@ import { icon } from "./icons.js";
 const ROOT = "/results";
 
 /** @param {JobStore} store @param {string} jobId @returns {FilesSource} */
-export function resultsContent(store, jobId) {
+export function resultsSource(store, jobId) {
   const pane = h("div", { class: "nds-preview", role: "region", "aria-label": "Preview", "aria-live": "polite" });
 
   /** @param {string} path @param {AbortSignal} signal */
@@ -27,14 +27,14 @@ export function resultsContent(store, jobId) {
   return {
     name: "Results",
     label: "Results",
-    whole: ROOT,
+    root: ROOT,
     pane,
     async fetch(signal) {
       const roots = await list(ROOT, signal);
-      return { roots, words: roots.length ? `${roots.length} entries` : "nothing in /results yet" };
+      return { roots, summary: roots.length ? `${roots.length} entries` : "nothing in /results yet" };
     },
     children: (node, signal) => list(node.path, signal),
-    open: (node) => previewFile(store, jobId, node, pane),
+    open: (node) => showPreview(store, jobId, node, pane),
   };
 }
 
@@ -44,7 +44,7 @@ export function resultsContent(store, jobId) {
  * @param {TreeNode} node
  * @param {HTMLElement} pane
  */
-async function previewFile(store, jobId, node, pane) {
+async function showPreview(store, jobId, node, pane) {
   const query = { job_id: jobId, path: node.path, format: "raw" };
   const title = h("h3", {}, node.name);
   pane.dataset.path = node.path;

@@ -1,7 +1,7 @@
 /** Address and authentication of the Jupyter server, from the page's own configuration. */
 
 /**
- * @typedef {object} ServerConnection
+ * @typedef {object} ServerConnection how a page reaches the routes
  * @property {string} url of the routes, without a slash at its end
  * @property {typeof fetch} fetch
  * @property {boolean} events whether a WebSocket can reach it
@@ -28,10 +28,10 @@ export function pageServer() {
   const url = new URL(path, window.location.href).href.replace(/\/+$/, "");
   const token = typeof config.token === "string" ? config.token : "";
   const headers = () => authHeaders(token);
-  return { url, events: true, links: true, headers, fetch: (input, init) => send(input, init, headers()) };
+  return { url, events: true, links: true, headers, fetch: (input, init) => fetchWithHeaders(input, init, headers()) };
 }
 
-/** Jupyter's own pages ask by cookie with the XSRF token, and by token where the page has one. @param {string} token */
+/** Headers that authenticate the page. Jupyter's own pages ask by cookie with the XSRF token, and by token where the page has one. @param {string} token */
 function authHeaders(token) {
   /** @type {Record<string, string>} */
   const headers = {};
@@ -46,7 +46,7 @@ function authHeaders(token) {
  * @param {RequestInit} [init]
  * @param {Record<string, string>} [own]
  */
-function send(input, init = {}, own = {}) {
+function fetchWithHeaders(input, init = {}, own = {}) {
   const headers = new Headers(init.headers);
   for (const [name, value] of Object.entries(own)) headers.set(name, value);
   return fetch(input, { credentials: "same-origin", ...init, headers });

@@ -5,18 +5,19 @@
 import { h, setText } from "./dom.js";
 import { sizeText, stateText } from "./format.js";
 
-/** @param {string} label @param {string} describe */
-function gauge(label, describe) {
+/** @param {string} label @param {string} description */
+function makeMeter(label, description) {
   const value = h("span", { class: "nds-strip-value" });
-  const bar = h("meter", { class: "nds-meter", min: 0, max: 1, "aria-label": describe });
-  return { element: h("span", { class: "nds-strip-item", title: describe }, `${label} `, value, bar), value, bar };
+  const bar = h("meter", { class: "nds-meter", min: 0, max: 1, "aria-label": description });
+  return { element: h("span", { class: "nds-strip-item", title: description }, `${label} `, value, bar), value, bar };
 }
 
+/** Make the bar with the counts of jobs, and meters of the CPU and memory that they use. */
 export function makeLoadBar() {
   const running = h("b", {}, "0");
   const queued = h("b", {}, "0");
-  const cpu = gauge("CPU", "CPU that jobs use of the engine's");
-  const memory = gauge("Memory", "Memory that jobs use of the engine's");
+  const cpu = makeMeter("CPU", "CPU that jobs use of the engine's");
+  const memory = makeMeter("Memory", "Memory that jobs use of the engine's");
   const element = h(
     "div",
     { class: "nds-strip", role: "status", "aria-label": "All jobs" },
@@ -28,29 +29,29 @@ export function makeLoadBar() {
 
   /** @param {JobStore} store */
   function update(store) {
-    const counts = store.load ?? counted(store.jobs.values());
+    const counts = store.load ?? countJobs(store.jobs.values());
     setText(running, String(counts.running));
     setText(queued, String(counts.queued));
     const { cpus, cpu_percent, memory: all, memory_usage } = store.load ?? {};
-    show(cpu, cpus ? (cpu_percent ?? 0) / 100 / cpus : null, (part) => `${Math.round(part * 100)} %`);
-    show(memory, all ? (memory_usage ?? 0) / all : null, () => `${sizeText(memory_usage)} of ${sizeText(all)}`);
+    setMeter(cpu, cpus ? (cpu_percent ?? 0) / 100 / cpus : null, (part) => `${Math.round(part * 100)} %`);
+    setMeter(memory, all ? (memory_usage ?? 0) / all : null, () => `${sizeText(memory_usage)} of ${sizeText(all)}`);
   }
   return { element, update };
 }
 
 /**
- * @param {ReturnType<typeof gauge>} gauge
- * @param {number | null} part
+ * @param {ReturnType<typeof makeMeter>} meter
+ * @param {number | null} part null where it is not known
  * @param {(part: number) => string} text
  */
-function show({ element, value, bar }, part, text) {
+function setMeter({ element, value, bar }, part, text) {
   element.classList.toggle("nds-unknown", part === null);
   setText(value, part === null ? "–" : text(part));
   bar.value = part === null ? 0 : Math.min(1, part);
 }
 
 /** @param {Iterable<Job>} jobs */
-function counted(jobs) {
+function countJobs(jobs) {
   let running = 0;
   let queued = 0;
   for (const job of jobs) {
@@ -61,20 +62,21 @@ function counted(jobs) {
   return { running, queued };
 }
 
+/** Make the notice that is shown while the page's connection to the server is not as it should be. */
 export function makeConnectionNotice() {
   const element = h("div", { class: "nds-note", role: "alert", hidden: true });
 
   /** @param {JobStore} store */
   function update(store) {
-    const note = sentence(store);
-    element.hidden = !note;
-    setText(element, note);
+    const text = connectionText(store);
+    element.hidden = !text;
+    setText(element, text);
   }
   return { element, update };
 }
 
-/** @param {JobStore} store */
-function sentence(store) {
+/** @param {JobStore} store @returns {string} empty where all is well */
+function connectionText(store) {
   const { connection, problem, api } = store;
   if (!api.server.links) {
     return "This page can't reach the Jupyter server itself: what it shows comes through the kernel, and waits while a cell runs.";

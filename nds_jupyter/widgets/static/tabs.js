@@ -8,18 +8,19 @@ import { h, setAttribute } from "./dom.js";
  * @property {string} label
  * @property {() => Panel} make
  *
- * @typedef {object} Panel
+ * @typedef {object} Panel content of a tab
  * @property {HTMLElement} element
  * @property {() => void} dispose
- * @property {(visible: boolean) => void} [shown]
+ * @property {(visible: boolean) => void} [onVisibility]
  */
 
-let made = 0;
+let lastTabsId = 0;
 
+/** Tab bar with the panel of the chosen tab below it. */
 export class Tabs {
   /** @param {string} label @param {Tab[]} tabs */
   constructor(label, tabs) {
-    const prefix = `nds-tabs-${(made += 1)}`;
+    const prefix = `nds-tabs-${(lastTabsId += 1)}`;
     this._tabs = tabs;
     /** @type {Map<string, Panel>} */
     this._panels = new Map();
@@ -40,7 +41,7 @@ export class Tabs {
     );
     this._body = h("div", { class: "nds-tab-body", role: "tabpanel", id: `${prefix}-panel` });
     const bar = h("div", { class: "nds-tab-bar", role: "tablist", "aria-label": label }, ...this._buttons);
-    bar.addEventListener("keydown", (event) => this._key(event));
+    bar.addEventListener("keydown", (event) => this._onKey(event));
     this.element = h("div", { class: "nds-tabs" }, bar, this._body);
     this.selected = "";
     this.select(tabs[0].id);
@@ -50,7 +51,7 @@ export class Tabs {
   select(id) {
     const tab = this._tabs.find((each) => each.id === id);
     if (!tab || id === this.selected) return;
-    this._panels.get(this.selected)?.shown?.(false);
+    this._panels.get(this.selected)?.onVisibility?.(false);
     this.selected = id;
     for (const button of this._buttons) {
       const chosen = button.dataset.tab === id;
@@ -61,7 +62,7 @@ export class Tabs {
     let panel = this._panels.get(id);
     if (!panel) this._panels.set(id, (panel = tab.make()));
     this._body.replaceChildren(panel.element);
-    panel.shown?.(true);
+    panel.onVisibility?.(true);
   }
 
   dispose() {
@@ -69,7 +70,7 @@ export class Tabs {
   }
 
   /** @param {KeyboardEvent} event */
-  _key(event) {
+  _onKey(event) {
     const at = this._tabs.findIndex(({ id }) => id === this.selected);
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;

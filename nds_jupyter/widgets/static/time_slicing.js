@@ -1,20 +1,25 @@
 /** Time slicing of long work on the main thread, and a merge sort that uses it: in between, the page draws and answers. */
 
 /** Milliseconds; a frame has 16 of them, and drawing wants its share. */
-const LONGEST = 8;
+const SLICE = 8;
+/** Items that are sorted at once: a few milliseconds. */
+const RUN_LENGTH = 2048;
+/** Items that are merged between two looks at the clock. */
+const MERGED_AT_ONCE = 512;
 
+/** Share of the main thread that a long task may use before it yields. */
 export class TimeSlice {
   constructor() {
     this._began = performance.now();
   }
 
-  /** Whether it is time to let others have theirs. */
-  get over() {
-    return performance.now() - this._began > LONGEST;
+  /** Whether it is time to yield. */
+  get expired() {
+    return performance.now() - this._began > SLICE;
   }
 
-  /** Go on when the page has done what was waiting. */
-  async next() {
+  /** Let the page do what was waiting, and begin another slice. */
+  async yield() {
     await nextTask();
     this._began = performance.now();
   }
@@ -33,30 +38,27 @@ export function nextTask() {
   });
 }
 
-/** So many are sorted at once: a few milliseconds. */
-const RUN = 2048;
-/** Items that are merged between two looks at the clock. */
-const STRIDE = 512;
-
 /**
+ * Sort in time slices: a stable merge sort.
+ *
  * @template T
  * @param {readonly T[]} items
  * @param {(a: T, b: T) => number} compare
- * @param {TimeSlice} [turn]
- * @returns {Promise<T[]>} another array; what is equal keeps its order
+ * @param {TimeSlice} [slice]
+ * @returns {Promise<T[]>} another array
  */
-export async function sortInSlices(items, compare, turn = new TimeSlice()) {
+export async function sortInSlices(items, compare, slice = new TimeSlice()) {
   /** @type {T[][]} */
   let runs = [];
-  for (let from = 0; from < items.length; from += RUN) {
-    if (turn.over) await turn.next();
-    runs.push(items.slice(from, from + RUN).sort(compare));
+  for (let from = 0; from < items.length; from += RUN_LENGTH) {
+    if (slice.expired) await slice.yield();
+    runs.push(items.slice(from, from + RUN_LENGTH).sort(compare));
   }
   while (runs.length > 1) {
     /** @type {T[][]} */
     const merged = [];
     for (let at = 0; at < runs.length; at += 2) {
-      merged.push(at + 1 < runs.length ? await merge(runs[at], runs[at + 1], compare, turn) : runs[at]);
+      merged.push(at + 1 < runs.length ? await merge(runs[at], runs[at + 1], compare, slice) : runs[at]);
     }
     runs = merged;
   }
@@ -68,15 +70,15 @@ export async function sortInSlices(items, compare, turn = new TimeSlice()) {
  * @param {T[]} left
  * @param {T[]} right
  * @param {(a: T, b: T) => number} compare
- * @param {TimeSlice} turn
+ * @param {TimeSlice} slice
  */
-async function merge(left, right, compare, turn) {
+async function merge(left, right, compare, slice) {
   /** @type {T[]} */
-  const both = [];
+  const merged = [];
   let [l, r] = [0, 0];
   while (l < left.length && r < right.length) {
-    if (both.length % STRIDE === 0 && turn.over) await turn.next();
-    both.push(compare(left[l], right[r]) <= 0 ? left[l++] : right[r++]);
+    if (merged.length % MERGED_AT_ONCE === 0 && slice.expired) await slice.yield();
+    merged.push(compare(left[l], right[r]) <= 0 ? left[l++] : right[r++]);
   }
-  return both.concat(left.slice(l), right.slice(r));
+  return merged.concat(left.slice(l), right.slice(r));
 }

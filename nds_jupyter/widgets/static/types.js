@@ -1,5 +1,5 @@
 /**
- * The JSON of the REST API as types; the same as `nds_jupyter/rest/views.py`.
+ * Types of the REST API's JSON, as `nds_jupyter/rest/views.py` has it, and of what panels share.
  *
  * @typedef {"UNKNOWN" | "RUNNING" | "FAILED" | "COMPLETED"} JobState
  *
@@ -109,7 +109,13 @@
  * @property {string} value
  * @property {string} [unit]
  *
- * @typedef {object} FollowedJob one job of `/events` that the page watches
+ * @typedef {object} Replica a row of `/replicas`
+ * @property {number} number
+ * @property {string} resource
+ * @property {string} status
+ * @property {number} size
+ *
+ * @typedef {object} FollowedJob a job whose log or metrics the page asks `/events` for
  * @property {string} job_id
  * @property {boolean} log
  * @property {string | null} log_since
@@ -131,11 +137,11 @@
  *
  * @typedef {"connecting" | "live" | "polling" | "lost"} ConnectionStatus
  *
- * @typedef {object} EventFeed where messages of `/events` come from
- * @property {(follow: () => FollowedJob[]) => void} watch ask for the followed jobs, now and after a reconnect
+ * @typedef {object} EventFeed a source of the messages of `/events`
+ * @property {(followed: () => FollowedJob[]) => void} follow ask for these jobs, now and after a reconnect
  * @property {() => void} close
  *
- * @typedef {object} Host what the place that a panel is mounted in can do for it
+ * @typedef {object} Host actions that the place where a panel is mounted offers to it
  * @property {(job: Job) => void} openJob
  * @property {(prefill: Partial<Submission>) => void} openSubmit
  * @property {(message: string, kind: "success" | "error" | "info", act?: () => void) => void} notify

@@ -2,20 +2,22 @@
 
 import { h, setAttribute } from "./dom.js";
 
-/** Browsers lose precision, then give up, on taller elements. */
-const TALLEST = 15_000_000;
+/** Pixels. Browsers lose precision, then give up, on taller elements. */
+const TALLEST_ELEMENT = 15_000_000;
+/** Rows that are drawn beyond each end of the view. */
 const OVERSCAN = 6;
 /** Rows out of the document that are kept for later. */
-const MOST_SPARE = 100;
+const MOST_SPARE_ROWS = 100;
 
-let made = 0;
+let lastRowId = 0;
 
 /**
- * @typedef {object} Row
+ * @typedef {object} Row an element that is used for one item after the other
  * @property {HTMLElement} element
- * @property {(index: number) => void} update
+ * @property {(index: number) => void} update show the item with this index
  */
 
+/** Scrolling list that keeps its rows' elements, the focus in them, and its place when items come and go. */
 export class VirtualList {
   /**
    * @param {object} options
@@ -35,22 +37,22 @@ export class VirtualList {
     this.count = 0;
     /** Whether the end stays in view as rows are added. */
     this.following = false;
-    /** @type {Map<string | number, Row>} In the order in which they are seen. */
-    this._shown = new Map();
+    /** @type {Map<string | number, Row>} The rows in the document by their keys, in the order in which they are seen. */
+    this._rows = new Map();
     /** @type {Row[]} */
-    this._spare = [];
+    this._spareRows = [];
     this._window = h("div", { class: "nds-rows-window", role: "presentation" });
-    this._space = h("div", { class: "nds-rows-space", role: "presentation" }, this._window);
-    this.element = h("div", { ...props, class: `nds-rows ${props.class ?? ""}` }, this._space);
+    this._spacer = h("div", { class: "nds-rows-space", role: "presentation" }, this._window);
+    this.element = h("div", { ...props, class: `nds-rows ${props.class ?? ""}` }, this._spacer);
     /** @type {HTMLElement} What has the focus while keys go from row to row. */
     this.keyboard = this.element;
     // What the browser laid out is told by its events: to ask for it after a write would lay it out once more.
-    this._view = 0;
-    this._scrolled = 0;
-    this._tall = 0;
+    this._viewHeight = 0;
+    this._scrollTop = 0;
+    this._spacerHeight = 0;
     this._frame = 0;
-    this.element.addEventListener("scroll", () => this._noticeScroll(), { passive: true });
-    this._observer = new ResizeObserver(() => this._resize(this.element.clientHeight));
+    this.element.addEventListener("scroll", () => this._onScroll(), { passive: true });
+    this._observer = new ResizeObserver(() => this._onResize(this.element.clientHeight));
     this._observer.observe(this.element);
   }
 
@@ -59,41 +61,42 @@ export class VirtualList {
    * @param {number} [dropped] how many vanished at the beginning: what is in view stays there
    */
   setCount(count, dropped = 0) {
-    const real = this._real();
+    const offset = this._rowOffset();
     this.count = count;
-    const tall = Math.min(count * this.height, TALLEST);
-    if (tall !== this._tall) this._space.style.height = `${(this._tall = tall)}px`;
-    if (this.following) this.toEnd();
-    else if (dropped) this._scrollTo(this._scrollOf(real - dropped * this.height));
+    const height = Math.min(count * this.height, TALLEST_ELEMENT);
+    if (height !== this._spacerHeight) this._spacer.style.height = `${(this._spacerHeight = height)}px`;
+    if (this.following) this.scrollToEnd();
+    else if (dropped) this._scrollTo(this._scrollTopOf(offset - dropped * this.height));
     else this.refresh();
   }
 
   /** Draw what is in view anew. */
   refresh() {
-    this._draw(true);
+    this._render(true);
   }
 
   /** @param {number} index */
-  show(index) {
+  scrollToRow(index) {
     const start = index * this.height;
-    const real = this._real();
-    if (this.count * this.height > TALLEST) this._scrollTo(this._scrollOf(start - this._view / 2));
-    else if (start < real) this._scrollTo(start);
-    else if (start + this.height > real + this._view) this._scrollTo(start + this.height - this._view);
+    const offset = this._rowOffset();
+    if (this.count * this.height > TALLEST_ELEMENT) this._scrollTo(this._scrollTopOf(start - this._viewHeight / 2));
+    else if (start < offset) this._scrollTo(start);
+    else if (start + this.height > offset + this._viewHeight) this._scrollTo(start + this.height - this._viewHeight);
     else this.refresh();
   }
 
-  toEnd() {
-    this._scrollTo(this._tall);
+  scrollToEnd() {
+    this._scrollTo(this._spacerHeight);
   }
 
-  /** The first row that is in view as a whole. */
-  get top() {
-    return Math.ceil(this._real() / this.height);
+  /** Index of the first row that is in view as a whole. */
+  get firstVisible() {
+    return Math.ceil(this._rowOffset() / this.height);
   }
 
-  get page() {
-    return Math.max(1, Math.floor(this._view / this.height) - 1);
+  /** Rows by which Page Up and Page Down move. */
+  get pageLength() {
+    return Math.max(1, Math.floor(this._viewHeight / this.height) - 1);
   }
 
   dispose() {
@@ -101,143 +104,151 @@ export class VirtualList {
     cancelAnimationFrame(this._frame);
   }
 
-  _noticeScroll() {
+  _onScroll() {
     const { clientHeight, scrollTop } = this.element;
     // Out of the document, or not yet told of being back in it.
-    if (!this._view || !clientHeight || scrollTop === this._scrolled) return;
-    if (clientHeight !== this._view) {
+    if (!this._viewHeight || !clientHeight || scrollTop === this._scrollTop) return;
+    if (clientHeight !== this._viewHeight) {
       // It is scrolled because it was resized, which says nothing of what somebody wants to see.
-      if (!this.following) this._scrolled = scrollTop;
-      this._resize(clientHeight);
+      if (!this.following) this._scrollTop = scrollTop;
+      this._onResize(clientHeight);
       return;
     }
-    this._scrolled = scrollTop;
-    const atEnd = this._scrolled + this._view >= this._tall - 2;
+    this._scrollTop = scrollTop;
+    const atEnd = this._scrollTop + this._viewHeight >= this._spacerHeight - 2;
     if (atEnd !== this.following) this._onFollow?.(atEnd);
     // Other listeners may ask for the layout still, so nothing is written before they have.
     this._frame ||= requestAnimationFrame(() => {
       this._frame = 0;
-      this._draw(false);
+      this._render(false);
     });
   }
 
-  /** @param {number} view */
-  _resize(view) {
-    const back = this._view === 0;
-    this._view = view;
-    if (!view) return;
-    if (this.following) this.toEnd();
+  /** @param {number} viewHeight 0 when it is out of the document */
+  _onResize(viewHeight) {
+    const isBack = this._viewHeight === 0;
+    this._viewHeight = viewHeight;
+    if (!viewHeight) return;
+    if (this.following) this.scrollToEnd();
     // An element that was out of the document comes back at its beginning.
-    else if (back && this._scrolled) this._scrollTo(this._scrolled);
+    else if (isBack && this._scrollTop) this._scrollTo(this._scrollTop);
     else this.refresh();
   }
 
   /** How far the view is from the first row, in pixels of rows. */
-  _real() {
+  _rowOffset() {
     const all = this.count * this.height;
-    if (all <= TALLEST) return this._scrolled;
+    if (all <= TALLEST_ELEMENT) return this._scrollTop;
     // So many rows that the scrollbar stands for more than its pixels.
-    return (this._scrolled / (TALLEST - this._view)) * (all - this._view);
+    return (this._scrollTop / (TALLEST_ELEMENT - this._viewHeight)) * (all - this._viewHeight);
   }
 
-  /** @param {number} real @returns {number} where to scroll to for it */
-  _scrollOf(real) {
+  /** @param {number} offset in pixels of rows @returns {number} where to scroll to for it */
+  _scrollTopOf(offset) {
     const all = this.count * this.height;
-    return all <= TALLEST ? real : (real / (all - this._view)) * (TALLEST - this._view);
+    if (all <= TALLEST_ELEMENT) return offset;
+    return (offset / (all - this._viewHeight)) * (TALLEST_ELEMENT - this._viewHeight);
   }
 
-  /** @param {number} top */
-  _scrollTo(top) {
-    this._scrolled = Math.max(0, Math.min(top, this._tall - this._view));
-    this._draw(true);
+  /** @param {number} scrollTop */
+  _scrollTo(scrollTop) {
+    this._scrollTop = Math.max(0, Math.min(scrollTop, this._spacerHeight - this._viewHeight));
+    this._render(true);
     // The last write: it makes the browser lay out what was written before.
-    if (this._view) this.element.scrollTop = this._scrolled;
+    if (this._viewHeight) this.element.scrollTop = this._scrollTop;
   }
 
-  /** @param {boolean} anew whether rows that stay in view may have changed */
-  _draw(anew) {
-    if (!this._view) return;
-    this._scrolled = Math.max(0, Math.min(this._scrolled, this._tall - this._view));
-    const real = this._real();
-    const top = Math.floor(real / this.height);
+  /** @param {boolean} updateAll whether rows that stay in view may have changed */
+  _render(updateAll) {
+    if (!this._viewHeight) return;
+    this._scrollTop = Math.max(0, Math.min(this._scrollTop, this._spacerHeight - this._viewHeight));
+    const offset = this._rowOffset();
+    const top = Math.floor(offset / this.height);
     const first = Math.max(0, top - OVERSCAN);
-    const last = Math.min(this.count, top + Math.ceil(this._view / this.height) + 1 + OVERSCAN);
-    this._show(first, last, anew);
-    const transform = `translateY(${this._scrolled - real + first * this.height}px)`;
+    const last = Math.min(this.count, top + Math.ceil(this._viewHeight / this.height) + 1 + OVERSCAN);
+    this._renderRows(first, last, updateAll);
+    const transform = `translateY(${this._scrollTop - offset + first * this.height}px)`;
     if (this._window.style.transform !== transform) this._window.style.transform = transform;
   }
 
-  /** @param {number} first @param {number} last @param {boolean} anew */
-  _show(first, last, anew) {
-    /** @type {(string | number)[]} */
-    const keys = [];
-    for (let index = first; index < last; index += 1) keys.push(this._key(index));
-    const wanted = new Set(keys);
-    /** @type {Row[]} */
-    let leaving = [];
-    this._shown.forEach((row, key) => void (wanted.has(key) || leaving.push(row)));
-    const focused = this._focused();
-    const astray = focused !== null && leaving.some((row) => row.element.contains(focused));
-    // Where most leave, as after a jump, all rows change in place: to move them costs the browser more.
-    const inPlace = leaving.length > this._shown.size / 2 && (astray || !focused);
-    /** @type {Map<string | number, Row>} */
-    const before = inPlace ? new Map() : this._shown;
-    if (inPlace) leaving = [...this._shown.values()];
-    else for (const row of leaving) row.element.remove();
-    const free = [...leaving, ...this._spare].reverse();
-    this._shown = new Map();
+  /** @param {number} first @param {number} last @param {boolean} updateAll */
+  _renderRows(first, last, updateAll) {
+    const keys = Array.from({ length: Math.max(0, last - first) }, (_none, at) => this._key(first + at));
+    const focused = this._focusedElement();
+    const { kept, free, losesFocus } = this._recycle(new Set(keys), focused);
+    this._rows = new Map();
     let active = "";
     keys.forEach((key, at) => {
-      const kept = before.get(key);
-      const row = kept ?? free.pop() ?? this._make();
-      if (anew || !kept) row.update(first + at);
-      this._shown.set(key, row);
-      row.element.id ||= `nds-row-${(made += 1)}`;
+      const same = kept.get(key);
+      const row = same ?? free.pop() ?? this._make();
+      if (updateAll || !same) row.update(first + at);
+      this._rows.set(key, row);
+      row.element.id ||= `nds-row-${(lastRowId += 1)}`;
       if (this._isActive?.(first + at)) active = row.element.id;
     });
     for (const row of free) row.element.remove();
-    this._spare = free.slice(0, MOST_SPARE);
-    this._place();
+    this._spareRows = free.slice(0, MOST_SPARE_ROWS);
+    this._orderElements();
     if (active) setAttribute(this.keyboard, "aria-activedescendant", active);
     else if (this._isActive) this.keyboard.removeAttribute("aria-activedescendant");
     // Keys go on from where they were when the row that had the focus has left.
-    if (astray) this.keyboard.focus({ preventScroll: true });
+    if (losesFocus) this.keyboard.focus({ preventScroll: true });
+  }
+
+  /**
+   * Find the rows that stay, and those that are free for other items.
+   *
+   * @param {ReadonlySet<string | number>} wanted keys
+   * @param {Element | null} focused
+   * @returns {{ kept: Map<string | number, Row>, free: Row[], losesFocus: boolean }}
+   */
+  _recycle(wanted, focused) {
+    /** @type {Row[]} */
+    const leaving = [];
+    this._rows.forEach((row, key) => void (wanted.has(key) || leaving.push(row)));
+    const losesFocus = focused !== null && leaving.some((row) => row.element.contains(focused));
+    // Where most leave, as after a jump, all rows change in place: to move them costs the browser more.
+    if (leaving.length > this._rows.size / 2 && (losesFocus || !focused)) {
+      return { kept: new Map(), free: [...this._rows.values(), ...this._spareRows].reverse(), losesFocus };
+    }
+    for (const row of leaving) row.element.remove();
+    return { kept: this._rows, free: [...leaving, ...this._spareRows].reverse(), losesFocus };
   }
 
   /** @returns {Element | null} what has the focus in a row */
-  _focused() {
+  _focusedElement() {
     const { activeElement } = document;
     return activeElement && this._window.contains(activeElement) ? activeElement : null;
   }
 
   /** Put the rows in order; the one that has the focus would lose it if it were moved. */
-  _place() {
-    const focused = this._focused();
+  _orderElements() {
+    const focused = this._focusedElement();
     /** @type {Node | null} */
     let next = null;
-    for (const { element } of [...this._shown.values()].reverse()) {
-      const right = element.parentNode === this._window && element.nextSibling === next;
-      if (!right && !(focused && element.contains(focused))) this._window.insertBefore(element, next);
+    for (const { element } of [...this._rows.values()].reverse()) {
+      const inPlace = element.parentNode === this._window && element.nextSibling === next;
+      if (!inPlace && !(focused && element.contains(focused))) this._window.insertBefore(element, next);
       next = element;
     }
   }
 }
 
 /**
- * Which row has the keyboard: arrows, page, home and end move it.
+ * Find the row that a key leads to: arrows, Page Up and Down, Home and End.
  *
  * @param {KeyboardEvent} event
  * @param {number} at
- * @param {VirtualList} rows
- * @returns {number | null} The row to go to; null where the key is another's.
+ * @param {VirtualList} list
+ * @returns {number | null} null where the key is another's
  */
-export function rowAfterKey(event, at, rows) {
-  const last = rows.count - 1;
+export function rowAfterKey(event, at, list) {
+  const last = list.count - 1;
   const to = /** @type {Record<string, number>} */ ({
     ArrowDown: at + 1,
     ArrowUp: at - 1,
-    PageDown: at + rows.page,
-    PageUp: at - rows.page,
+    PageDown: at + list.pageLength,
+    PageUp: at - list.pageLength,
     Home: 0,
     End: last,
   })[event.key];

@@ -74,7 +74,8 @@ LAWFUL = """async (many) => {
   for (const { id: column } of COLUMNS) {
     if (column === "duration") continue;
     const order = new SortedJobs();
-    order.rule = { text: "", state: random(2) ? "completed" : "", column, down: random(2) === 1 };
+    const descending = random(2) === 1;
+    order.query = { text: "", state: random(2) ? "completed" : "", column, descending };
     order.sort(jobs);
     for (let step = 0; step < many; step += 1) {
       const changed = new Set();
@@ -88,9 +89,9 @@ LAWFUL = """async (many) => {
         else jobs.delete(job.job_id);
         changed.add(job.job_id);
       }
-      order.change(jobs, changed);
+      order.update(jobs, changed);
       const anew = new SortedJobs();
-      anew.rule = order.rule;
+      anew.query = order.query;
       anew.sort(jobs);
       const ids = (each) => Array.from({ length: each.count }, (_, at) => each.at(at).job_id);
       const [some, all] = [ids(order), ids(anew)];

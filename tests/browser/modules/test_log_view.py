@@ -59,7 +59,7 @@ def test_oldest_lines_go_and_the_others_keep_their_numbers(page: Page) -> None:
       const lines = new LogBuffer({ mostLines: 10_000 });
       for (let n = 0; n < 50_000; n += 1) lines.add(`line ${n}`, n, n % 2 === 1);
       const at = lines.end - 1;
-      const last = [lines.textAt(at), lines.timeAt(at), lines.isError(at)];
+      const last = [lines.textAt(at), lines.timeAt(at), lines.isStderr(at)];
       const text = lines.textAt(lines.first);
       return { first: lines.first, text, gone: lines.textAt(0), end: lines.end, last };
     }""")
@@ -131,7 +131,8 @@ def test_colour_goes_on_in_the_next_line_of_the_same_stream(page: Page) -> None:
       lines.add("still", 0, false);
       lines.add("end\\u001b[m", 0, false);
       lines.add("plain", 0, false);
-      return [0, 1, 2, 3, 4].map((line) => lines.styledLineAt(line).spans?.[0]?.look.trim() ?? "");
+      const spans = [0, 1, 2, 3, 4].map((line) => lines.styledLineAt(line).spans?.[0]);
+      return spans.map((span) => span?.className.trim() ?? "");
     }""")
     assert looks == ["nds-fg-2", "", "nds-fg-2", "nds-fg-2", ""]
 
@@ -145,7 +146,7 @@ def test_wrapped_rows_hold_every_character_once(page: Page) -> None:
         do { window.many = rows.measure(); } while (!rows.complete);
         let text = "";
         for (let row = 0; row < window.many; row += 1) {
-          const { line, from, to } = rows.at(row);
+          const { line, from, to } = rows.segmentAt(row);
           if (rows.rowOf(line, from) !== row) throw new Error(`row ${row}`);
           text += `${from ? "" : "|"}${lines.textAt(line).slice(from, to)}`;
         }
@@ -159,7 +160,7 @@ def test_wrapped_rows_hold_every_character_once(page: Page) -> None:
       lines.extend(" and more of it", false);
       right.push(all());
       add(30_000);
-      right.push(all() && rows.gone > 0);
+      right.push(all() && rows.droppedRows > 0);
       return right;
     }""")
     assert seen == [True, True, True]
@@ -174,11 +175,11 @@ def test_search_looks_a_turn_at_a_time_and_finds_all(page: Page) -> None:
       let turns = 0;
       const search = new LogSearch(lines, () => { turns += 1; });
       search.start("needle");
-      const early = search.words;
+      const early = search.summary;
       while (!search.done) await new Promise((resolve) => setTimeout(resolve));
-      const first = search.go(1);
-      const last = search.go(-1);
-      return { early, turns, words: search.words, first, last };
+      const first = search.step(1);
+      const last = search.step(-1);
+      return { early, turns, words: search.summary, first, last };
     }""")
     assert found["early"].endswith("…")
     assert found["turns"] > 2
@@ -193,14 +194,14 @@ def test_search_forgets_lines_that_are_no_longer_kept(page: Page) -> None:
       const search = new LogSearch(lines, () => {});
       const add = async (many) => {
         for (let n = 0; n < many; n += 1) lines.add("needle", n, false);
-        search.more();
+        search.resume();
         while (!search.done) await new Promise((resolve) => setTimeout(resolve));
       };
       search.start("needle");
       await add(9000);
       await add(9000);
-      const first = search.go(1).line === lines.first;
-      return { found: search.found.length, kept: lines.end - lines.first, first };
+      const first = search.step(1).line === lines.first;
+      return { found: search.matches.length, kept: lines.end - lines.first, first };
     }""")
     assert kept["found"] == kept["kept"]
     assert kept["first"]
@@ -265,7 +266,7 @@ def test_a_log_of_which_nothing_is_there_yet_is_followed_from_its_beginning(page
       const asked = {};
       for (const [name, lines] of Object.entries(known)) {
         asked[name] = await new Promise((resolve) => {
-          const api = { lines: async function* () { yield lines; } };
+          const api = { logLines: async function* () { yield lines; } };
           const watch = (_, { logSince }) => { resolve(logSince()); return () => {}; };
           new JobLog({ api, jobs: new Map(), watch }, "a");
         });

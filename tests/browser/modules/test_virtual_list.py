@@ -138,7 +138,7 @@ def test_list_comes_back_to_its_place_after_it_was_out_of_the_document(page: Pag
 
 
 def test_list_follows_its_end_until_somebody_scrolls(page: Page) -> None:
-    page.evaluate("window.rows.following = true; window.rows.toEnd()")
+    page.evaluate("window.rows.following = true; window.rows.scrollToEnd()")
     add = "window.items.push(...Array.from({ length: 100 }, (_, n) => `more ${n}`));"
     page.evaluate(f"{add} window.rows.setCount(window.items.length)")
     assert stand(page)[-1]["text"] == "more 99"
@@ -151,6 +151,6 @@ def test_more_rows_than_a_browser_is_tall_are_all_reached(page: Page) -> None:
       window.rows.setCount(window.items.length);
     }""")
     for wanted in (0, 1, 1_234_567, 2_999_999):
-        page.evaluate("index => window.rows.show(index)", wanted)
+        page.evaluate("index => window.rows.scrollToRow(index)", wanted)
         (row,) = [row for row in stand(page) if row["text"] == str(wanted)]
         assert -HEIGHT < row["top"] < 600

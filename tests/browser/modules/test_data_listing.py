@@ -57,7 +57,7 @@ ACTIVE = """() => {
 SORT = """async (order) => {
   const { nextTask } = await import("/time_slicing.js");
   const { _listing: listing } = window.browser;
-  while (!listing.complete) await listing.more();
+  while (!listing.complete) await listing.loadMore();
   let sorted = false;
   const done = listing.sort(order, true).then(() => (sorted = true));
   let others = 0;
