@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import swarm_lists
 from dev.swarm import Swarm, swarm
-from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.jobs.job import Job, JobSpec, Limits
 from nds_jupyter.jobs.script import inspect_script

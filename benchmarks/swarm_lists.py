@@ -27,7 +27,7 @@ from dev.jupyter import Server, jupyter_server, temporary_folder
 from dev.swarm import Swarm
 from dev.swarm_node import SwarmNode
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER
-from nds_jupyter.engines.swarm.node_cache import KEPT
+from nds_jupyter.engines.swarm.node_cache import MAX_AGE
 
 FEW, MANY, ROUNDS = 15, 300, 40
 WARM = 5
@@ -93,7 +93,7 @@ def _anew(whole: httpx.Client, alone: list[httpx.Client], name: str) -> dict[str
     """Compare a list for which everything is asked for, after a pause for all."""
     mine, theirs = [], []
     for number in range(ANEW):
-        time.sleep(KEPT + 1)
+        time.sleep(MAX_AGE + 1)
         if number % 2:
             theirs.append(_longest(alone))
             mine.append(_longest([whole]))

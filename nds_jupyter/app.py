@@ -57,7 +57,7 @@ class NdsApp(Configuration, ExtensionApp):
             return engine
         from nds_jupyter.engines.auto import auto_engine
         from nds_jupyter.engines.docker.engine import DockerEngine
-        from nds_jupyter.engines.swarm import SwarmEngine
+        from nds_jupyter.engines.swarm.engine import SwarmEngine
         from nds_jupyter.engines.swarm.node_engine import NodeEngine
 
         url = self.engine_url or None

@@ -26,7 +26,7 @@ from nds_jupyter.admission.image_references import image_reference
 from nds_jupyter.admission.policy import Policy
 from nds_jupyter.configuration.kernel_environment import configured_url
 from nds_jupyter.data.spool import SpoolBounds
-from nds_jupyter.engines.swarm.settings import SwarmSettings
+from nds_jupyter.engines.swarm.engine import SwarmSettings
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.jobs.job import Limits, Network
 from nds_jupyter.jobs.sizes import parse_size

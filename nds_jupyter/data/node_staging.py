@@ -12,8 +12,8 @@ import msgspec
 from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.stager_protocol import COMMAND, ERRAND, StagerRequest, said
 from nds_jupyter.data.transfer_errors import TransferFailed, of_the_data
-from nds_jupyter.engines.base import MOST_CARRIED, Engine
-from nds_jupyter.engines.cluster import RunsStagers, StagerSpec
+from nds_jupyter.engines.base import MAX_CONFIG_BYTES, Engine
+from nds_jupyter.engines.cluster import StagerSpec, SupportsStagers
 from nds_jupyter.errors import DataError, EngineError, EngineUnavailable, ImageNotFound
 from nds_jupyter.jobs.inputs import DATA_FOLDER
 from nds_jupyter.jobs.job import Input, Limits, Progress
@@ -61,8 +61,8 @@ class NodeStaging:
             return ""
         if not all(is_inside(each.to, DATA_FOLDER) for each in inputs):
             return ""
-        helps = (await self._engine.info()).helps
-        return DATA_FOLDER if helps and len(self._errand(inputs)) <= MOST_CARRIED else ""
+        runs_stagers = (await self._engine.info()).runs_stagers
+        return DATA_FOLDER if runs_stagers and len(self._errand(inputs)) <= MAX_CONFIG_BYTES else ""
 
     def _errand(self, inputs: tuple[Input, ...]) -> bytes:
         """Return the errand; it holds a password."""
@@ -97,7 +97,7 @@ class NodeStaging:
         TransferFailed
             What went wrong, in the helper's own words.
         """
-        if not isinstance(self._engine, RunsStagers):
+        if not isinstance(self._engine, SupportsStagers):
             raise TransferFailed("The engine runs no helper containers.")
         with of_the_data():
             errand = self._errand(inputs)
@@ -112,7 +112,7 @@ class NodeStaging:
         failure = ""
         last: deque[str] = deque(maxlen=LAST_LINES)
         try:
-            async with contextlib.aclosing(self._engine.help(container_id, spec)) as lines:
+            async with contextlib.aclosing(self._engine.run_stager(container_id, spec)) as lines:
                 async for line in lines:
                     told = said(line)
                     if told is None:

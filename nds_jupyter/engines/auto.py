@@ -1,4 +1,4 @@
-"""Engine that finds out at its first answer whether it is one Docker Engine or a Swarm."""
+"""Engine that detects at its first answer whether it is one Docker Engine or a Swarm."""
 
 from __future__ import annotations
 
@@ -8,48 +8,55 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from nds_jupyter.engines.base import Engine
-from nds_jupyter.engines.cluster import Fates, NodeReport
+from nds_jupyter.engines.cluster import FindJobPhases, NodeReport
 from nds_jupyter.engines.docker.engine import DockerEngine
-from nds_jupyter.engines.swarm import SwarmEngine
+from nds_jupyter.engines.swarm.engine import SwarmEngine
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.errors import NdsError
 
-STREAMS = frozenset({"archive", "build", "events", "help", "logs", "pull", "stats"})
-RETRY = 2.0
-"""Seconds between two questions while nobody answers and only events are waited for."""
+STREAM_METHODS = frozenset({"archive", "build", "events", "logs", "pull", "run_stager", "stats"})
+
+RETRY_INTERVAL = 2.0
+"""Seconds between two attempts while nobody answers and only events are waited for."""
 
 
 def auto_engine(
-    probe: NodeEngine, one: Callable[[], DockerEngine], many: Callable[[], SwarmEngine]
+    probe: NodeEngine,
+    create_docker: Callable[[], DockerEngine],
+    create_swarm: Callable[[], SwarmEngine],
 ) -> Engine:
     """Return an engine that becomes one or the other when `probe` first answers.
 
     Parameters
     ----------
     probe
-        Asked which; closed once it has said so.
+        Asked whether it is a manager of a Swarm; closed once it has answered.
     """
-    return cast("Engine", _AutoEngine(probe, one, many))
+    return cast("Engine", _AutoEngine(probe, create_docker, create_swarm))
 
 
 class _AutoEngine:
-    """Hands every call on, to the engine that is chosen at the first one that can be answered."""
+    """Proxy of the engine that is created at the first call that can be answered."""
 
     def __init__(
-        self, probe: NodeEngine, one: Callable[[], DockerEngine], many: Callable[[], SwarmEngine]
+        self,
+        probe: NodeEngine,
+        create_docker: Callable[[], DockerEngine],
+        create_swarm: Callable[[], SwarmEngine],
     ) -> None:
         self._probe = probe
-        self._one = one
-        self._many = many
-        self._chosen: DockerEngine | SwarmEngine | None = None
-        self._choosing = asyncio.Lock()
+        self._create_docker = create_docker
+        self._create_swarm = create_swarm
+        self._detected: DockerEngine | SwarmEngine | None = None
+        self._detect_lock = asyncio.Lock()
 
-    async def _engine(self) -> Any:
-        async with self._choosing:
-            if self._chosen is None:
-                self._chosen = self._many() if await self._is_swarm() else self._one()
+    async def _detect(self) -> Any:
+        async with self._detect_lock:
+            if self._detected is None:
+                create = self._create_swarm if await self._is_swarm() else self._create_docker
+                self._detected = create()
                 await self._probe.close()
-        return self._chosen
+        return self._detected
 
     async def _is_swarm(self) -> bool:
         membership = await self._probe.membership()
@@ -61,36 +68,38 @@ class _AutoEngine:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        if name in STREAMS:
+        if name in STREAM_METHODS:
             return lambda *args: self._stream(name, *args)
         return lambda *args, **kwargs: self._call(name, *args, **kwargs)
 
     async def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        return await getattr(await self._engine(), name)(*args, **kwargs)
+        return await getattr(await self._detect(), name)(*args, **kwargs)
 
     async def _stream(self, name: str, *args: Any) -> Any:
-        engine = await (self._until_there() if name == "events" else self._engine())
+        engine = await (self._detect_with_retries() if name == "events" else self._detect())
         async with contextlib.aclosing(getattr(engine, name)(*args)) as items:
             async for item in items:
                 yield item
 
-    async def _until_there(self) -> Any:
+    async def _detect_with_retries(self) -> Any:
         while True:
             try:
-                return await self._engine()
+                return await self._detect()
             except NdsError:
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(RETRY_INTERVAL)
 
     async def nodes(self) -> tuple[NodeReport, ...]:
-        """Return what a Swarm says of its nodes; nothing for one engine."""
-        engine = await self._engine()
+        """Report on the nodes of a Swarm; nothing for one engine."""
+        engine = await self._detect()
         return await engine.nodes() if isinstance(engine, SwarmEngine) else ()
 
-    async def tidy(self, server: str, fates: Fates) -> int:
+    async def remove_leftovers(self, server: str, find_phases: FindJobPhases) -> int:
         """Remove what no job needs beside containers; one engine has nothing of that."""
-        engine = await self._engine()
-        return await engine.tidy(server, fates) if isinstance(engine, SwarmEngine) else 0
+        engine = await self._detect()
+        if not isinstance(engine, SwarmEngine):
+            return 0
+        return await engine.remove_leftovers(server, find_phases)
 
     async def close(self) -> None:
         """Close whatever was opened."""
-        await (self._chosen or self._probe).close()
+        await (self._detected or self._probe).close()

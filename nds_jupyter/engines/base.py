@@ -1,14 +1,11 @@
-"""The `Engine` protocol and the values it speaks in.
+"""Protocol of a container engine, and the values that it takes and returns.
 
 An engine knows containers and images; it knows neither jobs' records nor HTTP routes. Every method
 raises errors of `nds_jupyter.errors` only: `EngineUnavailable` when it does not answer,
-`DeadlineExceeded` when it answers too late, `TooBusy` when no place for a stream is free,
+`DeadlineExceeded` when it answers too late, `TooBusy` when no slot for a stream is free,
 `ContainerNotFound`, `ImageNotFound`, `PathNotFound`, `NameTaken`, and `EngineError` for the rest;
 an engine of many nodes also `NotPlaced`, `NodeLost` and `NoEndpoint`.
 Async iterators hold a connection: close them (`contextlib.aclosing`) when leaving early.
-
-The values are defined by noun in `containers`, `images` and `events`, and imported from here: who
-speaks with an engine needs this one module.
 """
 
 from __future__ import annotations
@@ -37,12 +34,12 @@ LABEL_ATTEMPT = "nds.attempt"
 """Which attempt of the job a container is for; the first one's has no such label."""
 
 
-MOST_CARRIED = 500_000
-"""Bytes that can be brought to a node that is out of reach, by way of a manager of a Swarm."""
+MAX_CONFIG_BYTES = 500_000
+"""Bytes of a Swarm config: the only way to bring files to a node without an endpoint."""
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A container to be created. There is no way to ask for privileges or mounts of the host.
+    """A container to create. There is no way to ask for privileges or mounts of the host.
 
     Parameters
     ----------
@@ -51,10 +48,10 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     gpus
         Whole GPUs, for it alone.
     transfers
-        Whether more goes into it than `MOST_CARRIED` bytes, or anything out of it: then its node
-        must be within reach.
+        Whether more than `MAX_CONFIG_BYTES` bytes go into it, or anything comes out of it: then its
+        node must be within reach.
     volume
-        A folder of it that is a volume, of its own name, which a helper can share; empty for none.
+        A folder of it that is a volume, of its own name, which a stager can share; empty for none.
     """
 
     name: str
@@ -112,7 +109,7 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about one container.
+    """One container with all its properties.
 
     Parameters
     ----------
@@ -148,14 +145,14 @@ class LogStream(enum.StrEnum):
 
 
 class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What part of a log is wanted.
+    """Selection of a log's lines.
 
     Parameters
     ----------
     tail
         Lines from the end; None for all.
     since
-        Only what was written at this time or later.
+        Only lines written at this time or later.
     follow
         Go on until the container ends.
     timestamps
@@ -177,7 +174,7 @@ class LogChunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangeKind(enum.StrEnum):
-    """What happened to a path of the container's filesystem."""
+    """How a path of the container's filesystem differs from the image."""
 
     ADDED = "added"
     MODIFIED = "modified"
@@ -200,7 +197,7 @@ class PathStat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """What a container used at one time: CPU in percent of one CPU, the rest in bytes."""
+    """Resource usage of a container at one time: CPU in percent of one CPU, the rest in bytes."""
 
     at: datetime
     cpu_percent: float
@@ -243,7 +240,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImageSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """An image to be built.
+    """An image to build.
 
     Parameters
     ----------
@@ -263,8 +260,8 @@ class ImageSpec(msgspec.Struct, frozen=True, kw_only=True):
     network: Network
 
 
-class TaskOfService(msgspec.Struct, frozen=True, kw_only=True):
-    """Which attempt of which service a container is, on which node of a Swarm."""
+class ServiceTask(msgspec.Struct, frozen=True, kw_only=True):
+    """Task of a Swarm service: which attempt of which service a container is, on which node."""
 
     service_id: str
     task_id: str
@@ -272,7 +269,7 @@ class TaskOfService(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something happened to a container that carries a job's label.
+    """Event of a container that carries a job's label.
 
     Parameters
     ----------
@@ -282,7 +279,7 @@ class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
     exit_code
         What the script exited with, where the engine says so together with ``die``.
     task
-        Whose container it is, if it is a service's.
+        The task whose container it is, if it is a service's.
     """
 
     action: str
@@ -290,38 +287,7 @@ class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     at: datetime
     exit_code: int | None = None
-    task: TaskOfService | None = None
-
-
-__all__ = [
-    "LABEL_ATTEMPT",
-    "LABEL_BUILD",
-    "LABEL_JOB",
-    "LABEL_OWNER",
-    "LABEL_SERVER",
-    "MOST_CARRIED",
-    "Change",
-    "ChangeKind",
-    "Container",
-    "ContainerSpec",
-    "ContainerStatus",
-    "ContainerSummary",
-    "Engine",
-    "EngineEvent",
-    "EngineInfo",
-    "Image",
-    "ImageSpec",
-    "LogChunk",
-    "LogRequest",
-    "LogStream",
-    "Mount",
-    "OpenSink",
-    "Part",
-    "PathStat",
-    "Sample",
-    "Sink",
-    "TaskOfService",
-]
+    task: ServiceTask | None = None
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -333,15 +299,15 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
         The node's name; `worker` of the jobs that run there.
     memory
         Bytes.
-    most_at_once
-        Containers that are worth handing over at one time; None for one a CPU. An engine of many
-        nodes queues by itself.
+    max_containers
+        Containers that are worth creating at one time; None for one a CPU. An engine of many nodes
+        queues by itself.
     disk_free
         Bytes that containers can still write; None where that is not known.
-    builds
+    builds_images
         Whether it can build images.
-    helps
-        Whether it runs helper containers; see `Helping`.
+    runs_stagers
+        Whether it runs stager containers; see `cluster.SupportsStagers`.
     """
 
     name: str
@@ -349,36 +315,36 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     api_version: str
     cpus: int
     memory: int
-    most_at_once: int | None = None
+    max_containers: int | None = None
     disk_free: int | None = None
-    builds: bool = True
-    helps: bool = False
+    builds_images: bool = True
+    runs_stagers: bool = False
 
 
-Part = bytes | memoryview
+BytesLike = bytes | memoryview
 
 
 class Sink(Protocol):
-    """Takes bytes in the thread that has read them."""
+    """Destination of a download, written to by the thread that reads from the engine."""
 
-    def send(self, parts: Sequence[Part]) -> None:
-        """Take some bytes; return when there is room for more."""
+    def send(self, parts: Sequence[BytesLike]) -> None:
+        """Write some bytes; return when there is room for more."""
 
     def abort(self) -> None:
         """Make a call that waits fail; called from another thread, any number of times."""
 
     def close(self) -> None:
-        """Free what it holds; called once, in the thread."""
+        """Free its resources; called once, in the thread."""
 
 
 OpenSink = Callable[[], Coroutine[Any, Any, Sink]]
 
 
 class Engine(Protocol):
-    """A place where containers run."""
+    """Engine that runs containers: one Docker Engine, or a Swarm of many."""
 
     async def info(self) -> EngineInfo:
-        """Ask the engine who it is; the cheapest proof that it answers."""
+        """Describe the engine; the cheapest proof that it answers."""
 
     async def images(self) -> tuple[Image, ...]:
         """List the images that have a name."""

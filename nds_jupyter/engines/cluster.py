@@ -1,4 +1,4 @@
-"""Protocol of an engine of many nodes beyond `Engine`, and its values."""
+"""Protocols of what an engine of many nodes can do beyond `Engine`, and their values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nds_jupyter.jobs.job import Limits
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One node of an engine of many.
+    """Health of one node of an engine of many.
 
     Parameters
     ----------
@@ -26,14 +26,14 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StagerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A container that helps another one, on its node.
+    """A stager: a container that fills a job's volume, on the node of the job's container.
 
     Parameters
     ----------
     secret, secret_path
-        What it alone is told, and the file in which it finds that.
+        Content of a Swarm secret that it alone gets, and the file in which it finds it.
     folder
-        Of the other one's volume, in both.
+        Where the job's volume is mounted, in both containers.
     """
 
     image: str
@@ -44,36 +44,36 @@ class StagerSpec(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
 
 
-class JobFate(enum.StrEnum):
-    """What has become of a job.
+class JobPhase(enum.StrEnum):
+    """Whether something that belongs to a job is still needed.
 
-    GONE is one that was deleted, or whose container retention has removed. ENDED is also one that
-    the journal does not know: its container is left alone.
+    REMOVED is a job that was deleted, or whose container retention has removed. ENDED is also one
+    that the journal does not know: its container is left alone.
     """
 
-    UNDER_WAY = "under_way"
+    ACTIVE = "active"
     ENDED = "ended"
-    GONE = "gone"
+    REMOVED = "removed"
 
 
-Fates = Callable[[Mapping[str, str]], Awaitable[Mapping[str, JobFate]]]
-"""Given the owners of jobs by the jobs' ids, says what has become of each."""
+FindJobPhases = Callable[[Mapping[str, str]], Awaitable[Mapping[str, JobPhase]]]
+"""Returns the phases of jobs by id, given the jobs' owners by id."""
 
 
 @runtime_checkable
-class Cluster(Protocol):
-    """What an engine of many nodes tells beside the rest."""
+class SupportsNodeReports(Protocol):
+    """Engine of many nodes that reports on them."""
 
     async def nodes(self) -> tuple[NodeReport, ...]:
-        """Look at every node, none longer than its deadline."""
+        """Check every node, none longer than its deadline."""
 
 
 @runtime_checkable
-class RunsStagers(Protocol):
-    """What an engine can do that runs helper containers."""
+class SupportsStagers(Protocol):
+    """Engine that runs stagers beside the containers of jobs."""
 
-    def help(self, container_id: str, spec: StagerSpec) -> AsyncGenerator[str, None]:
-        """Run a helper beside a container that was not started, and give the lines it writes.
+    def run_stager(self, container_id: str, spec: StagerSpec) -> AsyncGenerator[str, None]:
+        """Run a stager beside a container that was not started, and give the lines it writes.
 
         Nothing of it is left at the end; leaving early ends it.
 
@@ -87,14 +87,14 @@ class RunsStagers(Protocol):
 
 
 @runtime_checkable
-class CleansUpJobs(Protocol):
-    """What an engine can do that keeps more of a job than its container."""
+class SupportsCleanup(Protocol):
+    """Engine that keeps more of a job than its container, and can remove it."""
 
-    async def tidy(self, server: str, fates: Fates) -> int:
+    async def remove_leftovers(self, server: str, find_phases: FindJobPhases) -> int:
         """Remove what no job of a server needs, and return how much; nothing of another server's.
 
         Parameters
         ----------
         server
-            What the label `LABEL_SERVER` says.
+            The value of the label `LABEL_SERVER`.
         """

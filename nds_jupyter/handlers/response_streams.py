@@ -12,7 +12,7 @@ from typing import Any
 from jupyter_server.base.handlers import APIHandler
 from tornado.iostream import IOStream, StreamClosedError
 
-from nds_jupyter.engines.base import OpenSink, Part, Sink
+from nds_jupyter.engines.base import BytesLike, OpenSink, Sink
 
 
 def supports_socket_sink(stream: object) -> bool:
@@ -37,7 +37,7 @@ class SocketSink:
         self._room = select.poll()
         self._room.register(self._socket, select.POLLOUT)
 
-    def send(self, parts: Sequence[Part]) -> None:
+    def send(self, parts: Sequence[BytesLike]) -> None:
         """Write one chunk, however long the reader takes."""
         left = [b"%x\r\n" % sum(map(len, parts)), *parts, b"\r\n"]
         while left:
@@ -56,7 +56,7 @@ class SocketSink:
         self._socket.close()
 
 
-def _skip_sent(parts: Sequence[Part], sent: int) -> list[Part]:
+def _skip_sent(parts: Sequence[BytesLike], sent: int) -> list[BytesLike]:
     """Return what is left after so many bytes."""
     for number, part in enumerate(parts):
         if sent < len(part):

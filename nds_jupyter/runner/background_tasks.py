@@ -77,7 +77,7 @@ class BackgroundTasks:
         try:
             if self._places.limit is None:
                 info = await self._reach.info()
-                self._places.set_limit(info.most_at_once or max(1, info.cpus))
+                self._places.set_limit(info.max_containers or max(1, info.cpus))
             await self._orphans.remove()
         except NdsError as exc:
             self._log.warning("The engine went away again: %s", exc)

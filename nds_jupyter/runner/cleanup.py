@@ -21,7 +21,7 @@ from nds_jupyter.engines.base import (
     Engine,
     Image,
 )
-from nds_jupyter.engines.cluster import CleansUpJobs, JobFate
+from nds_jupyter.engines.cluster import JobPhase, SupportsCleanup
 from nds_jupyter.errors import (
     ContainerNotFound,
     DeadlineExceeded,
@@ -76,22 +76,28 @@ class OrphanCleanup:
 
     async def tidy(self) -> None:
         """Remove what is beside containers: networks, volumes, secrets of an engine of many."""
-        if isinstance(self._engine, CleansUpJobs):
-            removed = await self._engine.tidy(self._journal.server_id, self._fates)
+        if isinstance(self._engine, SupportsCleanup):
+            removed = await self._engine.remove_leftovers(
+                self._journal.server_id, self._find_phases
+            )
             if removed:
                 self._log.info("%d things that jobs left behind are removed.", removed)
 
-    async def _fates(self, owners: Mapping[str, str]) -> Mapping[str, JobFate]:
+    async def _find_phases(self, owners: Mapping[str, str]) -> Mapping[str, JobPhase]:
         jobs = await self._journal.do(Journal.jobs, list(owners))
-        return {job_id: await self._fate(jobs.get(job_id), job_id, owners) for job_id in owners}
+        return {
+            job_id: await self._find_phase(jobs.get(job_id), job_id, owners) for job_id in owners
+        }
 
-    async def _fate(self, job: Job | None, job_id: str, owners: Mapping[str, str]) -> JobFate:
+    async def _find_phase(
+        self, job: Job | None, job_id: str, owners: Mapping[str, str]
+    ) -> JobPhase:
         if job is None:
             deleted = await self._journal.do(Journal.was_deleted, owners[job_id], job_id)
-            return JobFate.GONE if deleted else JobFate.ENDED
+            return JobPhase.REMOVED if deleted else JobPhase.ENDED
         if job.removed is not None:
-            return JobFate.GONE
-        return JobFate.ENDED if job.is_finished else JobFate.UNDER_WAY
+            return JobPhase.REMOVED
+        return JobPhase.ENDED if job.is_finished else JobPhase.ACTIVE
 
 
 MOST_RESULTS = 10_000

@@ -12,7 +12,7 @@ from nds_jupyter.engines.base import (
     LABEL_JOB,
     LABEL_OWNER,
     LABEL_SERVER,
-    MOST_CARRIED,
+    MAX_CONFIG_BYTES,
     ContainerSpec,
     ContainerStatus,
     Engine,
@@ -279,7 +279,7 @@ class ContainerSetup:
 
 def _needs_transfers(job: Job, script: bytes) -> bool:
     """Whether more goes into the job's container, or out of it, than a script."""
-    return bool(job.spec.data) or job.spec.output is not None or len(script) > MOST_CARRIED
+    return bool(job.spec.data) or job.spec.output is not None or len(script) > MAX_CONFIG_BYTES
 
 
 def _base_archive(scriptname: str, script: bytes) -> bytes:

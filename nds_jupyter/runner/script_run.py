@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 
-from nds_jupyter.engines import missing_program as programs
+from nds_jupyter.engines import missing_program
 from nds_jupyter.engines.base import (
     LABEL_ATTEMPT,
     LABEL_JOB,
@@ -261,17 +261,17 @@ class ScriptRun:
     async def _refuse_unless_it_ran(self, container: Container) -> None:
         """Raise `ProgramNotFound` if the image lacks the program that should have run."""
         code = container.exit_code
-        if code is None or code not in programs.CODES:
+        if code is None or code not in missing_program.EXIT_CODES:
             return
         around, job = self._around, self._job
         first_line = await around.stage.first_line(job)
         log = await self._end_of_log(container)
-        if programs.was_not_found(code, log, first_line):
+        if missing_program.is_program_missing(code, log, first_line):
             raise ProgramNotFound(missing_program_message(job.spec, first_line), code)
 
     async def _end_of_log(self, container: Container) -> bytes:
         """Return the last lines of a log; none where it can't be read: what it says is an extra."""
-        request = LogRequest(tail=programs.MOST_LINES)
+        request = LogRequest(tail=missing_program.MAX_LINES)
         try:
             async with (
                 asyncio.timeout(READ_LOG_DEADLINE),

@@ -79,7 +79,7 @@ class JobActions:
         # A job of an engine that is slow to answer is accepted, and refused by the engine itself.
         with contextlib.suppress(TimeoutError, DeadlineExceeded):
             async with asyncio.timeout(ENGINE_INFO_DEADLINE):
-                if not (await self._engine.info()).builds:
+                if not (await self._engine.info()).builds_images:
                     raise RefusedByPolicy(NO_BUILDS)
 
     async def rerun(self, owner: str, job_id: str) -> Job:

@@ -13,7 +13,7 @@ import msgspec
 from nds_jupyter._version import __version__
 from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.engines.base import Engine, EngineInfo
-from nds_jupyter.engines.cluster import Cluster, NodeReport
+from nds_jupyter.engines.cluster import NodeReport, SupportsNodeReports
 from nds_jupyter.errors import NdsError
 from nds_jupyter.jobs.job import Phase
 from nds_jupyter.journal import Journal
@@ -59,7 +59,7 @@ class HealthChecks:
 
     async def _nodes(self) -> tuple[NodeHealth, ...]:
         """Look at every node, where there are several and the manager says which."""
-        if not isinstance(self._engine, Cluster):
+        if not isinstance(self._engine, SupportsNodeReports):
             return ()
         reports: tuple[NodeReport, ...] = ()
         with contextlib.suppress(NdsError, TimeoutError):

@@ -82,7 +82,7 @@ class FakeEngine(FakeImages):
                 api_version="1.41",
                 cpus=self.cpus,
                 memory=2**33,
-                builds=self.can_build,
+                builds_images=self.can_build,
             )
 
     async def create(self, spec: ContainerSpec) -> str:

@@ -10,8 +10,8 @@ from contextlib import aclosing
 import pytest
 
 from nds_jupyter.engines.base import (
+    BytesLike,
     Engine,
-    Part,
 )
 from nds_jupyter.errors import (
     ContainerNotFound,
@@ -57,7 +57,7 @@ class Kept:
     async def open(self) -> Kept:
         return self
 
-    def send(self, parts: Sequence[Part]) -> None:
+    def send(self, parts: Sequence[BytesLike]) -> None:
         self.data += b"".join(parts)
 
     def abort(self) -> None:

@@ -73,13 +73,13 @@ async def test_missing_program_is_told_from_a_script_that_ends_alike(
         log = b"".join(data for _, data in await read_log(engine, container_id))
     assert code == 127
     assert program.encode() in log
-    assert missing_program.was_not_found(code, log)
+    assert missing_program.is_program_missing(code, log)
     async with container(engine, "echo not found >&2; exit 127") as container_id:
         await engine.start(container_id)
         code = (await end_of(engine, container_id)).exit_code
         log = b"".join(data for _, data in await read_log(engine, container_id))
     assert code == 127
-    assert not missing_program.was_not_found(code, log)
+    assert not missing_program.is_program_missing(code, log)
 
 
 async def test_unknown_container_is_told(engine: Engine) -> None:

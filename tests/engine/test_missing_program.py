@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nds_jupyter.engines.missing_program import was_not_found
+from nds_jupyter.engines.missing_program import is_program_missing
 
 NOTE = b"nds: this user may not write to /results on this node; NDS_RESULTS is /tmp/nds-results\n"
 BY_TINI = b"[FATAL tini (7)] exec nosuch failed: No such file or directory\n"
@@ -21,18 +21,18 @@ BY_TINI = b"[FATAL tini (7)] exec nosuch failed: No such file or directory\n"
     ],
 )
 def test_line_of_what_starts_scripts_says_it(line: bytes) -> None:
-    assert was_not_found(127, line)
-    assert was_not_found(126, NOTE + line)
-    assert not was_not_found(1, line)
-    assert not was_not_found(None, line)
-    assert not was_not_found(127, b"it ran\n" + line)
-    assert not was_not_found(127, line + b"it ran\n")
-    assert not was_not_found(127, b"it says: " + line)
+    assert is_program_missing(127, line)
+    assert is_program_missing(126, NOTE + line)
+    assert not is_program_missing(1, line)
+    assert not is_program_missing(None, line)
+    assert not is_program_missing(127, b"it ran\n" + line)
+    assert not is_program_missing(127, line + b"it ran\n")
+    assert not is_program_missing(127, b"it says: " + line)
 
 
 @pytest.mark.parametrize("log", [b"", NOTE, b"sh: nosuch: not found\n", b"/nds/job.sh: 1: exec: x"])
 def test_log_of_a_script_does_not_say_it(log: bytes) -> None:
-    assert not was_not_found(127, log)
+    assert not is_program_missing(127, log)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_log_of_a_script_does_not_say_it(log: bytes) -> None:
 )
 def test_env_says_it_of_what_the_first_line_names(line: str) -> None:
     log = line.encode()
-    assert was_not_found(127, log, "#!/usr/bin/env python9")
-    assert was_not_found(127, log, "#!/usr/bin/env -S python9 -u")
-    assert not was_not_found(127, log, "#!/usr/bin/env bash")
-    assert not was_not_found(127, log, "env python9")
-    assert not was_not_found(127, log)
+    assert is_program_missing(127, log, "#!/usr/bin/env python9")
+    assert is_program_missing(127, log, "#!/usr/bin/env -S python9 -u")
+    assert not is_program_missing(127, log, "#!/usr/bin/env bash")
+    assert not is_program_missing(127, log, "env python9")
+    assert not is_program_missing(127, log)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from nds_jupyter.engines.docker.thread_streams import SEND_AHEAD, SLICE, send_in_thread
+from nds_jupyter.engines.docker.thread_streams import SLICE, UPLOAD_AHEAD, send_in_thread
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("jp_asyncio_loop")
@@ -44,11 +44,11 @@ async def test_no_more_is_made_than_the_other_side_takes() -> None:
             sent.extend(each)
 
     sending = asyncio.create_task(send_in_thread(pieces(), send))
-    # One is being sent, `SEND_AHEAD` wait for it, and one waits for room.
-    await until(lambda: len(made) == SEND_AHEAD + 2, f"{SEND_AHEAD + 2} pieces are made")
+    # One is being sent, `UPLOAD_AHEAD` wait for it, and one waits for room.
+    await until(lambda: len(made) == UPLOAD_AHEAD + 2, f"{UPLOAD_AHEAD + 2} pieces are made")
     for _ in range(20):
         await asyncio.sleep(0)
-    assert len(made) == SEND_AHEAD + 2
+    assert len(made) == UPLOAD_AHEAD + 2
     taking.set()
     await sending
     assert sent == bytes(range(20))

@@ -13,7 +13,7 @@ from pathlib import Path
 from dev.swarm import Swarm
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.engines.docker.engine import DockerEngine
-from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs.job import Progress
 from tests.engine.fake import FakeEngine
 from tests.engine.fake_images import SHELL

@@ -16,7 +16,7 @@ import requests
 from dev.processes import wait_until
 from dev.swarm import Swarm
 from nds_jupyter.engines.base import LogRequest
-from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs.job import Job, JobSpec, Limits
 from nds_jupyter.jobs.script import inspect_script
 from nds_jupyter.journal import Journal

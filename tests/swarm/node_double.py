@@ -1,4 +1,4 @@
-"""A node whose time passes, list changes and events are heard when a test says so."""
+"""A node whose clock, container list and events a test controls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, ContainerStatus, ContainerSummary
-from nds_jupyter.engines.swarm.node_cache import NOBODY, CachedContainerRows, fits
+from nds_jupyter.engines.swarm.node_cache import NO_CONTAINER, ContainerListCache, labels_match
 from nds_jupyter.errors import EngineUnavailable
 
 ALL = "all"
@@ -17,45 +17,45 @@ RUNS, ENDED = ContainerStatus.RUNNING, ContainerStatus.EXITED
 
 
 class NodeDouble:
-    """Answers as an engine does, and counts what it is asked.
+    """Fake of a node's engine that records what is fetched from it.
 
     Attributes
     ----------
     rows
         What its list says.
-    asked
-        The questions: `ALL`, or the ids.
+    fetched
+        What was fetched: `ALL`, or the ids.
     may_answer
-        Whether it answers what it is asked; what it says is read before.
+        Whether it answers; the rows are read before.
     """
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.rows: dict[str, ContainerSummary] = {}
-        self.asked: list[object] = []
-        self.is_asked = asyncio.Event()
+        self.fetched: list[object] = []
+        self.fetch_begun = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.is_down = False
-        self.kept = CachedContainerRows(self.ask, lambda: self.now)
+        self.cache = ContainerListCache(self.fetch, lambda: self.now)
 
-    async def ask(self, filters: Mapping[str, list[str]]) -> tuple[ContainerSummary, ...]:
+    async def fetch(self, filters: Mapping[str, list[str]]) -> tuple[ContainerSummary, ...]:
         assert filters["label"] == [LABEL_JOB]
         ids = filters.get("id")
-        self.asked.append(ALL if ids is None else {each for each in ids if each != NOBODY})
-        told = tuple(
+        self.fetched.append(ALL if ids is None else {each for each in ids if each != NO_CONTAINER})
+        rows = tuple(
             row
             for row in self.rows.values()
             if (ids is None or row.id in ids) and LABEL_JOB in row.labels
         )
-        self.is_asked.set()
+        self.fetch_begun.set()
         await self.may_answer.wait()
         if self.is_down:
             raise EngineUnavailable("The Docker Engine does not answer.")
-        return told
+        return rows
 
-    def has(self, each: str, state: ContainerStatus = RUNS, status: str = "", **labels: str) -> str:
-        """Have a container from now on, or change it; return its id."""
+    def add(self, each: str, state: ContainerStatus = RUNS, status: str = "", **labels: str) -> str:
+        """Add a container, or replace it; return its id."""
         of_job = {LABEL_JOB: each, LABEL_OWNER: "ada"}
         self.rows[each] = ContainerSummary(
             id=each,
@@ -69,20 +69,22 @@ class NodeDouble:
         )
         return each
 
-    def becomes(self, each: str, **changes: object) -> None:
+    def change(self, each: str, **changes: object) -> None:
         """Change what the list says of a container."""
         self.rows[each] = replace(self.rows[each], **changes)
 
-    def listened(self) -> None:
-        """Connect the stream of events, long enough ago."""
-        self.kept.hears("", "connected")
+    def connect_events(self) -> None:
+        """Connect the stream of events, long enough ago for a full list to be cached."""
+        self.cache.record_event("", "connected")
         self.now += 10
 
-    async def listed(self, *, include_ended: bool = True, **labels: str) -> list[ContainerSummary]:
-        """Return the list as it is had from the kept rows."""
+    async def list_rows(
+        self, *, include_ended: bool = True, **labels: str
+    ) -> list[ContainerSummary]:
+        """Return the list as the cache has it."""
         wanted = {LABEL_JOB: "", **{f"nds.{name}": value for name, value in labels.items()}}
-        return list(await self.kept.fitting(wanted, include_ended=include_ended))
+        return list(await self.cache.list_containers(wanted, include_ended=include_ended))
 
     def exact(self) -> list[ContainerSummary]:
-        """Return what the engine itself would say."""
-        return [row for row in self.rows.values() if fits(row.labels, {LABEL_JOB: ""})]
+        """Return the engine's own list."""
+        return [row for row in self.rows.values() if labels_match(row.labels, {LABEL_JOB: ""})]

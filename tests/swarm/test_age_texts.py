@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nds_jupyter.engines.swarm.node_cache import age, counting
+from nds_jupyter.engines.swarm.node_cache import format_age, parse_age_text
 
 BEFORE = st.sampled_from(["Up ", "Exited (0) ", "Exited (137) ", "Exited (-1) ", "Restarting (1) "])
 AFTER = st.sampled_from(["", " ago", " (healthy)", " (health: starting)", " (Paused)"])
@@ -27,9 +27,9 @@ AFTER = st.sampled_from(["", " ago", " (healthy)", " (health: starting)", " (Pau
     ],
 )
 def test_text_that_counts_seconds_goes_on(status: str, passed: float, later: str) -> None:
-    text = counting(status)
+    text = parse_age_text(status)
     assert text is not None
-    assert text.later(passed) == later
+    assert text.text_after(passed) == later
 
 
 @pytest.mark.parametrize(
@@ -37,22 +37,22 @@ def test_text_that_counts_seconds_goes_on(status: str, passed: float, later: str
     ["Created", "Dead", "Removal In Progress", "", "Up About a minute", "Up 5 weeks (healthy)"],
 )
 def test_text_that_counts_no_seconds_is_left(status: str) -> None:
-    assert counting(status) is None
+    assert parse_age_text(status) is None
 
 
 @given(BEFORE, st.integers(0, 59), AFTER)
 def test_text_at_once_is_the_same(before: str, seconds: int, after: str) -> None:
-    status = f"{before}{age(seconds)}{after}"
-    text = counting(status)
+    status = f"{before}{format_age(seconds)}{after}"
+    text = parse_age_text(status)
     assert text is not None
-    assert text.later(0) == status
+    assert text.text_after(0) == status
 
 
 @given(BEFORE, st.floats(0, 59.9), st.floats(0, 4000), AFTER)
 def test_text_is_a_second_behind_at_most(
     before: str, old: float, passed: float, after: str
 ) -> None:
-    text = counting(f"{before}{age(int(old))}{after}")
+    text = parse_age_text(f"{before}{format_age(int(old))}{after}")
     assert text is not None
     now = int(old + passed)
-    assert text.later(passed) in {f"{before}{age(at)}{after}" for at in (now - 1, now)}
+    assert text.text_after(passed) in {f"{before}{format_age(at)}{after}" for at in (now - 1, now)}

@@ -18,7 +18,7 @@ from dev.debian import find_program
 from dev.swarm import Swarm
 from nds_jupyter.engines.base import LogRequest
 from nds_jupyter.engines.cluster import NodeReport
-from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs.job import JobState, Reason
 from tests.swarm.conftest import OpenLab, wait_for
 from tests.swarm.ssh import SshAccount, SshServer, make_key

@@ -18,7 +18,7 @@ import pytest
 
 from dev.swarm import Swarm
 from nds_jupyter.engines.base import LABEL_JOB, ContainerSpec
-from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs.job import Job, JobState, Limits, Network, Reason, container_name
 from nds_jupyter.journal import Journal
 from tests.swarm.conftest import OpenLab, wait_for
@@ -34,7 +34,7 @@ import asyncio, json, sys
 from pathlib import Path
 from tests.swarm.conftest import Lab, spec
 import logging
-from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings

@@ -8,9 +8,9 @@ import pytest
 
 from dev.swarm import Swarm
 from nds_jupyter.engines.base import LABEL_JOB, ContainerStatus
-from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
-from nds_jupyter.engines.swarm.script_start import MOST
-from nds_jupyter.engines.swarm.services import HANDED_PATH
+from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.swarm.script_start import MAX_STDIN_BYTES
+from nds_jupyter.engines.swarm.services import STDIN_DONE_PATH
 from nds_jupyter.errors import ContainerNotFound
 from nds_jupyter.jobs.job import JobState, Network, Phase, Reason
 from tests.swarm.conftest import OpenLab, wait_for
@@ -62,13 +62,13 @@ async def test_short_script_is_handed_over_and_a_long_one_is_put_there(open_lab:
         script = (
             "cat; printf '%s\\n' \"it's\"; ls -ld /nds/in /results /nds/job.sh | cut -c1-10; exit 4"
         )
-        jobs = [await lab.submit(text) for text in (script, f"{script}\n{'#' * MOST}")]
+        jobs = [await lab.submit(text) for text in (script, f"{script}\n{'#' * MAX_STDIN_BYTES}")]
         for number, job in enumerate(await asyncio.gather(*map(lab.ended, jobs))):
             assert (job.reason, job.exit_code) == (Reason.EXIT, 4), job
             assert (await lab.log(job)).splitlines() == [
                 *("it's", "drwxr-xr-x", "-rwxr-xr-x", "drwxrwxrwt")
             ]
-            handed = await lab.engine.path_exists(job.container_id or "", HANDED_PATH)
+            handed = await lab.engine.path_exists(job.container_id or "", STDIN_DONE_PATH)
             assert handed is (number == 0)
 
 

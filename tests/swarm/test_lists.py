@@ -1,4 +1,4 @@
-"""Lists of a Swarm are its engines' own, though only what has changed is asked for again."""
+"""Lists of a Swarm are its engines' own, though only what has changed is fetched again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 
 from dev.swarm import Swarm
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, ContainerSummary
-from nds_jupyter.engines.swarm import SwarmSettings, node_cache
+from nds_jupyter.engines.swarm import node_cache
+from nds_jupyter.engines.swarm.engine import SwarmSettings
 from nds_jupyter.engines.swarm.node_cache import CachedNodeEngine
 from tests.engine.proxy import EngineProxy
 from tests.swarm.conftest import Lab, OpenLab, wait_for
@@ -24,14 +25,14 @@ ADA = {LABEL_JOB: "", LABEL_OWNER: "ada"}
 STRANGE = {LABEL_JOB: "made by somebody else", LABEL_OWNER: "ada"}
 
 
-class Questions:
-    """What the node's engine was asked for its list."""
+class Fetches:
+    """What was fetched of the list of a node's engine."""
 
     def __init__(self) -> None:
         self.by_id: list[bool] = []
 
-    def are_few(self) -> bool:
-        """Whether only rows by their ids were asked for lately."""
+    def are_by_id(self) -> bool:
+        """Whether only rows by their ids were fetched lately."""
         return len(self.by_id) > 3 and all(self.by_id[-3:])
 
 
@@ -50,17 +51,17 @@ def settings(clean_swarm: Swarm, node2: EngineProxy) -> SwarmSettings:
 
 
 @pytest.fixture
-def questions(node2: EngineProxy, monkeypatch: pytest.MonkeyPatch) -> Questions:
-    """Give what node 2 is asked; nothing is asked for anew because time has passed."""
-    made, really = Questions(), CachedNodeEngine._asked
+def fetches(node2: EngineProxy, monkeypatch: pytest.MonkeyPatch) -> Fetches:
+    """Give what is fetched from node 2; nothing is fetched because time has passed."""
+    made, really = Fetches(), CachedNodeEngine._fetch_rows
 
     async def recorded(self: CachedNodeEngine, filters: Any) -> Any:
         if self.address == node2.url:
             made.by_id.append("id" in filters)
         return await really(self, filters)
 
-    monkeypatch.setattr(CachedNodeEngine, "_asked", recorded)
-    monkeypatch.setattr(node_cache, "KEPT", 3600.0)
+    monkeypatch.setattr(CachedNodeEngine, "_fetch_rows", recorded)
+    monkeypatch.setattr(node_cache, "MAX_AGE", 3600.0)
     return made
 
 
@@ -72,7 +73,7 @@ def somebody(clean_swarm: Swarm) -> Iterator[docker.APIClient]:
     client.close()
 
 
-async def told(lab: Lab) -> tuple[ContainerSummary, ...]:
+async def list_ada(lab: Lab) -> tuple[ContainerSummary, ...]:
     return await lab.engine.containers(ADA, include_ended=True)
 
 
@@ -81,26 +82,26 @@ def seen(rows: tuple[ContainerSummary, ...]) -> list[tuple[str, str, str]]:
 
 
 @asynccontextmanager
-async def kept(open_lab: OpenLab, questions: Questions) -> AsyncIterator[Lab]:
-    """Give a runner that has come to ask node 2 for single rows only."""
+async def cached_lab(open_lab: OpenLab, fetches: Fetches) -> AsyncIterator[Lab]:
+    """Give a runner that fetches single rows only from node 2 by now."""
     async with open_lab() as lab:
-        await until_kept(lab, questions)
+        await until_cached(lab, fetches)
         yield lab
 
 
-async def until_kept(lab: Lab, questions: Questions) -> None:
-    async def is_kept() -> bool:
-        await told(lab)
-        return questions.are_few()
+async def until_cached(lab: Lab, fetches: Fetches) -> None:
+    async def is_cached() -> bool:
+        await list_ada(lab)
+        return fetches.are_by_id()
 
-    await wait_for(is_kept, "lists that ask for what has changed alone")
+    await wait_for(is_cached, "lists that ask for what has changed alone")
 
 
 async def shows(lab: Lab, *rows: tuple[str, str]) -> None:
     expected = [(*row, "node2") for row in rows]
 
     async def is_so() -> bool:
-        return seen(await told(lab)) == expected
+        return seen(await list_ada(lab)) == expected
 
     await wait_for(is_so, f"a list of {expected}")
 
@@ -114,10 +115,10 @@ def made(somebody: docker.APIClient, name: str) -> str:
 
 
 async def test_what_somebody_else_does_on_a_node_is_seen(
-    open_lab: OpenLab, questions: Questions, somebody: docker.APIClient
+    open_lab: OpenLab, fetches: Fetches, somebody: docker.APIClient
 ) -> None:
-    async with kept(open_lab, questions) as lab:
-        asked = len(questions.by_id)
+    async with cached_lab(open_lab, fetches) as lab:
+        asked = len(fetches.by_id)
         there = await asyncio.to_thread(made, somebody, "strange")
         await shows(lab, ("strange", "created"))
         for act, row in (
@@ -134,13 +135,13 @@ async def test_what_somebody_else_does_on_a_node_is_seen(
         await asyncio.to_thread(somebody.remove_container, there)
         await shows(lab)
         # All that was known by what was heard.
-        assert all(questions.by_id[asked:])
+        assert all(fetches.by_id[asked:])
 
 
 async def test_lost_stream_is_no_old_list(
-    open_lab: OpenLab, node2: EngineProxy, questions: Questions, somebody: docker.APIClient
+    open_lab: OpenLab, node2: EngineProxy, fetches: Fetches, somebody: docker.APIClient
 ) -> None:
-    async with kept(open_lab, questions) as lab:
+    async with cached_lab(open_lab, fetches) as lab:
         node2.hold_request("^GET .*/events")
         node2.cut()
         there = await asyncio.to_thread(made, somebody, "unheard")
@@ -149,39 +150,39 @@ async def test_lost_stream_is_no_old_list(
         await shows(lab, ("unheard-of", "created"))
         await asyncio.to_thread(somebody.remove_container, there)
         node2.release()
-        await until_kept(lab, questions)
-        assert seen(await told(lab)) == []
+        await until_cached(lab, fetches)
+        assert seen(await list_ada(lab)) == []
         await asyncio.to_thread(made, somebody, "heard")
         await shows(lab, ("heard", "created"))
 
 
 async def test_node_whose_engine_is_stopped_is_named(
-    open_lab: OpenLab, clean_swarm: Swarm, questions: Questions
+    open_lab: OpenLab, clean_swarm: Swarm, fetches: Fetches
 ) -> None:
-    async with kept(open_lab, questions) as lab:
+    async with cached_lab(open_lab, fetches) as lab:
         job = await lab.running(
             await lab.submit("sleep 600", constraints=("node.hostname==node2",))
         )
-        assert [row.id for row in await told(lab)] == [job.container_id]
+        assert [row.id for row in await list_ada(lab)] == [job.container_id]
         await asyncio.to_thread(clean_swarm.nodes[1].stop)
         try:
-            (row,) = await told(lab)
+            (row,) = await list_ada(lab)
             assert (row.name, row.worker) == (f"nds-{job.job_id}", "node2")
             assert "node2 does not answer" in row.status
         finally:
             await asyncio.to_thread(clean_swarm.nodes[1].start)
 
         async def is_back() -> bool:
-            return all("does not answer" not in row.status for row in await told(lab))
+            return all("does not answer" not in row.status for row in await list_ada(lab))
 
         await wait_for(is_back, "the list of a node that is back")
 
 
-async def test_what_is_stopped_here_is_seen_to_end(open_lab: OpenLab, questions: Questions) -> None:
-    async with kept(open_lab, questions) as lab:
+async def test_what_is_stopped_here_is_seen_to_end(open_lab: OpenLab, fetches: Fetches) -> None:
+    async with cached_lab(open_lab, fetches) as lab:
         job = await lab.running(
             await lab.submit("sleep 600", constraints=("node.hostname==node2",))
         )
         await lab.runner.stop(job, 0)
         await shows(lab, (f"nds-{job.job_id}", "exited"))
-        assert all(questions.by_id[-3:])
+        assert all(fetches.by_id[-3:])

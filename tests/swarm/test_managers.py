@@ -12,7 +12,7 @@ import pytest
 from dev.engine_api import ask
 from dev.swarm import Swarm, swarm
 from nds_jupyter.engines.base import EngineEvent
-from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs.job import JobState, Reason
 from tests.swarm.conftest import lab_on, wait_for
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_SERVER
-from nds_jupyter.engines.cluster import JobFate
-from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.cluster import JobPhase
+from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs.job import Limits, Network
 from tests.engine.contract import created, specification
 from tests.swarm.conftest import wait_for
@@ -41,11 +41,11 @@ async def test_what_a_killed_server_left_is_removed_and_nothing_of_another_serve
         )
         for each in ("this", "another")
     ]
-    fates: dict[str, JobFate] = {}
+    phases: dict[str, JobPhase] = {}
 
-    async def known(owners: Mapping[str, str]) -> Mapping[str, JobFate]:
+    async def find_phases(owners: Mapping[str, str]) -> Mapping[str, JobPhase]:
         assert set(owners.values()) <= {"contract"}
-        return {job_id: fates.get(job_id, JobFate.UNDER_WAY) for job_id in owners}
+        return {job_id: phases.get(job_id, JobPhase.ACTIVE) for job_id in owners}
 
     async def left() -> set[str]:
         manager, *others = later._nodes.endpoints
@@ -62,11 +62,11 @@ async def test_what_a_killed_server_left_is_removed_and_nothing_of_another_serve
     try:
         for spec in (mine, other):
             await created(killed, spec)
-        assert await later.tidy("this", known) == 0
-        fates.update(dict.fromkeys(jobs, JobFate.GONE))
+        assert await later.remove_leftovers("this", find_phases) == 0
+        phases.update(dict.fromkeys(jobs, JobPhase.REMOVED))
 
         async def gone() -> bool:
-            await later.tidy("this", known)
+            await later.remove_leftovers("this", find_phases)
             return await left() == {jobs[1]}
 
         await wait_for(gone, "the removal of what only this server's job needed")

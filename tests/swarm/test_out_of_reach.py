@@ -17,8 +17,8 @@ from nds_jupyter.engines.base import (
     LogRequest,
     LogStream,
 )
-from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
-from nds_jupyter.engines.swarm.swarm_objects import LABEL_LOG
+from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.swarm.node_engine import LABEL_LOG
 from nds_jupyter.errors import NoEndpoint, NotPlaced
 from nds_jupyter.jobs.job import JobState, Limits, Network, Reason, container_name
 from tests.swarm.conftest import OpenLab, wait_for

@@ -17,9 +17,9 @@ from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.irods import IrodsFileSystem
 from nds_jupyter.data.irods_backend import IrodsBackend
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, LABEL_SERVER
-from nds_jupyter.engines.cluster import JobFate, StagerSpec
-from nds_jupyter.engines.swarm import SwarmEngine, SwarmSettings
-from nds_jupyter.engines.swarm.stager_containers import LABEL_HELPER
+from nds_jupyter.engines.cluster import JobPhase, StagerSpec
+from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
+from nds_jupyter.engines.swarm.stager_containers import LABEL_STAGER
 from nds_jupyter.errors import EngineError
 from nds_jupyter.jobs.job import Input, Job, JobState, Limits, Phase, Reason
 from nds_jupyter.journal import Journal
@@ -106,10 +106,10 @@ async def left(engine: SwarmEngine, node: int = 2) -> dict[str, list[str]]:
     """Return what helpers and jobs have of their own, but for containers, by kind."""
     manager, there = engine._nodes.endpoints[0], engine._nodes.endpoints[node]
     return {
-        "services": [row["Spec"]["Name"] for row in await manager.services([LABEL_HELPER])],
+        "services": [row["Spec"]["Name"] for row in await manager.services([LABEL_STAGER])],
         "secrets": [each.name for each in await manager.secrets([])],
         "containers": [
-            row.name for row in await there.containers({LABEL_HELPER: ""}, include_ended=True)
+            row.name for row in await there.containers({LABEL_STAGER: ""}, include_ended=True)
         ],
         "volumes": [each.name for each in await there.volumes([LABEL_JOB])],
     }
@@ -189,7 +189,7 @@ async def test_inputs_outside_of_data_pass_through_the_server(
         assert getattr(lab.engine, "archives", None) == 1
 
 
-HELPER = StagerSpec(
+STAGER = StagerSpec(
     image="nds/shell:test",
     command=("sh", "-c", "cat /run/secrets/nds-told; echo; sleep 600"),
     secret=b"open sesame",
@@ -199,8 +199,8 @@ HELPER = StagerSpec(
 )
 
 
-async def under_way(owners: Mapping[str, str]) -> Mapping[str, JobFate]:
-    return dict.fromkeys(owners, JobFate.UNDER_WAY)
+async def all_active(owners: Mapping[str, str]) -> Mapping[str, JobPhase]:
+    return dict.fromkeys(owners, JobPhase.ACTIVE)
 
 
 async def test_helper_that_is_left_early_or_by_a_killed_server_leaves_no_secret(
@@ -217,23 +217,23 @@ async def test_helper_that_is_left_early_or_by_a_killed_server_leaves_no_secret(
             for number, server in ((0xEE, "this"), (0xEF, "another"))
         ]
         container = await placed(engine, mine)
-        async with contextlib.aclosing(engine.help(container, HELPER)) as lines:
+        async with contextlib.aclosing(engine.run_stager(container, STAGER)) as lines:
             assert await anext(lines) == "open sesame"
         assert (await left(engine))["secrets"] == []
-        failing = msgspec.structs.replace(HELPER, command=("sh", "-c", "echo no; exit 3"))
+        failing = msgspec.structs.replace(STAGER, command=("sh", "-c", "echo no; exit 3"))
         with pytest.raises(EngineError, match="exit code 3"):
-            assert [line async for line in engine.help(container, failing)] == ["no"]
+            assert [line async for line in engine.run_stager(container, failing)] == ["no"]
         assert (await left(engine))["secrets"] == []
         for spec, there in ((mine, container), (stranger, await placed(engine, stranger))):
-            place = await engine._where.find(there)
+            location = await engine._locations.find(there)
             # As a server does that is killed before it hears of it.
-            await engine._helpers._make(spec.labels[LABEL_JOB], place, HELPER)
-        assert await later.tidy("this", under_way) == 1
+            await engine._stagers._create(spec.labels[LABEL_JOB], location, STAGER)
+        assert await later.remove_leftovers("this", all_active) == 1
         after = await left(engine)
         assert after["services"] == after["secrets"] == [f"nds-helper-{0xEF:016x}"]
         await later.remove(mine.name)
     finally:
-        await engine._helpers.remove(f"{0xEF:016x}")
+        await engine._stagers.remove(f"{0xEF:016x}")
         await engine.remove(stranger.name)
         await engine.close()
         await later.close()

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nds_jupyter.engines.swarm.script_start import MOST, told
+from nds_jupyter.engines.swarm.script_start import MAX_STDIN_BYTES, shell_commands
 
 NAMES = st.text("ab c'$`\"\\é*", min_size=1, max_size=12)
 
@@ -52,7 +52,7 @@ def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
 def test_shell_makes_of_an_archive_what_unpacking_it_makes(files: dict[str, bytes]) -> None:
     archive = archive_of({name: content for name, content in files.items() if name != "in"})
     with TemporaryDirectory() as by_shell, TemporaryDirectory() as by_tar:
-        lines = told(by_shell, archive)
+        lines = shell_commands(by_shell, archive)
         assert lines is not None
         subprocess.run(["/bin/sh"], input=lines, check=True)
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -61,8 +61,8 @@ def test_shell_makes_of_an_archive_what_unpacking_it_makes(files: dict[str, byte
 
 
 def test_what_is_nothing_for_a_shell_is_left_to_the_engine() -> None:
-    assert told("/", archive_of({"x": b"a\0b"})) is None
-    assert told("/", archive_of({"x": b"a" * (MOST + 1)})) is None
-    assert told("/", archive_of({"x": b"a" * 100_000})) is None
-    assert told("/", archive_of({"x": b""}, tarfile.SYMTYPE)) is None
-    assert told("/", archive_of({"x": b"a" * MOST})) is not None
+    assert shell_commands("/", archive_of({"x": b"a\0b"})) is None
+    assert shell_commands("/", archive_of({"x": b"a" * (MAX_STDIN_BYTES + 1)})) is None
+    assert shell_commands("/", archive_of({"x": b"a" * 100_000})) is None
+    assert shell_commands("/", archive_of({"x": b""}, tarfile.SYMTYPE)) is None
+    assert shell_commands("/", archive_of({"x": b"a" * MAX_STDIN_BYTES})) is not None

@@ -1,4 +1,4 @@
-"""Conversion between the Engine API's JSON and the values of `engines.base`. Pure."""
+"""Conversion between the JSON of the Engine API and the values of `engines.base`. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from nds_jupyter.jobs.job import Limits
 _MODES = ((1 << 31, "dir"), (1 << 27, "link"), (0x0728_0000, "other"))
 """Bits of Go's ``fs.FileMode``: directory, symbolic link, and every other type that is no file."""
 
-_NEVER = datetime.fromtimestamp(0, UTC)
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What the engine sets where an image has no PATH (moby's ``oci.DefaultPathEnv``)."""
@@ -37,7 +37,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _CHANGES = {0: ChangeKind.MODIFIED, 1: ChangeKind.ADDED, 2: ChangeKind.DELETED}
 
 
-def moment(text: str | None) -> datetime | None:
+def parse_time(text: str | None) -> datetime | None:
     """Return the engine's time in UTC, cut to microseconds; None for its zero time."""
     match = _TIME.fullmatch(text or "")
     if match is None or match[1].startswith("0001-"):
@@ -47,8 +47,8 @@ def moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(f"{match[1]}.{fraction}{zone}").astimezone(UTC)
 
 
-def image(data: Mapping[str, Any]) -> Image:
-    """Return an image from ``GET /images/{name}/json``."""
+def parse_image(data: Mapping[str, Any]) -> Image:
+    """Parse the answer of ``GET /images/{name}/json``."""
     config = data.get("Config") or {}
     env = config.get("Env") or []
     path = next((each[5:] for each in env if each.startswith("PATH=")), DEFAULT_PATH)
@@ -56,21 +56,21 @@ def image(data: Mapping[str, Any]) -> Image:
         id=data["Id"],
         references=tuple(data.get("RepoTags") or ()),
         size=data.get("Size", 0),
-        created=moment(data.get("Created")),
+        created=parse_time(data.get("Created")),
         path=tuple(folder for folder in path.split(":") if folder),
         is_root=(config.get("User") or "").partition(":")[0] in {"", "0", "root"},
     )
 
 
-def image_row(data: Mapping[str, Any]) -> Image:
-    """Return an image from a row of ``GET /images/json``."""
+def parse_image_row(data: Mapping[str, Any]) -> Image:
+    """Parse a row of ``GET /images/json``."""
     names = tuple(name for name in data.get("RepoTags") or () if "<none>" not in name)
     created = datetime.fromtimestamp(data["Created"], UTC)
     labels = data.get("Labels") or {}
     return Image(id=data["Id"], references=names, size=data["Size"], created=created, labels=labels)
 
 
-def creation(spec: ContainerSpec) -> dict[str, Any]:
+def create_body(spec: ContainerSpec) -> dict[str, Any]:
     """Return the body of ``POST /containers/create``; all of a container's confinement is here."""
     return {
         "Image": spec.image,
@@ -95,7 +95,7 @@ def creation(spec: ContainerSpec) -> dict[str, Any]:
 
 
 class EngineContainerRow(msgspec.Struct, frozen=True, rename="pascal"):
-    """A row of ``GET /containers/json``, without what nobody asks for: most of it."""
+    """Row of ``GET /containers/json``, without what is not needed: most of it."""
 
     id: str
     image: str
@@ -106,8 +106,8 @@ class EngineContainerRow(msgspec.Struct, frozen=True, rename="pascal"):
     labels: dict[str, str] | None = None
 
 
-def summary(row: EngineContainerRow, worker: str) -> ContainerSummary:
-    """Return what a row of ``GET /containers/json`` says."""
+def to_summary(row: EngineContainerRow, worker: str) -> ContainerSummary:
+    """Convert a row of ``GET /containers/json``."""
     return ContainerSummary(
         id=row.id,
         name=(row.names or ("/",))[0].removeprefix("/"),
@@ -120,13 +120,13 @@ def summary(row: EngineContainerRow, worker: str) -> ContainerSummary:
     )
 
 
-def container(data: Mapping[str, Any], worker: str) -> Container:
-    """Return a container from ``GET /containers/{id}/json``."""
+def parse_container(data: Mapping[str, Any], worker: str) -> Container:
+    """Parse the answer of ``GET /containers/{id}/json``."""
     state, host = data["State"], data["HostConfig"]
     status = ContainerStatus(state["Status"])
     ended = status in {ContainerStatus.EXITED, ContainerStatus.DEAD}
     created, started, finished = map(
-        moment, (data["Created"], state["StartedAt"], state["FinishedAt"])
+        parse_time, (data["Created"], state["StartedAt"], state["FinishedAt"])
     )
     if ended and started and finished:
         # The engine notes a start when it hears of it, which can be after a quick script's end.
@@ -140,7 +140,7 @@ def container(data: Mapping[str, Any], worker: str) -> Container:
         state=status,
         exit_code=state["ExitCode"] if ended else None,
         oom=state["OOMKilled"],
-        created=created or datetime.fromtimestamp(0, UTC),
+        created=created or _EPOCH,
         started=started,
         finished=finished,
         limits=Limits(
@@ -164,26 +164,26 @@ def _mount(data: Mapping[str, Any]) -> Mount:
     )
 
 
-def change(data: Mapping[str, Any]) -> Change:
-    """Return a row of ``GET /containers/{id}/changes``."""
+def parse_change(data: Mapping[str, Any]) -> Change:
+    """Parse a row of ``GET /containers/{id}/changes``."""
     return Change(path=data["Path"], kind=_CHANGES[data["Kind"]])
 
 
-def path_stat(header: str) -> PathStat:
-    """Return what ``HEAD /containers/{id}/archive`` says of a path, in base64 in a header."""
+def parse_path_stat(header: str) -> PathStat:
+    """Parse the header of ``HEAD /containers/{id}/archive`` that describes a path, in base64."""
     data = json.loads(base64.b64decode(header))
     mode = data["mode"]
     kind = next((kind for bit, kind in _MODES if mode & bit), "file")
-    return PathStat(kind=kind, size=data["size"], modified=moment(data["mtime"]) or _NEVER)
+    return PathStat(kind=kind, size=data["size"], modified=parse_time(data["mtime"]) or _EPOCH)
 
 
-def sample(data: Mapping[str, Any]) -> Sample | None:
-    """Return one message of ``GET /containers/{id}/stats``; None if it measures nothing yet.
+def parse_sample(data: Mapping[str, Any]) -> Sample | None:
+    """Parse a message of ``GET /containers/{id}/stats``; None if it measures nothing yet.
 
-    CPU and memory are reckoned as the Docker CLI does (``cli/command/container/stats_helpers.go``):
+    CPU and memory are computed as the Docker CLI does (``cli/command/container/stats_helpers.go``):
     100 percent is one CPU, and memory that the kernel could take back is left out.
     """
-    at = moment(data.get("read"))
+    at = parse_time(data.get("read"))
     memory = data.get("memory_stats") or {}
     if at is None or "usage" not in memory:
         return None
@@ -213,6 +213,6 @@ def _cpu_percent(data: Mapping[str, Any]) -> float:
     return float(round(100.0 * used / system * now.get("online_cpus", 1), 2))
 
 
-def titled(container: str) -> str:
-    """Name a container as a sentence begins."""
+def container_title(container: str) -> str:
+    """Return what a sentence calls a container that begins with it."""
     return f"The container {container[:12] if len(container) == 64 else container}"

@@ -20,7 +20,7 @@ from tornado.httputil import HTTPHeaders, HTTPInputError, parse_response_start_l
 from tornado.iostream import IOStream, UnsatisfiableReadError
 from tornado.tcpclient import TCPClient
 
-from nds_jupyter.engines.base import Part
+from nds_jupyter.engines.base import BytesLike
 from nds_jupyter.engines.docker.addresses import EngineAddress
 from nds_jupyter.engines.docker.http_body import READ, ChunkDecoder
 from nds_jupyter.engines.docker.sdk_clients import SdkClients
@@ -167,7 +167,7 @@ async def _chunks(stream: IOStream) -> tuple[bytes, bool]:
         The body, and whether nothing more of it can come.
     """
     dechunker = ChunkDecoder()
-    parts: list[Part] = []
+    parts: list[BytesLike] = []
     end = b""
     while not dechunker.ended:
         data = await stream.read_bytes(READ, partial=True)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from nds_jupyter.engines.base import Part
-from nds_jupyter.engines.docker.sdk_clients import translated
-from nds_jupyter.engines.docker.thread_streams import BlockingStream
+from nds_jupyter.engines.base import BytesLike
+from nds_jupyter.engines.docker.sdk_clients import translate_errors
+from nds_jupyter.engines.docker.thread_streams import BlockingByteStream
 from nds_jupyter.errors import EngineUnavailable
 
 READ = 256 * 1024
@@ -21,7 +21,7 @@ LARGE = 4096
 """Bytes from which a chunk is not worth a copy."""
 
 
-class BodyReader(BlockingStream[bytes]):
+class BodyReader(BlockingByteStream):
     """Reads the body of a streamed answer straight from its socket.
 
     The SDK's generator costs a Python call chain for every HTTP chunk, and the engine makes one of
@@ -62,12 +62,12 @@ class BodyReader(BlockingStream[bytes]):
 
     def __iter__(self) -> Iterator[bytes]:
         if self._fill:
-            return filled(chain.from_iterable(self.parts()), self._fill)
-        return (b"".join(parts) for parts in self.parts())
+            return filled(chain.from_iterable(self.buffers()), self._fill)
+        return (b"".join(parts) for parts in self.buffers())
 
-    def parts(self) -> Iterator[list[Part]]:
+    def buffers(self) -> Iterator[list[BytesLike]]:
         """Give what has come, as it lies in memory."""
-        with translated("The stream"):
+        with translate_errors("The stream"):
             try:
                 yield from filter(None, self._bodies())
             except (OSError, ValueError):
@@ -79,7 +79,7 @@ class BodyReader(BlockingStream[bytes]):
     def __next__(self) -> bytes:
         raise NotImplementedError
 
-    def _bodies(self) -> Iterator[list[Part]]:
+    def _bodies(self) -> Iterator[list[BytesLike]]:
         while not self._aborted and self._left != 0:
             data = self._read()
             if data is None:
@@ -132,9 +132,9 @@ class BodyReader(BlockingStream[bytes]):
         self._client.close()
 
 
-def filled(parts: Iterable[Part], size: int) -> Iterator[bytes]:
+def filled(parts: Iterable[BytesLike], size: int) -> Iterator[bytes]:
     """Join parts to pieces of at least so many bytes; the last may be shorter."""
-    held: list[Part] = []
+    held: list[BytesLike] = []
     length = 0
     for part in parts:
         held.append(part)
@@ -155,7 +155,7 @@ class ChunkDecoder:
         self._left = 0
         self.ended = False
 
-    def feed(self, data: bytes) -> list[Part]:
+    def feed(self, data: bytes) -> list[BytesLike]:
         """Return the bodies in what has come.
 
         Small chunks, the lines of a log, are kept back until they are whole. Of large ones, the
@@ -164,7 +164,7 @@ class ChunkDecoder:
         """
         data = self._rest + data
         view = memoryview(data)
-        parts: list[Part] = []
+        parts: list[BytesLike] = []
         at = self._of_large_chunk(view, 0, parts)
         while not self._left and (line := data.find(b"\r\n", at)) >= 0:
             size = int(data[at:line].partition(b";")[0], 16)
@@ -183,7 +183,7 @@ class ChunkDecoder:
         self._rest = data[at:]
         return parts
 
-    def _of_large_chunk(self, view: memoryview, at: int, parts: list[Part]) -> int:
+    def _of_large_chunk(self, view: memoryview, at: int, parts: list[BytesLike]) -> int:
         """Add what is there of a large chunk, without the line end that closes it."""
         there = min(self._left, len(view) - at)
         if (body := min(there, self._left - 2)) > 0:

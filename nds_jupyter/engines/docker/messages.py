@@ -1,8 +1,4 @@
-"""Messages in the Engine API's streams: log frames, samples, events, pull layers. Pure.
-
-Byte 0 is the stream (1 stdout, 2 stderr), bytes 4 to 7 the payload's size, big-endian (Engine API,
-"Attach to a container", stream format).
-"""
+"""Decoders of the Engine API's streams: logs, samples, events, pulls and builds. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from nds_jupyter.engines.base import (
     LogChunk,
     LogStream,
     Sample,
-    TaskOfService,
+    ServiceTask,
 )
 from nds_jupyter.engines.docker import conversion
 from nds_jupyter.errors import EngineError, ImageNotFound, NdsError
@@ -28,14 +24,18 @@ HEADER = 8
 _STREAMS = {0: LogStream.STDOUT, 1: LogStream.STDOUT, 2: LogStream.STDERR}
 
 
-class FrameReader:
-    """Makes chunks of one stream each from the bytes of a framed log, however they are split."""
+class LogFrameDecoder:
+    """Decodes the frames of a log into chunks of one stream each, however they are split.
+
+    Byte 0 of a frame is the stream (1 stdout, 2 stderr), bytes 4 to 7 are the payload's size,
+    big-endian (Engine API, "Attach to a container", stream format).
+    """
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[LogChunk]:
-        """Return what is complete, frames of one stream in a row as one chunk."""
+        """Return the complete frames, those of one stream in a row as one chunk."""
         data = self._rest + data if self._rest else data
         chunks: list[LogChunk] = []
         parts: list[bytes] = []
@@ -49,30 +49,30 @@ class FrameReader:
                 break
             if data[start] != stream:
                 if parts:
-                    chunks.append(_chunk(stream, parts))
+                    chunks.append(_to_chunk(stream, parts))
                 parts = []
                 stream = data[start]
             parts.append(data[body:end])
             start = end
         if parts:
-            chunks.append(_chunk(stream, parts))
+            chunks.append(_to_chunk(stream, parts))
         self._rest = data[start:]
         return chunks
 
 
-def _chunk(stream: int, parts: list[bytes]) -> LogChunk:
+def _to_chunk(stream: int, parts: list[bytes]) -> LogChunk:
     return LogChunk(stream=_STREAMS.get(stream, LogStream.STDOUT), data=b"".join(parts))
 
 
-def log_chunks(data: Iterator[bytes]) -> Iterator[LogChunk]:
-    """Return a framed log as chunks of one stream each."""
-    frames = FrameReader()
+def decode_log(data: Iterator[bytes]) -> Iterator[LogChunk]:
+    """Decode a framed log into chunks of one stream each."""
+    decoder = LogFrameDecoder()
     for part in data:
-        yield from frames.feed(part)
+        yield from decoder.feed(part)
 
 
-def messages(data: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """Return the objects of a stream of JSON lines, however it is split."""
+def decode_json_lines(data: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    """Decode a stream of JSON lines, however it is split."""
     rest = b""
     for part in data:
         *lines, rest = (rest + part).split(b"\n")
@@ -81,50 +81,50 @@ def messages(data: Iterator[bytes]) -> Iterator[dict[str, Any]]:
         yield json.loads(rest)
 
 
-def samples(data: Iterator[bytes]) -> Iterator[Sample]:
-    """Return the samples of a stream of stats, until the container has ended."""
-    for message in messages(data):
+def decode_stats(data: Iterator[bytes]) -> Iterator[Sample]:
+    """Decode the samples of a stream of stats, until the container has ended."""
+    for message in decode_json_lines(data):
         # The engine goes on for ever about a container that has ended, and measures nothing.
-        if conversion.moment(message.get("read")) is None:
+        if conversion.parse_time(message.get("read")) is None:
             return
-        sample = conversion.sample(message)
+        sample = conversion.parse_sample(message)
         if sample is not None:
             yield sample
 
 
-def events_of(data: Iterator[bytes]) -> Iterator[EngineEvent]:
-    """Return what happened to containers of jobs."""
-    for message in messages(data):
-        facts = message["Actor"]["Attributes"]
-        exit_code = facts.get("exitCode", "")
+def decode_events(data: Iterator[bytes]) -> Iterator[EngineEvent]:
+    """Decode the events of jobs' containers."""
+    for message in decode_json_lines(data):
+        attributes = message["Actor"]["Attributes"]
+        exit_code = attributes.get("exitCode", "")
         yield EngineEvent(
             action=message["Action"].partition(":")[0],
             container_id=message["Actor"]["ID"],
-            job_id=facts.get(LABEL_JOB, ""),
+            job_id=attributes.get(LABEL_JOB, ""),
             at=datetime.fromtimestamp(message["timeNano"] / 1e9, UTC),
             exit_code=int(exit_code) if exit_code.isdigit() else None,
-            task=_task(facts),
+            task=_service_task(attributes),
         )
 
 
-def _task(facts: Mapping[str, str]) -> TaskOfService | None:
-    """Return whose container it is from the labels that a node of a Swarm gives it."""
+def _service_task(attributes: Mapping[str, str]) -> ServiceTask | None:
+    """Return a container's task from the labels that a node of a Swarm gives it."""
     swarm = "com.docker.swarm"
-    if f"{swarm}.task.id" not in facts:
+    if f"{swarm}.task.id" not in attributes:
         return None
-    return TaskOfService(
-        service_id=facts.get(f"{swarm}.service.id", ""),
-        task_id=facts[f"{swarm}.task.id"],
-        node_id=facts.get(f"{swarm}.node.id", ""),
+    return ServiceTask(
+        service_id=attributes.get(f"{swarm}.service.id", ""),
+        task_id=attributes[f"{swarm}.task.id"],
+        node_id=attributes.get(f"{swarm}.node.id", ""),
     )
 
 
-def layers(data: Iterator[bytes], reference: str) -> Iterator[Progress]:
-    """Return how far a pull is, over all layers; what the engine says of a failure is raised."""
+def decode_pull(data: Iterator[bytes], reference: str) -> Iterator[Progress]:
+    """Decode the progress of a pull, over all layers; a failure is raised."""
     done: dict[str, int] = {}
     total: dict[str, int] = {}
-    told = 0.0
-    for message in messages(data):
+    reported_at = 0.0
+    for message in decode_json_lines(data):
         if "error" in message:
             raise pull_error(reference, message["error"])
         detail = message.get("progressDetail") or {}
@@ -132,14 +132,28 @@ def layers(data: Iterator[bytes], reference: str) -> Iterator[Progress]:
             continue
         done[message["id"]] = detail["current"]
         total[message["id"]] = detail.get("total", detail["current"])
-        if time.monotonic() - told > 0.1:
-            told = time.monotonic()
+        if time.monotonic() - reported_at > 0.1:
+            reported_at = time.monotonic()
             yield Progress(done=sum(done.values()), total=sum(total.values()), unit="bytes")
 
 
-def pull_error(reference: str, said: str) -> NdsError:
-    """Return what an engine says of a pull that failed as an error of ours."""
+def pull_error(reference: str, message: str) -> NdsError:
+    """Return the error of a pull that failed, from the engine's message."""
     missing = ("not found", "denied", "manifest unknown", "does not exist")
-    if any(word in said.lower() for word in missing):
-        return ImageNotFound(f"No registry has the image {reference}: {said}")
-    return EngineError(f"The image {reference} can't be pulled: {said}")
+    if any(word in message.lower() for word in missing):
+        return ImageNotFound(f"No registry has the image {reference}: {message}")
+    return EngineError(f"The image {reference} can't be pulled: {message}")
+
+
+def decode_build_log(data: Iterator[bytes]) -> Iterator[str]:
+    """Decode the lines of a build's log; a step that fails ends it with `ImageNotFound`."""
+    rest, failure = "", ""
+    for message in decode_json_lines(data):
+        # Read on to the end, which closes the connection.
+        failure = failure or str(message.get("error", "")).strip()
+        *lines, rest = (rest + message.get("stream", "")).split("\n")
+        yield from (line for line in lines if line.strip())
+    if rest.strip():
+        yield rest
+    if failure:
+        raise ImageNotFound(failure)

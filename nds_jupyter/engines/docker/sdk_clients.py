@@ -25,7 +25,7 @@ from nds_jupyter.engines.docker.transports import (
     mount_ssh,
     mount_unix_socket,
 )
-from nds_jupyter.engines.missing_program import missing_in
+from nds_jupyter.engines.missing_program import find_missing_program
 from nds_jupyter.errors import (
     AmbiguousId,
     ContainerNotFound,
@@ -49,7 +49,7 @@ _WORDS = {
 }
 
 
-def reason(error: BaseException) -> str:
+def connection_error_reason(error: BaseException) -> str:
     """Return how "The Docker Engine does not answer" goes on; empty if nothing more is known."""
     for each in _chain(error):
         if isinstance(each, SshFailed):
@@ -108,14 +108,14 @@ class SdkClients:
         self._deadline = deadline
         self._local = threading.local()
         self._version: str | None = None
-        self._made: list[Any] = []
+        self._thread_clients: list[Any] = []
 
-    def of_this_thread(self) -> Any:
+    def thread_client(self) -> Any:
         """Return this thread's client: one is not safe across threads."""
         client = getattr(self._local, "client", None)
         if client is None:
             client = self._local.client = self.new(self._deadline)
-            self._made.append(client)
+            self._thread_clients.append(client)
         return client
 
     @property
@@ -131,12 +131,12 @@ class SdkClients:
         """Return a new client; the API's version is asked for once."""
         where = self.address()
         if self._version is None:
-            probe = self._made_for(where, DEFAULT_DOCKER_API_VERSION, self._deadline)
+            probe = self._create(where, DEFAULT_DOCKER_API_VERSION, self._deadline)
             with contextlib.closing(probe):
                 self._version = str(probe.version(api_version=False)["ApiVersion"])
-        return self._made_for(where, self._version, timeout)
+        return self._create(where, self._version, timeout)
 
-    def _made_for(self, where: EngineAddress, version: str, timeout: float | None) -> Any:
+    def _create(self, where: EngineAddress, version: str, timeout: float | None) -> Any:
         by_ssh = where.url is not None and where.url.startswith(SCHEME)
         client: Any = docker.APIClient(
             base_url=NOWHERE if by_ssh else where.url,
@@ -152,7 +152,7 @@ class SdkClients:
         mount_unix_socket(client)
         return client
 
-    def stream(self, send: Callable[[Any], Any], timeout: float | None) -> tuple[Any, Any]:
+    def open_stream(self, send: Callable[[Any], Any], timeout: float | None) -> tuple[Any, Any]:
         """Send a request whose answer is read as it comes; return its client and the answer.
 
         Parameters
@@ -183,12 +183,12 @@ class SdkClients:
 
     def close(self) -> None:
         """Close the threads' clients."""
-        for client in self._made:
+        for client in self._thread_clients:
             client.close()
 
 
 @contextlib.contextmanager
-def translated(what: str, missing: type[NdsError] = ContainerNotFound) -> Iterator[None]:
+def translate_errors(what: str, missing: type[NdsError] = ContainerNotFound) -> Iterator[None]:
     """Turn whatever the SDK raises into our errors.
 
     Parameters
@@ -210,16 +210,16 @@ def translated(what: str, missing: type[NdsError] = ContainerNotFound) -> Iterat
         urllib3.exceptions.HTTPError,
         OSError,
     ) as exc:
-        why = reason(exc)
-        if "timed out" in str(exc) and not why:
+        reason = connection_error_reason(exc)
+        if "timed out" in str(exc) and not reason:
             raise DeadlineExceeded(f"{what}: the engine has not answered in time.") from exc
-        raise EngineUnavailable(f"The Docker Engine does not answer{why or NO_REASON}") from exc
+        raise EngineUnavailable(f"The Docker Engine does not answer{reason or NO_REASON}") from exc
 
 
 def _of_answer(exc: docker_errors.APIError, what: str, missing: type[NdsError]) -> NdsError:
     said = str(exc.explanation or exc)
     status = exc.status_code
-    if (program := missing_in(said)) is not None:
+    if (program := find_missing_program(said)) is not None:
         return ImageNotFound(f"{what}: its image has no program {program!r}.")
     if "multiple" in said.lower() and "prefix" in said.lower():
         return AmbiguousId(f"{what}: several containers have this prefix.")

@@ -1,10 +1,12 @@
-"""Streams of the Engine API: logs, archives, stats, and events that reconnect."""
+"""Streams of the Engine API: pulls, builds, logs, archives, stats, and events that reconnect."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
+import tarfile
 from collections.abc import AsyncGenerator, Callable, Iterator
 from itertools import chain
 from typing import Any, TypeVar
@@ -18,48 +20,49 @@ from nds_jupyter.engines.base import (
     LogStream,
     Sample,
 )
-from nds_jupyter.engines.docker import builds
-from nds_jupyter.engines.docker.conversion import titled
+from nds_jupyter.engines.docker.conversion import container_title
 from nds_jupyter.engines.docker.http_body import BodyReader
 from nds_jupyter.engines.docker.messages import (
-    events_of,
-    layers,
-    log_chunks,
-    messages,
+    decode_build_log,
+    decode_events,
+    decode_log,
+    decode_pull,
+    decode_stats,
     pull_error,
-    samples,
 )
-from nds_jupyter.engines.docker.sdk_clients import SdkClients, registry_auth, translated
+from nds_jupyter.engines.docker.sdk_clients import SdkClients, registry_auth, translate_errors
 from nds_jupyter.engines.docker.thread_streams import BlockingStream
 from nds_jupyter.errors import ContainerNotFound, ImageNotFound, NdsError, PathNotFound
 from nds_jupyter.jobs.job import Progress
 
 T = TypeVar("T")
 
-ASK = 5.0
-"""Seconds for asking whether the container of a silent log has ended."""
+CHECK_TIMEOUT = 5.0
+"""Seconds for checking whether the container of a silent log has ended."""
 
-GIVE_UP = 3
-"""Times that an engine says nothing in a row: once, it may only be busy."""
+MAX_FAILED_CHECKS = 3
+"""Checks in a row that an engine does not answer: once, it may only be busy."""
 
-ARCHIVE_PIECE = 2**20
-"""Bytes of an archive that are given on at a time."""
+ARCHIVE_CHUNK = 2**20
+"""Bytes of an archive that are passed on at a time."""
 
-PULL_BEGINS = 600.0
-"""Seconds until a pull says something: the engine is silent while it asks the registry."""
+PULL_TIMEOUT = 600.0
+"""Seconds until the answer of a pull begins: the engine is silent while it asks the registry."""
 
-ACTIONS = ("start", "die", "oom", "destroy")
+EVENT_ACTIONS = ("start", "die", "oom", "destroy")
 
 
 class DecodedStream(BlockingStream[T]):
-    """A source over a reader of bytes that makes something of them."""
+    """Blocking stream of values decoded from the body of an answer."""
 
-    def __init__(self, reader: BodyReader, make: Callable[[Iterator[bytes]], Iterator[T]]) -> None:
+    def __init__(
+        self, reader: BodyReader, decode: Callable[[Iterator[bytes]], Iterator[T]]
+    ) -> None:
         self._reader = reader
-        self._make = make
+        self._decode = decode
 
     def __iter__(self) -> Iterator[T]:
-        return self._make(iter(self._reader))
+        return self._decode(iter(self._reader))
 
     def __next__(self) -> T:
         raise NotImplementedError
@@ -69,8 +72,8 @@ class DecodedStream(BlockingStream[T]):
         self._reader.abort()
 
 
-class StreamOpener:
-    """What an engine streams; every method connects, and returns what is read then.
+class EngineStreams:
+    """Opens the streams of an engine; every method connects, and returns what is read then.
 
     Parameters
     ----------
@@ -82,16 +85,16 @@ class StreamOpener:
         self._clients = clients
         self._deadline = deadline
 
-    def _get(self, path: str, *names: str, **options: Any) -> tuple[Any, Any]:
-        return self._clients.stream(
+    def _open(self, path: str, *names: str, **options: Any) -> tuple[Any, Any]:
+        return self._clients.open_stream(
             lambda client: client._get(client._url(path, *names), stream=True, **options),
             self._deadline,
         )
 
     def pull(self, reference: str) -> DecodedStream[Progress]:
-        """Open what the engine says while it fetches an image."""
+        """Open the progress of a pull."""
 
-        def ask(client: Any) -> Any:
+        def request(client: Any) -> Any:
             headers = registry_auth(client, reference)
             response = client._post(
                 client._url("/images/create"),
@@ -100,76 +103,77 @@ class StreamOpener:
                 stream=True,
             )
             if response.status_code >= 400:
-                said = response.json().get("message", "")
-                raise pull_error(reference, said)
+                raise pull_error(reference, response.json().get("message", ""))
             return response
 
-        with translated(f"The image {reference}", ImageNotFound):
-            client, response = self._clients.stream(ask, PULL_BEGINS)
-            return DecodedStream(BodyReader(client, response), lambda data: layers(data, reference))
+        with translate_errors(f"The image {reference}", ImageNotFound):
+            client, response = self._clients.open_stream(request, PULL_TIMEOUT)
+            return DecodedStream(
+                BodyReader(client, response), lambda data: decode_pull(data, reference)
+            )
 
     def build(self, spec: ImageSpec) -> DecodedStream[str]:
         """Open the log of a build."""
-        with translated(f"The image {spec.reference}", ImageNotFound):
-            client, response = self._clients.stream(
-                lambda client: builds.ask(client, spec), PULL_BEGINS
+        with translate_errors(f"The image {spec.reference}", ImageNotFound):
+            client, response = self._clients.open_stream(
+                lambda client: _request_build(client, spec), PULL_TIMEOUT
             )
-            reader = BodyReader(client, response)
-            return DecodedStream(reader, lambda data: builds.log_lines(messages(data)))
+            return DecodedStream(BodyReader(client, response), decode_build_log)
 
     def log(
-        self, path: str, name: str, request: LogRequest, ended: Callable[[], bool] | None
+        self, path: str, name: str, request: LogRequest, has_ended: Callable[[], bool] | None
     ) -> DecodedStream[LogChunk]:
         """Open a log.
 
         Parameters
         ----------
         path
-            The route, with a place for the name.
-        ended
-            Asked while the log is silent whether there will be no more; None for what ends anyhow.
+            The route, with a placeholder for the name.
+        has_ended
+            Called while the log is silent: whether there will be no more; None for what ends
+            anyhow.
         """
-        with translated(titled(name)):
-            client, response = self._get(path, name, params=_log_parameters(request))
-            return DecodedStream(BodyReader(client, response, ended), log_chunks)
+        with translate_errors(container_title(name)):
+            client, response = self._open(path, name, params=_log_parameters(request))
+            return DecodedStream(BodyReader(client, response, has_ended), decode_log)
 
     def stats(self, container_id: str) -> DecodedStream[Sample]:
         """Open the samples of a container, about one a second."""
-        with translated(titled(container_id)):
+        with translate_errors(container_title(container_id)):
             params = {"stream": True}
-            client, response = self._get("/containers/{0}/stats", container_id, params=params)
-            return DecodedStream(BodyReader(client, response), samples)
+            client, response = self._open("/containers/{0}/stats", container_id, params=params)
+            return DecodedStream(BodyReader(client, response), decode_stats)
 
     def archive(self, container_id: str, path: str) -> BodyReader:
         """Open a path as a tar stream."""
-        with translated(f"{path} in container {container_id[:12]}", PathNotFound):
-            client, response = self._get(
+        with translate_errors(f"{path} in container {container_id[:12]}", PathNotFound):
+            client, response = self._open(
                 "/containers/{0}/archive",
                 container_id,
                 params={"path": path},
                 # The engine would compress what is read here as it comes.
                 headers={"Accept-Encoding": "identity"},
             )
-            return BodyReader(client, response, fill=ARCHIVE_PIECE)
+            return BodyReader(client, response, fill=ARCHIVE_CHUNK)
 
     def events(
         self, since: float, actions: tuple[str, ...], connected: EngineEvent
     ) -> DecodedStream[EngineEvent]:
-        """Open what happens to containers of jobs, from a moment on.
+        """Open the events of jobs' containers, from a time on.
 
         Parameters
         ----------
         actions
-            What is told of.
+            Which events are sent.
         connected
-            Comes first, when the engine has begun to tell.
+            Comes first, when the engine has answered.
         """
         filters = {"type": ["container"], "label": [LABEL_JOB], "event": list(actions)}
-        with translated("The events"):
+        with translate_errors("The events"):
             params = {"filters": json.dumps(filters), "since": since}
-            client, response = self._get("/events", params=params)
+            client, response = self._open("/events", params=params)
             return DecodedStream(
-                BodyReader(client, response), lambda data: chain([connected], events_of(data))
+                BodyReader(client, response), lambda data: chain([connected], decode_events(data))
             )
 
 
@@ -186,55 +190,101 @@ def _log_parameters(request: LogRequest) -> dict[str, object]:
     return parameters
 
 
-def has_ended(clients: SdkClients, container_id: str) -> Callable[[], bool]:
-    """Return what asks whether a container has ended, or its engine is lost."""
+def container_end_check(clients: SdkClients, container_id: str) -> Callable[[], bool]:
+    """Return a check whether a container has ended, or its engine is lost."""
 
-    def ask() -> bool:
-        with translated(titled(container_id)), contextlib.closing(clients.new(ASK)) as client:
+    def check() -> bool:
+        with (
+            translate_errors(container_title(container_id)),
+            contextlib.closing(clients.new(CHECK_TIMEOUT)) as client,
+        ):
             return not client.inspect_container(container_id)["State"]["Running"]
 
-    return ended_or_lost(ask)
+    return ended_or_unreachable(check)
 
 
-def ended_or_lost(ended: Callable[[], bool]) -> Callable[[], bool]:
-    """Return what also tells of what is gone, and of an engine that goes on saying nothing."""
-    unanswered = 0
+def ended_or_unreachable(has_ended: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a check that is also true for what is gone, and when the engine stays silent."""
+    failed_checks = 0
 
-    def ask() -> bool:
-        nonlocal unanswered
+    def check() -> bool:
+        nonlocal failed_checks
         try:
-            answer = ended()
+            ended = has_ended()
         except ContainerNotFound:
             return True
         except NdsError:
-            unanswered += 1
-            return unanswered >= GIVE_UP
-        unanswered = 0
-        return answer
+            failed_checks += 1
+            return failed_checks >= MAX_FAILED_CHECKS
+        failed_checks = 0
+        return ended
 
-    return ask
+    return check
 
 
-FIRST, MOST = 0.2, 5.0
+BUILD_CPU_PERIOD = 100_000
+"""Microseconds over which a build step's CPUs are measured."""
+
+
+def _request_build(client: Any, spec: ImageSpec) -> Any:
+    headers = {"Content-Type": "application/x-tar"}
+    # Private base images: the builder pulls with what the Docker configuration has.
+    client._set_auth_headers(headers)
+    return client._post(
+        client._url("/build"),
+        data=_build_context(spec),
+        params=_build_parameters(spec),
+        headers=headers,
+        stream=True,
+    )
+
+
+def _build_parameters(spec: ImageSpec) -> dict[str, object]:
+    return {
+        "t": spec.reference,
+        "rm": True,
+        "forcerm": True,
+        "labels": json.dumps(spec.labels),
+        "memory": spec.limits.memory,
+        "memswap": spec.limits.memory,
+        "cpuperiod": BUILD_CPU_PERIOD,
+        "cpuquota": int(spec.limits.cpus * BUILD_CPU_PERIOD),
+        "networkmode": spec.network.value,
+    }
+
+
+def _build_context(spec: ImageSpec) -> bytes:
+    buffer = io.BytesIO()
+    files = {"Dockerfile": spec.dockerfile.encode(), **spec.files}
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            # The same time every time, or the engine's cache would never match.
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+FIRST_PAUSE, MAX_PAUSE = 0.2, 5.0
 """Seconds between attempts to connect."""
 
 Connect = Callable[[float | None], AsyncGenerator[EngineEvent, None]]
 """Opens the stream from a time on, in seconds since 1970; from now on for None."""
 
 
-async def reconnecting(connect: Connect) -> AsyncGenerator[EngineEvent, None]:
-    """Give the events of one connection after the other, for ever."""
+async def events_with_reconnect(connect: Connect) -> AsyncGenerator[EngineEvent, None]:
+    """Yield the events of one connection after the other, for ever."""
     since: float | None = None
-    pause = FIRST
+    pause = FIRST_PAUSE
     while True:
         try:
             async with contextlib.aclosing(connect(since)) as events:
                 async for event in events:
                     since = event.at.timestamp()
-                    pause = FIRST
+                    pause = FIRST_PAUSE
                     yield event
         except NdsError:
             await asyncio.sleep(pause)
-            pause = min(2 * pause, MOST)
+            pause = min(2 * pause, MAX_PAUSE)
         else:
             await asyncio.sleep(pause)

@@ -1,4 +1,8 @@
-"""Bridges between blocking streams in threads and the event loop, with back-pressure."""
+"""Streams between the Docker SDK in threads and the event loop, with back-pressure.
+
+`read_in_thread` reads from the engine for the event loop, `send_in_thread` uploads what the event
+loop produces, and `relay_in_thread` writes a download to a sink past the event loop.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,19 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 from typing import TypeVar
 
+from nds_jupyter.engines.base import BytesLike, OpenSink, Sink
 from nds_jupyter.errors import TooBusy
 
 T = TypeVar("T")
 
-AHEAD = 2
-"""Items read ahead of who reads them."""
+READ_AHEAD = 2
+"""Items read ahead of the consumer."""
 
 RETRY_AFTER = 5
-"""Seconds after which a place for a stream may be free."""
+"""Seconds after which a slot for a stream may be free."""
+
+END_TIMEOUT = 5.0
+"""Seconds that an abandoned thread gets to end; then its socket's own time limit ends it."""
 
 
 class BlockingStream(Iterator[T]):
@@ -28,126 +36,135 @@ class BlockingStream(Iterator[T]):
         raise NotImplementedError
 
 
+class BlockingByteStream(BlockingStream[bytes]):
+    """A blocking stream of bytes that can also be read without joining them."""
+
+    def buffers(self) -> Iterator[list[BytesLike]]:
+        """Yield what has come, as it lies in memory."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Free the connection."""
+        raise NotImplementedError
+
+
 class StreamSlots:
-    """Counts streams, so that followers can never take every thread of the process."""
+    """Bounded number of streams, so that followers can never take every thread of the process."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._open = 0
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
 
-    def take(self) -> None:
-        """Take a place; `TooBusy` if there is none."""
-        if self._open >= self._most:
+    def acquire(self) -> None:
+        """Take a slot; `TooBusy` if there is none."""
+        if self._used >= self._limit:
             raise TooBusy(
-                f"All {self._most} streams of the engine are in use. Try again in a moment.",
+                f"All {self._limit} streams of the engine are in use. Try again in a moment.",
                 retry_after=RETRY_AFTER,
             )
-        self._open += 1
+        self._used += 1
 
-    def give_back(self) -> None:
-        """Give a place back."""
-        self._open -= 1
+    def release(self) -> None:
+        """Give a slot back."""
+        self._used -= 1
 
 
 class _StreamReader(threading.Thread):
-    """Reads a source in a thread and hands its items to the event loop."""
+    """Thread that reads a blocking stream and puts its items into a queue of the event loop."""
 
     def __init__(
-        self, open_source: Callable[[], BlockingStream[T]], name: str, places: StreamSlots
+        self, open_stream: Callable[[], BlockingStream[T]], name: str, slots: StreamSlots
     ) -> None:
         super().__init__(name=f"nds-{name}", daemon=True)
-        self._places = places
-        self._open_source = open_source
+        self._slots = slots
+        self._open_stream = open_stream
         self._loop = asyncio.get_running_loop()
-        self._room = threading.Semaphore(AHEAD)
+        self._room = threading.Semaphore(READ_AHEAD)
         self._stopped = threading.Event()
-        self._source: BlockingStream[T] | None = None
+        self._stream: BlockingStream[T] | None = None
         self.queue: asyncio.Queue[object] = asyncio.Queue()
         self.ended = asyncio.Event()
 
     def run(self) -> None:
-        """Read until the end, an error or a stop; then say so."""
+        """Read until the end, an error or a stop; then put that into the queue."""
         try:
-            self._source = source = self._open_source()
+            self._stream = stream = self._open_stream()
             if self._stopped.is_set():
                 # Who stops it while it connects has found nothing to abort.
-                source.abort()
-            for item in source:
+                stream.abort()
+            for item in stream:
                 self._room.acquire()
                 if self._stopped.is_set():
                     break
-                self._tell(item)
-            self._tell(_END)
-        except Exception as exc:  # noqa: BLE001 - handed to who reads, whatever it is
-            self._tell(exc)
+                self._put(item)
+            self._put(_END)
+        except Exception as exc:  # noqa: BLE001 - raised by the consumer, whatever it is
+            self._put(exc)
         finally:
-            if self._source is not None:
-                self._source.abort()
+            if self._stream is not None:
+                self._stream.abort()
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._end)
 
     def _end(self) -> None:
         # Not before: a thread that an engine keeps waiting still counts.
-        self._places.give_back()
+        self._slots.release()
         self.ended.set()
 
-    def _tell(self, item: object) -> None:
+    def _put(self, item: object) -> None:
         # The loop is closed when the server ends while a stream is open.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self.queue.put_nowait, item)
 
-    def taken(self) -> None:
-        """Make room for another item."""
+    def make_room(self) -> None:
+        """Let another item be read ahead."""
         self._room.release()
 
     def stop(self) -> None:
         """End the thread, also while it waits for the engine."""
         self._stopped.set()
         self._room.release()
-        if self._source is not None:
-            self._source.abort()
+        if self._stream is not None:
+            self._stream.abort()
 
 
 _END = object()
 
 
 async def read_in_thread(
-    open_source: Callable[[], BlockingStream[T]], name: str, places: StreamSlots
+    open_stream: Callable[[], BlockingStream[T]], name: str, slots: StreamSlots
 ) -> AsyncGenerator[T, None]:
-    """Read a blocking source in a thread of its own.
+    """Read a blocking stream in a thread of its own.
 
     Parameters
     ----------
-    open_source
+    open_stream
         Called in the thread; connects.
-    places
+    slots
         Bounds how many there are.
     """
-    places.take()
-    pump = _StreamReader(open_source, name, places)
-    pump.start()
+    slots.acquire()
+    reader = _StreamReader(open_stream, name, slots)
+    reader.start()
     try:
-        while (item := await pump.queue.get()) is not _END:
+        while (item := await reader.queue.get()) is not _END:
             if isinstance(item, Exception):
                 raise item
-            pump.taken()
+            reader.make_room()
             yield item  # type: ignore[misc]
     finally:
-        pump.stop()
+        reader.stop()
         # A cancellation that comes meanwhile is not to be swallowed: its reader would never end.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5):
-                await pump.ended.wait()
+            async with asyncio.timeout(END_TIMEOUT):
+                await reader.ended.wait()
 
 
-SEND_AHEAD = 1
-"""Pieces made ahead of the engine that takes them; they may have several MiB."""
+UPLOAD_AHEAD = 1
+"""Chunks made ahead of the engine that takes them; they may have several MiB."""
 
 SLICE = 2**20
 """Bytes sent at once: they are framed by a copy, which shall stay in the processor's cache."""
-
-GIVE_UP = 5.0
-"""Seconds that an abandoned upload gets to end; then its socket's own time limit ends it."""
 
 
 class _Abandoned(Exception):
@@ -155,72 +172,82 @@ class _Abandoned(Exception):
 
 
 class _UploadQueue(Iterator[bytes]):
-    """What the thread reads and the event loop fills."""
+    """Queue of chunks that the event loop fills and the thread iterates over."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._pieces: queue.SimpleQueue[bytes | _Abandoned | None] = queue.SimpleQueue()
-        self._room = asyncio.Semaphore(SEND_AHEAD)
+        self._chunks: queue.SimpleQueue[bytes | _Abandoned | None] = queue.SimpleQueue()
+        self._room = asyncio.Semaphore(UPLOAD_AHEAD)
 
     def __next__(self) -> bytes:
-        piece = self._pieces.get()
+        chunk = self._chunks.get()
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._room.release)
-        if piece is None:
+        if chunk is None:
             raise StopIteration
-        if isinstance(piece, _Abandoned):
-            raise piece
-        return piece
+        if isinstance(chunk, _Abandoned):
+            raise chunk
+        return chunk
 
-    async def give(self, piece: bytes) -> None:
+    async def put(self, chunk: bytes) -> None:
         await self._room.acquire()
-        self._pieces.put(piece)
+        self._chunks.put(chunk)
 
     def end(self) -> None:
-        self._pieces.put(None)
+        self._chunks.put(None)
 
     def abandon(self) -> None:
-        self._pieces.put(_Abandoned())
+        self._chunks.put(_Abandoned())
 
 
-def _slices(pieces: Iterator[bytes]) -> Iterator[memoryview]:
-    for piece in pieces:
-        view = memoryview(piece)
+def _slices(chunks: Iterator[bytes]) -> Iterator[memoryview]:
+    for chunk in chunks:
+        view = memoryview(chunk)
         for start in range(0, len(view), SLICE):
             yield view[start : start + SLICE]
 
 
-def _in_thread(
-    send: Callable[[Iterator[memoryview]], None], feed: _UploadQueue
+def _start_upload(
+    send: Callable[[Iterator[memoryview]], None], chunks: _UploadQueue
 ) -> asyncio.Future[None]:
+    """Start the thread of an upload, and return a future of its end."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
-
-    def tell(error: BaseException | None) -> None:
-        if ended.done():
-            return
-        if error is None:
-            ended.set_result(None)
-        else:
-            ended.set_exception(error)
 
     def work() -> None:
         error: BaseException | None = None
         try:
-            send(_slices(feed))
-        except BaseException as exc:  # noqa: BLE001 - handed to who waits, whatever it is
+            send(_slices(chunks))
+        except BaseException as exc:  # noqa: BLE001 - raised by who waits, whatever it is
             error = exc
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(tell, error)
+            loop.call_soon_threadsafe(_resolve, ended, error)
 
     threading.Thread(target=work, name="nds-upload", daemon=True).start()
     return ended
 
 
+def _resolve(future: asyncio.Future[None], error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+
+
+async def _abandon(ended: asyncio.Future[None]) -> None:
+    """Wait a moment for the end of a thread whose result nobody needs."""
+    await asyncio.wait({ended}, timeout=END_TIMEOUT)
+    if ended.done() and not ended.cancelled():
+        # Else asyncio would complain of an exception that was never retrieved.
+        ended.exception()
+
+
 async def send_in_thread(
-    pieces: AsyncIterable[bytes], send: Callable[[Iterator[memoryview]], None]
+    chunks: AsyncIterable[bytes], send: Callable[[Iterator[memoryview]], None]
 ) -> None:
-    """Send pieces as they come.
+    """Upload chunks as they come.
 
     Parameters
     ----------
@@ -231,22 +258,96 @@ async def send_in_thread(
     Raises
     ------
     Exception
-        What making the pieces raised, else what `send` raised.
+        What the iteration over `chunks` raised, else what `send` raised.
     """
-    feed = _UploadQueue()
-    ended = _in_thread(send, feed)
+    upload = _UploadQueue()
+    ended = _start_upload(send, upload)
     try:
-        async for piece in pieces:
-            giving = asyncio.ensure_future(feed.give(piece))
-            await asyncio.wait({giving, ended}, return_when=asyncio.FIRST_COMPLETED)
+        async for chunk in chunks:
+            putting = asyncio.ensure_future(upload.put(chunk))
+            await asyncio.wait({putting, ended}, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
-                giving.cancel()
+                putting.cancel()
                 break
-        feed.end()
+        upload.end()
         await asyncio.shield(ended)
     except BaseException:
-        feed.abandon()
-        await asyncio.wait({ended}, timeout=GIVE_UP)
-        if ended.done() and not ended.cancelled():
-            ended.exception()
+        upload.abandon()
+        await _abandon(ended)
+        raise
+
+
+class _DownloadRelay(threading.Thread):
+    """Thread that opens a stream, has the event loop open its sink, and writes until the end."""
+
+    def __init__(
+        self,
+        open_stream: Callable[[], BlockingByteStream],
+        open_sink: OpenSink,
+        slots: StreamSlots,
+    ) -> None:
+        super().__init__(name="nds-relay", daemon=True)
+        self._open_stream = open_stream
+        self._open_sink = open_sink
+        self._slots = slots
+        self._loop = asyncio.get_running_loop()
+        self._stopped = threading.Event()
+        self._stream: BlockingByteStream | None = None
+        self._sink: Sink | None = None
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+
+    def run(self) -> None:
+        """Write until the end, and resolve `ended`."""
+        error: BaseException | None = None
+        try:
+            self._stream = stream = self._open_stream()
+            if not self._stopped.is_set():
+                opening = asyncio.run_coroutine_threadsafe(self._open_sink(), self._loop)
+                self._sink = sink = opening.result()
+                for buffers in stream.buffers():
+                    sink.send(buffers)
+        except BaseException as exc:  # noqa: BLE001 - raised by who waits, whatever it is
+            error = exc
+        finally:
+            if self._stream is not None:
+                self._stream.close()
+            if self._sink is not None:
+                self._sink.close()
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end, error)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._slots.release()
+        _resolve(self.ended, error)
+
+    def stop(self) -> None:
+        """End the thread, also while it waits for the engine or the sink."""
+        self._stopped.set()
+        for end in (self._stream, self._sink):
+            if end is not None:
+                end.abort()
+
+
+async def relay_in_thread(
+    open_stream: Callable[[], BlockingByteStream], open_sink: OpenSink, slots: StreamSlots
+) -> None:
+    """Write a stream to a sink as it comes, from the thread that reads it.
+
+    Parameters
+    ----------
+    open_stream
+        Called in the thread; connects.
+    open_sink
+        Called in the event loop once the stream is open; what it returns belongs to the thread.
+    slots
+        Bounds how many there are.
+    """
+    slots.acquire()
+    relay = _DownloadRelay(open_stream, open_sink, slots)
+    relay.start()
+    try:
+        await asyncio.shield(relay.ended)
+    except asyncio.CancelledError:
+        relay.stop()
+        await _abandon(relay.ended)
         raise

@@ -1,24 +1,30 @@
-"""Removal of services and of what jobs left on the nodes."""
+"""Removal of services, and clean-up of what jobs left in the Swarm."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Iterable
+from typing import cast
 
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, LABEL_SERVER
-from nds_jupyter.engines.cluster import Fates, JobFate
-from nds_jupyter.engines.swarm.container_reads import ContainerInspection
-from nds_jupyter.engines.swarm.log_archive import LogArchive
-from nds_jupyter.engines.swarm.node_engine import NodeEngine
+from nds_jupyter.engines.cluster import FindJobPhases, JobPhase
+from nds_jupyter.engines.swarm.container_inspection import ContainerInspection, TaskListCache
+from nds_jupyter.engines.swarm.container_logs import ContainerLogs
+from nds_jupyter.engines.swarm.node_engine import (
+    LABEL_LOG,
+    NodeEngine,
+    SwarmObject,
+    parse_swarm_object,
+)
 from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.placement import Placement
-from nds_jupyter.engines.swarm.script_configs import ScriptConfigs
-from nds_jupyter.engines.swarm.script_start import StdinTransfer
+from nds_jupyter.engines.swarm.script_start import ScriptConfigs, StdinTransfer
 from nds_jupyter.engines.swarm.stager_containers import StagerContainers
-from nds_jupyter.engines.swarm.swarm_objects import LABEL_LOG, SwarmObject
-from nds_jupyter.engines.swarm.task_locations import TaskLocation, TaskLocations, nowhere
-from nds_jupyter.engines.swarm.task_watch import TaskCache
+from nds_jupyter.engines.swarm.task_locations import (
+    TaskLocation,
+    TaskLocations,
+    unplaced_location,
+)
 from nds_jupyter.errors import (
     ContainerNotFound,
     DeadlineExceeded,
@@ -27,67 +33,69 @@ from nds_jupyter.errors import (
     NdsError,
 )
 
-NETWORK_TRIES, NETWORK_PAUSE = 60, 1.0
-"""A network can be removed a moment after its last container, seconds apart."""
+NETWORK_ATTEMPTS, NETWORK_PAUSE = 60, 1.0
+"""Attempts to remove a network, which needs its last container gone, and seconds between two."""
 
 
 class ServiceRemoval:
-    """Removes containers of a Swarm."""
+    """Removes containers with their services, and what was stored for them."""
 
     def __init__(
         self,
         nodes: Nodes,
-        where: TaskLocations,
-        tasks: TaskCache,
+        locations: TaskLocations,
+        task_lists: TaskListCache,
         placement: Placement,
         inspection: ContainerInspection,
-        carried: ScriptConfigs,
-        handing: StdinTransfer,
-        kept: LogArchive,
+        script_configs: ScriptConfigs,
+        stdin_transfer: StdinTransfer,
+        logs: ContainerLogs,
     ) -> None:
         self._nodes = nodes
-        self._where = where
-        self._tasks = tasks
+        self._locations = locations
+        self._task_lists = task_lists
         self._placement = placement
         self._inspection = inspection
-        self._carried = carried
-        self._handing = handing
-        self._kept = kept
-        self._later: set[asyncio.Task[None]] = set()
+        self._script_configs = script_configs
+        self._stdin_transfer = stdin_transfer
+        self._logs = logs
+        self._network_removals: set[asyncio.Task[None]] = set()
 
     async def remove(self, container_id: str) -> None:
         """Remove a container's service, or a service that has no container yet, by its name."""
         try:
-            place = await self._where.find(container_id)
+            location = await self._locations.find(container_id)
         except ContainerNotFound:
-            await self._kept.drop(container_id)
-            place = nowhere(container_id)
-        await self.remove_there(place)
+            await self._logs.remove_archived(container_id)
+            location = unplaced_location(container_id)
+        await self.remove_at(location)
 
-    async def remove_there(self, place: TaskLocation) -> None:
-        """Remove what is at a place; a log that was kept of it stays."""
-        if not place.service:
-            await (await self._where.engine_of(place)).remove(place.container_id)
+    async def remove_at(self, location: TaskLocation) -> None:
+        """Remove what is at a location; its archived log stays."""
+        if not location.service:
+            await (await self._locations.engine_at(location)).remove(location.container_id)
             return
-        service = place.service_id or place.service
-        removed = await self._nodes.ask_manager(lambda manager: manager.remove_service(service))
-        self._tasks.changed()
-        if self._carried.took(place.container_id) or not await self._is_reached(place):
-            await self._carried.remove(place)
-        gone = await self._remove_from_node(place)
+        service = location.service_id or location.service
+        removed = await self._nodes.call_manager(lambda manager: manager.remove_service(service))
+        self._task_lists.clear()
+        if self._script_configs.has(location.container_id) or not await self._is_reachable(
+            location
+        ):
+            await self._script_configs.remove(location)
+        gone = await self._remove_from_node(location)
         # Not by its name, where a service of that name is another one by now.
-        self._where.forget(place, container=gone, service=gone and removed)
-        self._inspection.forget(place.container_id)
-        self._handing.forget(place.container_id)
-        if (network := self._placement.give_up_network(place.service)) is not None:
+        self._locations.remove(location, container=gone, service=gone and removed)
+        self._inspection.mark_released(location.container_id)
+        self._stdin_transfer.remove(location.container_id)
+        if (network := self._placement.pop_network(location.service)) is not None:
             task = asyncio.create_task(self._remove_network(network))
-            self._later.add(task)
-            task.add_done_callback(self._later.discard)
+            self._network_removals.add(task)
+            task.add_done_callback(self._network_removals.discard)
 
-    async def _is_reached(self, place: TaskLocation) -> bool:
-        return await self._nodes.engine_of(place.node_id) is not None
+    async def _is_reachable(self, location: TaskLocation) -> bool:
+        return await self._nodes.find_engine(location.node_id) is not None
 
-    async def _remove_from_node(self, place: TaskLocation) -> bool:
+    async def _remove_from_node(self, location: TaskLocation) -> bool:
         """Remove the container too: a node keeps that of a task that had ended.
 
         Returns
@@ -95,15 +103,18 @@ class ServiceRemoval:
         bool
             Whether that was done: a node that is away now is cleaned up when it is back.
         """
-        if not place.container_id or await self._nodes.down_for(place.node_id) is not None:
-            return not place.container_id
-        engine = await self._nodes.engine_of(place.node_id)
+        if (
+            not location.container_id
+            or await self._nodes.seconds_down(location.node_id) is not None
+        ):
+            return not location.container_id
+        engine = await self._nodes.find_engine(location.node_id)
         if engine is None:
             return True
         try:
-            await engine.remove(place.container_id)
-            if place.volume:
-                await engine.remove_volume(place.volume)
+            await engine.remove(location.container_id)
+            if location.volume:
+                await engine.remove_volume(location.volume)
         except (EngineUnavailable, DeadlineExceeded):
             return False
         except EngineError as exc:
@@ -113,26 +124,23 @@ class ServiceRemoval:
         return True
 
     async def _remove_network(self, name: str) -> None:
-        for _ in range(NETWORK_TRIES):
+        for _ in range(NETWORK_ATTEMPTS):
             try:
-                await self._nodes.ask_manager(lambda manager: manager.remove_network(name))
+                await self._nodes.call_manager(lambda manager: manager.remove_network(name))
             except NdsError:
                 await asyncio.sleep(NETWORK_PAUSE)
             else:
                 return
 
     async def close(self) -> None:
-        """Leave what is still to be removed to a later tidying."""
-        for task in self._later:
+        """Leave what is still to be removed to a later clean-up."""
+        for task in self._network_removals:
             task.cancel()
-        await asyncio.gather(*self._later, return_exceptions=True)
-
-
-Call = Callable[[NodeEngine], Awaitable[object]]
+        await asyncio.gather(*self._network_removals, return_exceptions=True)
 
 
 class LeftoverCleanup:
-    """Looks for things with this server's label, and never touches any other.
+    """Removes what this server's jobs have left, by its label; nothing of another server's.
 
     Parameters
     ----------
@@ -141,90 +149,80 @@ class LeftoverCleanup:
     """
 
     def __init__(
-        self, nodes: Nodes, helpers: StagerContainers, remove: Callable[[str], Awaitable[None]]
+        self, nodes: Nodes, stagers: StagerContainers, remove: Callable[[str], Awaitable[None]]
     ) -> None:
         self._nodes = nodes
-        self._helpers = helpers
+        self._stagers = stagers
         self._remove = remove
 
-    async def run(self, server: str, fates: Fates) -> int:
+    async def run(self, server: str, find_phases: FindJobPhases) -> int:
         """Remove what no job needs, and return how much that was."""
         own = [f"{LABEL_SERVER}={server}"]
-        removed = await self._remove_helpers(server)
-        services = await self._services([*own, LABEL_JOB])
+        removed = await self._remove_stagers(server)
+        services = await self._find_services([*own, LABEL_JOB])
         configs, networks = await asyncio.gather(
-            self._nodes.ask_manager(lambda manager: manager.configs([*own, LABEL_JOB])),
-            self._nodes.ask_manager(lambda manager: manager.networks([*own, LABEL_JOB])),
+            self._nodes.call_manager(lambda manager: manager.configs([*own, LABEL_JOB])),
+            self._nodes.call_manager(lambda manager: manager.networks([*own, LABEL_JOB])),
         )
-        volumes = await self._volumes([*own, LABEL_JOB])
+        volumes = await self._find_volumes([*own, LABEL_JOB])
         left = [*services.values(), *configs, *networks, *(each for _, each in volumes)]
-        fate = await fates({each.labels[LABEL_JOB]: _owner(each) for each in left})
+        phases = await find_phases({each.labels[LABEL_JOB]: _owner(each) for each in left})
 
         def is_left(each: SwarmObject) -> bool:
             job_id = each.labels[LABEL_JOB]
-            what = fate.get(job_id, JobFate.ENDED)
+            phase = phases.get(job_id, JobPhase.ENDED)
             if LABEL_LOG in each.labels:
-                return what is JobFate.GONE
-            return what is JobFate.GONE or (what is JobFate.ENDED and job_id not in services)
+                return phase is JobPhase.REMOVED
+            return phase is JobPhase.REMOVED or (phase is JobPhase.ENDED and job_id not in services)
 
         for each in filter(is_left, services.values()):
-            removed += await _done(self._remove(each.name))
+            removed += await _try_removal(self._remove(each.name))
         for each in filter(is_left, configs):
-            removed += await self._by_manager(_remove_config(each.id))
+            removed += await _try_removal(self._remove_config(each.id))
         for each in filter(is_left, networks):
-            removed += await self._by_manager(_remove_network(each.id))
+            removed += await _try_removal(self._remove_network(each.id))
         for engine, each in volumes:
             if is_left(each):
-                removed += await _done(engine.remove_volume(each.name))
+                removed += await _try_removal(engine.remove_volume(each.name))
         return removed
 
-    async def _remove_helpers(self, server: str) -> int:
-        """Remove helpers that no process waits for, and their secrets."""
+    async def _remove_stagers(self, server: str) -> int:
+        """Remove stagers that no process waits for, and their secrets."""
         removed = 0
-        for job_id in await self._helpers.jobs_of(server) - self._helpers.active:
-            removed += await _done(self._helpers.remove(job_id))
+        for job_id in await self._stagers.list_jobs(server) - self._stagers.active:
+            removed += await _try_removal(self._stagers.remove(job_id))
         return removed
 
-    async def _services(self, labels: list[str]) -> dict[str, SwarmObject]:
+    async def _find_services(self, labels: list[str]) -> dict[str, SwarmObject]:
         """Return the services with these labels, by their job."""
-        rows = await self._nodes.ask_manager(lambda manager: manager.services(labels))
-        found = map(_of_service, rows)
+        rows = await self._nodes.call_manager(lambda manager: manager.services(labels))
+        found = map(parse_swarm_object, rows)
         return {each.labels[LABEL_JOB]: each for each in found}
 
-    async def _volumes(self, labels: list[str]) -> list[tuple[NodeEngine, SwarmObject]]:
-        """Return the volumes of every node that answers."""
-        answers = await self._nodes.ask_each(lambda engine: engine.volumes(labels))
+    async def _find_volumes(self, labels: list[str]) -> list[tuple[NodeEngine, SwarmObject]]:
+        """Return the volumes of every node that replies."""
+        replies = await self._nodes.call_each_node(lambda engine: engine.volumes(labels))
         found = []
-        for node_id, volumes in answers.found.items():
-            engine = await self._nodes.engine_of(node_id)
+        for node_id, volumes in replies.results.items():
+            engine = await self._nodes.find_engine(node_id)
             if engine is not None:
                 found += [(engine, each) for each in cast("Iterable[SwarmObject]", volumes)]
         return found
 
-    async def _by_manager(self, call: Call) -> bool:
-        return await _done(self._nodes.ask_manager(call))
+    async def _remove_config(self, config_id: str) -> None:
+        await self._nodes.call_manager(lambda manager: manager.remove_config(config_id))
+
+    async def _remove_network(self, network_id: str) -> None:
+        await self._nodes.call_manager(lambda manager: manager.remove_network(network_id))
 
 
-async def _done(removal: Awaitable[object]) -> bool:
-    """Whether something could be removed; what is still in use is looked at again another time."""
+async def _try_removal(removal: Awaitable[object]) -> bool:
+    """Tell whether something could be removed; what is still in use is tried another time."""
     try:
         await removal
     except NdsError:
         return False
     return True
-
-
-def _remove_config(config_id: str) -> Call:
-    return lambda manager: manager.remove_config(config_id)
-
-
-def _remove_network(network_id: str) -> Call:
-    return lambda manager: manager.remove_network(network_id)
-
-
-def _of_service(row: Mapping[str, Any]) -> SwarmObject:
-    spec = row["Spec"]
-    return SwarmObject(id=row["ID"], name=spec["Name"], labels=spec.get("Labels") or {})
 
 
 def _owner(each: SwarmObject) -> str:

@@ -1,7 +1,7 @@
 """`Engine` over a Docker Swarm: its manager places jobs, the nodes' engines do the rest.
 
 A job's container is the one task of a service of the job's name. `create` returns when a node has
-made it: it runs then, but only the starter, which waits (`starter.py`); `start` lets it go.
+made it: it runs then, but only the starter, which waits (`services`); `start` releases the script.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+
+import msgspec
 
 from nds_jupyter.engines.base import (
     Change,
@@ -25,27 +27,61 @@ from nds_jupyter.engines.base import (
     PathStat,
     Sample,
 )
-from nds_jupyter.engines.cluster import Fates, NodeReport, StagerSpec
+from nds_jupyter.engines.cluster import FindJobPhases, NodeReport, StagerSpec
 from nds_jupyter.engines.swarm.cleanup import LeftoverCleanup, ServiceRemoval
-from nds_jupyter.engines.swarm.container_reads import ContainerInspection, ContainerReads
-from nds_jupyter.engines.swarm.listing import SwarmImages, list_containers, list_images
-from nds_jupyter.engines.swarm.log_archive import LogArchive
+from nds_jupyter.engines.swarm.container_inspection import (
+    ContainerInspection,
+    TaskListCache,
+    list_containers,
+)
+from nds_jupyter.engines.swarm.container_logs import ContainerLogs
+from nds_jupyter.engines.swarm.image_lookup import ImageLookup
 from nds_jupyter.engines.swarm.node_cache import CachedNodeEngine
 from nds_jupyter.engines.swarm.node_events import StartedContainers, merged_events
 from nds_jupyter.engines.swarm.nodes import Nodes, node_reports
-from nds_jupyter.engines.swarm.placement import Placement
-from nds_jupyter.engines.swarm.script_configs import ScriptConfigs
-from nds_jupyter.engines.swarm.script_start import StartSignal, StdinTransfer
-from nds_jupyter.engines.swarm.settings import SwarmSettings
+from nds_jupyter.engines.swarm.placement import Placement, TaskWatch
+from nds_jupyter.engines.swarm.script_start import ScriptConfigs, ScriptStarter, StdinTransfer
 from nds_jupyter.engines.swarm.stager_containers import StagerContainers
 from nds_jupyter.engines.swarm.task_locations import TaskLocations
-from nds_jupyter.engines.swarm.task_watch import TaskCache, TaskWatch
 from nds_jupyter.engines.swarm.tasks import NodeState
-from nds_jupyter.errors import EngineError, ImageNotFound, NoEndpoint
+from nds_jupyter.errors import (
+    DeadlineExceeded,
+    EngineError,
+    EngineUnavailable,
+    ImageNotFound,
+    NoEndpoint,
+)
 from nds_jupyter.jobs.job import Progress
 
-AT_ONCE_PER_CPU = 16
-"""Jobs that are worth handing over for each CPU: the rest waits here as well as there."""
+MAX_CONTAINERS_PER_CPU = 16
+"""Containers that are worth creating for each CPU: the rest waits here as well as there."""
+
+
+class SwarmSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of a Swarm.
+
+    Parameters
+    ----------
+    endpoints
+        The nodes' engines: URLs, or names of Docker contexts.
+    certificates
+        Folder of ``ca.pem``, ``cert.pem`` and ``key.pem`` for ``tcp://`` endpoints; empty for none.
+    constraints
+        What every job's node must fulfil.
+    gpu_resource
+        What the nodes call a GPU in their ``node-generic-resources``.
+    node_deadline
+        Seconds after which a node that says nothing is left out of an answer about all nodes.
+    lost_after
+        Seconds for which a node may be down before what ran there is given up.
+    """
+
+    endpoints: tuple[str, ...] = ()
+    certificates: str = ""
+    constraints: tuple[str, ...] = ()
+    gpu_resource: str = "gpu"
+    node_deadline: float = 3.0
+    lost_after: float = 30.0
 
 
 class SwarmEngine:
@@ -69,7 +105,7 @@ class SwarmEngine:
         max_streams: int = 64,
         deadline: float = 30.0,
     ) -> None:
-        self._settings = settings = settings or SwarmSettings()
+        settings = settings or SwarmSettings()
         first = () if base_url is None and settings.endpoints else (base_url,)
         engines = tuple(
             CachedNodeEngine(
@@ -82,49 +118,54 @@ class SwarmEngine:
             for text in (*first, *settings.endpoints)
         )
         self._nodes = Nodes(engines, settings.node_deadline)
-        self._where = TaskLocations(self._nodes)
-        self._tasks = TaskCache(self._nodes)
-        self._arrivals = StartedContainers(self._tasks.changed)
-        self._watch = TaskWatch(self._nodes, self._arrivals)
-        self._images = SwarmImages(self._nodes)
-        self._carried = ScriptConfigs(self._nodes, self._where)
+        self._locations = TaskLocations(self._nodes)
+        self._task_lists = TaskListCache(self._nodes)
+        self._started_containers = StartedContainers(self._task_lists.clear)
+        self._task_watch = TaskWatch(self._nodes, self._started_containers)
+        self._images = ImageLookup(self._nodes)
+        self._script_configs = ScriptConfigs(self._nodes, self._locations)
         self._inspection = ContainerInspection(
-            self._nodes, self._where, self._carried, settings.lost_after
+            self._nodes, self._locations, self._script_configs.list_files, settings.lost_after
         )
         self._placement = Placement(
-            self._nodes, self._where, self._watch, self._inspection, self._tasks, settings
+            self._nodes,
+            self._locations,
+            self._task_watch,
+            self._inspection,
+            self._task_lists,
+            constraints=settings.constraints,
+            gpu_resource=settings.gpu_resource,
         )
-        self._helpers = StagerContainers(self._nodes, self._where)
-        self._handing = StdinTransfer()
-        self._kept = LogArchive(self._nodes, self._where)
-        self._reading = ContainerReads(self._nodes, self._where, self._inspection, self._kept)
+        self._stagers = StagerContainers(self._nodes, self._locations)
+        self._stdin_transfer = StdinTransfer()
+        self._logs = ContainerLogs(self._nodes, self._locations)
         self._removal = ServiceRemoval(
             self._nodes,
-            self._where,
-            self._tasks,
+            self._locations,
+            self._task_lists,
             self._placement,
             self._inspection,
-            self._carried,
-            self._handing,
-            self._kept,
+            self._script_configs,
+            self._stdin_transfer,
+            self._logs,
         )
-        self._tidying = LeftoverCleanup(self._nodes, self._helpers, self.remove)
-        self._letting = StartSignal(
+        self._cleanup = LeftoverCleanup(self._nodes, self._stagers, self.remove)
+        self._script_starter = ScriptStarter(
             self._nodes,
-            self._where,
-            self._watch,
-            self._arrivals,
+            self._locations,
+            self._task_watch,
+            self._started_containers,
             self._inspection,
-            self._carried,
-            self._handing,
+            self._script_configs,
+            self._stdin_transfer,
         )
 
     async def info(self) -> EngineInfo:
-        """Ask a manager how it is, and what its nodes have together."""
-        info = await self._nodes.ask_manager(lambda manager: manager.info())
+        """Describe the Swarm by a manager, with what its nodes have together."""
+        info = await self._nodes.call_manager(lambda manager: manager.info())
         ready = [
             node
-            for node in (await self._nodes.known()).values()
+            for node in (await self._nodes.nodes_by_id()).values()
             if node.active and node.state is NodeState.READY
         ]
         cpus = int(sum(node.cpus for node in ready))
@@ -134,22 +175,22 @@ class SwarmEngine:
             api_version=info.api_version,
             cpus=cpus,
             memory=sum(node.memory for node in ready),
-            most_at_once=max(1, AT_ONCE_PER_CPU * cpus),
-            builds=False,
-            helps=True,
+            max_containers=max(1, MAX_CONTAINERS_PER_CPU * cpus),
+            builds_images=False,
+            runs_stagers=True,
         )
 
     async def nodes(self) -> tuple[NodeReport, ...]:
-        """Look at every node, none longer than its deadline."""
-        return node_reports(await self._nodes.look())
+        """Check every node, none longer than its deadline."""
+        return node_reports(await self._nodes.take_snapshot())
 
     async def images(self) -> tuple[Image, ...]:
         """List the images that any node has."""
-        return await list_images(self._nodes)
+        return await self._images.list_images()
 
     async def image(self, reference: str) -> Image:
-        """Return an image that a node has, or that a registry was seen to have."""
-        return await self._images.image(reference)
+        """Return an image that a node has, or that a registry was found to have."""
+        return await self._images.find(reference)
 
     def pull(self, reference: str) -> AsyncGenerator[Progress, None]:
         """Make sure that a registry has the image: the node that needs it will fetch it."""
@@ -171,24 +212,24 @@ class SwarmEngine:
     async def create(self, spec: ContainerSpec) -> str:
         """Create a service and return the container that a node made for it."""
         container_id = await self._placement.create(spec)
-        if self._images.is_root(spec.image):
-            self._handing.expect(container_id, spec.image)
+        if self._images.runs_as_root(spec.image):
+            self._stdin_transfer.add(container_id, spec.image)
         return container_id
 
     async def put_archive(
         self, container_id: str, path: str, archive: bytes | AsyncIterable[bytes]
     ) -> None:
-        """Unpack a tar archive at a folder of a container, or keep it until it is let go."""
-        place = await self._where.find(container_id)
-        if isinstance(archive, bytes) and await self._nodes.engine_of(place.node_id) is None:
-            await self._carried.take(place, path, archive)
+        """Unpack a tar archive at a folder of a container, or store it until the script starts."""
+        location = await self._locations.find(container_id)
+        if isinstance(archive, bytes) and await self._nodes.find_engine(location.node_id) is None:
+            await self._script_configs.store(location, path, archive)
             return
-        engine = await self._where.engine_of(place)
-        if isinstance(archive, bytes) and await self._handing.take(
-            engine, place.container_id, path, archive
+        engine = await self._locations.engine_at(location)
+        if isinstance(archive, bytes) and await self._stdin_transfer.send_files(
+            engine, location.container_id, path, archive
         ):
             return
-        await engine.put_archive(place.container_id, path, archive)
+        await engine.put_archive(location.container_id, path, archive)
 
     async def path_exists(self, container_id: str, path: str) -> bool:
         """Tell whether a path exists in a container."""
@@ -196,24 +237,24 @@ class SwarmEngine:
 
     async def stat(self, container_id: str, path: str) -> PathStat | None:
         """Return what a path of a container is; None if there is nothing."""
-        engine, there = await self._where.there(container_id)
-        return await engine.stat(there, path)
+        engine, found_id = await self._locations.find_engine(container_id)
+        return await engine.stat(found_id, path)
 
     async def start(self, container_id: str) -> str | None:
-        """Let the script go, which may be in another container."""
-        return await self._letting.start(container_id)
+        """Release the script, which may be in another container then."""
+        return await self._script_starter.start(container_id)
 
-    def help(self, container_id: str, spec: StagerSpec) -> AsyncGenerator[str, None]:
-        """Run a helper beside a container, on its node."""
-        return self._helpers.run(container_id, spec)
+    def run_stager(self, container_id: str, spec: StagerSpec) -> AsyncGenerator[str, None]:
+        """Run a stager beside a container, on its node."""
+        return self._stagers.run(container_id, spec)
 
-    async def tidy(self, server: str, fates: Fates) -> int:
+    async def remove_leftovers(self, server: str, find_phases: FindJobPhases) -> int:
         """Remove services, configs, secrets, networks and volumes that no job needs."""
-        return await self._tidying.run(server, fates)
+        return await self._cleanup.run(server, find_phases)
 
     async def worker(self, container_id: str) -> str:
         """Return the name of the node that has a container."""
-        return await self._nodes.name_of((await self._where.find(container_id)).node_id)
+        return await self._nodes.node_name((await self._locations.find(container_id)).node_id)
 
     async def inspect(self, container: str) -> Container:
         """Return one container by its id, unique prefix of the id, or name."""
@@ -224,46 +265,54 @@ class SwarmEngine:
     ) -> tuple[ContainerSummary, ...]:
         """List the containers of all nodes that carry all these labels."""
         rows = await list_containers(
-            self._nodes, self._tasks, self._where, labels, include_ended=include_ended
+            self._nodes, self._task_lists, self._locations, labels, include_ended=include_ended
         )
-        return self._inspection.as_let_go(rows, include_ended=include_ended)
+        return self._inspection.show_waiting_as_created(rows, include_ended=include_ended)
 
     def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
-        """Read a log: from the node, through the manager, or what was kept of it."""
-        return self._reading.logs(container_id, request)
+        """Read a log: from the node, through the manager, or from the archive."""
+        return self._logs.read(container_id, request)
 
     async def stats(self, container_id: str) -> AsyncGenerator[Sample, None]:
         """Sample a running container about once a second."""
-        engine, there = await self._where.there(container_id)
-        async with contextlib.aclosing(engine.stats(there)) as samples:
+        engine, found_id = await self._locations.find_engine(container_id)
+        async with contextlib.aclosing(engine.stats(found_id)) as samples:
             async for sample in samples:
                 yield sample
 
     async def diff(self, container_id: str) -> tuple[Change, ...]:
         """List what differs from the image."""
-        engine, there = await self._where.there(container_id)
-        return await engine.diff(there)
+        engine, found_id = await self._locations.find_engine(container_id)
+        return await engine.diff(found_id)
 
     async def send_archive(self, container_id: str, path: str, open_sink: OpenSink) -> None:
         """Write a path's tar stream to a sink."""
-        engine, there = await self._where.there(container_id)
-        await engine.send_archive(there, path, open_sink)
+        engine, found_id = await self._locations.find_engine(container_id)
+        await engine.send_archive(found_id, path, open_sink)
 
-    def archive(self, container_id: str, path: str) -> AsyncGenerator[bytes, None]:
+    async def archive(self, container_id: str, path: str) -> AsyncGenerator[bytes, None]:
         """Read a path as a tar stream; `NodeLost` if its node will not be back soon."""
-        return self._reading.archive(container_id, path)
+        location = await self._locations.find(container_id)
+        engine = await self._locations.engine_at(location)
+        try:
+            async with contextlib.aclosing(engine.archive(location.container_id, path)) as parts:
+                async for part in parts:
+                    yield part
+        except (EngineUnavailable, DeadlineExceeded):
+            await self._inspection.refuse_lost_files(location)
+            raise
 
     async def stop(self, container_id: str, grace: float) -> None:
         """Ask to end, and kill after `grace` seconds."""
-        place = await self._where.find(container_id)
+        location = await self._locations.find(container_id)
         try:
-            engine = await self._where.engine_of(place)
+            engine = await self._locations.engine_at(location)
         except NoEndpoint:
             # The manager can end a task only by removing it.
-            await self._kept.keep(place)
-            await self._removal.remove_there(place)
+            await self._logs.archive(location)
+            await self._removal.remove_at(location)
             return
-        await engine.stop(place.container_id, grace)
+        await engine.stop(location.container_id, grace)
 
     async def remove(self, container_id: str) -> None:
         """Remove a container's service, or a service that has no container yet, by its name."""
@@ -271,10 +320,10 @@ class SwarmEngine:
 
     def events(self) -> AsyncGenerator[EngineEvent, None]:
         """Watch containers of jobs on all nodes, and the nodes themselves."""
-        return merged_events(self._nodes, self._arrivals)
+        return merged_events(self._nodes, self._started_containers)
 
     async def close(self) -> None:
         """End every stream and free threads and connections."""
         await self._removal.close()
-        await self._watch.close()
+        await self._task_watch.close()
         await asyncio.gather(*(engine.close() for engine in self._nodes.endpoints))

@@ -1,4 +1,4 @@
-"""Merged event stream of all nodes and the manager, and the containers seen to start."""
+"""Merged event stream of all nodes and the manager, and the container starts seen in it."""
 
 from __future__ import annotations
 
@@ -14,139 +14,142 @@ from nds_jupyter.engines.swarm.tasks import Task
 from nds_jupyter.errors import NdsError
 from nds_jupyter.jobs.job import container_name, utc_now
 
-KEPT = 5000
-"""Starts that are remembered: what starts may be asked for after it was heard."""
+MAX_STARTS = 5000
+"""Starts that are remembered: a caller may wait for one after its event came."""
+
+POLL_INTERVAL = 2.0
+"""Seconds between two polls of the manager, whose events tell nothing of tasks."""
+
+EventQueue = asyncio.Queue[EngineEvent]
 
 
 class StartedContainers:
-    """Remembers starts, and tells who waits for one.
+    """Registry of the containers that nodes reported to have started, with subscribers.
 
     The manager learns of a container by reports that its nodes send in batches; the node's own
-    engine tells at once.
+    engine sends an event at once.
 
     Parameters
     ----------
-    changed
-        Called whenever anything is heard.
+    on_event
+        Called at each event of a node.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
-        self._hears: set[NodeEngine] = set()
-        self._started: dict[str, TaskLocation] = {}
-        self._containers: dict[str, None] = {}
-        self._tell: list[Callable[[TaskLocation], None]] = []
+    def __init__(self, on_event: Callable[[], None]) -> None:
+        self._on_event = on_event
+        self._connected: set[NodeEngine] = set()
+        self._by_service: dict[str, TaskLocation] = {}
+        self._container_ids: dict[str, None] = {}
+        self._subscribers: list[Callable[[TaskLocation], None]] = []
 
-    def listen(self, tell: Callable[[TaskLocation], None]) -> None:
-        """Tell somebody of every start from now on."""
-        self._tell.append(tell)
+    def subscribe(self, callback: Callable[[TaskLocation], None]) -> None:
+        """Call back at every start from now on."""
+        self._subscribers.append(callback)
 
-    def hear(self, engine: NodeEngine, event: EngineEvent) -> None:
-        """Take note of an event of a node."""
-        self._changed()
+    def record_event(self, engine: NodeEngine, event: EngineEvent) -> None:
+        """Record an event of a node."""
+        self._on_event()
         if event.action == "connected":
-            self._hears.add(engine)
+            self._connected.add(engine)
         if event.action != "start" or event.task is None:
             return
-        place = TaskLocation(
+        location = TaskLocation(
             service=container_name(event.job_id),
             service_id=event.task.service_id,
             container_id=event.container_id,
             task_id=event.task.task_id,
             node_id=event.task.node_id,
         )
-        self._started[place.service_id] = place
-        self._containers[place.container_id] = None
-        for known in (self._started, self._containers):
-            while len(known) > KEPT:
-                del known[next(iter(known))]
-        for tell in self._tell:
-            tell(place)
+        self._by_service[location.service_id] = location
+        self._container_ids[location.container_id] = None
+        for starts in (self._by_service, self._container_ids):
+            while len(starts) > MAX_STARTS:
+                del starts[next(iter(starts))]
+        for callback in self._subscribers:
+            callback(location)
 
-    def hears_no_more(self) -> None:
-        """Take note that nobody listens to the nodes any more."""
-        self._hears.clear()
+    def set_disconnected(self) -> None:
+        """Record that the events of no node are read any more."""
+        self._connected.clear()
 
-    def hears(self, engines: tuple[NodeEngine, ...]) -> bool:
-        """Tell whether all these have been listened to."""
-        return self._hears.issuperset(engines)
+    def are_connected(self, engines: tuple[NodeEngine, ...]) -> bool:
+        """Tell whether the events of all these are read."""
+        return self._connected.issuperset(engines)
 
-    def of_service(self, service_id: str) -> TaskLocation | None:
-        """Return where a service was heard to start."""
-        return self._started.get(service_id)
+    def find_service(self, service_id: str) -> TaskLocation | None:
+        """Return where a service's container has started, if it has."""
+        return self._by_service.get(service_id)
 
     def has_started(self, container_id: str) -> bool:
-        """Tell whether a container was heard to start."""
-        return container_id in self._containers
-
-
-EVERY = 2.0
-"""Seconds between two looks at the nodes; the manager's events tell nothing of tasks."""
-
-Queue = asyncio.Queue[EngineEvent]
+        """Tell whether a start of a container was reported."""
+        return container_id in self._container_ids
 
 
 async def merged_events(
-    nodes: Nodes, arrivals: StartedContainers
+    nodes: Nodes, started_containers: StartedContainers
 ) -> AsyncGenerator[EngineEvent, None]:
     """Watch containers of jobs on all nodes for ever.
 
     Parameters
     ----------
-    arrivals
-        Told of what the nodes start before anybody else is.
+    started_containers
+        Records the events before anybody else gets them.
     """
-    queue: Queue = asyncio.Queue()
+    queue: EventQueue = asyncio.Queue()
     watchers = [
-        asyncio.create_task(_watch_node(engine, queue, arrivals)) for engine in nodes.endpoints
+        asyncio.create_task(_watch_node(engine, queue, started_containers))
+        for engine in nodes.endpoints
     ]
     watchers.append(asyncio.create_task(_watch_manager(nodes, queue)))
     try:
         while True:
             yield await queue.get()
     finally:
-        arrivals.hears_no_more()
+        started_containers.set_disconnected()
         for watcher in watchers:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
 
 
-async def _watch_node(engine: NodeEngine, queue: Queue, arrivals: StartedContainers) -> None:
+async def _watch_node(
+    engine: NodeEngine, queue: EventQueue, started_containers: StartedContainers
+) -> None:
     async with contextlib.aclosing(engine.events()) as events:
         async for event in events:
-            arrivals.hear(engine, event)
+            started_containers.record_event(engine, event)
             await queue.put(event)
 
 
-async def _watch_manager(nodes: Nodes, queue: Queue) -> None:
-    """Have everything looked at when a node comes or goes, or the manager was away."""
-    before: object = None
-    ended: frozenset[str] = frozenset()
+async def _watch_manager(nodes: Nodes, queue: EventQueue) -> None:
+    """Report ends on nodes without an endpoint; `connected` when a node or the manager changes."""
+    states_before: object = None
+    ended_before: frozenset[str] = frozenset()
     while True:
         try:
-            states = {node.id: node.state for node in (await nodes.known()).values()}
-            tasks = await _tasks_nobody_tells_of(nodes, set(states))
+            states = {node.id: node.state for node in (await nodes.nodes_by_id()).values()}
+            tasks = await _tasks_without_events(nodes, set(states))
         except NdsError:
-            before = None
+            states_before = None
         else:
-            now = frozenset(task.id for task in tasks if task.has_ended)
+            ended = frozenset(task.id for task in tasks if task.has_ended)
             for task in tasks:
-                if task.id in now - ended:
-                    await queue.put(_event("die", task.container_id or "", task.job_id))
-            ended = now
-            if states != before:
-                await queue.put(_event("connected", "", ""))
-            before = states
-        await asyncio.sleep(EVERY)
+                if task.id in ended - ended_before:
+                    await queue.put(_make_event("die", task.container_id or "", task.job_id))
+            ended_before = ended
+            if states != states_before:
+                await queue.put(_make_event("connected", "", ""))
+            states_before = states
+        await asyncio.sleep(POLL_INTERVAL)
 
 
-async def _tasks_nobody_tells_of(nodes: Nodes, node_ids: set[str]) -> tuple[Task, ...]:
-    deaf = {node_id for node_id in node_ids if await nodes.engine_of(node_id) is None}
-    if not deaf:
+async def _tasks_without_events(nodes: Nodes, node_ids: set[str]) -> tuple[Task, ...]:
+    """Return the tasks on nodes that have no endpoint, and so send no events."""
+    unreachable = {node_id for node_id in node_ids if await nodes.find_engine(node_id) is None}
+    if not unreachable:
         return ()
-    tasks = await nodes.ask_manager(lambda manager: manager.tasks({"label": [LABEL_JOB]}))
-    return tuple(task for task in tasks if task.node_id in deaf)
+    tasks = await nodes.call_manager(lambda manager: manager.tasks({"label": [LABEL_JOB]}))
+    return tuple(task for task in tasks if task.node_id in unreachable)
 
 
-def _event(action: str, container_id: str, job_id: str) -> EngineEvent:
+def _make_event(action: str, container_id: str, job_id: str) -> EngineEvent:
     return EngineEvent(action=action, container_id=container_id, job_id=job_id, at=utc_now())

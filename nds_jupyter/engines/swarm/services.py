@@ -1,14 +1,16 @@
-"""Conversion of a container specification into a Swarm service with a start-up script. Pure.
+"""Swarm services of jobs: request bodies, and the start-up scripts of their containers. Pure.
 
-A container of a service starts as soon as a node has room. So it waits for a file that comes
-after script and inputs, and only then becomes the job's command. A container that Swarm should
-ever start again finds no such file: a script never runs twice.
+A container of a service starts as soon as a node has room. So its first process is the starter,
+which waits for the go file: that comes after script and inputs, and only then the starter becomes
+the job's command. A container that Swarm should ever start again finds no such file: a script never
+runs twice.
 
-The file is put into the container, or made there by a shell that reads the container's input: to
+The go file is put into the container, or made there by a shell that reads the container's input: to
 write to that costs an engine a hundredth of what it costs to unpack an archive.
 
 Into a container on a node without an endpoint nothing can be put. There the service itself is
-changed, once, to one whose container has the script from a config and waits for nothing.
+updated, once, to one whose container has the script from a config and runs it at once, by the
+launcher instead of the starter.
 """
 
 from __future__ import annotations
@@ -23,17 +25,17 @@ from typing import Any
 import msgspec
 
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, LABEL_SERVER, ContainerSpec
-from nds_jupyter.engines.swarm.settings import SwarmSettings
 
 STARTER_PATH = "/nds/.starter"
 GO_FOLDER, GO_FILE = "/nds", ".go"
 GO_PATH = f"{GO_FOLDER}/{GO_FILE}"
-HANDED_PATH = "/nds/.handed"
+STDIN_DONE_PATH = "/nds/.handed"
+"""Made by the shell when it has written the files that came by the container's input."""
 
 NO_PROGRAM = (
     'command -v "$1" >/dev/null || { echo "nds: the image has no program $1" >&2; exit 127; }'
 )
-"""Said alike by whatever shell an image has; `programs` knows the line."""
+"""Alike for whatever shell an image has; `missing_program` recognizes the line."""
 
 STARTER = f"""\
 #!/bin/sh
@@ -53,9 +55,9 @@ exec "$@" </dev/null 3<&-
 STARTER_NAME = f"nds-starter-{hashlib.sha256(STARTER.encode()).hexdigest()[:12]}"
 """Name of its Swarm config: another text is another config, since none can be changed."""
 
-LETTING_PATH = "/nds/.letting"
+LAUNCHER_PATH = "/nds/.letting"
 
-LETTING = f"""\
+LAUNCHER = f"""\
 #!/bin/sh
 if [ ! -w . ]; then
   NDS_RESULTS=${{TMPDIR:-/tmp}}/nds-results
@@ -66,45 +68,45 @@ fi
 {NO_PROGRAM}
 exec "$@"
 """
-"""What runs first on a node without an endpoint. Nobody could make folders for its user there."""
+"""Runs the command on a node without an endpoint, where nobody could make folders for its user."""
 
-LETTING_NAME = f"nds-letting-{hashlib.sha256(LETTING.encode()).hexdigest()[:12]}"
+LAUNCHER_NAME = f"nds-letting-{hashlib.sha256(LAUNCHER.encode()).hexdigest()[:12]}"
 
-_COMMAND = ("/bin/sh", STARTER_PATH)
-_LETTING_COMMAND = ("/bin/sh", LETTING_PATH)
+_STARTER_COMMAND = ("/bin/sh", STARTER_PATH)
+_LAUNCHER_COMMAND = ("/bin/sh", LAUNCHER_PATH)
 
 
 def with_starter(command: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what a service's container is told to run."""
-    return (*_COMMAND, *command)
+    """Return the command of a service's container that waits for the go file."""
+    return (*_STARTER_COMMAND, *command)
 
 
 def released_command(command: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what a container is told to run that waits for nothing any more."""
-    return (*_LETTING_COMMAND, *without_starter(command))
+    """Return the command of a container that waits for no go file."""
+    return (*_LAUNCHER_COMMAND, *without_starter(command))
 
 
 def is_released_command(command: tuple[str, ...]) -> bool:
-    """Whether a container that is told to run this waits for nothing."""
-    return _start_of(command, _LETTING_COMMAND) is not None
+    """Whether a container with this command waits for no go file."""
+    return _find_head(command, _LAUNCHER_COMMAND) is not None
 
 
 def without_starter(command: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the job's command from what its service's container was told to run."""
-    for head in (_COMMAND, _LETTING_COMMAND):
-        if (start := _start_of(command, head)) is not None:
+    """Return the job's command, from that of its service's container."""
+    for head in (_STARTER_COMMAND, _LAUNCHER_COMMAND):
+        if (start := _find_head(command, head)) is not None:
             return command[start + len(head) :]
     return command
 
 
-def _start_of(command: tuple[str, ...], head: tuple[str, ...]) -> int | None:
+def _find_head(command: tuple[str, ...], head: tuple[str, ...]) -> int | None:
     # The engine's init process stands before it in some answers.
-    places = range(min(3, len(command)))
-    return next((at for at in places if command[at : at + len(head)] == head), None)
+    starts = range(min(3, len(command)))
+    return next((at for at in starts if command[at : at + len(head)] == head), None)
 
 
 def go_archive() -> bytes:
-    """Return the archive that lets a script go; its file's time is the start of the script."""
+    """Return the archive of the go file, whose time is the start of the script."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         entry = tarfile.TarInfo(GO_FILE)
@@ -116,7 +118,13 @@ def go_archive() -> bytes:
 STOP_GRACE = 2.0
 """Seconds that a script gets when its service is removed; a stop gives it its own time before."""
 
-OURS = (LABEL_JOB, LABEL_OWNER, LABEL_SERVER)
+JOB_LABELS = (LABEL_JOB, LABEL_OWNER, LABEL_SERVER)
+"""Labels of a job's container that everything else of it has in the Swarm too."""
+
+
+def job_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a container's labels that say whose it is."""
+    return {name: labels[name] for name in JOB_LABELS if name in labels}
 
 
 class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,10 +135,10 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
     path: str
 
 
-def service(
+def service_body(
     spec: ContainerSpec,
     starter_id: str,
-    settings: SwarmSettings,
+    gpu_resource: str,
     network: str | None,
     constraints: tuple[str, ...] = (),
 ) -> dict[str, Any]:
@@ -140,6 +148,8 @@ def service(
     ----------
     starter_id
         Id of the Swarm config with the starter.
+    gpu_resource
+        What the nodes call a GPU.
     network
         The only network that it is on; None for what a container has by itself.
     constraints
@@ -148,10 +158,10 @@ def service(
     networks = [] if network is None else [{"Target": network}]
     return {
         "Name": spec.name,
-        "Labels": {name: spec.labels[name] for name in OURS if name in spec.labels},
+        "Labels": job_labels(spec.labels),
         "TaskTemplate": {
-            "ContainerSpec": _container(spec, starter_id),
-            "Resources": _resources(spec, settings),
+            "ContainerSpec": _container_body(spec, starter_id),
+            "Resources": _resources(spec, gpu_resource),
             # The default, any, would run a script that failed again and again.
             "RestartPolicy": {"Condition": "none", "MaxAttempts": 0},
             "Placement": {"Constraints": list(constraints)},
@@ -161,7 +171,7 @@ def service(
     }
 
 
-def _container(spec: ContainerSpec, starter_id: str) -> dict[str, Any]:
+def _container_body(spec: ContainerSpec, starter_id: str) -> dict[str, Any]:
     return {
         "Image": spec.image,
         "Command": list(with_starter(spec.command)),
@@ -174,63 +184,61 @@ def _container(spec: ContainerSpec, starter_id: str) -> dict[str, Any]:
         # Heeded from API 1.46 on; before, each node's daemon.json must say it.
         "Privileges": {"NoNewPrivileges": True},
         "StopGracePeriod": int(STOP_GRACE * 1e9),
-        "Mounts": [_volume(spec)] if spec.volume else [],
-        "Configs": [_file(ConfigFile(id=starter_id, name=STARTER_NAME, path=STARTER_PATH))],
+        "Mounts": [_volume_mount(spec)] if spec.volume else [],
+        "Configs": [_config_mount(ConfigFile(id=starter_id, name=STARTER_NAME, path=STARTER_PATH))],
     }
 
 
-def _volume(spec: ContainerSpec) -> dict[str, Any]:
-    labels = {name: spec.labels[name] for name in OURS if name in spec.labels}
-    options = {"Labels": labels}
+def _volume_mount(spec: ContainerSpec) -> dict[str, Any]:
     return {
         "Type": "volume",
         "Source": spec.name,
         "Target": spec.volume,
-        "VolumeOptions": options,
+        "VolumeOptions": {"Labels": job_labels(spec.labels)},
     }
 
 
-def _file(config: ConfigFile) -> dict[str, Any]:
+def _config_mount(config: ConfigFile) -> dict[str, Any]:
     """Return how a config becomes a file that whoever runs there can read and run."""
     file = {"Name": config.path, "UID": "0", "GID": "0", "Mode": 0o555}
     return {"ConfigID": config.id, "ConfigName": config.name, "File": file}
 
 
 def is_released_service(body: Mapping[str, Any]) -> bool:
-    """Whether a service's container waits for nothing."""
+    """Whether a service's container waits for no go file."""
     return is_released_command(tuple(body["TaskTemplate"]["ContainerSpec"].get("Command") or ()))
 
 
-def released_service(body: Mapping[str, Any], configs: Iterable[ConfigFile]) -> dict[str, Any]:
-    """Return the body that makes a service anew whose container waits for nothing.
+def released_service_body(body: Mapping[str, Any], configs: Iterable[ConfigFile]) -> dict[str, Any]:
+    """Return the body that updates a service to one whose container runs its script at once.
 
     Parameters
     ----------
     body
-        The ``Spec`` of the service that waits.
+        The ``Spec`` of the service whose container waits.
     configs
         All the files that it needs.
     """
     task = dict(body["TaskTemplate"])
-    inside = dict(task["ContainerSpec"])
-    inside["Command"] = list(released_command(tuple(inside["Command"])))
-    inside["Configs"] = [_file(config) for config in configs]
+    container = dict(task["ContainerSpec"])
+    container["Command"] = list(released_command(tuple(container["Command"])))
+    container["Configs"] = [_config_mount(config) for config in configs]
     # Nobody would write to its input, and a script that reads it would wait for ever.
-    inside["OpenStdin"] = False
-    task |= {"ContainerSpec": inside, "ForceUpdate": task.get("ForceUpdate", 0) + 1}
+    container["OpenStdin"] = False
+    task |= {"ContainerSpec": container, "ForceUpdate": task.get("ForceUpdate", 0) + 1}
     return {**body, "TaskTemplate": task}
 
 
-def _resources(spec: ContainerSpec, settings: SwarmSettings) -> dict[str, Any]:
+def _resources(spec: ContainerSpec, gpu_resource: str) -> dict[str, Any]:
     amounts = {"NanoCPUs": int(spec.limits.cpus * 1e9), "MemoryBytes": spec.limits.memory}
-    gpus = {"DiscreteResourceSpec": {"Kind": settings.gpu_resource, "Value": spec.gpus}}
+    gpus = {"DiscreteResourceSpec": {"Kind": gpu_resource, "Value": spec.gpus}}
     return {
         "Limits": {**amounts, "Pids": spec.limits.pids},
         "Reservations": {**amounts, "GenericResources": [gpus] if spec.gpus else []},
     }
 
 
-def isolated_network(name: str, labels: Mapping[str, str]) -> dict[str, Any]:
+def isolated_network_body(name: str, labels: Mapping[str, str]) -> dict[str, Any]:
     """Return the body of ``POST /networks/create`` for a job that may reach nothing.
 
     A service can't have the network ``none``. One of its own that leads nowhere and that no other
@@ -240,5 +248,5 @@ def isolated_network(name: str, labels: Mapping[str, str]) -> dict[str, Any]:
         "Name": name,
         "Driver": "overlay",
         "Internal": True,
-        "Labels": {name: labels[name] for name in OURS if name in labels},
+        "Labels": job_labels(labels),
     }

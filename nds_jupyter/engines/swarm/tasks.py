@@ -1,7 +1,6 @@
-"""Conversion of the manager's JSON into tasks and nodes. Pure.
+"""Tasks and nodes of a Swarm, converted from the manager's JSON. Pure.
 
-A task is the manager's word for one attempt to run a service's container on a node (SwarmKit's
-``design/task_model.md``).
+A task is one attempt to run a service's container on a node (SwarmKit's ``design/task_model.md``).
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from nds_jupyter.engines.base import (
     ContainerStatus,
     ContainerSummary,
 )
-from nds_jupyter.engines.docker.conversion import moment
-from nds_jupyter.engines.missing_program import missing_in
+from nds_jupyter.engines.docker.conversion import parse_time
+from nds_jupyter.engines.missing_program import find_missing_program
 from nds_jupyter.engines.swarm.services import is_released_command, without_starter
 from nds_jupyter.errors import EngineError, ImageNotFound, NdsError
 from nds_jupyter.jobs.job import Limits, container_name
@@ -29,7 +28,7 @@ _GIVEN_UP = frozenset({"rejected", "orphaned", "remove", "shutdown"})
 _ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
 _NO_IMAGE = ("no such image", "pull access denied", "manifest unknown", "not found: manifest")
 
-_ADDED = "com.docker.swarm."
+_SWARM_LABELS = "com.docker.swarm."
 
 
 class NodeState(enum.StrEnum):
@@ -65,7 +64,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     container_id
         None until the node has made a container.
     is_released
-        Whether its container waits for nothing: no file lets it go.
+        Whether its container waits for no start signal.
     constraints
         What its node must fulfil.
     volume
@@ -106,7 +105,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         return self.labels.get(LABEL_JOB, "")
 
 
-def node(data: Mapping[str, Any]) -> Node:
+def parse_node(data: Mapping[str, Any]) -> Node:
     """Return a row of ``GET /nodes``."""
     resources = data["Description"].get("Resources") or {}
     return Node(
@@ -120,7 +119,7 @@ def node(data: Mapping[str, Any]) -> Node:
     )
 
 
-def task(data: Mapping[str, Any]) -> Task:
+def parse_task(data: Mapping[str, Any]) -> Task:
     """Return a row of ``GET /tasks``."""
     status, spec = data["Status"], data["Spec"]
     container = status.get("ContainerStatus") or {}
@@ -134,8 +133,8 @@ def task(data: Mapping[str, Any]) -> Task:
         state=status["State"],
         removed=data["DesiredState"] == "remove",
         error=status.get("Err", ""),
-        created=moment(data["CreatedAt"]) or datetime.fromtimestamp(0, UTC),
-        updated=moment(status["Timestamp"]) or datetime.fromtimestamp(0, UTC),
+        created=parse_time(data["CreatedAt"]) or datetime.fromtimestamp(0, UTC),
+        updated=parse_time(status["Timestamp"]) or datetime.fromtimestamp(0, UTC),
         container_id=container.get("ContainerID") or None,
         exit_code=container.get("ExitCode", 0),
         image=inside.get("Image", "").partition("@")[0],
@@ -152,31 +151,31 @@ def task(data: Mapping[str, Any]) -> Task:
     )
 
 
-def labels_of_spec(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return a container's labels without those that its node has added."""
-    return {name: each for name, each in labels.items() if not name.startswith(_ADDED)}
+def without_swarm_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return a container's labels without those that the Swarm has added."""
+    return {name: value for name, value in labels.items() if not name.startswith(_SWARM_LABELS)}
 
 
-def newest(tasks: Iterable[Task]) -> Task | None:
+def newest_task(tasks: Iterable[Task]) -> Task | None:
     """Return the task that counts: the last attempt."""
     return max(tasks, key=lambda each: each.created, default=None)
 
 
-def failure(task: Task) -> NdsError:
+def task_error(task: Task) -> NdsError:
     """Return the error of a task that ended without running anything."""
-    said = task.error or f"the task is {task.state}"
-    if (program := missing_in(said)) is not None:
+    message = task.error or f"the task is {task.state}"
+    if (program := find_missing_program(message)) is not None:
         hint = " A job on a Swarm needs /bin/sh in its image." if program == "/bin/sh" else ""
         return ImageNotFound(f"The image {task.image} has no program {program!r}.{hint}")
-    if any(words in said.lower() for words in _NO_IMAGE):
+    if any(words in message.lower() for words in _NO_IMAGE):
         return ImageNotFound(
-            f"A node can't get the image {task.image}: {said}. Push it to a registry that every "
+            f"A node can't get the image {task.image}: {message}. Push it to a registry that every "
             "node reaches, or load it on every node."
         )
-    return EngineError(f"The Swarm could not start the job: {said}.")
+    return EngineError(f"The Swarm could not start the job: {message}.")
 
 
-def waiting_sentence(task: Task | None) -> str:
+def waiting_text(task: Task | None) -> str:
     """Say why a job has no container yet, in the scheduler's own words."""
     if task is None or (not task.error and task.state in {"new", "pending"}):
         return "Waiting for the scheduler of the Swarm."
@@ -193,18 +192,18 @@ _STATES = {
 }
 
 
-def container(task: Task, worker: str, *, waits: bool, out_of_reach: str = "") -> Container:
+def to_container(task: Task, worker: str, *, is_waiting: bool, out_of_reach: str = "") -> Container:
     """Return what the manager alone knows of a container.
 
     Parameters
     ----------
-    waits
-        Whether its script has not been let go.
+    is_waiting
+        Whether its script waits for the start signal.
     out_of_reach
         Why nobody else can be asked.
     """
     status = _STATES.get(task.state, ContainerStatus.DEAD if task.has_ended else None)
-    if status is None or (waits and status is ContainerStatus.RUNNING):
+    if status is None or (is_waiting and status is ContainerStatus.RUNNING):
         status = ContainerStatus.CREATED
     return Container(
         id=task.container_id or task.id,
@@ -229,15 +228,15 @@ def container(task: Task, worker: str, *, waits: bool, out_of_reach: str = "") -
 
 
 def _started(task: Task) -> datetime | None:
-    """Return when a script was let go, where that was with its container."""
+    """Return when a script was released, where that was with its container."""
     if not task.is_released or task.container_id is None:
         return None
     return task.updated if task.state == "running" else task.created
 
 
-def summary(task: Task, worker: str, note: str, *, waits: bool = False) -> ContainerSummary:
+def to_summary(task: Task, worker: str, note: str, *, is_waiting: bool = False) -> ContainerSummary:
     """Return a row of the list of containers from what the manager alone knows."""
-    known = container(task, worker, waits=waits)
+    known = to_container(task, worker, is_waiting=is_waiting)
     return ContainerSummary(
         id=known.id,
         name=known.name,

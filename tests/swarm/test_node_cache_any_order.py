@@ -1,4 +1,4 @@
-"""Whatever happens to containers, list and stream in whatever order: what settled is told truly."""
+"""Whatever order container changes, lists and events come in: a list shows what has settled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from nds_jupyter.engines.base import ContainerStatus
-from nds_jupyter.engines.swarm.node_cache import KEPT, SETTLES
+from nds_jupyter.engines.swarm.node_cache import MAX_AGE, SETTLE_SECONDS
 from nds_jupyter.errors import EngineUnavailable
 from tests.swarm.node_double import ENDED, RUNS, NodeDouble
 
@@ -24,7 +24,7 @@ STATES = {
     "create": ContainerStatus.CREATED,
 }
 
-SOON = SETTLES / 2
+SOON = SETTLE_SECONDS / 2
 """Seconds after its event in which the list has a change; an end may take longer."""
 
 
@@ -48,14 +48,14 @@ class AnyOrder(RuleBasedStateMachine):
         # The engine does one thing after the other with a container.
         if each in self.late:
             return
-        # Who has not heard of an end can't wait for it.
-        long = 5 * SETTLES if action == "die" and self.is_connected else SOON
+        # An end whose event did not come can't be waited for.
+        long = 5 * SETTLE_SECONDS if action == "die" and self.is_connected else SOON
         if self.is_connected:
-            self.node.kept.hears(each, action)
+            self.node.cache.record_event(each, action)
         self.late[each] = (self.node.now + long * is_late, STATES.get(action))
         self.passes(0.0)
 
-    @rule(seconds=st.sampled_from([0.1, SOON, SETTLES, KEPT]))
+    @rule(seconds=st.sampled_from([0.1, SOON, SETTLE_SECONDS, MAX_AGE]))
     def passes(self, seconds: float) -> None:
         self.node.now += seconds
         due = [each for each, (at, _) in self.late.items() if at <= self.node.now]
@@ -64,34 +64,34 @@ class AnyOrder(RuleBasedStateMachine):
             if state is None:
                 self.node.rows.pop(each, None)
             else:
-                self.node.has(each, state)
+                self.node.add(each, state)
 
     @rule()
     def stream_is_lost(self) -> None:
         if not any(at > self.node.now + SOON for at, _ in self.late.values()):
             self.is_connected = False
-            self.node.kept.hears_no_more()
+            self.node.cache.clear()
 
     @rule()
     def stream_is_back(self) -> None:
-        self.node.kept.hears("", "connected")
+        self.node.cache.record_event("", "connected")
         self.is_connected = True
 
     @rule()
     def node_fails(self) -> None:
         self.node.is_down = True
-        if self.node.kept.listens:
+        if self.node.cache.has_events:
             with pytest.raises(EngineUnavailable):
-                self.loop.run_until_complete(self.node.listed())
+                self.loop.run_until_complete(self.node.list_rows())
         self.node.is_down = False
 
     @rule()
     def is_listed(self) -> None:
-        # While nobody listens the engine is asked each time.
-        if self.node.kept.listens:
-            told = self.loop.run_until_complete(self.node.listed())
+        # Without events every list is the engine's own.
+        if self.node.cache.has_events:
+            listed = self.loop.run_until_complete(self.node.list_rows())
             exact = {row.id: row.state for row in self.node.exact()}
-            assert {row.id: row.state for row in told} == exact
+            assert {row.id: row.state for row in listed} == exact
 
 
 TestAnyOrder = AnyOrder.TestCase
