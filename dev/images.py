@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import io
-import os
 import subprocess
 import sys
 import tarfile
@@ -37,6 +36,11 @@ PULLED = {
     SHELL_IMAGE: "busybox:stable",
     R_IMAGE: "r-base:4.3.2",
 }
+PACKAGES = {
+    PYTHON_IMAGE: ("python3", ('--customize-hook=ln -s python3 "$1/usr/bin/python"',)),
+    R_IMAGE: ("r-base-core", ()),
+}
+"""Of which Debian package an image is made, and with which options of mmdebstrap."""
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SLOW = 600.0
 
@@ -85,34 +89,40 @@ def has_image(endpoint: Endpoint, name: str) -> bool:
 
 
 def _make_python(endpoint: Endpoint) -> None:
-    linked = '--customize-hook=ln -s python3 "$1/usr/bin/python"'
-    _make_of_packages(endpoint, PYTHON_IMAGE, "python3", "python3", linked)
+    _import_rootfs(endpoint, PYTHON_IMAGE, "python3")
 
 
 def _make_r(endpoint: Endpoint) -> None:
-    _make_of_packages(endpoint, R_IMAGE, "r-base-core", "R")
+    _import_rootfs(endpoint, R_IMAGE, "R")
 
 
-def _make_of_packages(
-    endpoint: Endpoint, name: str, package: str, command: str, *options: str
-) -> None:
-    """Import a Debian package with what it needs as an image; its tar is kept in the cache."""
-    folder = cache_folder() / "images"
-    folder.mkdir(parents=True, exist_ok=True)
-    rootfs = folder / f"{package.rstrip('0123456789')}-{codename()}.tar"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not rootfs.exists():
-            _bootstrap(rootfs, name, f"--include={package}", *options)
+def _import_rootfs(endpoint: Endpoint, name: str, command: str) -> None:
+    rootfs = ensure_rootfs(name)
     say(f"Importing {name} …")
     with rootfs.open("rb") as content:
         _import(endpoint, name, content, (f"ENV {PATH}", f'CMD ["{command}"]'))
 
 
+def ensure_rootfs(name: str) -> Path:
+    """Return the tar of an image's files, made of a Debian package with what it needs.
+
+    It is kept in the cache; who comes while it is being made waits for it.
+    """
+    package, options = PACKAGES[name]
+    folder = cache_folder() / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    rootfs = folder / f"{package.rstrip('0123456789')}-{codename()}.tar"
+    with rootfs.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not rootfs.exists():
+            _bootstrap(rootfs, name, f"--include={package}", *options)
+    return rootfs
+
+
 def _bootstrap(rootfs: Path, name: str, *options: str) -> None:
     if find_program("mmdebstrap") is None:
         install(["mmdebstrap"], rootfs.parent)
-    unfinished = rootfs.with_name(f"unfinished-{os.getpid()}.tar")
+    unfinished = rootfs.with_name(f"unfinished-{rootfs.name}")
     command = [
         find_program("mmdebstrap") or "mmdebstrap",
         "--variant=essential",
@@ -126,7 +136,7 @@ def _bootstrap(rootfs: Path, name: str, *options: str) -> None:
         run_logged(
             f"Making {name} of Debian packages (a minute, once)",
             command,
-            rootfs.parent / "mmdebstrap.log",
+            rootfs.with_suffix(".log"),
         )
         unfinished.rename(rootfs)
     finally:

@@ -38,6 +38,7 @@ pytest_plugins = [
     "tests.irods_zone.fixtures",
     "tests.roots",
     "tests.package_index",
+    "tests.servers",
     "tests.swarm.cluster",
 ]
 

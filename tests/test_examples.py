@@ -19,13 +19,6 @@ EXAMPLES = sorted((Path(__file__).resolve().parent.parent / "examples").glob("*.
 OVER_DATA = [path for path in EXAMPLES if path.stem in {"data", "sweep"}]
 
 
-@pytest.fixture(scope="module")
-def server(docker_engine: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("server")
-    with jupyter_server(docker_engine, PYTHON_IMAGE, folder) as started:
-        yield started
-
-
 @pytest.fixture
 def zone_server(
     docker_engine: Endpoint, irods_zone: AnyZone, irods_home: str, tmp_path: Path

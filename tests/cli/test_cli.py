@@ -6,14 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dev.engine_api import Endpoint
-from dev.images import PIP_IMAGE, PYTHON_IMAGE
-from dev.jupyter import Server, jupyter_server
+from dev.images import PIP_IMAGE
+from dev.jupyter import Server
 from tests.magics.notebook import store
 from tests.package_index import MODULE, PACKAGE, PackageIndex
 
@@ -21,13 +20,6 @@ pytestmark = pytest.mark.engine
 COMMAND = [sys.executable, "-m", "nds_jupyter"]
 DEADLINE = 120
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="module")
-def server(docker_engine: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("server")
-    with jupyter_server(docker_engine, PYTHON_IMAGE, folder) as started:
-        yield started
 
 
 @pytest.fixture

@@ -14,9 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dev.engine_api import Endpoint
-from dev.images import PYTHON_IMAGE
-from dev.jupyter import jupyter_server
+from dev.jupyter import Server
 from nds_jupyter import Client
 from nds_jupyter.client.job_methods import job_method
 from nds_jupyter.errors import (
@@ -200,12 +198,8 @@ def test_method_that_nothing_provides_is_a_sentence() -> None:
 
 
 @pytest.fixture(scope="module")
-def client(docker_engine: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    folder = tmp_path_factory.mktemp("server")
-    with (
-        jupyter_server(docker_engine, PYTHON_IMAGE, folder) as server,
-        Client(server.url, server.token) as client,
-    ):
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.url, server.token) as client:
         yield client
 
 

@@ -1,4 +1,4 @@
-"""A real server on a real engine, and a kernel of it, one per module."""
+"""Kernels of a real server on a real engine, one per module."""
 
 from __future__ import annotations
 
@@ -6,17 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from dev.engine_api import Endpoint
-from dev.images import PYTHON_IMAGE
-from dev.jupyter import Server, jupyter_server
+from dev.jupyter import Server
 from tests.magics.notebook import Notebook, open_notebook
-
-
-@pytest.fixture(scope="module")
-def server(docker_engine: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("server")
-    with jupyter_server(docker_engine, PYTHON_IMAGE, folder) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
