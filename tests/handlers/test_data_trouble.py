@@ -115,6 +115,7 @@ async def test_connection_that_keeps_dropping_is_given_up_with_the_path(
 
 
 @faulty
+@pytest.mark.usefixtures("little_patience")
 async def test_zone_that_goes_down_while_staging_is_told(
     ask: Ask, data_root: Root, faulty_zone: Zone, containers: Any
 ) -> None:
@@ -185,6 +186,7 @@ async def test_results_for_a_full_resource_fail_the_job_and_leave_nothing(
 
 
 @faulty
+@pytest.mark.usefixtures("little_patience")
 async def test_results_that_a_dead_zone_kept_are_tidied_when_it_is_back(
     ask: Ask, nds: Any, data_root: Root, faulty_zone: Zone
 ) -> None:

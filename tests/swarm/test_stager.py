@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -69,6 +70,14 @@ class Sent(SwarmEngine):
         await super().put_archive(container_id, path, archive)
 
 
+class HurriedBackend(IrodsBackend):
+    """A zone that helpers give up soon where it refuses them."""
+
+    def settings_elsewhere(self) -> Mapping[str, Any] | None:
+        settings = super().settings_elsewhere()
+        return None if settings is None else {**settings, "patience": 1.0}
+
+
 OpenStaging = Callable[..., AbstractAsyncContextManager[Lab]]
 
 
@@ -87,7 +96,7 @@ def staging(
         fs = IrodsFileSystem(
             env_file=zone.environment_file(irods_host=host), skip_instance_cache=True
         )
-        store = DataRoot(IrodsBackend(fs, ""))
+        store = DataRoot(HurriedBackend(fs, ""))
         chosen = RunnerSettings(stager_image=image)
         runner = JobRunner(journal, engine, chosen, logging.getLogger("nds"), store)
         await runner.start()
