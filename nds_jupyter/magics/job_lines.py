@@ -180,8 +180,8 @@ class ValueLines(Magics):
                 f"Job {job.id} was not asked for values by --out. Name those that it wrote to "
                 "/results."
             )
-        terms = ValueOptions(
-            allow_pickle=options.pickle, most=self._session.settings.max_value_bytes
+        value_options = ValueOptions(
+            allow_pickle=options.pickle, max_size=self._session.settings.max_value_bytes
         )
         sending = TransferProgress(quiet=False)
-        print(bind_output_values(job, names, self._session.namespace, terms, sending))  # noqa: T201
+        print(bind_output_values(job, names, self._session.namespace, value_options, sending))  # noqa: T201

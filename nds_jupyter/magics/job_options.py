@@ -36,7 +36,7 @@ class JobDefaults(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     timeout
         Seconds.
-    most_of_value
+    max_value_size
         Bytes of a variable that travels.
     """
 
@@ -44,7 +44,7 @@ class JobDefaults(msgspec.Struct, frozen=True, kw_only=True):
     memory: str | None = None
     cpus: float | None = None
     timeout: float | None = None
-    most_of_value: int = MAX_VALUE_BYTES
+    max_value_size: int = MAX_VALUE_BYTES
 
 
 def configured_defaults(settings: NdsMagics) -> JobDefaults:
@@ -54,7 +54,7 @@ def configured_defaults(settings: NdsMagics) -> JobDefaults:
         memory=settings.memory or None,
         cpus=settings.cpus,
         timeout=settings.timeout,
-        most_of_value=settings.max_value_bytes,
+        max_value_size=settings.max_value_bytes,
     )
 
 
@@ -294,20 +294,22 @@ def _value_fields(options: argparse.Namespace, context: CellContext) -> Mapping[
     ins, outs = _parse_value_names(options.ins, "--in"), _parse_value_names(options.outs, "--out")
     if not ins and not outs:
         return {}
-    values = {wish: _notebook_variable(wish.name, context.namespace) for wish in ins}
+    values = {requested: _notebook_variable(requested.name, context.namespace) for requested in ins}
     shebang = _python_shebang(context.text, options)
-    terms = ValueOptions(
+    value_options = ValueOptions(
         allow_pickle=options.pickle,
-        most=context.defaults.most_of_value,
+        max_size=context.defaults.max_value_size,
         for_python=shebang is not None,
     )
     fields: dict[str, Any] = {"labels": {OUTPUT_LABEL: " ".join(options.outs)}} if outs else {}
     try:
         if shebang is None:
-            bundle = bundle_script(context.text, values, terms)
+            bundle = bundle_script(context.text, values, value_options)
         else:
             path = f"/nds/{options.scriptname or 'cell.py'}"
-            bundle = bundle_cell(context.text, values, outs, terms, path=path, shebang=shebang)
+            bundle = bundle_cell(
+                context.text, values, outs, value_options, path=path, shebang=shebang
+            )
             fields |= {"script": bundle.script, "scriptname": CELL_ARCHIVE_NAME}
     except KeyboardInterrupt:
         raise interrupt_error("Nothing was submitted.") from None
@@ -321,7 +323,7 @@ def _parse_value_names(given: Sequence[str], flag: str) -> list[RequestedValue]:
         wishes = [RequestedValue.parse(text, flag) for text in given]
     except InvalidRequest as exc:
         raise UsageError(exc.message) from exc
-    names = [wish.name for wish in wishes]
+    names = [requested.name for requested in wishes]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"{flag} {twice}: it is given more than once.")
@@ -348,9 +350,13 @@ def _python_shebang(text: str, options: argparse.Namespace) -> str | None:
 
 
 def _bind_outputs(options: argparse.Namespace, job: Job, context: CellContext) -> None:
-    terms = ValueOptions(allow_pickle=options.pickle, most=context.defaults.most_of_value)
+    value_options = ValueOptions(
+        allow_pickle=options.pickle, max_size=context.defaults.max_value_size
+    )
     try:
-        note = bind_output_values(job, options.outs, context.namespace, terms, context.sending)
+        note = bind_output_values(
+            job, options.outs, context.namespace, value_options, context.sending
+        )
     except KeyboardInterrupt:
         raise interrupt_error(
             f"The job has ended well; %ndsvalues {job.id} brings its values."
@@ -363,7 +369,7 @@ def bind_output_values(
     job: Job,
     names: Sequence[str],
     namespace: dict[str, Any],
-    terms: ValueOptions,
+    value_options: ValueOptions,
     sending: TransferProgress,
 ) -> str:
     """Bind variables to the values that a job left, all of them or none, and say their sizes.
@@ -376,14 +382,14 @@ def bind_output_values(
         Shows how far they are.
     """
     found = {
-        wish.name: download_value(
+        requested.name: download_value(
             job,
-            wish,
-            allow_pickle=terms.allow_pickle,
-            most=terms.most,
+            requested,
+            allow_pickle=value_options.allow_pickle,
+            most=value_options.max_size,
             progress=sending.at_once,
         )
-        for wish in _parse_value_names(names, "--out")
+        for requested in _parse_value_names(names, "--out")
     }
     # Half of what was asked for would be taken for all of it.
     namespace.update({name: each.value for name, each in found.items()})

@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import msgspec
 
@@ -18,25 +18,25 @@ from nds_jupyter.client.submit import LocalFile
 from nds_jupyter.errors import InvalidRequest, TooLarge
 from nds_jupyter.jobs.script import CELL_MEMBER
 from nds_jupyter.jobs.sizes import size_text
-from nds_jupyter.values import formats as codec
+from nds_jupyter.values import formats
 from nds_jupyter.values.json_codec import NotSerializable
 
 INPUT_FOLDER = "/nds/in"
-"""Where a container has the files that were sent with its job."""
+"""Folder of the container that has the files sent with its job."""
 
 MAX_IN_MEMORY = 2**20
-"""Bytes of a value that is kept in memory on its way; a larger one is on disk."""
+"""Bytes of an encoded value that are kept in memory; a larger one goes to a temporary file."""
 
 
 class RequestedValue(msgspec.Struct, frozen=True, kw_only=True):
-    """A variable that is to travel, and the format that was asked for, if one was."""
+    """Name of a variable for ``--in`` or ``--out``, and its file format where one was given."""
 
     name: str
     suffix: str | None = None
 
     @classmethod
     def parse(cls, text: str, option: str) -> RequestedValue:
-        """Return what ``NAME`` or ``NAME.FORMAT`` means.
+        """Parse ``NAME`` or ``NAME.FORMAT``.
 
         Raises
         ------
@@ -47,93 +47,91 @@ class RequestedValue(msgspec.Struct, frozen=True, kw_only=True):
         suffix = f"{dot}{rest}" or None
         if not name.isidentifier():
             raise InvalidRequest(f"{option}: {name!r} is not the name of a variable.")
-        if suffix is not None and suffix not in codec.SUFFIXES:
-            known = " ".join(codec.SUFFIXES)
+        if suffix is not None and suffix not in formats.SUFFIXES:
+            known = " ".join(formats.SUFFIXES)
             raise InvalidRequest(f"{option} {text}: {suffix} is none of the formats {known}.")
         return cls(name=name, suffix=suffix)
 
 
 class ValueOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How values may travel.
+    """Limits on the format and size of values.
 
     Parameters
     ----------
     allow_pickle
-        Whether what is neither plain, nor a table or array, travels as a pickle.
-    most
-        Bytes of one value.
+        Whether what is neither plain, nor a table or array, is pickled.
+    max_size
+        Bytes of one encoded value.
     for_python
-        Whether a Python script takes them.
+        Whether a Python script reads them.
     """
 
     allow_pickle: bool
-    most: int
+    max_size: int
     for_python: bool = True
 
 
-def write_value_file(wish: RequestedValue, value: object, terms: ValueOptions) -> LocalFile:
-    """Write a value to a file of its own, called by its name and format.
+def write_value_file(requested: RequestedValue, value: object, options: ValueOptions) -> LocalFile:
+    """Encode a value into a file of its own, named by its name and format.
 
     Raises
     ------
     InvalidRequest
-        If it can't travel.
+        If it can't be encoded.
     TooLarge
-        If it has more bytes than it may.
+        If it has more bytes than allowed.
     """
-    if codec.size_lower_bound(value) > terms.most:
-        raise _too_large(wish.name, terms.most)
+    if formats.size_lower_bound(value) > options.max_size:
+        raise _too_large(requested.name, options.max_size)
     file = tempfile.SpooledTemporaryFile(MAX_IN_MEMORY)  # noqa: SIM115 - closed when it is sent
-    sink = _LimitedWriter(wish.name, file, terms.most)
+    sink = _LimitedWriter(requested.name, file, options.max_size)
     try:
-        suffix = wish.suffix or codec.choose_suffix(
-            value, terms.allow_pickle, for_python=terms.for_python
+        suffix = requested.suffix or formats.choose_suffix(
+            value, options.allow_pickle, for_python=options.for_python
         )
-        _check_pickle_allowed(wish, suffix, terms)
-        codec.dump(value, suffix, sink)  # type: ignore[arg-type]
+        _check_pickle_allowed(requested, suffix, options)
+        formats.dump(value, suffix, sink)  # type: ignore[arg-type]
     except NotSerializable as exc:
         file.close()
-        raise InvalidRequest(f"--in {wish.name}: {exc}. {_advice(str(exc))}") from exc
+        raise InvalidRequest(f"--in {requested.name}: {exc}. {_advice(str(exc))}") from exc
     except BaseException:
         file.close()
         raise
     digest = sink.digest.hexdigest()
     return LocalFile(
-        f"{INPUT_FOLDER}/{wish.name}{suffix}", _as_file(file), size=sink.size, sha256=digest
+        f"{INPUT_FOLDER}/{requested.name}{suffix}",
+        cast("IO[bytes]", file),
+        size=sink.size,
+        sha256=digest,
     )
 
 
-def _as_file(file: Any) -> IO[bytes]:
-    binary: IO[bytes] = file
-    return binary
+def _check_pickle_allowed(requested: RequestedValue, suffix: str, options: ValueOptions) -> None:
+    if suffix == formats.PICKLE and not options.allow_pickle:
+        raise InvalidRequest(f"--in {requested.name}{suffix}: a pickle needs --pickle.")
 
 
-def _check_pickle_allowed(wish: RequestedValue, suffix: str, terms: ValueOptions) -> None:
-    if suffix == codec.PICKLE and not terms.allow_pickle:
-        raise InvalidRequest(f"--in {wish.name}{suffix}: a pickle needs --pickle.")
-
-
-def _advice(said: str) -> str:
-    if "is not installed" in said:
-        return f"Install it in this kernel: %pip install {said.partition(' ')[0]}."
+def _advice(message: str) -> str:
+    if "is not installed" in message:
+        return f"Install it in this kernel: %pip install {message.partition(' ')[0]}."
     return "Write it to a file and name that by --data, or give --pickle, which sends it as one."
 
 
-def _too_large(name: str, most: int) -> TooLarge:
+def _too_large(name: str, max_size: int) -> TooLarge:
     return TooLarge(
-        f"--in {name}: it has more than {size_text(most)}, the most that a value may have "
+        f"--in {name}: it has more than {size_text(max_size)}, the most that a value may have "
         "(%config NdsMagics.max_value_bytes). Write it to a file, put that into the data root by "
         "%ndsput, and name it by --data."
     )
 
 
 class _LimitedWriter(io.RawIOBase):
-    """A file that measures what is written to it, and takes no more than it may."""
+    """Writer that computes size and SHA-256 of what is written, and enforces a limit."""
 
-    def __init__(self, name: str, file: Any, most: int) -> None:
+    def __init__(self, name: str, file: Any, max_size: int) -> None:
         self._name = name
         self._file = file
-        self._most = most
+        self._max_size = max_size
         self.size = 0
         self.digest = hashlib.sha256()
 
@@ -141,17 +139,17 @@ class _LimitedWriter(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        piece = memoryview(data).cast("B")
-        self.size += len(piece)
-        if self.size > self._most:
-            raise _too_large(self._name, self._most)
-        self.digest.update(piece)
-        self._file.write(piece)
-        return len(piece)
+        chunk = memoryview(data).cast("B")
+        self.size += len(chunk)
+        if self.size > self._max_size:
+            raise _too_large(self._name, self._max_size)
+        self.digest.update(chunk)
+        self._file.write(chunk)
+        return len(chunk)
 
 
 MAX_INLINE = 128 * 2**10
-"""Bytes of values that travel in the archive, so that most jobs are one request and one file."""
+"""Bytes of values that are put into the archive, so that most jobs are one request and one file."""
 
 _SHIPPED_MODULES = ("json_codec.py", "tables.py", "formats.py", "launcher.py")
 
@@ -165,20 +163,20 @@ from _nds_values import launcher
 
 launcher.run(sys.argv[0])
 """
-"""The archive's ``__main__``, which any Python can read."""
+"""Source of the archive's ``__main__``, which any Python can parse."""
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request is made of.
+    """Script of a job with its input values.
 
     Parameters
     ----------
     script
         The archive, or a script of another language as it is.
     files
-        What is sent beside it, by place in the container.
+        Files that are sent with it, by path in the container.
     sizes
-        Bytes of each value.
+        Bytes of each encoded value.
     """
 
     script: bytes | str
@@ -187,86 +185,86 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_value_files(
-    values: Mapping[RequestedValue, object], terms: ValueOptions
+    values: Mapping[RequestedValue, object], options: ValueOptions
 ) -> list[LocalFile]:
-    """Write values to files; all of them, or an error and none."""
+    """Encode values into files, all of them or none."""
     with contextlib.ExitStack() as stack:
-        packed: list[LocalFile] = []
-        for wish, value in values.items():
-            packed.append(write_value_file(wish, value, terms))
-            stack.callback(packed[-1].close)
+        local_files: list[LocalFile] = []
+        for requested, value in values.items():
+            local_files.append(write_value_file(requested, value, options))
+            stack.callback(local_files[-1].close)
         stack.pop_all()
-    return packed
+    return local_files
 
 
 def bundle_script(
-    script: str, values: Mapping[RequestedValue, object], terms: ValueOptions
+    script: str, values: Mapping[RequestedValue, object], options: ValueOptions
 ) -> Bundle:
-    """Return what a script of another language needs: every value a file beside it."""
-    packed = write_value_files(values, terms)
+    """Return the bundle of a script of another language: every value is a file beside it."""
+    local_files = write_value_files(values, options)
     return Bundle(
         script=script,
-        files={file.to: file for file in packed},
-        sizes=_sizes(values, packed),
+        files={file.to: file for file in local_files},
+        sizes=_sizes(values, local_files),
     )
 
 
 def bundle_cell(
     cell: str,
     values: Mapping[RequestedValue, object],
-    wanted: Sequence[RequestedValue],
-    terms: ValueOptions,
+    outputs: Sequence[RequestedValue],
+    options: ValueOptions,
     *,
     path: str,
     shebang: str = "",
     inline: int = MAX_INLINE,
 ) -> Bundle:
-    """Return what a Python cell needs to find values in its namespace, and to leave others.
+    """Return the bundle of a Python cell: an archive with the cell, its inputs and the launcher.
 
     Parameters
     ----------
     values
-        What the cell finds in its namespace.
-    wanted
-        The variables that it leaves behind.
+        Input values, which the cell finds in its namespace.
+    outputs
+        Variables that are saved after the cell.
     path
-        The file that the cell believes to be.
+        Path that the cell has as its ``__file__``.
     shebang
         The cell's own first line, if it begins with ``#!``.
     inline
-        Bytes of values that travel in the archive.
+        Bytes of values that are put into the archive.
     """
-    packed = write_value_files(values, terms)
+    local_files = write_value_files(values, options)
     entries: dict[str, str] = {}
     files: dict[str, LocalFile] = {}
     buffer = io.BytesIO()
     if shebang:
         buffer.write(f"{shebang}\n".encode())
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for wish, file in zip(values, packed, strict=True):
+        for requested, file in zip(values, local_files, strict=True):
             if file.size <= inline:
                 inline -= file.size
-                entries[wish.name] = f"values/{file.name}"
-                archive.writestr(entries[wish.name], file.content())
+                entries[requested.name] = f"values/{file.name}"
+                archive.writestr(entries[requested.name], file.content())
                 file.close()
             else:
-                entries[wish.name] = file.to
+                entries[requested.name] = file.to
                 files[file.to] = file
         plan = {
             "in": entries,
-            "out": {wish.name: wish.suffix for wish in wanted},
-            "pickle": terms.allow_pickle,
+            "out": {requested.name: requested.suffix for requested in outputs},
+            "pickle": options.allow_pickle,
             "file": path,
             "results": "/results",
         }
         archive.writestr("plan.json", json.dumps(plan))
         archive.writestr(CELL_MEMBER, cell.encode("utf-8"))
         _add_launcher(archive)
-    return Bundle(script=buffer.getvalue(), files=files, sizes=_sizes(values, packed))
+    return Bundle(script=buffer.getvalue(), files=files, sizes=_sizes(values, local_files))
 
 
-def _sizes(values: Iterable[RequestedValue], packed: Iterable[LocalFile]) -> dict[str, int]:
-    return {wish.name: file.size for wish, file in zip(values, packed, strict=True)}
+def _sizes(values: Iterable[RequestedValue], local_files: Iterable[LocalFile]) -> dict[str, int]:
+    return {requested.name: file.size for requested, file in zip(values, local_files, strict=True)}
 
 
 def _add_launcher(archive: zipfile.ZipFile) -> None:

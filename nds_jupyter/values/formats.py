@@ -18,11 +18,11 @@ from .json_codec import NotSerializable, import_library
 PICKLE = ".pickle"
 
 SUFFIXES = (".json", ".arrow", ".npy", ".parquet", ".csv", ".txt", ".bin", PICKLE)
-"""Suffixes, in the order in which a value is looked for."""
+"""Suffixes of the formats, in the order in which a value is looked for."""
 
 
 def choose_suffix(value: object, allow_pickle: bool, *, for_python: bool = True) -> str:
-    """Return how a value is written.
+    """Return the suffix of the format that a value is written in.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def _is_array(value: Any) -> bool:
 
 
 def size_lower_bound(value: Any) -> int:
-    """Return a number of bytes that a large value surely has, without writing it."""
+    """Return a lower bound of a value's encoded size, without encoding it."""
     if _is_array(value):
         return int(value.nbytes)
     return len(value) if type(value) in (str, bytes, bytearray) else 0

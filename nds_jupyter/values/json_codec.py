@@ -15,11 +15,11 @@ JSON_TYPES = (str, float, bool, type(None))
 _TAG = "$nds"
 
 MAX_DECIMAL_BITS = 10_000
-"""Bits of a whole number that is written in decimal digits; Python refuses to write longer ones."""
+"""Bits of an integer that is written in decimal digits; Python refuses to convert longer ones."""
 
 
 class NotSerializable(Exception):
-    """A value that can't travel like this."""
+    """A value that a format can't hold, or a file that can't be loaded here."""
 
 
 def dump(value: object, file: IO[bytes]) -> None:
@@ -40,7 +40,7 @@ def load(file: IO[bytes]) -> Any:
 
 
 def encode(value: Any) -> Any:
-    """Return what `json` can write.
+    """Return a value as one that `json` can write.
 
     Raises
     ------
@@ -131,7 +131,13 @@ def _decode_timestamp(text: str, zone: Any) -> Any:
 
 
 def import_library(name: str) -> Any:
-    """Import what a value needs, or say what is missing."""
+    """Import a library that a value needs.
+
+    Raises
+    ------
+    NotSerializable
+        If it is not installed.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as exc:

@@ -1,7 +1,7 @@
 """Launcher in the container: runs a cell with input values and saves its output values.
 
-`nds_jupyter.values.bundle` ships this to containers, with a start that checks Python's version; it
-needs only the standard library of Python 3.8.
+`nds_jupyter.values.bundle` ships it to containers, behind a check of Python's version; it needs
+only the standard library of Python 3.8.
 """
 
 from __future__ import annotations
@@ -26,30 +26,28 @@ def run(archive: str) -> None:
     with zipfile.ZipFile(archive) as content:
         plan = json.loads(content.read("plan.json").decode())
         source = content.read("cell.py")
-        values = {
-            name: _load_input(name, place, content, plan) for name, place in plan["in"].items()
-        }
+        values = {name: _load_input(name, path, content, plan) for name, path in plan["in"].items()}
     if plan["out"] and _is_installed("pandas") and not _is_installed("pyarrow"):
         sys.stderr.write(
             "--out: this image has pandas without pyarrow; a table could not be brought back.\n"
         )
-    namespace = _main_module(archive, plan["file"], source, values)
-    _execute(compile(source, plan["file"], "exec", dont_inherit=True), namespace)
-    troubles = [_save_output(name, suffix, namespace, plan) for name, suffix in plan["out"].items()]
-    if any(troubles):
-        sys.exit("\n".join(filter(None, troubles)))
+    namespace = _install_main_module(archive, plan["file"], source, values)
+    _run_code(compile(source, plan["file"], "exec", dont_inherit=True), namespace)
+    errors = [_save_output(name, suffix, namespace, plan) for name, suffix in plan["out"].items()]
+    if any(errors):
+        sys.exit("\n".join(filter(None, errors)))
 
 
 def _is_installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def _load_input(name: str, place: str, archive: zipfile.ZipFile, plan: dict[str, Any]) -> Any:
-    """Return a value from the archive, or from a file that was sent beside it."""
+def _load_input(name: str, path: str, archive: zipfile.ZipFile, plan: dict[str, Any]) -> Any:
+    """Load an input value from the archive, or from a file that was sent beside it."""
     try:
-        beside = place.startswith("/")
-        with Path(place).open("rb") if beside else archive.open(place) as file:
-            return formats.load(Path(place).suffix, file, plan["pickle"])
+        is_file = path.startswith("/")
+        with Path(path).open("rb") if is_file else archive.open(path) as file:
+            return formats.load(Path(path).suffix, file, plan["pickle"])
     except NotSerializable as exc:
         sys.exit(
             f"--in {name}: {exc}. Choose an image that has it, or let --requirements install it."
@@ -61,7 +59,7 @@ def _load_input(name: str, place: str, archive: zipfile.ZipFile, plan: dict[str,
 def _save_output(
     name: str, suffix: str | None, namespace: dict[str, Any], plan: dict[str, Any]
 ) -> str:
-    """Write a value where the notebook finds it; return a sentence if that can't be."""
+    """Save an output value under the results; return the error, or nothing."""
     if name not in namespace:
         return f"--out {name}: the script ended without a variable {name}."
     value, folder = namespace[name], Path(plan["results"])
@@ -76,19 +74,19 @@ def _save_output(
 
 
 def _write(value: object, path: Path, suffix: str) -> None:
-    # Under another name first: half of a value must not be taken for one.
-    draft = path.with_name(f".{path.name}.part")
+    # Under another name first: a partial file must not be taken for a value.
+    partial = path.with_name(f".{path.name}.part")
     try:
-        with draft.open("wb") as file:
+        with partial.open("wb") as file:
             formats.dump(value, suffix, file)
-        draft.replace(path)
+        partial.replace(path)
     finally:
         with contextlib.suppress(FileNotFoundError):
-            draft.unlink()
+            partial.unlink()
 
 
 def _save_pickle(name: str, value: object, folder: Path) -> str:
-    """Keep what can't be brought back by itself: it may have taken hours."""
+    """Save as a pickle what no other format holds: it may have taken hours to compute."""
     try:
         _write(value, folder / f"{name}{formats.PICKLE}", formats.PICKLE)
     except Exception:  # noqa: BLE001 - not everything can be pickled, and nothing is lost by trying
@@ -99,8 +97,10 @@ def _save_pickle(name: str, value: object, folder: Path) -> str:
     )
 
 
-def _main_module(archive: str, path: str, source: bytes, values: dict[str, Any]) -> dict[str, Any]:
-    """Make the module that the cell believes to be, with the values in it."""
+def _install_main_module(
+    archive: str, path: str, source: bytes, values: dict[str, Any]
+) -> dict[str, Any]:
+    """Replace the ``__main__`` module by one for the cell, with the input values in it."""
     module = types.ModuleType("__main__")
     module.__file__ = path
     module.__dict__.update(values)
@@ -113,7 +113,7 @@ def _main_module(archive: str, path: str, source: bytes, values: dict[str, Any])
     return module.__dict__
 
 
-def _execute(code: types.CodeType, namespace: dict[str, Any]) -> None:
+def _run_code(code: types.CodeType, namespace: dict[str, Any]) -> None:
     try:
         exec(code, namespace)  # noqa: S102 - the user's own script
     except SystemExit as exc:

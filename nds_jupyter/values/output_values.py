@@ -1,30 +1,29 @@
-"""Values that a job returned, loaded into the notebook."""
+"""Output values of a job, downloaded and loaded into the notebook."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import IO, Any
 
 import msgspec
 
 from nds_jupyter.client.job import Job
+from nds_jupyter.client.transport import ProgressCallback
 from nds_jupyter.errors import InvalidRequest, NdsError, PathNotFound, TooLarge
 from nds_jupyter.values import formats
 from nds_jupyter.values.bundle import RequestedValue
 from nds_jupyter.values.json_codec import NotSerializable
 
 MAX_IN_MEMORY = 2**24
-"""Bytes of a value that is kept in memory on its way; a larger one is on disk."""
+"""Bytes of an encoded value that are kept in memory; a larger one goes to a temporary file."""
 
 OUTPUT_LABEL = "values.out"
-"""The label of a job that says which values it is to leave."""
-
-ProgressCallback = Callable[[str, int, int], object]
+"""Label of a job with the names of its output values."""
 
 
 class OutputValue(msgspec.Struct, frozen=True, kw_only=True):
-    """A value, and its size as a file in bytes."""
+    """A loaded value, and its size as a file in bytes."""
 
     value: Any
     size: int
@@ -32,22 +31,22 @@ class OutputValue(msgspec.Struct, frozen=True, kw_only=True):
 
 def download_value(
     job: Job,
-    wish: RequestedValue,
+    requested: RequestedValue,
     *,
     allow_pickle: bool = False,
     most: int,
     progress: ProgressCallback | None = None,
 ) -> OutputValue:
-    """Return a value that a job left behind.
+    """Download one output value of a job and load it.
 
     Raises
     ------
     NdsError
         If there is none of that name, or it can't be read without running what is in it.
     """
-    suffixes = (wish.suffix,) if wish.suffix else formats.SUFFIXES
+    suffixes = (requested.suffix,) if requested.suffix else formats.SUFFIXES
     for suffix in suffixes:
-        name = f"{wish.name}{suffix}"
+        name = f"{requested.name}{suffix}"
         with tempfile.SpooledTemporaryFile(MAX_IN_MEMORY) as spooled:
             file: Any = spooled
             try:
@@ -56,19 +55,19 @@ def download_value(
                 continue
             except TooLarge as exc:
                 raise TooLarge(
-                    f"--out {wish.name}: {exc} %ndsget {job.id} {name} downloads it, and --output "
-                    "leaves it in the data root for other jobs to take by --data."
+                    f"--out {requested.name}: {exc} %ndsget {job.id} {name} downloads it, and "
+                    "--output leaves it in the data root for other jobs to take by --data."
                 ) from exc
             file.seek(0)
-            return OutputValue(value=_load(wish.name, suffix, file, allow_pickle), size=size)
-    raise PathNotFound(_missing_value_message(job, wish, suffixes))
+            return OutputValue(value=_load(requested.name, suffix, file, allow_pickle), size=size)
+    raise PathNotFound(_missing_value_message(job, requested, suffixes))
 
 
-def _missing_value_message(job: Job, wish: RequestedValue, suffixes: Sequence[str]) -> str:
-    files = ", ".join(f"{wish.name}{suffix}" for suffix in suffixes)
+def _missing_value_message(job: Job, requested: RequestedValue, suffixes: Sequence[str]) -> str:
+    files = ", ".join(f"{requested.name}{suffix}" for suffix in suffixes)
     return (
-        f"Job {job.id} left no value {wish.name}: there is none of {files} in /results. A script "
-        "that is not Python writes its values there itself."
+        f"Job {job.id} left no value {requested.name}: there is none of {files} in /results. A "
+        "script that is not Python writes its values there itself."
     )
 
 
@@ -88,7 +87,7 @@ def _load(name: str, suffix: str, file: IO[bytes], allow_pickle: bool) -> Any:
 
 
 def output_names(job: Job) -> tuple[str, ...]:
-    """Return the values that a job was asked to leave, as they were written after ``--out``."""
+    """Return the names of a job's output values, as they were written after ``--out``."""
     return tuple(job.view.labels.get(OUTPUT_LABEL, "").split())
 
 

@@ -48,10 +48,10 @@ def _restore_seconds(table: Any) -> Any:
     """Return a table with the times in whole seconds that it had; Parquet has milliseconds."""
     arrow = import_library("pyarrow")
     schema = table.schema
-    for place in _read_metadata(table).get("seconds", ()):
-        kind = schema.field(place).type
+    for position in _read_metadata(table).get("seconds", ()):
+        kind = schema.field(position).type
         whole = arrow.time32("s") if arrow.types.is_time(kind) else arrow.timestamp("s", kind.tz)
-        schema = schema.set(place, schema.field(place).with_type(whole))
+        schema = schema.set(position, schema.field(position).with_type(whole))
     return table.cast(schema) if schema != table.schema else table
 
 
@@ -74,7 +74,7 @@ def load_csv(file: IO[bytes]) -> Any:
 
 
 def _to_arrow(value: Any) -> Any:
-    """Return an Arrow table of a value, with a note of what it was.
+    """Return an Arrow table of a value, with metadata of what it was.
 
     Raises
     ------
@@ -82,16 +82,18 @@ def _to_arrow(value: Any) -> Any:
         If it would not return as it was.
     """
     kind = type(value).__name__
-    note: dict[str, Any] = {"kind": kind}
+    metadata: dict[str, Any] = {"kind": kind}
     table = value
     if kind != "Table":
-        note["freq"] = getattr(value.index, "freqstr", None)
+        metadata["freq"] = getattr(value.index, "freqstr", None)
         if kind == "Series":
-            note["unnamed"] = value.name is None
+            metadata["unnamed"] = value.name is None
             value = value.to_frame("value" if value.name is None else value.name)
         table = _frame_to_arrow(value)
-    note["seconds"] = [place for place, each in enumerate(table.schema) if _is_in_seconds(each)]
-    noted = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(note).encode()}
+    metadata["seconds"] = [
+        position for position, each in enumerate(table.schema) if _is_in_seconds(each)
+    ]
+    noted = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(metadata).encode()}
     return table.replace_schema_metadata(noted)
 
 
@@ -117,9 +119,9 @@ def _frame_to_arrow(frame: Any) -> Any:
     if len(frame) and not table.num_columns:
         raise NotSerializable("it has rows and no columns")
     _check_axes(frame, back)
-    for place, name in enumerate(frame.columns):
-        if str(frame.dtypes.iloc[place]) == "object":
-            _check_object_column(name, table.column(place), frame.iloc[:, place])
+    for position, name in enumerate(frame.columns):
+        if str(frame.dtypes.iloc[position]) == "object":
+            _check_object_column(name, table.column(position), frame.iloc[:, position])
     return table
 
 
@@ -169,18 +171,18 @@ def _read_metadata(table: Any) -> Any:
 
 
 def _from_arrow(table: Any) -> Any:
-    note = _read_metadata(table)
-    if note["kind"] == "Table":
-        # The note is ours; the table returns with what it had.
+    metadata = _read_metadata(table)
+    if metadata["kind"] == "Table":
+        # The entry is ours; the table returns with what it had.
         rest = {key: text for key, text in table.schema.metadata.items() if key != _METADATA_KEY}
         return table.replace_schema_metadata(rest or None)
     import_library("pandas")
     frame = table.to_pandas()
-    if note.get("freq"):
+    if metadata.get("freq"):
         # An index without rows has none.
         with contextlib.suppress(ValueError):
-            frame.index.freq = note["freq"]
-    if note["kind"] != "Series":
+            frame.index.freq = metadata["freq"]
+    if metadata["kind"] != "Series":
         return frame
     series = frame.iloc[:, 0]
-    return series.rename(None) if note["unnamed"] else series
+    return series.rename(None) if metadata["unnamed"] else series

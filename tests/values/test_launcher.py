@@ -19,7 +19,7 @@ from nds_jupyter.jobs.script import extract_cell
 from nds_jupyter.values import formats
 from nds_jupyter.values.bundle import RequestedValue, ValueOptions, bundle_cell
 
-TERMS = ValueOptions(allow_pickle=False, most=2**30)
+OPTIONS = ValueOptions(allow_pickle=False, max_size=2**30)
 
 
 def launch(
@@ -32,7 +32,7 @@ def launch(
     """Run a bundle as a container does, with an isolated interpreter."""
     given = {RequestedValue(name=name): value for name, value in values.items()}
     wanted = [RequestedValue.parse(name, "--out") for name in out]
-    bundle = bundle_cell(cell, given, wanted, TERMS, path="/nds/cell.py")
+    bundle = bundle_cell(cell, given, wanted, OPTIONS, path="/nds/cell.py")
     assert not bundle.files
     archive = folder / "cell.pyz"
     with zipfile.ZipFile(io.BytesIO(bundle.script)) as old, zipfile.ZipFile(archive, "w") as new:
@@ -80,7 +80,7 @@ def test_image_without_numpy_says_so_before_the_cell_runs(tmp_path: Path) -> Non
 
 
 def test_old_python_is_named() -> None:
-    bundle = bundle_cell("", {}, [], TERMS, path="/nds/cell.py", shebang="#!/usr/bin/python3")
+    bundle = bundle_cell("", {}, [], OPTIONS, path="/nds/cell.py", shebang="#!/usr/bin/python3")
     assert isinstance(bundle.script, bytes)
     assert bundle.script.startswith(b"#!/usr/bin/python3\nPK")
     assert extract_cell(bundle.script) == b""

@@ -28,7 +28,7 @@ from nds_jupyter.values.bundle import (
 )
 from nds_jupyter.values.json_codec import NotSerializable
 
-TERMS = ValueOptions(allow_pickle=False, most=2**30)
+OPTIONS = ValueOptions(allow_pickle=False, max_size=2**30)
 
 
 def _whole_seconds(offset: dt.timedelta) -> dt.timedelta:
@@ -152,7 +152,7 @@ def test_other_languages_get_text_and_bytes_as_they_are(value: object, suffix: s
     file = write_value_file(
         RequestedValue(name="x"),
         value,
-        ValueOptions(allow_pickle=False, most=2**20, for_python=False),
+        ValueOptions(allow_pickle=False, max_size=2**20, for_python=False),
     )
     assert file.to == f"/nds/in/x{suffix}"
     content = file.content()
@@ -179,20 +179,20 @@ def test_only_names_and_known_formats_are_taken(text: str) -> None:
 )
 def test_format_that_does_not_fit_says_so(value: object, suffix: str, said: str) -> None:
     with pytest.raises(InvalidRequest, match=said):
-        write_value_file(RequestedValue(name="x", suffix=suffix), value, TERMS)
+        write_value_file(RequestedValue(name="x", suffix=suffix), value, OPTIONS)
 
 
 @pytest.mark.parametrize("value", [np.zeros(1000), "x" * 1000, [1] * 1000])
 def test_value_over_the_limit_names_data(value: object) -> None:
     with pytest.raises(TooLarge, match="--data"):
         write_value_file(
-            RequestedValue(name="x"), value, ValueOptions(allow_pickle=False, most=999)
+            RequestedValue(name="x"), value, ValueOptions(allow_pickle=False, max_size=999)
         )
 
 
 def test_value_that_cannot_travel_says_what_to_do() -> None:
     with pytest.raises(InvalidRequest, match=r"--in model: a builtins\.range") as error:
-        write_value_file(RequestedValue(name="model"), range(3), TERMS)
+        write_value_file(RequestedValue(name="model"), range(3), OPTIONS)
     assert "--pickle" in str(error.value)
     assert "--data" in str(error.value)
 
@@ -200,12 +200,12 @@ def test_value_that_cannot_travel_says_what_to_do() -> None:
 def test_small_values_travel_in_the_archive_and_large_ones_beside_it() -> None:
     large = np.zeros(MAX_INLINE, "u1")
     values = {RequestedValue(name="small"): 1, RequestedValue(name="large"): large}
-    bundle = bundle_cell("", values, [], TERMS, path="/nds/cell.py")
+    bundle = bundle_cell("", values, [], OPTIONS, path="/nds/cell.py")
     assert list(bundle.files) == ["/nds/in/large.npy"]
     assert bundle.sizes == {"small": 1, "large": MAX_INLINE + 128}
     assert len(bundle.script) < MAX_INLINE
     for file in bundle.files.values():
         file.close()
-    other = bundle_script("cat", {RequestedValue(name="small"): 1}, TERMS)
+    other = bundle_script("cat", {RequestedValue(name="small"): 1}, OPTIONS)
     assert (other.script, list(other.files)) == ("cat", ["/nds/in/small.json"])
     other.files["/nds/in/small.json"].close()
