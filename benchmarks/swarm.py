@@ -118,11 +118,11 @@ async def our_throughput(runner: JobRunner) -> float:
     """Return jobs a second, from the first submission to the last recorded end."""
     began = time.monotonic()
     jobs = [await submitted(runner) for _ in range(MANY)]
-    ends = [runner.until(job.job_id, lambda job: job.is_finished) for job in jobs]
+    ends = [runner.wait_until(job.job_id, lambda job: job.is_finished) for job in jobs]
     await asyncio.gather(*ends)
     took = time.monotonic() - began
     for job in jobs:
-        await runner.delete(await runner.job(job.job_id))
+        await runner.delete(await runner.find_job(job.job_id))
     return MANY / took
 
 
@@ -132,9 +132,9 @@ async def our_start(runner: JobRunner) -> float:
     for _ in range(FEW):
         began = time.monotonic()
         job = await submitted(runner)
-        await runner.until(job.job_id, lambda job: job.started is not None)
+        await runner.wait_until(job.job_id, lambda job: job.started is not None)
         took.append(time.monotonic() - began)
-        ended = await runner.until(job.job_id, lambda job: job.is_finished)
+        ended = await runner.wait_until(job.job_id, lambda job: job.is_finished)
         await runner.delete(ended)
     return statistics.median(took)
 

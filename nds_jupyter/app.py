@@ -150,7 +150,7 @@ class NdsApp(Configuration, ExtensionApp):
         results = JobResults(engine, journal)
         logs = JobLogs(runner, journal, engine)
         pages = self._pages = Broadcaster(lookup.job, logs.of_job, load.of, self.log)
-        runner.listen(pages)
+        runner.add_listener(pages)
         self.settings[SETTINGS_KEY] = Services(
             actions=JobActions(
                 runner,

@@ -1,7 +1,7 @@
-"""Takes jobs from accepted to finished, and resumes after a crash.
+"""Runner: takes jobs from accepted to finished, and resumes them after a crash.
 
-`JobRunner` is the front; behind it `Board` holds the jobs under way, one `Walk` moves each of them,
-`Sampler` records what they use and `Retention` removes what is old.
+`JobRunner` is the interface; behind it `ActiveJobs` holds the unfinished jobs, a `JobLifecycle`
+moves each of them, `MetricsSampler` records what they use and `Retention` removes what is old.
 """
 
 from __future__ import annotations

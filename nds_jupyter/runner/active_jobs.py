@@ -1,4 +1,4 @@
-"""Active jobs in memory; every transition is written to the journal before it shows."""
+"""Registry of the unfinished jobs; every transition is in the journal before anyone sees it."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ WRITE_RETRY_DELAY = 2.0
 
 
 class ActiveJobs:
-    """Live jobs in memory, every transition in the journal first.
+    """Registry of the jobs that have not ended, with write-ahead to the journal.
 
     Parameters
     ----------
     journal
-        Where transitions are written.
+        Transitions are written to it before they take effect.
     log
-        Where trouble with the journal is told.
+        Errors of the journal are logged to it.
     listeners
-        Who is told of every change, once it is written.
+        Called after every change.
     """
 
     def __init__(
@@ -42,116 +42,116 @@ class ActiveJobs:
         self._journal = journal
         self._log = log
         self._listeners = listeners
-        self._live: dict[str, Job] = {}
-        self._turns: dict[str, asyncio.Lock] = {}
-        self._full: StorageFull | None = None
-        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._jobs: dict[str, Job] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._disk_full: StorageFull | None = None
+        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
 
-    def put(self, job: Job) -> None:
-        """Begin to hold a job that the journal has."""
-        self._live[job.job_id] = job
-        self._turns[job.job_id] = asyncio.Lock()
-        self.tell(job)
+    def add(self, job: Job) -> None:
+        """Add a job that the journal has."""
+        self._jobs[job.job_id] = job
+        self._locks[job.job_id] = asyncio.Lock()
+        self.notify_listeners(job)
 
-    def tell(self, job: Job) -> None:
-        """Tell the listeners what a job has become."""
+    def notify_listeners(self, job: Job) -> None:
+        """Call every listener with a changed job."""
         for listener in self._listeners:
             listener.job_changed(job)
 
-    def drop(self, job_id: str) -> None:
-        """Stop holding a job, and tell who waits for it."""
+    def discard(self, job_id: str) -> None:
+        """Remove a job, and wake who waits for it."""
         self._forget(job_id)
-        self._wake(job_id)
+        self._wake_waiters(job_id)
 
-    def live(self, job_id: str) -> Job | None:
-        """Return a job under way, with its progress; None if it has ended or is not known."""
-        return self._live.get(job_id)
+    def get(self, job_id: str) -> Job | None:
+        """Return an unfinished job, with its progress; None if it has ended or is not known."""
+        return self._jobs.get(job_id)
 
-    def under_way(self) -> tuple[Job, ...]:
+    def unfinished(self) -> tuple[Job, ...]:
         """Return every job that has not ended."""
-        return tuple(self._live.values())
+        return tuple(self._jobs.values())
 
-    def count_live(self) -> int:
+    def count(self) -> int:
         """Return how many jobs have not ended."""
-        return len(self._live)
+        return len(self._jobs)
 
-    async def job(self, job_id: str) -> Job:
-        """Return a job, under way or ended."""
-        job = self._live.get(job_id) or await self._journal.do(Journal.job, job_id)
+    async def find_job(self, job_id: str) -> Job:
+        """Return a job, unfinished or ended."""
+        job = self._jobs.get(job_id) or await self._journal.do(Journal.job, job_id)
         if job is None:
             raise JobNotFound(f"No job has the id {job_id}.")
         return job
 
-    def under_way_job(self, job_id: str) -> Job:
-        """Return a job that must not have ended.
+    def require_active(self, job_id: str) -> Job:
+        """Return a job that must be unfinished.
 
         Raises
         ------
         JobNotFound
-            If it has, or was deleted.
+            If it has ended, or was deleted.
         """
-        job = self._live.get(job_id)
+        job = self._jobs.get(job_id)
         if job is None:
             raise JobNotFound(f"Job {job_id} is no longer under way.")
         return job
 
-    async def apply(self, job_id: str, event: JobEvent, *, patient: bool = True) -> Job:
-        """Move a job by an event; returns once the transition is in the journal.
+    async def apply(self, job_id: str, event: JobEvent, *, wait_for_disk: bool = True) -> Job:
+        """Apply an event to a job; return once the transition is in the journal.
 
         Parameters
         ----------
         patient
-            Wait for a full disk; else `StorageFull` is raised and nothing has changed.
+            Wait until a full disk has space; else `StorageFull` is raised and nothing has changed.
         """
-        turn = self._turns.get(job_id)
-        if turn is None:
-            return await self.job(job_id)
-        if not patient and turn.locked() and self._full is not None:
-            raise self._full
-        async with turn:
-            job = self._live.get(job_id)
+        lock = self._locks.get(job_id)
+        if lock is None:
+            return await self.find_job(job_id)
+        if not wait_for_disk and lock.locked() and self._disk_full is not None:
+            raise self._disk_full
+        async with lock:
+            job = self._jobs.get(job_id)
             after = None if job is None else advance(job, event)
             if after is not None and after != job:
                 # Progress is not worth a write: after a crash the transfer begins again.
                 if not isinstance(event, TransferProgressed | BuildOutputReceived):
-                    await self._write(after, patient=patient)
-                self._show(after)
-        return await self.job(job_id) if after is None else after
+                    await self._write(after, wait_for_disk=wait_for_disk)
+                self._publish(after)
+        return await self.find_job(job_id) if after is None else after
 
-    def _show(self, after: Job) -> None:
-        if after.job_id not in self._live:
+    def _publish(self, after: Job) -> None:
+        if after.job_id not in self._jobs:
             return
-        self._live[after.job_id] = after
+        self._jobs[after.job_id] = after
         if after.is_finished:
             self._forget(after.job_id)
-        self._wake(after.job_id)
-        self.tell(after)
+        self._wake_waiters(after.job_id)
+        self.notify_listeners(after)
 
     def _forget(self, job_id: str) -> None:
-        self._live.pop(job_id, None)
-        self._turns.pop(job_id, None)
+        self._jobs.pop(job_id, None)
+        self._locks.pop(job_id, None)
 
-    async def _write(self, job: Job, *, patient: bool) -> None:
+    async def _write(self, job: Job, *, wait_for_disk: bool) -> None:
         while True:
             try:
                 await self._journal.do(Journal.save, job)
             except StorageFull as exc:
-                if not patient:
+                if not wait_for_disk:
                     raise
-                if self._full is None:
+                if self._disk_full is None:
                     self._log.error("Job %s waits for the disk: %s", job.job_id, exc)
-                self._full = exc
+                self._disk_full = exc
                 await asyncio.sleep(WRITE_RETRY_DELAY)
             else:
-                self._full = None
+                self._disk_full = None
                 return
 
-    def _wake(self, job_id: str) -> None:
-        for future in self._waiting.pop(job_id, ()):
+    def _wake_waiters(self, job_id: str) -> None:
+        for future in self._waiters.pop(job_id, ()):
             if not future.done():
                 future.set_result(None)
 
-    async def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
+    async def wait_until(self, job_id: str, condition: Callable[[Job], bool]) -> Job:
         """Wait until a job fulfils a condition or has ended, and return it.
 
         Raises
@@ -160,17 +160,17 @@ class ActiveJobs:
             If it is deleted meanwhile.
         """
         while True:
-            job = self._live.get(job_id)
+            job = self._jobs.get(job_id)
             if job is None:
-                return await self.job(job_id)
-            if reached(job):
+                return await self.find_job(job_id)
+            if condition(job):
                 return job
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            waiting = self._waiting.setdefault(job_id, [])
-            waiting.append(future)
+            waiters = self._waiters.setdefault(job_id, [])
+            waiters.append(future)
             try:
                 await future
             finally:
                 # Who gave up waiting must not be remembered until the job ends.
                 with contextlib.suppress(ValueError):
-                    waiting.remove(future)
+                    waiters.remove(future)

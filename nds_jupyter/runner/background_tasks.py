@@ -8,83 +8,84 @@ from collections.abc import Awaitable, Callable
 
 from nds_jupyter.errors import NdsError
 from nds_jupyter.runner.cleanup import OrphanCleanup, Retention
-from nds_jupyter.runner.context import EngineAvailability, RunnerContext
+from nds_jupyter.runner.context import RunnerContext
 from nds_jupyter.runner.lifecycle import RunningLifecycles
 
 RESTART_DELAY = 5.0
-"""Seconds before a duty that failed is taken up again."""
+"""Seconds before a task that failed is started again."""
 
 
 class BackgroundTasks:
-    """Watches the engine for the walks, and sweeps.
+    """The two endless tasks of a runner: following the engine's events, and cleaning up.
 
     Parameters
     ----------
     interval
-        Seconds between two sweeps.
+        Seconds between two clean-ups.
     """
 
     def __init__(
         self,
-        around: RunnerContext,
-        walks: RunningLifecycles,
-        reach: EngineAvailability,
+        context: RunnerContext,
+        lifecycles: RunningLifecycles,
         retention: Retention,
-        orphans: OrphanCleanup,
+        orphan_cleanup: OrphanCleanup,
         *,
         interval: float,
     ) -> None:
-        self._engine = around.engine
-        self._places = around.places
-        self._log = around.log
-        self._walks = walks
-        self._reach = reach
+        self._engine = context.engine
+        self._slots = context.slots
+        self._log = context.log
+        self._lifecycles = lifecycles
+        self._availability = context.availability
         self._retention = retention
-        self._orphans = orphans
+        self._orphan_cleanup = orphan_cleanup
         self._interval = interval
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Take them up."""
-        for duty in (self._watch_engine, self._sweep_and_rest):
-            self._tasks.append(asyncio.create_task(self._for_ever(duty)))
+        """Start both tasks."""
+        for task in (self._follow_engine_events, self._clean_up_periodically):
+            self._tasks.append(asyncio.create_task(self._run_forever(task)))
 
     async def close(self) -> None:
-        """Leave them."""
+        """Cancel both tasks."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _for_ever(self, duty: Callable[[], Awaitable[None]]) -> None:
-        """Carry out a duty that must not end with an error of one round."""
+    async def _run_forever(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Run a task again and again, also after an error of one round."""
         while True:
             try:
-                await duty()
-            except Exception:  # noqa: BLE001 - it is logged, and the duty is taken up again
+                await task()
+            except Exception:  # noqa: BLE001 - it is logged, and the task is started again
                 self._log.exception("The runner met a defect of the server and goes on.")
                 await asyncio.sleep(RESTART_DELAY)
 
-    async def _watch_engine(self) -> None:
+    async def _follow_engine_events(self) -> None:
+        """Pass each event to the lifecycle of its job, until the stream ends."""
         async with contextlib.aclosing(self._engine.events()) as events:
             async for event in events:
                 if event.action == "connected":
-                    await self._catch_up()
+                    await self._resynchronize()
                 else:
-                    self._walks.tell(event)
+                    self._lifecycles.handle_event(event)
 
-    async def _catch_up(self) -> None:
-        self._walks.look_again()
+    async def _resynchronize(self) -> None:
+        """Compare with the engine after a connect: events may have been missed."""
+        self._lifecycles.check_all_containers()
         try:
-            if self._places.limit is None:
-                info = await self._reach.info()
-                self._places.set_limit(info.max_containers or max(1, info.cpus))
-            await self._orphans.remove()
+            if self._slots.limit is None:
+                info = await self._availability.info()
+                self._slots.set_limit(info.max_containers or max(1, info.cpus))
+            await self._orphan_cleanup.remove_orphans()
         except NdsError as exc:
             self._log.warning("The engine went away again: %s", exc)
 
-    async def _sweep_and_rest(self) -> None:
+    async def _clean_up_periodically(self) -> None:
         try:
-            removed = await self.sweep()
+            removed = await self.clean_up()
         except NdsError as exc:
             self._log.warning("Old containers are not looked for: %s", exc)
         else:
@@ -92,8 +93,8 @@ class BackgroundTasks:
                 self._log.info("Retention removed %d containers.", removed)
         await asyncio.sleep(self._interval)
 
-    async def sweep(self) -> int:
+    async def clean_up(self) -> int:
         """Remove the containers that are due now, and return how many those were."""
-        removed = await self._retention.sweep()
-        await self._orphans.tidy()
+        removed = await self._retention.remove_expired()
+        await self._orphan_cleanup.remove_leftovers()
         return removed

@@ -1,4 +1,4 @@
-"""Cleanup: orphaned engine objects, and containers of finished jobs past their retention."""
+"""Cleanup of the engine: orphans, and what finished jobs keep past their retention."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from nds_jupyter.runner.settings import RunnerSettings
 
 
 class OrphanCleanup:
-    """Compares the engine with the journal."""
+    """Removal of containers and other objects on the engine that no job in the journal needs."""
 
     def __init__(self, engine: Engine, journal: JournalThread, log: logging.Logger) -> None:
         self._engine = engine
         self._journal = journal
         self._log = log
 
-    async def remove(self) -> None:
+    async def remove_orphans(self) -> None:
         """Remove containers that no job needs: deleted ones, and never started ones."""
         rows = await self._engine.containers(
             {LABEL_SERVER: self._journal.server_id}, include_ended=True
@@ -63,7 +63,7 @@ class OrphanCleanup:
                 # Its node was given up, and is back.
                 self._log.info("The container %s of a job that has ended is stopped.", row.name)
                 await self._engine.stop(row.id, 0)
-        await self.tidy()
+        await self.remove_leftovers()
 
     async def _is_orphan(self, row: ContainerSummary, job_id: str, job: Job | None) -> bool:
         if job is None:
@@ -74,8 +74,8 @@ class OrphanCleanup:
         is_late = int(row.labels.get(LABEL_ATTEMPT, "1")) < job.attempts
         return is_late or job.removed is not None or (job.is_finished and job.started is None)
 
-    async def tidy(self) -> None:
-        """Remove what is beside containers: networks, volumes, secrets of an engine of many."""
+    async def remove_leftovers(self) -> None:
+        """Remove what jobs left beside containers: a Swarm's networks, volumes and secrets."""
         if isinstance(self._engine, SupportsCleanup):
             removed = await self._engine.remove_leftovers(
                 self._journal.server_id, self._find_phases
@@ -105,20 +105,20 @@ MOST_RESULTS = 10_000
 
 
 class Retention:
-    """Keeps finished containers for some days and up to some number.
+    """Retention of finished jobs' containers: for some days, and up to some number.
 
     Parameters
     ----------
     engine, journal
-        Where the containers are, and where their remains go.
+        The containers are on the engine; what outlives them is written to the journal.
     settings
         For how long, how many, and how much of a log outlives its container.
-    tell
+    notify
         Called with each job whose container was removed.
-    under_way
-        Gives the jobs that have not ended.
+    unfinished
+        Returns the jobs that have not ended.
     spool
-        Where the files are that were sent with jobs; None: there are none.
+        Has the files that were sent with jobs; None: there are none.
     """
 
     def __init__(
@@ -128,25 +128,25 @@ class Retention:
         log: logging.Logger,
         settings: RunnerSettings,
         *,
-        tell: Callable[[Job], None],
-        under_way: Callable[[], Sequence[Job]],
+        notify: Callable[[Job], None],
+        unfinished: Callable[[], Sequence[Job]],
         spool: Spool | None = None,
     ) -> None:
         self._engine = engine
         self._journal = journal
         self._log = log
-        self._age = timedelta(days=settings.keep_days)
-        self._newest = settings.keep_jobs
+        self._longest_kept = timedelta(days=settings.keep_days)
+        self._most_kept = settings.keep_jobs
         self._log_bytes = settings.keep_log_bytes
-        self._tell = tell
-        self._under_way = under_way
+        self._notify = notify
+        self._unfinished = unfinished
         self._spool = spool
 
-    async def sweep(self) -> int:
-        """Remove what is due, oldest first, and return how many containers that were."""
-        await self._remove_files()
+    async def remove_expired(self) -> int:
+        """Remove what has expired, oldest first; return how many containers that were."""
+        await self._remove_sent_files()
         due = await self._journal.do(
-            Journal.with_containers_to_remove, self._newest, utc_now() - self._age
+            Journal.with_containers_to_remove, self._most_kept, utc_now() - self._longest_kept
         )
         removed = 0
         for job in due:
@@ -158,28 +158,28 @@ class Retention:
                     break
             else:
                 removed += 1
-        await self._remove_built()
+        await self._remove_built_images()
         return removed
 
-    async def _remove_files(self) -> None:
+    async def _remove_sent_files(self) -> None:
         """Remove the files sent with jobs that no job needs any more."""
         if self._spool is None:
             return
-        jobs = self._under_way()
+        jobs = self._unfinished()
         needed = {(job.owner, each.sha256) for job in jobs for each in job.spec.files}
         try:
             await self._spool.sweep(needed)
         except NdsError as exc:
             self._log.warning("Old files of jobs are not removed: %s", exc)
 
-    async def _remove_built(self) -> None:
+    async def _remove_built_images(self) -> None:
         """Remove the old images that were built here and that no job has a container of."""
         ours = {LABEL_SERVER: self._journal.server_id}
         old = [image for image in await self._engine.images() if self._is_old(image)]
         if not old:
             return
         rows = await self._engine.containers(ours, include_ended=True)
-        used = {row.image for row in rows} | {job.spec.run_image for job in self._under_way()}
+        used = {row.image for row in rows} | {job.spec.run_image for job in self._unfinished()}
         for image in old:
             try:
                 for reference in set(image.references) - used:
@@ -189,7 +189,7 @@ class Retention:
 
     def _is_old(self, image: Image) -> bool:
         is_ours = image.labels.get(LABEL_SERVER) == self._journal.server_id
-        aged = image.created is None or image.created < utc_now() - self._age
+        aged = image.created is None or image.created < utc_now() - self._longest_kept
         built = [name for name in image.references if name.startswith(f"{BUILT_IMAGE_NAME}:")]
         return is_ours and aged and len(built) == len(image.references)
 
@@ -197,22 +197,22 @@ class Retention:
         if job.container_id is None:
             return
         try:
-            await self._keep_remains(job, job.container_id)
+            await self._store_remains(job, job.container_id)
             await self._engine.remove(job.container_id)
         except ContainerNotFound:
             self._log.debug("The container of job %s was gone already.", job.job_id)
         after = advance(job, ContainerRemoved(at=utc_now()))
         await self._journal.do(Journal.save, after)
-        self._tell(after)
+        self._notify(after)
 
-    async def _keep_remains(self, job: Job, container_id: str) -> None:
+    async def _store_remains(self, job: Job, container_id: str) -> None:
         log = await read_log_tail(self._engine, container_id, self._log_bytes)
         await self._journal.do(Journal.keep, job.job_id, "log", msgspec.json.encode(log))
         # A node without an endpoint has nothing but the log to give.
         with contextlib.suppress(NoEndpoint):
-            await self._keep_files(job, container_id)
+            await self._store_file_lists(job, container_id)
 
-    async def _keep_files(self, job: Job, container_id: str) -> None:
+    async def _store_file_lists(self, job: Job, container_id: str) -> None:
         changes = await self._engine.diff(container_id)
         await self._journal.do(Journal.keep, job.job_id, "diff", msgspec.json.encode(changes))
         with contextlib.suppress(PathNotFound):

@@ -1,4 +1,4 @@
-"""Setup of a job's container: image, creation, script, interpreter lookup."""
+"""Setup of a job's container: pull or build its image, create it, copy the script in."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from nds_jupyter.runner.active_jobs import ActiveJobs
 from nds_jupyter.runner.image_builds import ImageBuilds
 
 PROGRESS_INTERVAL = 0.2
-"""Seconds between two reports of a pull's progress."""
+"""Seconds between two progress events of a pull or build."""
 
 SCRIPT_ENVIRONMENT = {
     "NDS_DATA": "/data",
@@ -53,36 +53,36 @@ SCRIPT_ENVIRONMENT = {
     "NDS_RESULTS": "/results",
     "PYTHONUNBUFFERED": "1",
 }
-"""What every script finds; without PYTHONUNBUFFERED a Python log is not live."""
+"""Variables of every script; without PYTHONUNBUFFERED a Python log is not live."""
 
 
 class ContainerSetup:
-    """Brings jobs to the point where their container only needs to be started.
+    """Preparation of jobs' containers, up to where they only need to be started.
 
     Parameters
     ----------
-    board
-        Where the jobs move.
+    active_jobs
+        Gets an event for each step.
     engine
-        Where the containers are made.
+        Creates the containers.
     journal
-        Where the scripts are.
+        Has the scripts.
     builds
-        Where images are built.
+        Builds the images of jobs that ask for it.
     """
 
     def __init__(
-        self, board: ActiveJobs, engine: Engine, journal: JournalThread, builds: ImageBuilds
+        self, active_jobs: ActiveJobs, engine: Engine, journal: JournalThread, builds: ImageBuilds
     ) -> None:
-        self._board = board
+        self._active_jobs = active_jobs
         self._engine = engine
         self._journal = journal
         self._builds = builds
         self._interpreters: dict[tuple[str, tuple[str, ...]], str] = {}
-        self._waiting: set[str] = set()
+        self._waiting_for_node: set[str] = set()
 
     async def fetch_image(self, job: Job) -> Image:
-        """Return the job's image; pulled or built first if the engine does not have it.
+        """Return the job's image; pull or build it first if the engine does not have it.
 
         Raises
         ------
@@ -94,7 +94,7 @@ class ContainerSetup:
             return await self._engine.image(reference)
         except ImageNotFound:
             if build is None:
-                await self._board.apply(job.job_id, ImagePullStarted())
+                await self._active_jobs.apply(job.job_id, ImagePullStarted())
         if build is not None:
             await self._build(job, build)
             return await self._engine.image(reference)
@@ -108,35 +108,37 @@ class ContainerSetup:
         return await self._engine.image(job.spec.image)
 
     async def _pull(self, job: Job) -> None:
-        told = 0.0
+        reported = 0.0
         async with contextlib.aclosing(self._engine.pull(job.spec.image)) as reports:
             async for progress in reports:
-                if time.monotonic() - told >= PROGRESS_INTERVAL:
-                    told = time.monotonic()
-                    await self._board.apply(job.job_id, TransferProgressed(progress=progress))
+                if time.monotonic() - reported >= PROGRESS_INTERVAL:
+                    reported = time.monotonic()
+                    await self._active_jobs.apply(job.job_id, TransferProgressed(progress=progress))
 
     async def _build(self, job: Job, build: BuildSpec) -> None:
-        told = 0.0
-        with self._builds.joined(job.spec, build) as building:
-            await self._board.apply(job.job_id, ImagePullStarted())
-            async for lines in building.follow():
-                if time.monotonic() - told >= PROGRESS_INTERVAL:
-                    told = time.monotonic()
-                    await self._board.apply(job.job_id, BuildOutputReceived(message=lines[-1].text))
-            await building.result()
+        reported = 0.0
+        with self._builds.join(job.spec, build) as image_build:
+            await self._active_jobs.apply(job.job_id, ImagePullStarted())
+            async for lines in image_build.follow():
+                if time.monotonic() - reported >= PROGRESS_INTERVAL:
+                    reported = time.monotonic()
+                    await self._active_jobs.apply(
+                        job.job_id, BuildOutputReceived(message=lines[-1].text)
+                    )
+            await image_build.wait()
 
-    async def make_container(self, job: Job, image: Image, volume: str = "") -> tuple[str, bool]:
+    async def create_container(self, job: Job, image: Image, volume: str = "") -> tuple[str, bool]:
         """Create the job's container, or take over one that was started before a crash.
 
         Parameters
         ----------
         volume
-            A folder of it that a helper is to fill; empty for none.
+            A folder of it that a stager container will fill; empty for none.
 
         Returns
         -------
         tuple
-            Its id, and whether it is new, so that its inputs are still to be brought.
+            Its id, and whether it is new, so that its inputs are still to be staged.
 
         Raises
         ------
@@ -145,28 +147,28 @@ class ContainerSetup:
         NotPlaced
             If the engine has no room for it yet; calling this again goes on waiting.
         """
-        await self._board.apply(job.job_id, StagingStarted(image_digest=image.id))
+        await self._active_jobs.apply(job.job_id, StagingStarted(image_digest=image.id))
         if job.attempts:
             await self._remove_earlier_attempt(job)
-        running = await self._container_left_by_a_crash(job)
+        running = await self._recover_container(job)
         try:
-            container_id = running or await self._new_container(job, image, volume)
+            container_id = running or await self._create_new_container(job, image, volume)
         except NotPlaced:
-            self._waiting.add(job.job_id)
+            self._waiting_for_node.add(job.job_id)
             raise
-        self._waiting.discard(job.job_id)
+        self._waiting_for_node.discard(job.job_id)
         return container_id, running is None
 
-    async def announce(self, job: Job, container_id: str) -> None:
-        """Record that everything is in place in a container."""
+    async def record_ready(self, job: Job, container_id: str) -> None:
+        """Record that a container is ready to be started."""
         worker = await self._engine.worker(container_id)
-        await self._board.apply(
+        await self._active_jobs.apply(
             job.job_id, ContainerReady(container_id=container_id, worker=worker)
         )
 
-    async def _container_left_by_a_crash(self, job: Job) -> str | None:
-        """Return the container if it has run, remove it if it is only half made."""
-        if job.phase is not job.phase.STAGING or job.job_id in self._waiting:
+    async def _recover_container(self, job: Job) -> str | None:
+        """Return the container that a crash left if it has run; remove one that is half made."""
+        if job.phase is not job.phase.STAGING or job.job_id in self._waiting_for_node:
             return None
         try:
             container = await self._engine.inspect(container_name(job.job_id))
@@ -179,7 +181,7 @@ class ContainerSetup:
 
     async def _remove_earlier_attempt(self, job: Job) -> None:
         """Remove the container that was lost, wherever it is; one that waits for a node is new."""
-        if job.job_id in self._waiting:
+        if job.job_id in self._waiting_for_node:
             return
         name = container_name(job.job_id)
         with contextlib.suppress(ContainerNotFound, NodeLost):
@@ -188,7 +190,7 @@ class ContainerSetup:
                 return
         await self._engine.remove(name)
 
-    async def _new_container(self, job: Job, image: Image, volume: str) -> str:
+    async def _create_new_container(self, job: Job, image: Image, volume: str) -> str:
         candidates = interpreter_candidates(job.spec)
         known = self._interpreters.get((image.id, candidates))
         guess = known or (candidates[0] if candidates else None)
@@ -214,7 +216,7 @@ class ContainerSetup:
         if found == guess:
             return container_id
         await self._engine.remove(container_id)
-        return await self._new_container(job, image, volume)
+        return await self._create_new_container(job, image, volume)
 
     def _spec(self, job: Job, interpreter: str | None, script: bytes, volume: str) -> ContainerSpec:
         return ContainerSpec(
@@ -248,7 +250,7 @@ class ContainerSetup:
         attempt = {LABEL_ATTEMPT: str(job.attempts + 1)} if job.attempts else {}
         return {**job.spec.labels, LABEL_JOB: job.job_id, **whose, **attempt}
 
-    async def first_line(self, job: Job) -> str:
+    async def script_first_line(self, job: Job) -> str:
         """Return what a job's script begins with, at most 200 characters of its first line."""
         script = await self._journal.do(Journal.script, job.job_id)
         return script.partition(b"\n")[0].decode(errors="replace")[:200]
@@ -264,7 +266,7 @@ class ContainerSetup:
 
     async def discard_container(self, job_id: str) -> None:
         """Remove the container of a job whose script never ran, kill one that runs."""
-        self._waiting.discard(job_id)
+        self._waiting_for_node.discard(job_id)
         try:
             container = await self._engine.inspect(container_name(job_id))
         except ContainerNotFound:
@@ -283,7 +285,7 @@ def _needs_transfers(job: Job, script: bytes) -> bool:
 
 
 def _base_archive(scriptname: str, script: bytes) -> bytes:
-    """Return the tar archive that every container gets, readable for whatever user it runs as."""
+    """Return the tar archive of folders and script, readable for whatever user the image has."""
     buffer = io.BytesIO()
     now = time.time()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:

@@ -1,4 +1,4 @@
-"""Context that all job lifecycles share: engine, journal, data, settings."""
+"""Context that all job lifecycles share, and the remembered availability of the engine."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from nds_jupyter.runner.slots import Slots, SweepSlots
 from nds_jupyter.runner.transfers import Transfers
 
 TRUST_ANSWER_FOR = 5.0
-"""Seconds for which an engine that answered is taken to be up."""
+"""Seconds for which an engine that answered is assumed to be up."""
 
 ANSWER_DEADLINE = 3.0
 """Seconds that a POST waits for an engine that says nothing; after that the job simply queues."""
 
 
 class EngineAvailability:
-    """Remembers when the engine last answered, so that not every job has to ask.
+    """Cached knowledge whether the engine answers, so that not every submission asks it.
 
     Attributes
     ----------
-    seen_up
-        When that was, on the event loop's clock.
+    last_answer
+        When it last answered, on the event loop's clock.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.seen_up = float("-inf")
+        self.last_answer = float("-inf")
 
     async def info(self) -> EngineInfo:
-        """Ask the engine what it is."""
+        """Return the engine's description, and remember that it answered."""
         info = await self._engine.info()
-        self.seen_up = asyncio.get_running_loop().time()
+        self.last_answer = asyncio.get_running_loop().time()
         return info
 
-    async def refuse_if_down(self) -> None:
+    async def raise_if_down(self) -> None:
         """Raise `EngineUnavailable` if the engine is known to be down."""
-        if asyncio.get_running_loop().time() - self.seen_up < TRUST_ANSWER_FOR:
+        if asyncio.get_running_loop().time() - self.last_answer < TRUST_ANSWER_FOR:
             return
         # An engine that is slow to answer is not known to be down: the job waits for it.
         with contextlib.suppress(TimeoutError, DeadlineExceeded):
@@ -56,11 +56,11 @@ RETRY_FIRST, RETRY_MOST = 0.2, 5.0
 """Seconds between attempts to reach an engine that does not answer."""
 
 TEMPORARY_ERRORS = (EngineUnavailable, DeadlineExceeded, NotReady)
-"""Errors that pass: nothing is wrong with the job."""
+"""Errors that are tried again: nothing is wrong with the job."""
 
 
 class RunnerContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of the runner that walks share.
+    """The parts of the runner that all lifecycles share.
 
     Parameters
     ----------
@@ -68,12 +68,13 @@ class RunnerContext(msgspec.Struct, frozen=True, kw_only=True):
         Seconds between asking a script to end and killing it, where a stop does not say.
     """
 
-    board: ActiveJobs
+    active_jobs: ActiveJobs
+    availability: EngineAvailability
     engine: Engine
-    places: Slots
-    sweep_places: SweepSlots
-    sampler: MetricsSampler
-    stage: ContainerSetup
+    slots: Slots
+    sweep_slots: SweepSlots
+    metrics_sampler: MetricsSampler
+    container_setup: ContainerSetup
     transfers: Transfers
     log: logging.Logger
     default_grace: float

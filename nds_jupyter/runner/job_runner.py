@@ -10,7 +10,15 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from nds_jupyter.data.data_root import DataRoot, UnusableBackend
 from nds_jupyter.data.spool import Spool
 from nds_jupyter.engines.base import Engine, Sample
-from nds_jupyter.jobs.job import Job, JobSpec, Phase, Reason, container_name, new_job_id, utc_now
+from nds_jupyter.jobs.job import (
+    Job,
+    JobSpec,
+    Phase,
+    Reason,
+    container_name,
+    new_job_id,
+    utc_now,
+)
 from nds_jupyter.jobs.state_machine import SentToBackground, StopRequested
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
@@ -33,18 +41,16 @@ def _no_data() -> DataRoot:
 
 
 class JobRunner:
-    """Runs jobs on an engine and records them in a journal.
+    """Runner of jobs on an engine, recorded in a journal.
 
     Parameters
     ----------
-    journal
-        Closed by its maker, after the runner.
-    engine
-        Closed by its maker, after the runner.
+    journal, engine
+        Closed by the caller, after the runner.
     data
-        Where inputs come from and results go; closed by its maker. None: jobs have neither.
+        Inputs come from it and results go to it; closed by the caller. None: jobs have neither.
     spool
-        Where files are that were sent with jobs; closed by its maker. None: there are none.
+        Has the files that were sent with jobs; closed by the caller. None: there are none.
     """
 
     def __init__(
@@ -61,18 +67,20 @@ class JobRunner:
         self._settings = settings
         self._log = log
         self._listeners: list[JobListener] = []
-        self._board = ActiveJobs(journal, log, self._listeners)
-        self._places = Slots(settings.max_running or None)
-        self._sampler = MetricsSampler(engine, journal, log, self._listeners)
+        self._active_jobs = ActiveJobs(journal, log, self._listeners)
+        self._slots = Slots(settings.max_running or None)
+        self._metrics_sampler = MetricsSampler(engine, journal, log, self._listeners)
         self._builds = ImageBuilds(engine, journal.server_id)
-        around = RunnerContext(
-            board=self._board,
+        self._availability = EngineAvailability(engine)
+        context = RunnerContext(
+            active_jobs=self._active_jobs,
+            availability=self._availability,
             engine=engine,
-            places=self._places,
-            sweep_places=SweepSlots(),
-            sampler=self._sampler,
-            stage=ContainerSetup(self._board, engine, journal, self._builds),
-            transfers=Transfers(self._board, engine, data or _no_data(), settings, spool),
+            slots=self._slots,
+            sweep_slots=SweepSlots(),
+            metrics_sampler=self._metrics_sampler,
+            container_setup=ContainerSetup(self._active_jobs, engine, journal, self._builds),
+            transfers=Transfers(self._active_jobs, engine, data or _no_data(), settings, spool),
             log=log,
             default_grace=settings.grace,
         )
@@ -81,43 +89,41 @@ class JobRunner:
             journal,
             log,
             settings,
-            tell=self._board.tell,
-            under_way=self._board.under_way,
+            notify=self._active_jobs.notify_listeners,
+            unfinished=self._active_jobs.unfinished,
             spool=spool,
         )
-        self._reach = EngineAvailability(engine)
-        self._walks = RunningLifecycles(around)
-        self._duties = BackgroundTasks(
-            around,
-            self._walks,
-            self._reach,
+        self._lifecycles = RunningLifecycles(context)
+        self._background_tasks = BackgroundTasks(
+            context,
+            self._lifecycles,
             self._retention,
             OrphanCleanup(engine, journal, log),
             interval=settings.keep_interval,
         )
 
-    def listen(self, listener: JobListener) -> None:
-        """Tell somebody of every change from now on."""
+    def add_listener(self, listener: JobListener) -> None:
+        """Call a listener after every change from now on."""
         self._listeners.append(listener)
 
     async def start(self) -> None:
-        """Resume every job that has not ended, and begin to watch the engine."""
+        """Resume every unfinished job, and start to follow the engine's events."""
         for job in await self._journal.do(Journal.unfinished):
-            if job.job_id in self._walks:
+            if job.job_id in self._lifecycles:
                 # It was accepted before this was called: POST works as soon as the journal is open.
                 continue
             self._log.info("Job %s is resumed in phase %s.", job.job_id, job.phase)
-            self._walks.begin(job)
-        self._duties.start()
+            self._lifecycles.start(job)
+        self._background_tasks.start()
 
     async def close(self) -> None:
-        """Leave every job as it stands; containers run on."""
-        await asyncio.gather(self._duties.close(), self._walks.close())
+        """Cancel every lifecycle; jobs stay as they are, and containers run on."""
+        await asyncio.gather(self._background_tasks.close(), self._lifecycles.close())
         await self._builds.close()
 
-    async def sweep(self) -> int:
-        """Remove the containers that are due now, and return how many those were."""
-        return await self._duties.sweep()
+    async def run_cleanup(self) -> int:
+        """Remove the containers that have expired, and return how many those were."""
+        return await self._background_tasks.clean_up()
 
     async def submit(
         self, owner: str, spec: JobSpec, script: bytes, key: str | None = None
@@ -127,7 +133,7 @@ class JobRunner:
         Parameters
         ----------
         owner
-            To whom it belongs.
+            The user that it belongs to.
         key
             An idempotency key.
 
@@ -152,16 +158,16 @@ class JobRunner:
         """Accept jobs of one script, all of them or none; see `submit`."""
         if key is not None and (earlier := await self._journal.do(Journal.of_key, owner, key)):
             recorded = await self._journal.do(Journal.of_sweep, earlier)
-            return [await self.job(job.job_id) for job in recorded], False
-        await self._reach.refuse_if_down()
+            return [await self.find_job(job.job_id) for job in recorded], False
+        await self._availability.raise_if_down()
         now = utc_now()
         jobs = [Job(job_id=new_job_id(), owner=owner, spec=spec, created=now) for spec in specs]
         recorded = await self._journal.do(Journal.add_all, jobs, script, key)
         if recorded[0].job_id != jobs[0].job_id:
-            return [await self.job(job.job_id) for job in recorded], False
+            return [await self.find_job(job.job_id) for job in recorded], False
         for job in jobs:
             self._log.info("Job %s of %s is accepted: %s.", job.job_id, owner, job.spec.image)
-            self._walks.begin(job)
+            self._lifecycles.start(job)
         return jobs, True
 
     async def rerun(self, job: Job) -> Job:
@@ -170,35 +176,35 @@ class JobRunner:
         again, _ = await self.submit(job.owner, job.spec, script)
         return again
 
-    async def job(self, job_id: str) -> Job:
-        """Return a job as it stands."""
-        return await self._board.job(job_id)
+    async def find_job(self, job_id: str) -> Job:
+        """Return a job, unfinished or ended."""
+        return await self._active_jobs.find_job(job_id)
 
-    def latest(self, job: Job) -> Job:
-        """Return the job with the progress that only memory has."""
-        return self._board.live(job.job_id) or job
+    def refresh(self, job: Job) -> Job:
+        """Return the job with its progress, which only memory has."""
+        return self._active_jobs.get(job.job_id) or job
 
-    async def build_log(self, job: Job) -> AsyncGenerator[list[LogLine], None]:
-        """Give the log of the build that a job waits for, until the build's end."""
+    async def follow_build_log(self, job: Job) -> AsyncGenerator[list[LogLine], None]:
+        """Yield the log of the build that a job waits for, until the build's end."""
         if job.spec.build is None:
             return
-        await self._board.until(job.job_id, lambda job: job.phase is not Phase.ACCEPTED)
-        async with contextlib.aclosing(self._builds.log(job.spec.build)) as batches:
+        await self._active_jobs.wait_until(job.job_id, lambda job: job.phase is not Phase.ACCEPTED)
+        async with contextlib.aclosing(self._builds.follow_log(job.spec.build)) as batches:
             async for lines in batches:
                 yield lines
 
-    def under_way(self) -> tuple[Job, ...]:
+    def unfinished(self) -> tuple[Job, ...]:
         """Return every job that has not ended."""
-        return self._board.under_way()
+        return self._active_jobs.unfinished()
 
     @property
-    def places(self) -> int | None:
+    def slot_limit(self) -> int | None:
         """Jobs that run at once; None until the engine has said how many CPUs it has."""
-        return self._places.limit
+        return self._slots.limit
 
-    async def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
+    async def wait_until(self, job_id: str, condition: Callable[[Job], bool]) -> Job:
         """Wait until a job fulfils a condition or has ended."""
-        return await self._board.until(job_id, reached)
+        return await self._active_jobs.wait_until(job_id, condition)
 
     async def stop(self, job: Job, grace: float | None = None) -> Job:
         """Stop a job and return it; when this returns it has ended.
@@ -210,14 +216,14 @@ class JobRunner:
         """
         grace = self._settings.grace if grace is None else grace
         event = StopRequested(intent=Reason.STOPPED, at=utc_now())
-        asked = await self._board.apply(job.job_id, event, patient=False)
+        asked = await self._active_jobs.apply(job.job_id, event, wait_for_disk=False)
         if asked.intent is not None:
-            self._walks.stop(job.job_id, grace)
-        return await self._board.until(job.job_id, lambda job: job.is_finished)
+            self._lifecycles.stop(job.job_id, grace)
+        return await self._active_jobs.wait_until(job.job_id, lambda job: job.is_finished)
 
     async def send_to_background(self, job: Job) -> Job:
-        """Let who waits for a job go on without it; changes nothing once it has ended."""
-        return await self._board.apply(job.job_id, SentToBackground(), patient=False)
+        """Tell the cell that waits for a job to go on; changes nothing once it has ended."""
+        return await self._active_jobs.apply(job.job_id, SentToBackground(), wait_for_disk=False)
 
     async def delete(self, job: Job) -> None:
         """Stop a job if it runs, then remove its container and its record."""
@@ -225,15 +231,17 @@ class JobRunner:
         if ended.container_id is not None and ended.removed is None:
             await self._engine.remove(container_name(ended.job_id))
         await self._journal.do(Journal.delete, ended)
-        self._board.drop(ended.job_id)
+        self._active_jobs.discard(ended.job_id)
         for listener in self._listeners:
             listener.job_deleted(ended)
         self._log.info("Job %s of %s is deleted.", ended.job_id, ended.owner)
 
-    async def samples(self, job_id: str) -> tuple[Sample | None, tuple[Sample, ...]]:
+    async def metrics(self, job_id: str) -> tuple[Sample | None, tuple[Sample, ...]]:
         """Return what a job uses now (None if it does not run), and what it used so far."""
-        return self._sampler.now(job_id), await self._sampler.history(job_id)
+        return self._metrics_sampler.latest_sample(job_id), await self._metrics_sampler.history(
+            job_id
+        )
 
     def newest_samples(self) -> tuple[Sample, ...]:
         """Return what each running job uses now."""
-        return self._sampler.newest()
+        return self._metrics_sampler.latest_samples()

@@ -1,6 +1,6 @@
 """Lifecycle of one job from accepted to finished, and the registry of running lifecycles.
 
-Every step can be repeated: after a crash a new walk begins where the journal stands.
+Every step can be repeated: after a crash a new lifecycle begins where the journal left off.
 """
 
 from __future__ import annotations
@@ -26,30 +26,28 @@ class _StepInterrupted(Exception):
 
 
 class JobLifecycle:
-    """Moves one job.
+    """Lifecycle of one job: acquires slots, prepares the container, runs the script, delivers.
 
     Parameters
     ----------
     job_id
-        A job that the board holds.
-    around
-        What it works with.
+        A job that `context.active_jobs` holds.
     """
 
-    def __init__(self, job_id: str, around: RunnerContext) -> None:
+    def __init__(self, job_id: str, context: RunnerContext) -> None:
         self.job_id = job_id
-        self._around = around
-        self._script = ScriptRun(job_id, around)
-        self._stop = self._script.stopping.wanted
-        self._placed = asyncio.Event()
+        self._context = context
+        self._script = ScriptRun(job_id, context)
+        self._stop_requested = self._script.stop_request.requested
+        self._placement = asyncio.Event()
 
-    def placed(self) -> None:
-        """Go on with a job that waited for a node: it has got one."""
-        self._placed.set()
+    def container_placed(self) -> None:
+        """Go on with a job that waited for a node: its container has got one."""
+        self._placement.set()
 
-    def look(self, event: EngineEvent | None = None) -> None:
-        """Look at the container: something happened to it, or events may have been missed."""
-        self._script.look(event)
+    def check_container(self, event: EngineEvent | None = None) -> None:
+        """Inspect the container: something happened to it, or events may have been missed."""
+        self._script.check_container(event)
 
     def stop(self, grace: float) -> None:
         """Carry out a stop that the journal has recorded.
@@ -59,54 +57,54 @@ class JobLifecycle:
         grace
             Seconds before the container is killed.
         """
-        self._script.stopping.want(grace)
+        self._script.stop_request.request(grace)
 
     @property
     def _job(self) -> Job:
-        return self._around.board.under_way_job(self.job_id)
+        return self._context.active_jobs.require_active(self.job_id)
 
     async def run(self) -> None:
-        """Walk to the end. Cancelling it leaves the job as it stands, to be resumed."""
+        """Run to the end. Cancelling it leaves the job as it is, to be resumed."""
         if self._job.intent is not None:
-            self.stop(self._around.default_grace)
+            self.stop(self._context.default_grace)
         try:
-            await self._to_the_end()
+            await self._advance_to_end()
         except (_StepInterrupted, ScriptNeverStarted):
-            await self._break(Reason.STOPPED, "")
+            await self._abort(Reason.STOPPED, "")
         except ImageNotFound as exc:
             code = exc.exit_code if isinstance(exc, ProgramNotFound) else None
-            await self._break(Reason.IMAGE, exc.message, code)
+            await self._abort(Reason.IMAGE, exc.message, code)
         except InputsFailed as exc:
-            await self._break(Reason.DATA, exc.message)
+            await self._abort(Reason.DATA, exc.message)
         except OutputFailed as exc:
-            await self._break(Reason.OUTPUT, exc.message)
+            await self._abort(Reason.OUTPUT, exc.message)
         except NdsError as exc:
-            self._around.log.warning("Job %s can't go on: %s", self.job_id, exc)
-            await self._break(Reason.ENGINE, exc.message)
+            self._context.log.warning("Job %s can't go on: %s", self.job_id, exc)
+            await self._abort(Reason.ENGINE, exc.message)
         except Exception:  # The job must end, whatever is wrong with us.
-            self._around.log.exception("Job %s met a defect of the server.", self.job_id)
-            await self._break(Reason.ENGINE, "The server failed on this job; its log says how.")
+            self._context.log.exception("Job %s met a defect of the server.", self.job_id)
+            await self._abort(Reason.ENGINE, "The server failed on this job; its log says how.")
 
-    async def _to_the_end(self) -> None:
-        board = self._around.board
+    async def _advance_to_end(self) -> None:
+        active_jobs = self._context.active_jobs
         if self._job.phase is not Phase.COLLECTING:
             await self._run_script()
-        while (job := board.live(self.job_id)) is not None and job.phase is Phase.ACCEPTED:
-            self._around.log.info("Job %s runs again: %s", self.job_id, job.message)
+        while (job := active_jobs.get(self.job_id)) is not None and job.phase is Phase.ACCEPTED:
+            self._context.log.info("Job %s runs again: %s", self.job_id, job.message)
             await self._run_script()
-        if board.live(self.job_id) is not None:
+        if active_jobs.get(self.job_id) is not None:
             message = await self._deliver() if wants_results(self._job) else ""
-            await board.apply(self.job_id, OutputsDelivered(at=utc_now(), message=message))
+            await active_jobs.apply(self.job_id, OutputsDelivered(at=utc_now(), message=message))
 
     async def _run_script(self) -> None:
         """Return when the script has ended, or its node or container was lost."""
         resumed = self._job.phase is Phase.RUNNING
         async with contextlib.AsyncExitStack() as stack:
             if resumed:
-                await self._hold_places(stack, at_once=True)
+                await self._acquire_slots(stack, immediately=True)
             else:
-                await self._unless_stopped(self._hold_places(stack, at_once=False))
-                resumed = not await self._make_ready()
+                await self._run_unless_stopped(self._acquire_slots(stack, immediately=False))
+                resumed = not await self._prepare_container()
             await self._script.run(resumed=resumed)
 
     async def _deliver(self) -> str:
@@ -114,30 +112,30 @@ class JobLifecycle:
         job = self._job
         if job.intent is Reason.TIMEOUT:
             # That stop is carried out; from now on only somebody who asks sets it again.
-            self._stop.clear()
+            self._stop_requested.clear()
         pause = RETRY_FIRST
         while True:
             try:
-                delivering = self._around.transfers.deliver(job, job.container_id or "")
-                return await self._unless_stopped(delivering)
+                delivering = self._context.transfers.deliver_results(job, job.container_id or "")
+                return await self._run_unless_stopped(delivering)
             except TEMPORARY_ERRORS as exc:
-                self._around.log.info("Job %s waits for the engine: %s", self.job_id, exc)
-                await self._unless_stopped(asyncio.sleep(pause))
+                self._context.log.info("Job %s waits for the engine: %s", self.job_id, exc)
+                await self._run_unless_stopped(asyncio.sleep(pause))
                 pause = min(2 * pause, RETRY_MOST)
             except OutputFailed as exc:
                 if job.exit_code == 0 and job.intent is None:
                     raise
                 return exc.message
 
-    async def _hold_places(self, stack: contextlib.AsyncExitStack, *, at_once: bool) -> None:
-        around, sweep = self._around, self._job.spec.sweep
-        await stack.enter_async_context(around.sweep_places.hold(sweep, at_once=at_once))
-        await stack.enter_async_context(around.places.hold(at_once=at_once))
+    async def _acquire_slots(self, stack: contextlib.AsyncExitStack, *, immediately: bool) -> None:
+        context, sweep = self._context, self._job.spec.sweep
+        await stack.enter_async_context(context.sweep_slots.acquire(sweep, immediately=immediately))
+        await stack.enter_async_context(context.slots.acquire(immediately=immediately))
 
-    async def _unless_stopped(self, step: Awaitable[T]) -> T:
-        """Wait for a step that may be abandoned; `_StepInterrupted` as soon as a stop is wanted."""
+    async def _run_unless_stopped(self, step: Awaitable[T]) -> T:
+        """Run a step, cancelled with `_StepInterrupted` as soon as a stop is requested."""
         work = asyncio.ensure_future(step)
-        stop = asyncio.ensure_future(self._stop.wait())
+        stop = asyncio.ensure_future(self._stop_requested.wait())
         try:
             await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -146,112 +144,112 @@ class JobLifecycle:
                 work.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await work
-        if self._stop.is_set():
+        if self._stop_requested.is_set():
             if not work.cancelled():
                 # Retrieved, so that an error that came with the stop is not "never retrieved".
                 work.exception()
             raise _StepInterrupted
         return work.result()
 
-    async def _make_ready(self) -> bool:
-        """Bring the job to its container; False if that one has run already, before a crash."""
-        stage, transfers = self._around.stage, self._around.transfers
+    async def _prepare_container(self) -> bool:
+        """Prepare the job's container; False if it has run already, before a crash."""
+        container_setup, transfers = self._context.container_setup, self._context.transfers
         pause = RETRY_FIRST
         while True:
             try:
-                await self._unless_stopped(transfers.check(self._job))
-                image = await self._unless_stopped(stage.fetch_image(self._job))
-                volume = await self._unless_stopped(transfers.folder_to_share(self._job))
-                container_id, new = await stage.make_container(self._job, image, volume)
+                await self._run_unless_stopped(transfers.check_paths(self._job))
+                image = await self._run_unless_stopped(container_setup.fetch_image(self._job))
+                volume = await self._run_unless_stopped(transfers.find_staging_volume(self._job))
+                container_id, new = await container_setup.create_container(self._job, image, volume)
                 if new:
-                    await self._unless_stopped(transfers.bring(self._job, container_id))
-                await stage.announce(self._job, container_id)
+                    await self._run_unless_stopped(transfers.stage_inputs(self._job, container_id))
+                await container_setup.record_ready(self._job, container_id)
             except NotPlaced as exc:
                 event = PlacementDelayed(message=exc.message)
-                await self._around.board.apply(self.job_id, event)
-                await self._unless_stopped(self._until_placed(pause))
+                await self._context.active_jobs.apply(self.job_id, event)
+                await self._run_unless_stopped(self._wait_for_placement(pause))
                 pause = min(2 * pause, RETRY_MOST)
             except TEMPORARY_ERRORS as exc:
-                self._around.log.info("Job %s waits for the engine: %s", self.job_id, exc)
-                await self._unless_stopped(asyncio.sleep(pause))
+                self._context.log.info("Job %s waits for the engine: %s", self.job_id, exc)
+                await self._run_unless_stopped(asyncio.sleep(pause))
                 pause = min(2 * pause, RETRY_MOST)
             else:
-                if self._stop.is_set():
+                if self._stop_requested.is_set():
                     raise _StepInterrupted
                 return new
 
-    async def _until_placed(self, most: float) -> None:
-        """Wait until the engine tells of a container, but not longer than so many seconds."""
+    async def _wait_for_placement(self, most: float) -> None:
+        """Wait until the engine has placed the container, at most so many seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(most):
-                await self._placed.wait()
-        self._placed.clear()
+                await self._placement.wait()
+        self._placement.clear()
 
-    async def _break(self, reason: Reason, message: str, exit_code: int | None = None) -> None:
-        """End a job that can't go on: nothing of it runs on, then the end is recorded."""
+    async def _abort(self, reason: Reason, message: str, exit_code: int | None = None) -> None:
+        """End a job that can't go on: discard its container, then record the end."""
         while True:
             try:
-                await self._around.stage.discard_container(self.job_id)
+                await self._context.container_setup.discard_container(self.job_id)
             except TEMPORARY_ERRORS:
                 await asyncio.sleep(RETRY_MOST)
             except NdsError as exc:
-                self._around.log.warning("Job %s leaves a container: %s", self.job_id, exc)
+                self._context.log.warning("Job %s leaves a container: %s", self.job_id, exc)
                 break
             else:
                 break
         event = JobAborted(reason=reason, message=message, at=utc_now(), exit_code=exit_code)
-        await self._around.board.apply(self.job_id, event)
+        await self._context.active_jobs.apply(self.job_id, event)
 
 
 class RunningLifecycles:
-    """Begins walks, tells them what the engine says, and leaves them when the server ends."""
+    """Registry of the running lifecycles: starts them, and passes engine events on to them."""
 
-    def __init__(self, around: RunnerContext) -> None:
-        self._around = around
-        self._walks: dict[str, JobLifecycle] = {}
+    def __init__(self, context: RunnerContext) -> None:
+        self._context = context
+        self._lifecycles: dict[str, JobLifecycle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __contains__(self, job_id: str) -> bool:
-        return job_id in self._walks
+        return job_id in self._lifecycles
 
-    def begin(self, job: Job) -> None:
-        """Put a job on the board and let it walk."""
-        self._around.board.put(job)
-        walk = self._walks[job.job_id] = JobLifecycle(job.job_id, self._around)
-        task = asyncio.create_task(self._to_its_end(walk))
+    def start(self, job: Job) -> None:
+        """Add a job to the active ones and start its lifecycle."""
+        self._context.active_jobs.add(job)
+        lifecycle = self._lifecycles[job.job_id] = JobLifecycle(job.job_id, self._context)
+        task = asyncio.create_task(self._run_lifecycle(lifecycle))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _to_its_end(self, walk: JobLifecycle) -> None:
+    async def _run_lifecycle(self, lifecycle: JobLifecycle) -> None:
         try:
-            await walk.run()
+            await lifecycle.run()
         except Exception:  # A restart resumes the job.
-            self._around.log.exception("Job %s is left as it stands.", walk.job_id)
+            self._context.log.exception("Job %s is left as it stands.", lifecycle.job_id)
         finally:
-            self._walks.pop(walk.job_id, None)
+            self._lifecycles.pop(lifecycle.job_id, None)
 
-    def tell(self, event: EngineEvent) -> None:
-        """Pass on what happened to a container, if its job walks."""
-        walk = self._walks.get(event.job_id)
-        if walk is None:
+    def handle_event(self, event: EngineEvent) -> None:
+        """Pass an event of a container on to the lifecycle of its job, if that runs."""
+        lifecycle = self._lifecycles.get(event.job_id)
+        if lifecycle is None:
             return
         if event.action in {"die", "destroy"}:
-            walk.look(event)
+            lifecycle.check_container(event)
         elif event.action == "start":
-            walk.placed()
+            lifecycle.container_placed()
 
-    def look_again(self) -> None:
-        """Let every walk look at its container: events may have been missed."""
-        for walk in self._walks.values():
-            walk.look()
+    def check_all_containers(self) -> None:
+        """Have every lifecycle inspect its container: events may have been missed."""
+        for lifecycle in self._lifecycles.values():
+            lifecycle.check_container()
 
     def stop(self, job_id: str, grace: float) -> None:
-        """Carry out a stop that the journal has recorded, if the job still walks."""
-        if (walk := self._walks.get(job_id)) is not None:
-            walk.stop(grace)
+        """Carry out a stop that the journal has recorded, if the lifecycle still runs."""
+        if (lifecycle := self._lifecycles.get(job_id)) is not None:
+            lifecycle.stop(grace)
 
     async def close(self) -> None:
-        """Leave every job as it stands."""
+        """Cancel every lifecycle; jobs stay as they are."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -16,7 +16,7 @@ from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner.settings import JobListener
 
 FIRST_SAMPLE_DELAY = 1.0
-"""Seconds after the start; a job that is shorter is not worth a stream of its own."""
+"""Seconds after the start; a shorter job is not worth a stream of its own."""
 
 MOST_SAMPLES = 3600
 """Samples kept of one job: an hour at one a second. Beyond it every second one is dropped."""
@@ -26,7 +26,7 @@ WRITE_EVERY = 60
 
 
 class MetricsHistory:
-    """A bounded series of samples that thins itself out and so spans the whole job."""
+    """Bounded series of samples that drops every second one when full, to span the whole job."""
 
     def __init__(self, samples: tuple[Sample, ...] = ()) -> None:
         self.samples = list(samples)
@@ -45,18 +45,18 @@ class MetricsHistory:
 
 
 class MetricsSampler:
-    """Samples the running containers.
+    """Sampler of the running containers, one stream of the engine for each.
 
     Parameters
     ----------
     engine
-        Gives one stream of samples a container.
+        Gives the streams of samples.
     journal
-        Keeps the series.
+        Stores the series.
     log
-        Where trouble is told.
+        Errors are logged to it.
     listeners
-        Who is told of every sample.
+        Called with every sample.
     """
 
     def __init__(
@@ -70,25 +70,25 @@ class MetricsSampler:
         self._journal = journal
         self._log = log
         self._listeners = listeners
-        self._now: dict[str, Sample] = {}
+        self._latest: dict[str, Sample] = {}
         self._histories: dict[str, MetricsHistory] = {}
 
-    def now(self, job_id: str) -> Sample | None:
+    def latest_sample(self, job_id: str) -> Sample | None:
         """Return the newest sample of a running job."""
-        return self._now.get(job_id)
+        return self._latest.get(job_id)
 
-    def newest(self) -> tuple[Sample, ...]:
+    def latest_samples(self) -> tuple[Sample, ...]:
         """Return the newest sample of every running job."""
-        return tuple(self._now.values())
+        return tuple(self._latest.values())
 
     async def history(self, job_id: str) -> tuple[Sample, ...]:
         """Return the samples of a job, running or ended, oldest first."""
         live = self._histories.get(job_id)
-        return await self._kept(job_id) if live is None else tuple(live.samples)
+        return await self._load(job_id) if live is None else tuple(live.samples)
 
     @contextlib.asynccontextmanager
-    async def sampling(self, job_id: str, container_id: str) -> AsyncIterator[None]:
-        """Sample a container while the block runs, then keep the series."""
+    async def sample_container(self, job_id: str, container_id: str) -> AsyncIterator[None]:
+        """Sample a container while the block runs, then store the series."""
         task = asyncio.create_task(self._sample(job_id, container_id))
         try:
             yield
@@ -96,23 +96,23 @@ class MetricsSampler:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            self._now.pop(job_id, None)
-            await self._keep(job_id)
+            self._latest.pop(job_id, None)
+            await self._store(job_id)
             self._histories.pop(job_id, None)
 
     async def _sample(self, job_id: str, container_id: str) -> None:
         await asyncio.sleep(FIRST_SAMPLE_DELAY)
-        history = self._histories[job_id] = MetricsHistory(await self._kept(job_id))
+        history = self._histories[job_id] = MetricsHistory(await self._load(job_id))
         while True:
             try:
                 async with contextlib.aclosing(self._engine.stats(container_id)) as samples:
                     async for sample in samples:
-                        self._now[job_id] = sample
+                        self._latest[job_id] = sample
                         history.add(sample)
                         for listener in self._listeners:
                             listener.job_sampled(job_id, sample)
                         if len(history.samples) % WRITE_EVERY == 0:
-                            await self._keep(job_id)
+                            await self._store(job_id)
             except NoEndpoint as exc:
                 self._log.debug("Job %s is not sampled: %s", job_id, exc)
                 return
@@ -122,11 +122,11 @@ class MetricsSampler:
                 self._log.exception("Job %s is not sampled for now.", job_id)
             await asyncio.sleep(FIRST_SAMPLE_DELAY)
 
-    async def _kept(self, job_id: str) -> tuple[Sample, ...]:
+    async def _load(self, job_id: str) -> tuple[Sample, ...]:
         body = await self._journal.do(Journal.kept, job_id, "metrics")
         return () if body is None else msgspec.json.decode(body, type=tuple[Sample, ...])
 
-    async def _keep(self, job_id: str) -> None:
+    async def _store(self, job_id: str) -> None:
         history = self._histories.get(job_id)
         if history is None or not history.samples:
             return

@@ -35,70 +35,6 @@ from nds_jupyter.runner.context import RETRY_FIRST, TEMPORARY_ERRORS, RunnerCont
 
 _NEVER = float("inf")
 
-
-class StopRequest:
-    """Asks an engine to stop a container, again until it has.
-
-    Parameters
-    ----------
-    engine
-        Where the container is.
-    look
-        Called when the container is worth a look.
-
-    Attributes
-    ----------
-    wanted
-        Set once the job is to end.
-    """
-
-    def __init__(self, engine: Engine, look: Callable[[], None]) -> None:
-        self.wanted = asyncio.Event()
-        self._engine = engine
-        self._look = look
-        self._grace = _NEVER
-        self._asked = _NEVER
-        self._calls: set[asyncio.Task[None]] = set()
-
-    def want(self, grace: float) -> None:
-        """Let the job end.
-
-        Parameters
-        ----------
-        grace
-            Seconds before the container is killed; the shortest that was given counts.
-        """
-        self._grace = min(self._grace, grace)
-        self.wanted.set()
-        self._look()
-
-    def carry_out(self, container_id: str) -> None:
-        """Ask the engine, unless it was asked already and with no longer grace."""
-        if self._grace < self._asked:
-            self._asked = self._grace
-            call = asyncio.create_task(self._ask(container_id, self._grace))
-            self._calls.add(call)
-            call.add_done_callback(self._calls.discard)
-
-    async def _ask(self, container_id: str, grace: float) -> None:
-        try:
-            await self._engine.stop(container_id, grace)
-        except ContainerNotFound:
-            pass
-        except NdsError:
-            await asyncio.sleep(RETRY_FIRST)
-        # A container that runs on is asked again.
-        self._asked = _NEVER
-        self._look()
-
-    async def close(self) -> None:
-        """Wait no longer for the engine's answers."""
-        calls = list(self._calls)
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
-
-
 INSPECT_INTERVAL = 60.0
 """Seconds after which a running container is inspected even without an event."""
 
@@ -106,8 +42,71 @@ READ_LOG_DEADLINE = 10.0
 """Seconds for the last lines of a log that may say why nothing ran."""
 
 
+class StopRequest:
+    """Stop request for one container, sent to the engine until the container has ended.
+
+    Parameters
+    ----------
+    engine
+        Stops the container.
+    on_change
+        Called when the container should be inspected.
+
+    Attributes
+    ----------
+    requested
+        Set once the job is to end.
+    """
+
+    def __init__(self, engine: Engine, on_change: Callable[[], None]) -> None:
+        self.requested = asyncio.Event()
+        self._engine = engine
+        self._on_change = on_change
+        self._grace = _NEVER
+        self._sent_grace = _NEVER
+        self._calls: set[asyncio.Task[None]] = set()
+
+    def request(self, grace: float) -> None:
+        """Record that the job is to end.
+
+        Parameters
+        ----------
+        grace
+            Seconds before the container is killed; the shortest that was given counts.
+        """
+        self._grace = min(self._grace, grace)
+        self.requested.set()
+        self._on_change()
+
+    def send(self, container_id: str) -> None:
+        """Call the engine, unless that was done already with as short a grace."""
+        if self._grace < self._sent_grace:
+            self._sent_grace = self._grace
+            call = asyncio.create_task(self._call_engine(container_id, self._grace))
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+
+    async def _call_engine(self, container_id: str, grace: float) -> None:
+        try:
+            await self._engine.stop(container_id, grace)
+        except ContainerNotFound:
+            pass
+        except NdsError:
+            await asyncio.sleep(RETRY_FIRST)
+        # The engine is called again for a container that runs on.
+        self._sent_grace = _NEVER
+        self._on_change()
+
+    async def close(self) -> None:
+        """Cancel the calls to the engine."""
+        calls = list(self._calls)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+
 class ScriptNeverStarted(Exception):
-    """A stop was wanted before the script had started."""
+    """A stop was requested before the script had started."""
 
 
 class ProgramNotFound(ImageNotFound):
@@ -119,35 +118,33 @@ class ProgramNotFound(ImageNotFound):
 
 
 class ScriptRun:
-    """Sees one script through, from its start to its end.
+    """Run of one script: starts its container and waits until its end is recorded.
 
     Parameters
     ----------
     job_id
-        A job that the board holds.
-    around
-        What it works with.
+        A job that `context.active_jobs` holds.
     """
 
-    def __init__(self, job_id: str, around: RunnerContext) -> None:
+    def __init__(self, job_id: str, context: RunnerContext) -> None:
         self._job_id = job_id
-        self._around = around
-        self._news = asyncio.Event()
-        self._clean_exits: dict[str, ScriptExited] = {}
-        self.stopping = StopRequest(around.engine, self._news.set)
+        self._context = context
+        self._changed = asyncio.Event()
+        self._clean_exit_events: dict[str, ScriptExited] = {}
+        self.stop_request = StopRequest(context.engine, self._changed.set)
 
-    def look(self, event: EngineEvent | None = None) -> None:
-        """Look at the container: something happened to it, or events may have been missed."""
+    def check_container(self, event: EngineEvent | None = None) -> None:
+        """Inspect the container: something happened to it, or events may have been missed."""
         # Engines hold a container that has just ended for 50 ms while they tidy up, and it can't be
         # inspected before that. An exit with 0 needs no inspection: it is never out of memory.
         if event is not None and event.action == "die" and event.exit_code == 0:
             clean = ScriptExited(exit_code=0, oom=False, at=event.at)
-            self._clean_exits[event.container_id] = clean
-        self._news.set()
+            self._clean_exit_events[event.container_id] = clean
+        self._changed.set()
 
     @property
     def _job(self) -> Job:
-        return self._around.board.under_way_job(self._job_id)
+        return self._context.active_jobs.require_active(self._job_id)
 
     @property
     def _container_id(self) -> str:
@@ -162,38 +159,40 @@ class ScriptRun:
         Parameters
         ----------
         resumed
-            It may run already, or have ended: look before starting it.
+            It may run already, or have ended: inspect it before starting it.
 
         Raises
         ------
-        NeverStarted
+        ScriptNeverStarted
             If it is to be stopped, and did not run yet.
-        NoProgram
+        ProgramNotFound
             If its container has ended, and could not run it.
         """
         try:
-            looking = resumed or not await self._started(self._container_id)
-            async with self._around.sampler.sampling(self._job_id, self._container_id):
-                while not (looking and await self._ended(self._container_id)):
-                    looking = await self._wait_for_news(self._container_id)
+            must_check = resumed or not await self._start(self._container_id)
+            async with self._context.metrics_sampler.sample_container(
+                self._job_id, self._container_id
+            ):
+                while not (must_check and await self._check_end(self._container_id)):
+                    must_check = await self._wait_for_change(self._container_id)
         finally:
-            await self.stopping.close()
+            await self.stop_request.close()
 
-    async def _started(self, container_id: str) -> bool:
-        """Start the container; False if that is to be looked at: it, or the engine, went away."""
-        engine = self._around.engine
+    async def _start(self, container_id: str) -> bool:
+        """Start the container; False if it must be inspected: it, or the engine, went away."""
+        engine = self._context.engine
         try:
             other = await engine.start(container_id)
             worker = await engine.worker(other) if other else None
         except NotPlaced as exc:
-            self._around.log.info("Job %s is let go: %s", self._job_id, exc)
+            self._context.log.info("Job %s is let go: %s", self._job_id, exc)
             await asyncio.sleep(RETRY_FIRST)
-            self._news.set()
+            self._changed.set()
             return False
         except (NodeLost, *TEMPORARY_ERRORS):
             return False
         event = ScriptStarted(at=utc_now(), container_id=other, worker=worker)
-        await self._around.board.apply(self._job_id, event)
+        await self._context.active_jobs.apply(self._job_id, event)
         return True
 
     async def _record_start(self, container: Container) -> None:
@@ -202,37 +201,37 @@ class ScriptRun:
         event = ScriptStarted(
             at=container.started or utc_now(), container_id=container.id, worker=container.worker
         )
-        await self._around.board.apply(self._job_id, event)
+        await self._context.active_jobs.apply(self._job_id, event)
 
-    async def _ended(self, container_id: str) -> bool:
-        """Look at the container; True if its end is now recorded."""
-        board = self._around.board
-        clean_exit = self._clean_exits.get(container_id)
-        if clean_exit is not None and self._job.started is not None:
-            await board.apply(self._job_id, clean_exit)
+    async def _check_end(self, container_id: str) -> bool:
+        """Inspect the container; True if its end is now recorded."""
+        active_jobs = self._context.active_jobs
+        exit_event = self._clean_exit_events.get(container_id)
+        if exit_event is not None and self._job.started is not None:
+            await active_jobs.apply(self._job_id, exit_event)
             return True
         try:
             container = await self._inspect(container_id)
         except ContainerNotFound:
-            await board.apply(self._job_id, ContainerVanished(at=utc_now()))
+            await active_jobs.apply(self._job_id, ContainerVanished(at=utc_now()))
             return True
         except NodeLost as exc:
             ran = bool(exc.details.get("ran", True))
-            await board.apply(
+            await active_jobs.apply(
                 self._job_id, NodeWentDown(message=exc.message, at=utc_now(), ran=ran)
             )
             return True
         except NdsError as exc:
             # Whatever the engine has, the script may be running: nothing is known to have ended.
-            self._around.log.debug("Job %s can't be looked at: %s", self._job_id, exc)
+            self._context.log.debug("Job %s can't be looked at: %s", self._job_id, exc)
             await asyncio.sleep(RETRY_FIRST)
-            self._news.set()
+            self._changed.set()
             return False
-        return await self._took(container)
+        return await self._record_state(container)
 
     async def _inspect(self, container_id: str) -> Container:
-        """Return the container, also one that was made anew, on a Swarm, to let the script go."""
-        engine, job = self._around.engine, self._job
+        """Return the container, also one that a Swarm created anew to start the script."""
+        engine, job = self._context.engine, self._job
         try:
             return await engine.inspect(container_id)
         except ContainerNotFound:
@@ -242,65 +241,65 @@ class ScriptRun:
                 raise
             return there
 
-    async def _took(self, container: Container) -> bool:
-        """Record what a container has become; True if that is its end."""
-        board = self._around.board
+    async def _record_state(self, container: Container) -> bool:
+        """Record the state of a container; True if that is its end."""
+        active_jobs = self._context.active_jobs
         if container.state is ContainerStatus.CREATED:
-            if self.stopping.wanted.is_set():
+            if self.stop_request.requested.is_set():
                 raise ScriptNeverStarted
             # By its name: it may have no container of its own, while it is made anew.
-            await self._started(container.name)
+            await self._start(container.name)
             return False
         await self._record_start(container)
         if container.state not in {ContainerStatus.EXITED, ContainerStatus.DEAD}:
             return False
-        await self._refuse_unless_it_ran(container)
-        await board.apply(self._job_id, _exit_event(container))
+        await self._raise_if_program_missing(container)
+        await active_jobs.apply(self._job_id, _exit_event(container))
         return True
 
-    async def _refuse_unless_it_ran(self, container: Container) -> None:
+    async def _raise_if_program_missing(self, container: Container) -> None:
         """Raise `ProgramNotFound` if the image lacks the program that should have run."""
         code = container.exit_code
         if code is None or code not in missing_program.EXIT_CODES:
             return
-        around, job = self._around, self._job
-        first_line = await around.stage.first_line(job)
-        log = await self._end_of_log(container)
+        context, job = self._context, self._job
+        first_line = await context.container_setup.script_first_line(job)
+        log = await self._read_log_end(container)
         if missing_program.is_program_missing(code, log, first_line):
             raise ProgramNotFound(missing_program_message(job.spec, first_line), code)
 
-    async def _end_of_log(self, container: Container) -> bytes:
+    async def _read_log_end(self, container: Container) -> bytes:
         """Return the last lines of a log; none where it can't be read: what it says is an extra."""
         request = LogRequest(tail=missing_program.MAX_LINES)
         try:
             async with (
                 asyncio.timeout(READ_LOG_DEADLINE),
-                contextlib.aclosing(self._around.engine.logs(container.id, request)) as chunks,
+                contextlib.aclosing(self._context.engine.logs(container.id, request)) as chunks,
             ):
                 return b"".join([chunk.data async for chunk in chunks])
         except (NdsError, TimeoutError) as exc:
-            self._around.log.debug("The log of job %s can't be read: %s", self._job_id, exc)
+            self._context.log.debug("The log of job %s can't be read: %s", self._job_id, exc)
             return b""
 
-    async def _wait_for_news(self, container_id: str) -> bool:
-        """Wait for an event, a stop or the time limit; True if the container is to be looked at."""
-        self.stopping.carry_out(container_id)
+    async def _wait_for_change(self, container_id: str) -> bool:
+        """Wait for an event, a stop or the time limit; True if the container must be inspected."""
+        self.stop_request.send(container_id)
         left = self._time_left()
         if left <= 0:
             event = StopRequested(intent=Reason.TIMEOUT, at=utc_now())
-            await self._around.board.apply(self._job_id, event)
-            self.stopping.want(self._around.default_grace)
+            await self._context.active_jobs.apply(self._job_id, event)
+            self.stop_request.request(self._context.default_grace)
             return False
         try:
             async with asyncio.timeout(min(INSPECT_INTERVAL, left)):
-                await self._news.wait()
+                await self._changed.wait()
         except TimeoutError:
             return True
-        self._news.clear()
+        self._changed.clear()
         return True
 
     def _time_left(self) -> float:
-        """Return the seconds to the time limit, which counts until a stop is wanted."""
+        """Return the seconds to the time limit, which counts until a stop is requested."""
         job = self._job
         if job.spec.timeout is None or job.started is None or job.intent is not None:
             return float("inf")

@@ -1,4 +1,4 @@
-"""Settings of the runner, and the listener that is told what becomes of jobs."""
+"""Settings of the runner, and the protocol of the listeners to its jobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_days, keep_jobs
         Containers of finished jobs are removed after so many days, or beyond so many jobs.
     keep_interval
-        Seconds between two looks for containers to remove.
+        Seconds between two clean-ups.
     keep_log_bytes
         Bytes of the end of a log that outlive its container.
     grace
@@ -28,7 +28,7 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     most_inputs
         Collections and objects that one job may have as inputs.
     stager_image
-        Of the helper that fetches inputs on a job's node, on a Swarm; empty for none.
+        Image of the container that fetches inputs on a job's node of a Swarm; empty for none.
     """
 
     max_running: int = 0
@@ -42,13 +42,16 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobListener(Protocol):
-    """Called on the event loop, when a change is in the journal; it must neither wait nor raise."""
+    """Listener to changes of jobs, called on the event loop once they are in the journal.
+
+    It must neither wait nor raise.
+    """
 
     def job_changed(self, job: Job) -> None:
-        """A job was accepted, moved or progressed."""
+        """A job was accepted, changed its phase or progressed."""
 
     def job_deleted(self, job: Job) -> None:
-        """A job is no more."""
+        """A job was deleted."""
 
     def job_sampled(self, job_id: str, sample: Sample) -> None:
-        """A running job used this."""
+        """A running job was sampled."""

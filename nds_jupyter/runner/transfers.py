@@ -1,4 +1,4 @@
-"""Transfers of a job: inputs before its script runs, results after."""
+"""Transfers of a job: staging of inputs before its script runs, delivery of results after."""
 
 from __future__ import annotations
 
@@ -24,49 +24,49 @@ RETRY_FIRST = 0.5
 
 
 class InputsFailed(TransferFailed):
-    """The script can't have its inputs."""
+    """The inputs of a job could not be staged."""
 
 
 class OutputFailed(TransferFailed):
-    """The results can't be where they are to be."""
+    """The results of a job could not be delivered."""
 
 
 class Transfers:
-    """Brings inputs and delivers results.
+    """Staging of inputs into containers, and delivery of results to the data root.
 
     Parameters
     ----------
     store
         The data root.
     settings
-        How much one job may have as inputs, and the image of helpers that fetch them.
+        How much one job may have as inputs, and the image of containers that fetch them.
     spool
-        Where the files are that were sent with jobs; None: jobs have none.
+        Has the files that were sent with jobs; None: jobs have none.
     """
 
     def __init__(
         self,
-        board: ActiveJobs,
+        active_jobs: ActiveJobs,
         engine: Engine,
         store: DataRoot,
         settings: RunnerSettings,
         spool: Spool | None = None,
     ) -> None:
-        self._board = board
+        self._active_jobs = active_jobs
         self._engine = engine
         self._store = store
         self._spool = spool
-        self._most = settings.most_inputs
-        self._staging = InputStaging(store, engine, self._most)
-        self._fetching = NodeStaging(store, engine, settings.stager_image, self._most)
+        self._most_inputs = settings.most_inputs
+        self._staging = InputStaging(store, engine, self._most_inputs)
+        self._node_staging = NodeStaging(store, engine, settings.stager_image, self._most_inputs)
 
-    async def folder_to_share(self, job: Job) -> str:
-        """Return the folder of a job's container that a helper is to fill; empty for none."""
+    async def find_staging_volume(self, job: Job) -> str:
+        """Return the folder of a job's container that a stager will fill; empty for none."""
         with _raise_as(InputsFailed):
-            return await self._fetching.folder(job.spec.data)
+            return await self._node_staging.folder(job.spec.data)
 
-    async def check(self, job: Job) -> None:
-        """Look whether inputs are there and the place of the results is free, cheaply.
+    async def check_paths(self, job: Job) -> None:
+        """Check cheaply that the inputs exist and the target of the results is free.
 
         Raises
         ------
@@ -78,39 +78,41 @@ class Transfers:
             with _raise_as(OutputFailed):
                 await expect_place(self._store, spec.output, overwrite=spec.overwrite)
         for each in spec.data:
-            # What passes is left to the plan, which is tried again.
+            # Temporary errors are left to the staging, which is tried again.
             with _raise_as(InputsFailed), contextlib.suppress(*TEMPORARY_ERRORS):
                 await self._store.entry(each.path)
 
-    async def bring(self, job: Job, container_id: str) -> None:
-        """Bring the inputs into a container that was not started.
+    async def stage_inputs(self, job: Job, container_id: str) -> None:
+        """Stage the inputs into a container that was not started.
 
         Raises
         ------
         InputsFailed
-            If they can't be brought; the container is then half filled.
+            If they can't be staged; the container is then half filled.
         """
-        report = self._reporting(job)
+        report = self._progress_reporter(job)
         with _raise_as(InputsFailed):
             if job.spec.data:
-                fetching = self._fetching if await self.folder_to_share(job) else None
+                fetching = self._node_staging if await self.find_staging_volume(job) else None
                 await self._staging.bring(job.spec.data, container_id, report, fetching)
             if job.spec.files and self._spool is not None:
-                await self._bring_sent(self._spool, job, container_id, report)
+                await self._stage_sent_files(self._spool, job, container_id, report)
 
-    async def _bring_sent(self, spool: Spool, job: Job, container_id: str, report: Report) -> None:
+    async def _stage_sent_files(
+        self, spool: Spool, job: Job, container_id: str, report: Report
+    ) -> None:
         files = job.spec.files
-        lost = await spool.lost(job.owner, files)
-        if lost is not None:
+        missing = await spool.lost(job.owner, files)
+        if missing is not None:
             raise InputsFailed(
-                f"The file that was sent for {lost.to} is not on the server any more. Submit the "
-                "job again."
+                f"The file that was sent for {missing.to} is not on the server any more. Submit "
+                "the job again."
             )
-        staging = InputStaging(spool.store, self._engine, self._most)
+        staging = InputStaging(spool.store, self._engine, self._most_inputs)
         await staging.bring(spool.inputs(job.owner, files), container_id, report)
 
-    async def deliver(self, job: Job, container_id: str) -> str:
-        """Deliver the results, and return what else there is to know.
+    async def deliver_results(self, job: Job, container_id: str) -> str:
+        """Deliver the results, and return a remark for the job's message, mostly empty.
 
         Raises
         ------
@@ -121,7 +123,9 @@ class Transfers:
         while True:
             try:
                 with _raise_as(OutputFailed):
-                    delivery = Delivery(self._store, self._engine, job, self._reporting(job))
+                    delivery = Delivery(
+                        self._store, self._engine, job, self._progress_reporter(job)
+                    )
                     return await delivery.run(container_id)
             except OutputFailed as exc:
                 failures += 1
@@ -129,12 +133,14 @@ class Transfers:
                     raise
                 await asyncio.sleep(RETRY_FIRST * 2**failures)
 
-    def _reporting(self, job: Job) -> Callable[[Progress], Awaitable[object]]:
-        return lambda progress: self._board.apply(job.job_id, TransferProgressed(progress=progress))
+    def _progress_reporter(self, job: Job) -> Callable[[Progress], Awaitable[object]]:
+        return lambda progress: self._active_jobs.apply(
+            job.job_id, TransferProgressed(progress=progress)
+        )
 
 
 def wants_results(job: Job) -> bool:
-    """Whether the results of a script that has ended are to be delivered."""
+    """Return whether the results of a script that has ended are to be delivered."""
     if job.spec.output is None or job.intent is Reason.STOPPED:
         return False
     failed = job.exit_code != 0 or job.intent is not None
@@ -151,11 +157,11 @@ def _is_temporary(exc: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def _raise_as(kind: type[TransferFailed]) -> Iterator[None]:
+def _raise_as(error_class: type[TransferFailed]) -> Iterator[None]:
     try:
         with of_the_data():
             yield
-    except kind:
+    except error_class:
         raise
     except TransferFailed as exc:
-        raise kind(exc.message) from exc
+        raise error_class(exc.message) from exc

@@ -280,7 +280,7 @@ class ContainerInfo:
         now: Sample | None = None
         history: tuple[Sample, ...] = ()
         if target.job is not None:
-            now, history = await self._runner.samples(target.job.job_id)
+            now, history = await self._runner.metrics(target.job.job_id)
         info = None
         if target.container_id is not None and not (target.job and target.job.removed):
             with contextlib.suppress(ContainerNotFound):

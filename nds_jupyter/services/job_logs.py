@@ -68,7 +68,7 @@ class JobLogs:
 
     async def of_job(self, job_id: str, request: LogRequest) -> AsyncGenerator[list[LogLine], None]:
         """Stream the log of a job as batches of lines, for whoever may read it."""
-        job = await self._runner.job(job_id)
+        job = await self._runner.find_job(job_id)
         target = Target(job=job, container_id=job.container_id)
         async with contextlib.aclosing(self._container_lines(target, request)) as batches:
             async for lines in batches:
@@ -80,7 +80,7 @@ class JobLogs:
         """Stream the log of a build under way, to who follows both streams."""
         if target.job is None or not request.follow or request.stream is not LogStream.BOTH:
             return
-        async with contextlib.aclosing(self._runner.build_log(target.job)) as batches:
+        async with contextlib.aclosing(self._runner.follow_build_log(target.job)) as batches:
             async for lines in batches:
                 yield lines
 
@@ -117,7 +117,7 @@ class JobLogs:
         job = target.job
         if job is None or job.is_finished or not request.follow:
             return target
-        job = await self._runner.until(
+        job = await self._runner.wait_until(
             job.job_id, lambda job: job.started is not None or job.phase is Phase.COLLECTING
         )
         return Target(job=job, container_id=job.container_id)
@@ -127,7 +127,7 @@ class JobLogs:
         if not request.follow or target.job is None:
             return None
         read = target.job.attempts
-        job = await self._runner.until(
+        job = await self._runner.wait_until(
             target.job.job_id, lambda job: job.attempts > read and job.started is not None
         )
         return Target(job=job, container_id=job.container_id) if job.attempts > read else None

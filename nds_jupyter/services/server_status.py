@@ -121,13 +121,13 @@ class EngineLoad:
     async def of(self, owner: str) -> LoadView:
         """Return the owner's jobs that run and wait, and what all jobs of this server use."""
         info = await self._engine_info()
-        jobs = [job for job in self._runner.under_way() if job.owner == owner]
+        jobs = [job for job in self._runner.unfinished() if job.owner == owner]
         queued = sum(job.phase is Phase.ACCEPTED for job in jobs)
         samples = self._runner.newest_samples()
         return LoadView(
             running=len(jobs) - queued,
             queued=queued,
-            places=self._runner.places,
+            places=self._runner.slot_limit,
             cpus=None if info is None else info.cpus,
             memory=None if info is None else info.memory,
             cpu_percent=round(sum(sample.cpu_percent for sample in samples), 1),

@@ -100,7 +100,7 @@ class TargetLookup:
             found = await self._journal.do(Journal.with_prefix, owner, job_id)
         if not found:
             raise JobNotFound(f"No job of yours has the id {job_id}.", state="UNKNOWN")
-        return self._runner.latest(_require_unique(found, job_id, lambda job: job.job_id))
+        return self._runner.refresh(_require_unique(found, job_id, lambda job: job.job_id))
 
     async def job_at_its_end(self, owner: str, job_id: str, wait: float) -> Job:
         """Return a job when it has ended, or as it stands after `wait` seconds."""
@@ -108,12 +108,12 @@ class TargetLookup:
         if wait and not job.is_finished:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
-                    return await self._runner.until(job.job_id, lambda job: job.is_finished)
-        return self._runner.latest(job)
+                    return await self._runner.wait_until(job.job_id, lambda job: job.is_finished)
+        return self._runner.refresh(job)
 
     def latest(self, job: Job) -> Job:
         """Return the job with the progress that only memory has."""
-        return self._runner.latest(job)
+        return self._runner.refresh(job)
 
     async def target(
         self, owner: str, *, job_id: str | None, cont_id: str | None, reading: bool = True
@@ -140,7 +140,7 @@ class TargetLookup:
         container = await self.container(owner, cont_id, reading=reading)
         job = await self._journal.do(Journal.job, container.labels.get(LABEL_JOB, ""))
         if job is not None and job.owner == owner:
-            return Target(job=self._runner.latest(job), container_id=container.id)
+            return Target(job=self._runner.refresh(job), container_id=container.id)
         return Target(job=None, container_id=container.id)
 
     async def _job_of_container(self, owner: str, cont_id: str) -> Job | None:
@@ -153,7 +153,7 @@ class TargetLookup:
             found = await self._journal.do(Journal.with_container, owner, cont_id)
         if not found:
             return None
-        return self._runner.latest(
+        return self._runner.refresh(
             _require_unique(found, cont_id, lambda job: job.container_id or "")
         )
 

@@ -55,7 +55,7 @@ class Bench:
 
     async def end_of(self, job: Job) -> Job:
         async with asyncio.timeout(60):
-            return await self.runner.until(job.job_id, lambda job: job.is_finished)
+            return await self.runner.wait_until(job.job_id, lambda job: job.is_finished)
 
     async def content(self, path: str) -> bytes:
         entry = await self.store.entry(path)

@@ -37,7 +37,7 @@ async def test_stop_works_while_data_moves(
         gate = Gate(store, method, monkeypatch)
         job = await at.begun("echo 1 > /results/a", "/x", output="/out")
         await until(gate.reached.is_set, "the transfer begins")
-        assert (await at.runner.job(job.job_id)).phase == phase
+        assert (await at.runner.find_job(job.job_id)).phase == phase
         stopping = asyncio.create_task(at.runner.stop(job, 0))
         asyncio.get_running_loop().call_later(0.1, gate.open.set)
         ended = await stopping
@@ -67,7 +67,7 @@ async def test_killed_server_takes_up_the_data_where_the_journal_stands(
             gate = Gate(store, method, patch)
             job = await at.begun("cat /data/x; echo 1 > /results/a", "/x", output="/out")
             await until(gate.reached.is_set, "the transfer begins")
-            assert (await at.runner.job(job.job_id)).phase == phase
+            assert (await at.runner.find_job(job.job_id)).phase == phase
             asyncio.get_running_loop().call_later(0.1, gate.open.set)
     async with bench(store, tmp_path, engine) as at:
         ended = await at.end_of(job)

@@ -187,7 +187,7 @@ async def test_job_of_another_does_not_exist(
 ) -> None:
     job = await submitted(fetch)
     job = said(await fetch("GET", f"/upload?job_id={job['job_id']}", by(ADA)))
-    running = await nds._runner.until(job["job_id"], lambda each: each.started is not None)
+    running = await nds._runner.wait_until(job["job_id"], lambda each: each.started is not None)
     named = {**job, "container_id": running.container_id}
     about_one = [
         (verb, path)
@@ -207,7 +207,7 @@ async def test_job_of_another_does_not_exist(
 async def test_lists_hold_only_what_is_ones_own(fetch: Fetch, nds: Any, path: str) -> None:
     for token in (ADA, BOB):
         job = await submitted(fetch, token)
-        await nds._runner.until(job["job_id"], lambda each: each.started is not None)
+        await nds._runner.wait_until(job["job_id"], lambda each: each.started is not None)
     for token, owner in ((ADA, "ada"), (BOB, "bob")):
         rows = said(await fetch("GET", path, by(token)))
         assert [row["owner"] for row in rows] == [owner]

@@ -33,7 +33,7 @@ class TestInMemory:
         fake_engine.hold_pulls.clear()
         jobs = [await submitted(ask, dockerfile=RUN) for _ in range(3)]
         for each in jobs:
-            await nds._runner.until(each, lambda job: job.message.startswith("Step"))
+            await nds._runner.wait_until(each, lambda job: job.message.startswith("Step"))
         fake_engine.hold_pulls.set()
         assert [(await ended(ask, each))["state"] for each in jobs] == ["COMPLETED"] * 3
         later = await ended(ask, await submitted(ask, dockerfile=RUN))
@@ -64,7 +64,7 @@ class TestInMemory:
         fake_engine.hold_pulls.clear()
         one, other = [await submitted(ask, dockerfile=RUN) for _ in range(2)]
         for each in (one, other):
-            await nds._runner.until(each, lambda job: job.phase == "pulling")
+            await nds._runner.wait_until(each, lambda job: job.phase == "pulling")
         await ask("POST", "/stop", {}, job_id=one)
         await until(lambda: len(fake_engine.builds) == 1, "the build")
         assert fake_engine.open_streams == 1
@@ -80,7 +80,7 @@ class TestInMemory:
     ) -> None:
         fake_engine.hold_pulls.clear()
         job_id = await submitted(ask, dockerfile=RUN)
-        await nds._runner.until(job_id, lambda job: job.message != "")
+        await nds._runner.wait_until(job_id, lambda job: job.message != "")
         fake_engine.faults.go_down()
         fake_engine.hold_pulls.set()
         await until(lambda: fake_engine.faults.calls["image"] > 1, "another try")
@@ -185,15 +185,17 @@ class TestReal:
         running = await submitted(
             ask, dockerfile=f"RUN echo {owner} one > /a", script="sleep 600", timeout=900
         )
-        await nds._runner.until(running, lambda job: job.started is not None)
+        await nds._runner.wait_until(running, lambda job: job.started is not None)
         job = await finished(ask, "true", dockerfile=f"RUN echo {owner} two > /a")
         assert job["state"] == "COMPLETED", job
-        tags = [(await nds._runner.job(each)).spec.run_image for each in (running, job["job_id"])]
-        await nds._runner.sweep()
+        tags = [
+            (await nds._runner.find_job(each)).spec.run_image for each in (running, job["job_id"])
+        ]
+        await nds._runner.run_cleanup()
         left = {name for image in await nds._engine.images() for name in image.references}
         assert left & set(tags) == {tags[0]}
         assert not any(
             row["name"] == BUILT_IMAGE_NAME for row in said(await ask("GET", "/list_images"))
         )
         await ask("DELETE", f"/jobs/{running}")
-        await nds._runner.sweep()
+        await nds._runner.run_cleanup()

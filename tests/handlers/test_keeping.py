@@ -32,9 +32,9 @@ class TestKeptByNumber:
         old, new = [await finished(ask, SCRIPT) for _ in range(2)]
         answer = await ask("POST", "/upload", {"script": "sleep 600", "scriptname": "a.sh"})
         running = said(answer)["job_id"]
-        await nds._runner.until(running, lambda job: job.started is not None)
-        assert await nds._runner.sweep() == 1
-        assert await nds._runner.sweep() == 0
+        await nds._runner.wait_until(running, lambda job: job.started is not None)
+        assert await nds._runner.run_cleanup() == 1
+        assert await nds._runner.run_cleanup() == 0
         rows = said(await ask("GET", "/list_container"))
         assert {row["job_id"] for row in rows} == {new["job_id"], running}
         assert (await ask("GET", "/info", cont_id=old["container_id"])).code == 410
@@ -72,7 +72,7 @@ class TestKeptByAge:
 
     async def test_what_is_gone_says_when_and_what_is_left(self, ask: Ask, nds: Any) -> None:
         job = await finished(ask, SCRIPT)
-        assert await nds._runner.sweep() == 1
+        assert await nds._runner.run_cleanup() == 1
         job_id, container = job["job_id"], job["container_id"]
         for way in ({"job_id": job_id}, {"cont_id": container}, {"cont_id": f"nds-{job_id}"}):
             answer = await ask("GET", "/results", **way)

@@ -20,7 +20,7 @@ def engine_kind(request: pytest.FixtureRequest) -> str:
 
 async def running(ask: Ask, nds: Any, job_id: str, attempt: int) -> dict[str, Any]:
     async with asyncio.timeout(60):
-        await nds._runner.until(
+        await nds._runner.wait_until(
             job_id, lambda job: job.started is not None and job.attempts == attempt
         )
     job: dict[str, Any] = said(await ask("GET", "/upload", job_id=job_id))

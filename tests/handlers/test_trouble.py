@@ -28,7 +28,7 @@ async def running(ask: Ask, nds: Any, **fields: object) -> dict[str, Any]:
     answer = await ask("POST", "/upload", {**SLEEPER, **fields})
     assert answer.code == 201, answer.body
     job_id = said(answer)["job_id"]
-    await nds._runner.until(job_id, lambda job: job.started is not None)
+    await nds._runner.wait_until(job_id, lambda job: job.started is not None)
     return said(await ask("GET", "/upload", job_id=job_id))
 
 
@@ -67,7 +67,7 @@ async def test_job_accepted_before_waits_for_the_engine(
         "POST", "/upload", {**SLEEPER, "script": "exit 5", "image_name": "nds/late:1"}
     )
     job_id = said(answer)["job_id"]
-    await nds._runner.until(job_id, lambda job: job.phase == "pulling")
+    await nds._runner.wait_until(job_id, lambda job: job.phase == "pulling")
     fake_engine.faults.go_down()
     fake_engine.hold_pulls.set()
     await until(lambda: fake_engine.faults.calls["image"] > 1, "another try")

@@ -145,7 +145,7 @@ class AnyOrder(RuleBasedStateMachine):
             return None
         chosen = data.draw(st.sampled_from(known))
         try:
-            job: Job = self.run(self.runner.job(chosen))
+            job: Job = self.run(self.runner.find_job(chosen))
         except JobNotFound:
             # A deletion that was under way has come to its end.
             return None
@@ -275,7 +275,7 @@ class AnyOrder(RuleBasedStateMachine):
             if job is None:
                 assert job_id in self.deleted
                 continue
-            assert job == self.run(self.runner.job(job_id))
+            assert job == self.run(self.runner.find_job(job_id))
             assert msgspec.json.decode(msgspec.json.encode(job), type=Job) == job
             runs = self.engine.runs.get(container_name(job_id), 0)
             check_end(job, script, runs, self.trouble)

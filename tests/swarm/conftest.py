@@ -46,9 +46,9 @@ class Lab:
         seen = job
         try:
             async with asyncio.timeout(DEADLINE):
-                return await self.runner.until(job.job_id, reached)
+                return await self.runner.wait_until(job.job_id, reached)
         except TimeoutError:
-            seen = await self.runner.job(job.job_id)
+            seen = await self.runner.find_job(job.job_id)
             pytest.fail(f"waited in vain; last seen: {seen}")
 
     async def ended(self, job: Job) -> Job:

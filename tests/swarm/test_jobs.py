@@ -95,7 +95,7 @@ async def test_job_runs_as_soon_as_the_gpu_is_free(open_lab: OpenLab) -> None:
         second = await lab.submit("echo $DOCKER_RESOURCE_GPU", gpus=1)
         await lab.until(second, lambda job: "gpus 1" in job.message)
         await lab.runner.stop(first, 0)
-        await lab.runner.delete(await lab.runner.job(first.job_id))
+        await lab.runner.delete(await lab.runner.find_job(first.job_id))
         ended = await lab.ended(second)
         assert (ended.state, ended.message) == (JobState.COMPLETED, "")
         assert await lab.log(ended) == "first\n"

@@ -137,7 +137,7 @@ async def test_running_job_is_followed_to_its_end_and_another_is_stopped(
         stamped = LogRequest(timestamps=True, tail=1, stream=LogStream.STDOUT)
         chunks = [chunk async for chunk in lab.engine.logs(stopped.container_id or "", stamped)]
         assert [chunk.data.split(b" ")[1:] for chunk in chunks] == [[b"second\n"]]
-        await lab.runner.delete(await lab.runner.job(stopped.job_id))
+        await lab.runner.delete(await lab.runner.find_job(stopped.job_id))
         assert await lab.engine._nodes.endpoints[0].configs([LABEL_LOG]) == ()
 
 

@@ -142,7 +142,7 @@ async def test_inputs_come_straight_to_the_node_and_no_password_stays(
         "touch /data/mine; exit 4"
     )
     async with staging() as lab:
-        lab.runner.listen(Listener())
+        lab.runner.add_listener(Listener())
         data = (Input(path=f"{zone.home()}/in", to="/data/in"),)
         ended = await lab.ended(await lab.submit(script, constraints=THREE, data=data))
         assert (ended.reason, ended.exit_code) == (Reason.EXIT, 4), ended
@@ -159,7 +159,7 @@ async def test_inputs_come_straight_to_the_node_and_no_password_stays(
         await lab.runner.delete(ended)
 
         async def nothing() -> bool:
-            await lab.runner.sweep()
+            await lab.runner.run_cleanup()
             return not any((await left(lab.engine)).values())
 
         await wait_for(nothing, "the removal of the job's volume")
