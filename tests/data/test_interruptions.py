@@ -83,14 +83,14 @@ async def test_crash_after_the_last_step_delivers_once(
 ) -> None:
     engine = FakeEngine()
     async with bench(store, tmp_path, engine) as at:
-        applied = at.runner._board.apply
+        applied = at.runner._active_jobs.apply
 
         async def lost(job_id: str, event: Any) -> Any:
             if type(event).__name__ == "Delivered":
                 await asyncio.Event().wait()
             return await applied(job_id, event)
 
-        monkeypatch.setattr(at.runner._board, "apply", lost)
+        monkeypatch.setattr(at.runner._active_jobs, "apply", lost)
         job = await at.begun("echo 1 > /results/a", output="/out")
         found: list[object] = []
 

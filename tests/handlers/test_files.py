@@ -75,7 +75,7 @@ async def test_rerun_takes_files_from_the_container_where_they_are_not_kept(
     for file in kept(nds):
         file.unlink()
     await ask("DELETE", f"/jobs/{again['job_id']}")
-    nds._runner._retention._newest = 0
+    nds._runner._retention._most_kept = 0
     assert await nds._runner.run_cleanup() == 1
     answer = await ask("POST", f"/jobs/{job['job_id']}/rerun")
     assert (answer.code, said(answer)["code"]) == (410, "removed")
@@ -177,12 +177,12 @@ async def test_file_of_a_queued_job_is_kept(
     job_id = await begun(ask, "true", files=PLACES)
     [file] = kept(nds)
     os.utime(file, (0, 0))
-    await nds._runner._retention._remove_files()
+    await nds._runner._retention._remove_sent_files()
     assert kept(nds) == [file]
     fake_engine.faults.come_back()
     await nds._runner.wait_until(job_id, lambda job: job.is_finished)
     os.utime(file, (0, 0))
-    await nds._runner._retention._remove_files()
+    await nds._runner._retention._remove_sent_files()
     assert kept(nds) == []
 
 

@@ -43,7 +43,7 @@ async def test_results_are_listed_a_folder_at_a_time(ask: Ask, nds: Any) -> None
     for removed in (False, True):
         if removed:
             # What retention keeps gives the same list as the container did.
-            nds._runner._retention._newest = 0
+            nds._runner._retention._most_kept = 0
             assert await nds._runner.run_cleanup() == 1
             assert said(await ask("GET", "/upload", job_id=job_id))["removed"]
         answer = await ask("GET", "/list_results", job_id=job_id)

@@ -46,8 +46,8 @@ READING = ["/stdout", "/diff", "/results", "/info"]
 async def test_engine_that_is_down_records_nothing(
     ask: Ask, nds: Any, fake_engine: FakeEngine
 ) -> None:
-    await until(lambda: nds._runner._places.limit, "the engine's first answer")
-    nds._runner._reach.seen_up = float("-inf")
+    await until(lambda: nds._runner._slots.limit, "the engine's first answer")
+    nds._runner._availability.last_answer = float("-inf")
     fake_engine.faults.go_down()
     answer = await ask("POST", "/upload", SLEEPER)
     assert_problem(answer, 502, "engine_unavailable", "Start it")
@@ -101,8 +101,8 @@ async def test_engine_that_hangs_is_a_deadline(
 async def test_job_is_accepted_while_the_engine_only_hangs(
     ask: Ask, nds: Any, fake_engine: FakeEngine
 ) -> None:
-    await until(lambda: nds._runner._places.limit, "the engine's first answer")
-    nds._runner._reach.seen_up = float("-inf")
+    await until(lambda: nds._runner._slots.limit, "the engine's first answer")
+    nds._runner._availability.last_answer = float("-inf")
     fake_engine.faults.deadline = 0.1
     fake_engine.faults.hang()
     answer = await ask("POST", "/upload", {"script": "exit 6", "scriptname": "a.sh"})
@@ -136,7 +136,7 @@ async def test_used_key_is_answered_while_the_engine_is_down(
         )
 
     first = await post()
-    nds._runner._reach.seen_up = float("-inf")
+    nds._runner._availability.last_answer = float("-inf")
     fake_engine.faults.go_down()
     again = await post()
     assert (first.code, again.code) == (201, 200)
