@@ -86,7 +86,7 @@ async def test_crash_after_the_last_step_delivers_once(
         applied = at.runner._active_jobs.apply
 
         async def lost(job_id: str, event: Any) -> Any:
-            if type(event).__name__ == "Delivered":
+            if type(event).__name__ == "OutputsDelivered":
                 await asyncio.Event().wait()
             return await applied(job_id, event)
 
