@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from dev.jupyter import free_port
 from tests.browser.conftest import NOT_OURS, Watch
 from tests.browser.lab import TOKEN, Lab, started
 from tests.browser.test_data_browser import drop, slow_down, until
 from tests.browser.test_resilience import dismiss_complaints
-from tests.browser.wire import Wire, joined
+from tests.byte_proxy import ByteProxy
 
 pytestmark = [pytest.mark.browser, pytest.mark.engine]
 
@@ -37,14 +38,15 @@ def folder(lab: Lab) -> Path:
 
 
 @pytest.fixture
-def wire(lab: Lab) -> Iterator[Wire]:
-    with joined(urlsplit(lab.server.url).port or 0) as wire:
+def wire(lab: Lab) -> Iterator[ByteProxy]:
+    server = ("127.0.0.1", urlsplit(lab.server.url).port or 0)
+    with ByteProxy(("127.0.0.1", free_port()), server).serving() as wire:
         yield wire
 
 
 @pytest.fixture
 def panel(
-    lab: Lab, wire: Wire, folder: Path, context: BrowserContext, watch: Watch
+    lab: Lab, wire: ByteProxy, folder: Path, context: BrowserContext, watch: Watch
 ) -> Iterator[Locator]:
     # Chromium has many names for a connection that ended.
     also = "net::ERR_|status of 404"
@@ -52,7 +54,7 @@ def panel(
     page = context.new_page()
     watch.over(page)
     path = urlsplit(lab.server.url).path
-    page.goto(f"http://127.0.0.1:{wire.port}{path}lab?token={TOKEN}&reset")
+    page.goto(f"http://127.0.0.1:{wire.address[1]}{path}lab?token={TOKEN}&reset")
     started(page)
     dismiss_complaints(page)
     page.evaluate("jupyterapp.commands.execute('nds:show-nds-data')")
@@ -91,7 +93,7 @@ def begun(panel: Locator, uploads: Locator, tmp_path: Path) -> list[Path]:
 
 
 def test_batch_that_loses_its_connection_is_told_and_goes_on_by_a_retry(
-    wire: Wire,
+    wire: ByteProxy,
     panel: Locator,
     uploads: Locator,
     folder: Path,
@@ -101,7 +103,7 @@ def test_batch_that_loses_its_connection_is_told_and_goes_on_by_a_retry(
     page = panel.page
     line = slow_down(page)
     files = begun(panel, uploads, tmp_path)
-    wire.cut()
+    wire.stop()
     expect(uploads.get_by_role("alert")).to_contain_text(f"1st.bin {BROKE_OFF}")
     expect(uploads).to_contain_text("2 more wait")
     shoot(page, "upload-cut-off")
@@ -111,7 +113,7 @@ def test_batch_that_loses_its_connection_is_told_and_goes_on_by_a_retry(
     retry.click()
     expect(uploads.get_by_role("alert")).to_contain_text(f"1st.bin {BROKE_OFF}")
     expect(uploads).to_contain_text("2 more wait")
-    wire.join()
+    wire.start()
     line.detach()
     retry.focus()
     page.keyboard.press("Enter")

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.byte_proxy import PIECE, ByteProxy, both_ways, end
+
 VERBS = (b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ")
-PIECE = 64 * 1024
 
 
 @pytest.fixture
@@ -41,8 +42,8 @@ class _Muted(threading.Event):
         return passed
 
 
-class EngineProxy:
-    """Carries bytes between a socket of its own and an engine's.
+class EngineProxy(ByteProxy):
+    """A proxy in front of an engine.
 
     Parameters
     ----------
@@ -58,38 +59,22 @@ class EngineProxy:
     """
 
     def __init__(self, path: Path, engine: Path) -> None:
-        self.path = path
+        super().__init__(path, engine)
         self.held = threading.Event()
-        self._engine = engine
         self._before: re.Pattern[bytes] | None = None
         self._after: re.Pattern[bytes] | None = None
         self._passes = 0
         self._header = b""
         self._released = threading.Event()
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen(64)
 
     @property
     def url(self) -> str:
         """Where clients find it."""
-        return f"unix://{self.path}"
+        return f"unix://{self.address}"
 
-    @contextlib.contextmanager
-    def serving(self) -> Iterator[EngineProxy]:
-        """Serve while the block runs."""
-        thread = threading.Thread(target=self._accept, name="engine-proxy", daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.release()
-            self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-            self.cut()
-            thread.join()
+    def stop(self) -> None:
+        self.release()
+        super().stop()
 
     def hold_request(self, pattern: str, header: str = "") -> None:
         """Keep the next requests like this from the engine.
@@ -124,41 +109,15 @@ class EngineProxy:
         self._before = self._after = None
         self._released.set()
 
-    def cut(self) -> None:
-        """Cut every connection, as an engine that restarts."""
-        with self._lock:
-            for each in self._open:
-                with contextlib.suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
-
-    def _carry(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_UNIX) as engine:
-            with self._lock:
-                self._open |= {client, engine}
-            with contextlib.suppress(OSError):
-                engine.connect(str(self._engine))
-                self._carry_between(client, engine)
-            with self._lock:
-                self._open -= {client, engine}
-
-    def _carry_between(self, client: socket.socket, engine: socket.socket) -> None:
+    def carry(self, client: socket.socket, server: socket.socket, number: int) -> None:
         muted = _Muted()
-        back = threading.Thread(target=self._answer, args=(engine, client, muted), daemon=True)
-        back.start()
-        try:
-            self._forward(client, engine, muted)
-        finally:
+
+        def requests() -> None:
             with contextlib.suppress(OSError):
-                engine.shutdown(socket.SHUT_RDWR if muted.is_set() else socket.SHUT_WR)
-            back.join()
+                self._forward(client, server, muted)
+            end(server, socket.SHUT_RDWR if muted.is_set() else socket.SHUT_WR)
+
+        both_ways(requests, lambda: self._answer(server, client, muted))
 
     def _forward(self, client: socket.socket, engine: socket.socket, muted: _Muted) -> None:
         """Forward requests until the client has no more, or one was held back."""
@@ -185,5 +144,4 @@ class EngineProxy:
                 client.sendall(passed)
                 if len(passed) < len(data):
                     self.held.set()
-        with contextlib.suppress(OSError):
-            client.shutdown(socket.SHUT_WR)
+        end(client, socket.SHUT_WR)

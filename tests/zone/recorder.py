@@ -7,11 +7,14 @@ import contextlib
 import re
 import socket
 import struct
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from functools import partial
 
 import msgspec
+
+from dev.jupyter import free_port
+from tests.byte_proxy import ByteProxy, both_ways, end
 
 _FIELD = re.compile(rb"<(type|msgLen|errorLen|bsLen|intInfo)>\s*([^<]*?)\s*</")
 KEPT = 4096
@@ -31,45 +34,26 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, rename={"sender": "from
     bs_base64: str = ""
 
 
-class Recorder:
+class Recorder(ByteProxy):
     """A port that passes everything on to a server and keeps the messages."""
 
     def __init__(self, server: tuple[str, int]) -> None:
+        self.port = free_port()
+        super().__init__(("127.0.0.1", self.port), server)
         self.messages: list[Message] = []
-        self._server = server
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._sockets: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Wait for the connections that the client closes, and end the others."""
-        _shut(self._listener)
-        acceptor, *passing = self._threads
-        acceptor.join()
-        for thread in passing:
-            thread.join(timeout=CLOSING)
-        for each in self._sockets:
-            _shut(each)
-        for thread in passing:
-            thread.join()
+        deadline = time.monotonic() + CLOSING
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        super().stop()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._server)
-            number = len(self._sockets) // 2 + 1
-            self._sockets += [client, server]
-            for sender, source, target in (("client", client, server), ("server", server, client)):
-                thread = threading.Thread(
-                    target=self._pass_on, args=(number, sender, source, target), daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
+    def carry(self, client: socket.socket, server: socket.socket, number: int) -> None:
+        both_ways(
+            partial(self._pass_on, number, "client", client, server),
+            partial(self._pass_on, number, "server", server, client),
+        )
 
     def _pass_on(
         self, number: int, sender: str, source: socket.socket, target: socket.socket
@@ -88,14 +72,7 @@ class Recorder:
                 raw, message = read_message(receive, number, sender)
                 self.messages.append(message)
                 target.sendall(raw)
-        with contextlib.suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
-
-
-def _shut(each: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        each.shutdown(socket.SHUT_RDWR)
-    each.close()
+        end(target, socket.SHUT_WR)
 
 
 def read_message(
@@ -117,13 +94,3 @@ def read_message(
         bs_len=len(stream),
         bs_base64=kept,
     )
-
-
-@contextmanager
-def recording(server: tuple[str, int]) -> Iterator[Recorder]:
-    """Record between clients and a server."""
-    recorder = Recorder(server)
-    try:
-        yield recorder
-    finally:
-        recorder.close()

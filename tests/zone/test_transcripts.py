@@ -19,7 +19,7 @@ from irods.models import Collection, DataObject
 from irods.session import iRODSSession
 
 from tests.irods_zone.zone import HOST, Zone
-from tests.zone.recorder import Recorder, recording
+from tests.zone.recorder import Recorder
 from tests.zone.transcripts import by_connection, recorded, reduce
 
 HOME = "/tempZone/home/rods"
@@ -39,7 +39,7 @@ def zone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zone]:
 
 @pytest.fixture
 def recorder(zone: Zone) -> Iterator[Recorder]:
-    with recording((HOST, zone.port)) as recorder:
+    with Recorder((HOST, zone.port)).serving() as recorder:
         yield recorder
 
 
@@ -61,7 +61,7 @@ def small(tmp_path: Path) -> str:
 
 
 def assert_same(recorder: Recorder, scenario: str) -> None:
-    recorder.close()
+    recorder.stop()
     ours, theirs = by_connection(recorder.messages), by_connection(recorded(scenario))
     assert len(ours) == len(theirs)
     for own, other in zip(ours, theirs, strict=True):
@@ -150,7 +150,7 @@ def test_parallel(
         session.data_objects.put(str(tmp_path / "there"), f"{CAP}/big")
         session.data_objects.get(f"{CAP}/big", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == content
-    recorder.close()
+    recorder.stop()
     # Which thread takes which connection, and how far the other one is, differs from run to run.
     passed, expected = (
         Counter(reduce(each) for each in messages if "fileLseekOut_PI" not in each.msg)
