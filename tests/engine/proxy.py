@@ -66,6 +66,7 @@ class EngineProxy(ByteProxy):
         self._passes = 0
         self._header = b""
         self._released = threading.Event()
+        self._muted: set[socket.socket] = set()
 
     @property
     def url(self) -> str:
@@ -108,6 +109,10 @@ class EngineProxy(ByteProxy):
         """Hold nothing back any more; what was held is lost."""
         self._before = self._after = None
         self._released.set()
+        with self._lock:
+            for each in self._muted & self._open:
+                end(each, socket.SHUT_RDWR)
+            self._muted.clear()
 
     def carry(self, client: socket.socket, server: socket.socket, number: int) -> None:
         muted = _Muted()
@@ -132,9 +137,9 @@ class EngineProxy(ByteProxy):
             if self._after is not None and self._after.search(line):
                 muted.passes = self._passes
                 muted.set()
-                engine.sendall(data)
-                self._released.wait()
-                return
+                with self._lock:
+                    self._muted.add(client)
+            # The body of a request whose answer is held back may come later than its head.
             engine.sendall(data)
 
     def _answer(self, engine: socket.socket, client: socket.socket, muted: _Muted) -> None:

@@ -79,7 +79,7 @@ async def test_engine_that_is_busy_for_a_moment_does_not_end_a_log(
     proxy: EngineProxy, docker_engine_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(BodyReader, "IDLE", 0.1)
-    monkeypatch.setattr(streams, "ASK", 0.5)
+    monkeypatch.setattr(streams, "CHECK_TIMEOUT", 0.5)
     async with (
         engine_at(proxy.url) as engine,
         engine_at(docker_engine_url) as direct,
