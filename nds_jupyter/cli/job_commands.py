@@ -158,10 +158,10 @@ def _started(submit: Callable[[], S], show: Callable[[S], None], tell: Callable[
     """Submit and show; an interrupt stops it, also one that comes before the server's answer."""
     pending = UninterruptedCall(submit)
     try:
-        made = pending.start_once().wait()
+        made = pending.start_once().result()
         show(made)
     except KeyboardInterrupt:
-        if pending.is_begun:
+        if pending.is_started:
             print(stop_and_describe(pending, tell), file=sys.stderr, flush=True)  # noqa: T201
         raise
     return made

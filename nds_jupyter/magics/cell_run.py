@@ -1,4 +1,4 @@
-"""Run of a cell's job from request to end; an interrupt stops it."""
+"""Run of a cell's job from its request to its end; an interrupt stops it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nds_jupyter.magics.live_log import LOOK, ProgressLine
 from nds_jupyter.values.output_values import output_names
 
 MIN_SHOWN_SIZE = 4 * 2**20
-"""Bytes of a file whose way is shown; a smaller one has passed before anyone looks."""
+"""Bytes of a file whose transfer is shown; a smaller one has arrived before anyone looks."""
 
 
 class SubmissionCancelled(NdsError):
@@ -28,7 +28,7 @@ class SubmissionCancelled(NdsError):
 
 
 class TransferProgress:
-    """Told by a thread that moves files, shown by the cell's own.
+    """Progress of a transfer, reported by the thread that does it and shown by the cell's own.
 
     Parameters
     ----------
@@ -38,49 +38,49 @@ class TransferProgress:
 
     def __init__(self, *, quiet: bool) -> None:
         self._line = None if quiet else ProgressLine()
-        self._abandoned = threading.Event()
+        self._cancelled = threading.Event()
         self._state: tuple[str, int, int] | None = None
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        """Take note of how much of a file has passed.
+        """Report the bytes of a file that are transferred.
 
         Raises
         ------
-        Abandoned
-            If nobody wants the job any more.
+        SubmissionCancelled
+            If the transfer was cancelled.
         """
         self._state = (name, done, total)
-        if self._abandoned.is_set():
+        if self._cancelled.is_set():
             raise SubmissionCancelled("Nothing was submitted.")
 
-    def at_once(self, name: str, done: int, total: int) -> None:
-        """Take note of how much of a file has passed, and show it; for the cell's own thread."""
+    def report_and_show(self, name: str, done: int, total: int) -> None:
+        """Report and show progress, for a transfer in the cell's own thread."""
         self(name, done, total)
         self.show()
 
     def show(self) -> None:
-        """Show how far it is."""
+        """Show what was reported since the last call."""
         state, self._state = self._state, None
         if self._line is not None and state is not None and state[2] >= MIN_SHOWN_SIZE:
             self._line(*state)
 
-    def abandon(self) -> None:
-        """Let the thread that sends give up."""
-        self._abandoned.set()
+    def cancel(self) -> None:
+        """Let the thread of the transfer give up at its next report."""
+        self._cancelled.set()
 
 
 def watch_in_background(job: Job, status: StatusLine | None = None) -> None:
-    """Show that a job runs, and change that line when it has ended.
+    """Show that a job runs, and update that line when it has ended.
 
     Parameters
     ----------
     status
-        The line; a new one where left out.
+        Line to update; a new one where left out.
     """
     status = status or StatusLine()
     status.show(f"{display.headline(job.view)}. This line tells when it has ended.")
 
-    def watch() -> None:
+    def show_end() -> None:
         try:
             ended = display.headline(job.wait().view)
             names = " and ".join(output_names(job)) if job.state is JobState.COMPLETED else ""
@@ -89,57 +89,57 @@ def watch_in_background(job: Job, status: StatusLine | None = None) -> None:
         except NdsError as exc:
             status.show(f"Job {job.id}: its end is not known. {exc}")
 
-    threading.Thread(target=watch, name=f"nds-watch-{job.id}", daemon=True).start()
+    threading.Thread(target=show_end, name=f"nds-watch-{job.id}", daemon=True).start()
 
 
 T = TypeVar("T")
 
 STOP_TIMEOUT = 10.0
-"""Seconds that a script has between being told to end and being killed."""
+"""Seconds between the signal that asks a script to end and the one that kills it."""
 
 
 class UninterruptedCall(Generic[T]):
-    """Something carried out in a thread, so that no interrupt cuts it in two."""
+    """Call in a thread of its own, which an interrupt of the cell does not break off."""
 
-    def __init__(self, act: Callable[[], T]) -> None:
-        self._act = act
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
         self._value: T | None = None
         self._error: BaseException | None = None
-        self._begun = False
+        self._started = False
         self._done = threading.Event()
 
     def start_once(self) -> Self:
-        """Begin, in a thread, unless it has begun."""
-        if not self._begun:
-            self._begun = True
+        """Start the thread unless it was started, and return this call."""
+        if not self._started:
+            self._started = True
             threading.Thread(target=self._run, name="nds-request", daemon=True).start()
         return self
 
     def _run(self) -> None:
         try:
-            self._value = self._act()
+            self._value = self._function()
         except BaseException as exc:  # noqa: BLE001 - raised again where it is waited for
             self._error = exc
         finally:
             self._done.set()
 
     @property
-    def is_begun(self) -> bool:
-        """Whether it was started."""
-        return self._begun
+    def is_started(self) -> bool:
+        """Whether the thread was started."""
+        return self._started
 
-    def wait(self, meanwhile: Callable[[], object] = bool) -> T:
-        """Return what came of it; an interrupt ends the wait, not the act."""
+    def result(self, on_poll: Callable[[], object] = bool) -> T:
+        """Wait and return the result; an interrupt ends the wait, not the call."""
         while not self._done.wait(LOOK):
-            meanwhile()
-        meanwhile()
+            on_poll()
+        on_poll()
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]
 
 
 class Stoppable(Protocol):
-    """A job, or several."""
+    """A job, or several, that can be stopped."""
 
     def stop(self, timeout: float = ...) -> object:
         """Stop what runs; after `timeout` seconds it is killed."""
@@ -151,8 +151,8 @@ S = TypeVar("S", bound=Stoppable)
 def run_to_end(
     submit: Callable[[], S],
     show: Callable[[S], object],
-    tell: Callable[[S], str],
-    sending: TransferProgress | None = None,
+    describe: Callable[[S], str],
+    upload_progress: TransferProgress | None = None,
 ) -> S:
     """Submit a job, or several, show it until its end, and return it.
 
@@ -161,11 +161,11 @@ def run_to_end(
     submit
         Makes the request.
     show
-        Shows the job; returns when it has ended, or is left alone.
-    tell
-        Says in a line what became of it.
-    sending
-        What `submit` sends first, which an interrupt ends.
+        Shows the job; returns when it has ended, or was sent to the background.
+    describe
+        Returns a line about the job's state.
+    upload_progress
+        Progress of the files that `submit` uploads first; an interrupt cancels them.
 
     Raises
     ------
@@ -173,45 +173,45 @@ def run_to_end(
         If the user interrupted; then the job has been stopped.
     """
     pending = UninterruptedCall(submit)
-    sending = sending or TransferProgress(quiet=True)
+    upload_progress = upload_progress or TransferProgress(quiet=True)
     try:
-        job = pending.start_once().wait(sending.show)
+        job = pending.start_once().result(upload_progress.show)
         show(job)
     except KeyboardInterrupt:
-        if not pending.is_begun:
+        if not pending.is_started:
             raise
-        sending.abandon()
+        upload_progress.cancel()
         status = StatusLine()
         status.show("Stopping the job …")
-        status.show(stop_and_describe(pending, tell))
+        status.show(stop_and_describe(pending, describe))
         raise interrupt_error() from None
     return job
 
 
 def describe_job(job: Job) -> str:
-    """Say in a line what became of a job."""
+    """Return a line about a job's state."""
     return display.headline(job.view)
 
 
-def stop_and_describe(pending: UninterruptedCall[S], tell: Callable[[S], str]) -> str:
-    """Stop the job, whose request may still be under way, and say what became of it.
+def stop_and_describe(pending: UninterruptedCall[S], describe: Callable[[S], str]) -> str:
+    """Stop a job, whose request may still be pending, and return a line about its state.
 
     A further interrupt kills the container at once instead of leaving it running.
     """
-    graces = [STOP_TIMEOUT, 0.0]
+    timeouts = [STOP_TIMEOUT, 0.0]
     stopping: UninterruptedCall[object] | None = None
     while True:
         try:
-            job = pending.wait()
+            job = pending.result()
             if stopping is None:
-                stopping = UninterruptedCall(partial(job.stop, graces.pop(0)))
-            stopping.start_once().wait()
+                stopping = UninterruptedCall(partial(job.stop, timeouts.pop(0)))
+            stopping.start_once().result()
         except KeyboardInterrupt:
-            if stopping is not None and graces:
-                stopping = UninterruptedCall(partial(job.stop, graces.pop(0)))
+            if stopping is not None and timeouts:
+                stopping = UninterruptedCall(partial(job.stop, timeouts.pop(0)))
         except SubmissionCancelled as exc:
             return exc.message
         except NdsError as exc:
             return f"The job could not be stopped: {exc}"
         else:
-            return tell(job)
+            return describe(job)

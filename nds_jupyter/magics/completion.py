@@ -1,4 +1,4 @@
-"""Tab completion on the line of a magic."""
+"""Tab completion on the line of a magic, with a cache of the server's responses."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from nds_jupyter.magics.parser import LineParser, MagicOption
 from nds_jupyter.magics.session import MagicsSession
 
 MAX_WAIT = 0.6
-"""Seconds after which what is known is offered without the server's answer: JupyterLab shows only
-what comes within one. A later answer is there when tab is pressed again."""
+"""Seconds to wait for the server before what is cached is offered: JupyterLab shows only what comes
+within one. A later response is there when tab is pressed again."""
 
 REQUEST_TIMEOUT = 10.0
-"""Seconds that the server has for an answer."""
+"""Seconds after which a request is given up."""
 
 MAX_AGE = 10.0
-"""Seconds for which an answer is used again."""
+"""Seconds for which a cached response is used."""
 
 MAX_JOBS = 50
-"""Jobs that are offered."""
+"""Number of jobs that are offered."""
 
 MAX_CACHED = 100
-"""Answers of the server that are kept."""
+"""Number of cached responses."""
 
 ACTIONS_WITH_VALUE = frozenset({"store", "append", "extend"})
-"""Actions of options behind which comes a value."""
+"""Actions of options that are followed by a value."""
 
 _WORD = re.compile(r"(?:\\.|[^\s\\])*$")
 _SPECIAL_CHARACTERS = re.compile(r"([\s'\"\\])")
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """What may stand in a place, and what it is, which JupyterLab shows beside it."""
+    """A text that is offered, and what it is, which JupyterLab shows beside it."""
 
     text: str
-    what: str = ""
+    description: str = ""
 
 
 class LineCompleter:
-    """Completes options, and the values of those that name something.
+    """Completer of options and their values on the line of a magic.
 
     Parameters
     ----------
     session
-        Knows the server and the notebook's variables.
+        Gives the server and the notebook's variables.
     parsers
-        What makes the parser of a magic, by its name with percent signs.
+        Functions that create the parsers, by the magic's name with percent signs.
     """
 
     def __init__(
@@ -64,45 +64,51 @@ class LineCompleter:
     ) -> None:
         self._session = session
         self._parsers = parsers
-        self._known: dict[str, tuple[float, list[Candidate]]] = {}
-        self._asking: dict[str, threading.Thread] = {}
-        self._values: dict[str, Callable[[str], Iterable[Candidate]]] = {
-            "image": lambda _word: self._answer("image", _image_names),
+        self._cache: dict[str, tuple[float, list[Candidate]]] = {}
+        self._requests: dict[str, threading.Thread] = {}
+        self._sources: dict[str, Callable[[str], Iterable[Candidate]]] = {
+            "image": lambda _word: self._fetch_cached("image", _image_names),
             "job": lambda _word: self._jobs(),
             "variable": lambda _word: self._variables(),
             "data": self._data,
         }
 
-    def offer(self, context: CompletionContext) -> dict[str, Any]:
-        """Return what a shell's completer is told."""
-        found, fragment = self.matches(
+    def complete(self, context: CompletionContext) -> dict[str, Any]:
+        """Return the result of a matcher of IPython's completer."""
+        candidates, fragment = self.matches(
             context.full_text, context.cursor_line, context.cursor_position
         )
-        offered = [SimpleCompletion(each.text, type=_unbreakable(each.what)) for each in found]
-        return {"completions": offered, "matched_fragment": fragment, "suppress": bool(offered)}
+        completions = [
+            SimpleCompletion(each.text, type=_unbreakable(each.description)) for each in candidates
+        ]
+        return {
+            "completions": completions,
+            "matched_fragment": fragment,
+            "suppress": bool(completions),
+        }
 
     def matches(self, text: str, line: int, column: int) -> tuple[list[Candidate], str]:
-        """Return what may stand at the cursor, and the text before it that it stands for.
+        """Return what can be completed at the cursor, and the text before it that is replaced.
 
         Parameters
         ----------
         text
             The whole cell.
         line, column
-            Where the cursor is, both from 0.
+            Position of the cursor, both from 0.
         """
-        until = text.split("\n")[line][:column].lstrip()
-        name, space, _ = until.partition(" ")
+        before_cursor = text.split("\n")[line][:column].lstrip()
+        name, space, _ = before_cursor.partition(" ")
         parser = self._parsers.get(name)
         # A cell magic begins its cell; below it is the script.
         begins_cell = not "".join(text.split("\n")[:line]).strip()
         if not space or parser is None or (name.startswith("%%") and not begins_cell):
             return [], ""
-        return self._on_line(parser(), until[len(name) :])
+        return self._matches_on_line(parser(), before_cursor[len(name) :])
 
-    def _on_line(self, parser: LineParser, line: str) -> tuple[list[Candidate], str]:
-        found = _WORD.search(line)
-        fragment = found[0] if found else ""
+    def _matches_on_line(self, parser: LineParser, line: str) -> tuple[list[Candidate], str]:
+        match = _WORD.search(line)
+        fragment = match[0] if match else ""
         before = line[: len(line) - len(fragment)].split()
         option = _option_of_flag(parser, before[-1] if before else "")
         flag, equals, value = fragment.partition("=")
@@ -110,29 +116,29 @@ class LineCompleter:
             option, fragment = _option_of_flag(parser, flag), value
         word = re.sub(r"\\(.)", r"\1", fragment)
         candidates = self._candidates(parser, option, word)
-        fitting = {each.text: each for each in candidates if each.text.startswith(word)}
-        return [_escape(each) for each in fitting.values()], fragment
+        matching = {each.text: each for each in candidates if each.text.startswith(word)}
+        return [_escape(each) for each in matching.values()], fragment
 
     def _candidates(
         self, parser: LineParser, option: MagicOption | None, word: str
     ) -> Iterator[Candidate]:
         if option is not None:
             yield from map(Candidate, option.settings.get("choices") or ())
-            yield from self._of_kind(option.completes, word)
+            yield from self._values_of_kind(option.completes, word)
             return
         if not word.startswith("-"):
             for each in parser.options:
                 if not each.flags[0].startswith("-"):
-                    yield from self._of_kind(each.completes, word)
+                    yield from self._values_of_kind(each.completes, word)
         if not word or word.startswith("-"):
             for each in parser.options:
                 yield from (
                     Candidate(flag, _option_kind(each)) for flag in each.flags if flag[:2] == "--"
                 )
 
-    def _of_kind(self, kind: str, word: str) -> Iterable[Candidate]:
-        candidates = self._values.get(kind)
-        return candidates(word) if candidates else ()
+    def _values_of_kind(self, kind: str, word: str) -> Iterable[Candidate]:
+        source = self._sources.get(kind)
+        return source(word) if source else ()
 
     def _variables(self) -> list[Candidate]:
         return [
@@ -147,38 +153,40 @@ class LineCompleter:
             for name, value in self._session.namespace.items()
             if isinstance(value, Job) and not name.startswith("_")
         ]
-        return [*variables, *self._answer("job", _job_names_and_ids)]
+        return [*variables, *self._fetch_cached("job", _job_names_and_ids)]
 
     def _data(self, word: str) -> list[Candidate]:
-        return self._answer(f"data {word}", lambda client: _data_paths(client, word))
+        return self._fetch_cached(f"data {word}", lambda client: _data_paths(client, word))
 
-    def _answer(self, what: str, ask: Callable[[Client], list[Candidate]]) -> list[Candidate]:
-        """Return what the server says, or said last if it takes its time."""
-        asked, words = self._known.get(what, (-MAX_AGE, []))
-        if time.monotonic() - asked <= MAX_AGE:
-            return words
-        thread = self._asking.get(what)
+    def _fetch_cached(
+        self, key: str, request: Callable[[Client], list[Candidate]]
+    ) -> list[Candidate]:
+        """Return the server's response, or the cached one if that takes too long."""
+        fetched, candidates = self._cache.get(key, (-MAX_AGE, []))
+        if time.monotonic() - fetched <= MAX_AGE:
+            return candidates
+        thread = self._requests.get(key)
         if thread is None:
-            thread = threading.Thread(target=self._ask, args=(what, ask), daemon=True)
-            self._asking[what] = thread
+            thread = threading.Thread(target=self._fetch, args=(key, request), daemon=True)
+            self._requests[key] = thread
             thread.start()
         thread.join(MAX_WAIT)
-        return self._known.get(what, (asked, words))[1]
+        return self._cache.get(key, (fetched, candidates))[1]
 
-    def _ask(self, what: str, ask: Callable[[Client], list[Candidate]]) -> None:
+    def _fetch(self, key: str, request: Callable[[Client], list[Candidate]]) -> None:
         settings = self._session.settings
-        words: list[Candidate] = []
+        candidates: list[Candidate] = []
         try:
             with Client(settings.url, settings.token, timeout=REQUEST_TIMEOUT) as client:
-                words = ask(client)
+                candidates = request(client)
         except NdsError:
-            # Whoever runs the line is told what is wrong.
-            words = self._known.get(what, (0.0, words))[1]
+            # The error is shown when the line is run.
+            candidates = self._cache.get(key, (0.0, candidates))[1]
         finally:
-            if len(self._known) >= MAX_CACHED:
-                self._known.clear()
-            self._known[what] = (time.monotonic(), words)
-            del self._asking[what]
+            if len(self._cache) >= MAX_CACHED:
+                self._cache.clear()
+            self._cache[key] = (time.monotonic(), candidates)
+            del self._requests[key]
 
 
 def _data_paths(client: Client, word: str) -> list[Candidate]:
@@ -188,14 +196,14 @@ def _data_paths(client: Client, word: str) -> list[Candidate]:
     ]
 
 
-def _unbreakable(what: str) -> str | None:
+def _unbreakable(text: str) -> str | None:
     """Return a text that JupyterLab can't break: it would lay the second line over the next row."""
-    return what.replace(" ", "\u00a0").replace("-", "\u2011") or None
+    return text.replace(" ", "\u00a0").replace("-", "\u2011") or None
 
 
 def _escape(candidate: Candidate) -> Candidate:
-    """Return it as a line takes it for one word."""
-    return Candidate(_SPECIAL_CHARACTERS.sub(r"\\\1", candidate.text), candidate.what)
+    """Return a candidate that a line takes for one word."""
+    return Candidate(_SPECIAL_CHARACTERS.sub(r"\\\1", candidate.text), candidate.description)
 
 
 def _option_of_flag(parser: LineParser, flag: str) -> MagicOption | None:
@@ -218,7 +226,7 @@ def _image_names(client: Client) -> list[Candidate]:
 
 
 def _job_names_and_ids(client: Client) -> list[Candidate]:
-    """Return names first, since they say more than ids do, then ids with their names."""
+    """Return the names of jobs, which say more than ids do, then ids with their names."""
     jobs = client.jobs(limit=MAX_JOBS)
     newest = {job.view.name: job for job in reversed(jobs) if job.view.name}
     names = [Candidate(name, f"{_state_text(job)} {job.id}") for name, job in newest.items()]

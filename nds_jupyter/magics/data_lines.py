@@ -25,23 +25,23 @@ PATH_ARGUMENT = option(
 
 
 def is_data_path(word: str | None) -> bool:
-    """Whether a word is a path of the data root and no job."""
+    """Return whether a word is a path of the data root, and not the id or name of a job."""
     return bool(word) and (str(word).startswith("/") or is_url(str(word)))
 
 
 def download_data(session: MagicsSession, path: str, to: str, *, overwrite: bool) -> list[Path]:
-    """Download from the data root, with a bar of progress."""
+    """Download from the data root, with a progress bar."""
     return session.client.data.get(path, to, overwrite=overwrite, progress=ProgressLine())
 
 
 @magics_class
 class DataLines(Magics):
-    """What is stored where jobs find their data.
+    """Line magics about the data root.
 
     Parameters
     ----------
     session
-        The client.
+        Gives the client.
     """
 
     def __init__(self, shell: InteractiveShell, session: MagicsSession) -> None:
@@ -57,14 +57,14 @@ class DataLines(Magics):
     )
     def ndsls(self, options: argparse.Namespace) -> Table:
         """List a collection of the data root."""
-        found = self._session.client.data.list(options.path, q=options.q)
+        entries = self._session.client.data.list(options.path, q=options.q)
         rows = [
             (
                 f"{row.path}/" if row.kind is Kind.COLLECTION else row.path,
                 row.size,
                 row.modified,
             )
-            for row in islice(found, options.limit)
+            for row in islice(entries, options.limit)
         ]
         return Table(("path", "size", "modified"), rows)
 
@@ -108,10 +108,10 @@ class DataLines(Magics):
         data = self._session.client.data
         avus = data.metadata(options.path)
         if options.set or options.remove:
-            new = [_parse_avu(text, options.unit) for text in options.set]
-            gone = {avu.name for avu in new} | set(options.remove)
-            kept = [avu for avu in avus if avu.name not in gone]
-            avus = data.set_metadata(options.path, [*kept, *new])
+            added = [_parse_avu(text, options.unit) for text in options.set]
+            removed = {avu.name for avu in added} | set(options.remove)
+            remaining = [avu for avu in avus if avu.name not in removed]
+            avus = data.set_metadata(options.path, [*remaining, *added])
         rows = [(avu.name, avu.value, avu.unit) for avu in avus]
         return Table(("name", "value", "unit"), rows)
 

@@ -22,7 +22,7 @@ class CellError(NdsError):
 
 
 NO_PROGRAM_CODES = (126, 127)
-"""Exit codes by which shells, and what starts a script, say that there was no program to run."""
+"""Exit codes of shells, and of the start of a script, where there was no program to run."""
 
 HINTS = {
     "image": "%ndsimages lists the images that are there.",
@@ -35,9 +35,9 @@ class JobError(CellError, JobFailed):
     """A job that failed, with exit code, reason and the end of its log."""
 
 
-def interrupt_error(said: str = "The job was stopped.") -> KeyboardInterrupt:
-    """Return an interrupt that shows no traceback: the user knows what happened."""
-    return _Interrupted(said)
+def interrupt_error(message: str = "The job was stopped.") -> KeyboardInterrupt:
+    """Return a KeyboardInterrupt that shows no traceback: the user knows what happened."""
+    return _Interrupted(message)
 
 
 class _Interrupted(KeyboardInterrupt):
@@ -50,7 +50,7 @@ _Interrupted.__name__ = "KeyboardInterrupt"
 
 
 def without_traceback(magic: F) -> F:
-    """Show our own errors of a magic without a traceback."""
+    """Decorate a magic so that our own errors are shown without a traceback."""
 
     @functools.wraps(magic)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -74,7 +74,7 @@ def without_traceback(magic: F) -> F:
 
 
 def raise_if_failed(job: Job) -> None:
-    """Raise as the job does, and say what to do next where a notebook knows."""
+    """Raise the error of a failed job, with a hint at what to do next."""
     try:
         job.raise_if_failed()
     except JobFailed as exc:
@@ -83,7 +83,7 @@ def raise_if_failed(job: Job) -> None:
 
 
 def hint_for(reason: str, exit_code: int | None) -> str:
-    """Return what to do next; empty where the error says it all."""
+    """Return what to do next after a failed job; empty where the error says it all."""
     if reason == "exit" and exit_code in NO_PROGRAM_CODES:
         return (
             f"Exit code {exit_code} means that a program was not found or can't be run. Look at "

@@ -1,8 +1,8 @@
 """IPython extension: registers names and settings at once, loads the rest on first use.
 
 What the magics need takes longer to import than a notebook should wait for an extension that its
-next cell may not use. So each magic is at first a stand-in, which gets the real one from
-`vocabulary` when it is called, asked for help, or completed.
+next cell may not use. So each magic is at first a lazy one, which gets the real one from
+`registry` when it is called, asked for help, or completed.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ MAGIC_NAMES = {
         "ndsvalues",
     ),
 }
-"""Every magic, by its kind."""
+"""Names of all magics, by their kind."""
 
 MATCHER_ID = "nds_jupyter"
-"""What the completer of a shell knows ours by."""
+"""Identifier of our matcher in the completer of a shell."""
 
 _NDS_LINE = re.compile(r"\s*%%?nds\w* ")
 
@@ -62,14 +62,14 @@ def register_magics(shell: InteractiveShell) -> None:
         print(exc, file=sys.stderr)  # noqa: T201
     source = CellSource(shell)
 
-    vocabulary = functools.cache(lambda: _create_registry(shell, settings, source))
+    registry = functools.cache(lambda: _create_registry(shell, settings, source))
     for kind, names in MAGIC_NAMES.items():
         for name in names:
-            stand_in = _lazy_magic(vocabulary, kind, name)
-            shell.magics_manager.register_function(stand_in, kind, name)
-    # Loaded again, the extension takes the place of what was there.
+            lazy_magic = _lazy_magic(registry, kind, name)
+            shell.magics_manager.register_function(lazy_magic, kind, name)
+    # Loaded again, the extension replaces its earlier matcher.
     others = [each for each in shell.Completer.custom_matchers if _matcher_id(each) != MATCHER_ID]
-    shell.Completer.custom_matchers = [*others, _create_matcher(vocabulary)]
+    shell.Completer.custom_matchers = [*others, _create_matcher(registry)]
 
 
 def _create_registry(
@@ -81,28 +81,26 @@ def _create_registry(
     return MagicsRegistry(shell, MagicsSession(shell, settings, source))
 
 
-def _lazy_magic(
-    vocabulary: Callable[[], MagicsRegistry], kind: str, name: str
-) -> Callable[..., Any]:
+def _lazy_magic(registry: Callable[[], MagicsRegistry], kind: str, name: str) -> Callable[..., Any]:
     def magic() -> Callable[..., Any]:
-        return vocabulary().magic(kind, name)
+        return registry().magic(kind, name)
 
     def call(*words: str) -> Any:
         return magic()(*words)
 
     call.__name__ = call.__qualname__ = name
-    # IPython asks for help in this way, so that it can be made when it is asked for.
+    # IPython asks for help in this way, so that it can be made on demand.
     call.getdoc = lambda: magic().getdoc()  # type: ignore[attr-defined]
     return call if kind == "line" else no_var_expand(call)
 
 
-def _create_matcher(vocabulary: Callable[[], MagicsRegistry]) -> Any:
+def _create_matcher(registry: Callable[[], MagicsRegistry]) -> Any:
     @context_matcher(identifier=MATCHER_ID, priority=1000)
     def match(context: CompletionContext) -> dict[str, Any]:
         if not _NDS_LINE.match(context.full_text.split("\n")[context.cursor_line]):
             return {"completions": []}
-        offer: dict[str, Any] = vocabulary().completion.offer(context)
-        return offer
+        completions: dict[str, Any] = registry().completer.complete(context)
+        return completions
 
     return match
 

@@ -1,4 +1,4 @@
-"""The cell magic `%%ndsjob`."""
+"""Cell magic `%%ndsjob`: it submits the cell as a job and shows it to its end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from nds_jupyter.magics.session import MagicsSession
 
 
 def render_template(text: str, namespace: Mapping[str, Any]) -> str:
-    """Return the text that a Jinja2 template gives.
+    """Render a cell as a Jinja2 template over the notebook's variables.
 
     The sandbox keeps a template from calling what is private to an object; a variable that is
     missing is an error rather than nothing.
@@ -68,11 +68,11 @@ def render_template(text: str, namespace: Mapping[str, Any]) -> str:
 
 
 MAX_SHOWN_CHARACTERS = 20_000
-"""Characters of a field that are shown."""
+"""Length of a field above which it is not shown."""
 
 
 class RequestPreview:
-    """The body of a request that was not made.
+    """Request that ``--dry-run`` shows and does not make.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ The same script at many points, a job each:
 Afterwards %ndslogs, %ndsget and %ndsstop take a job's id, name or variable, and mean the last job
 without one; %ndsjobs lists them. If something does not work, %ndsdoctor says why.
 """
-"""Cells that a notebook could hold."""
+"""Examples in the help of `%%ndsjob`."""
 
 
 EMPTY_CELL = (
@@ -158,7 +158,7 @@ class JobCell(Magics):
     Parameters
     ----------
     session
-        The client, the settings and the cell's text.
+        Gives the client, the settings and the cell's text.
     """
 
     def __init__(self, shell: InteractiveShell, session: MagicsSession) -> None:
@@ -175,47 +175,66 @@ class JobCell(Magics):
         The text reaches the container as it is. Interrupting the cell stops the job. What it writes
         under /results can be downloaded afterwards.
         """
-        cell = self._session.source.body(cell)
+        cell = self._session.source.script(cell)
         if not cell.strip():
             raise UsageError(EMPTY_CELL)
-        text = render_template(cell, self._session.namespace) if options.render else cell
-        quiet = options.quiet or self._settings.quiet
-        context = CellContext(
-            text=text,
-            defaults=configured_defaults(self._settings),
-            namespace=self._session.namespace,
-            sending=TransferProgress(quiet=quiet),
-        )
-        fields = job_fields(options, context)
-        origin = origin_labels(text, self._session.source.cell_id, self._session.namespace)
-        fields["labels"] = {**origin, **(fields.get("labels") or {})}
-        self._tell(context, options)
-        sweep, most = fields.pop("sweep", None), fields.pop("max_concurrent", None)
+        context = self._create_context(cell, options)
+        fields = self._request_fields(options, context)
+        self._print_notes(context, options)
+        sweep = {name: fields.pop(name, None) for name in ("sweep", "max_concurrent")}
         if options.dry_run:
             with open_files(fields.pop("files", None)) as files:
-                asked = request_fields(**fields, sweep=sweep, max_concurrent=most, files=files)
-            return RequestPreview(asked)
-        fields["progress"] = context.sending
-        if sweep is not None:
-            jobs = run_to_end(
-                lambda: self._session.client.submit_sweep(sweep, max_concurrent=most, **fields),
-                lambda jobs: self._show_array(jobs, options),
-                JobArray.progress,
-                context.sending,
-            )
-            raises = self._settings.raises and not (options.no_raise or options.detach)
-            return jobs.raise_if_failed() if raises else jobs
+                return RequestPreview(request_fields(**fields, **sweep, files=files))
+        fields["progress"] = context.upload_progress
+        if sweep["sweep"] is not None:
+            return self._run_sweep(fields | sweep, options, context)
+        return self._run_job(fields, options, context)
+
+    def _create_context(self, cell: str, options: argparse.Namespace) -> CellContext:
+        namespace = self._session.namespace
+        return CellContext(
+            text=render_template(cell, namespace) if options.render else cell,
+            defaults=configured_defaults(self._settings),
+            namespace=namespace,
+            upload_progress=TransferProgress(quiet=self._is_quiet(options)),
+        )
+
+    def _is_quiet(self, options: argparse.Namespace) -> bool:
+        return bool(options.quiet or self._settings.quiet)
+
+    def _request_fields(self, options: argparse.Namespace, context: CellContext) -> dict[str, Any]:
+        """Return the arguments of `Client.submit`, with labels of the cell's provenance."""
+        fields = job_fields(options, context)
+        source = self._session.source
+        origin = origin_labels(context.text, source.cell_id, context.namespace)
+        return {**fields, "labels": {**origin, **(fields.get("labels") or {})}}
+
+    def _run_sweep(
+        self, fields: dict[str, Any], options: argparse.Namespace, context: CellContext
+    ) -> JobArray:
+        jobs = run_to_end(
+            lambda: self._session.client.submit_sweep(**fields),
+            lambda jobs: self._show_array(jobs, options),
+            JobArray.progress,
+            context.upload_progress,
+        )
+        raises = self._settings.raises and not (options.no_raise or options.detach)
+        return jobs.raise_if_failed() if raises else jobs
+
+    def _run_job(
+        self, fields: dict[str, Any], options: argparse.Namespace, context: CellContext
+    ) -> Job:
         job = run_to_end(
             lambda: self._submit(fields, options),
             lambda job: self._show(job, options),
             describe_job,
-            context.sending,
+            context.upload_progress,
         )
         if not options.no_raise and self._settings.raises:
             raise_if_failed(job)
         if job.state is JobState.COMPLETED:
             run_completion_hooks(options, job, context)
-            self._tell(context, options)
+            self._print_notes(context, options)
         return job
 
     def _submit(self, fields: dict[str, Any], options: argparse.Namespace) -> Job:
@@ -231,29 +250,26 @@ class JobCell(Magics):
             ) from exc
 
     def _show_array(self, jobs: JobArray, options: argparse.Namespace) -> None:
-        """Show the jobs of a sweep by a bar of progress until their end."""
+        """Show the jobs of a sweep by a progress bar until their end."""
         if options.job:
             self._session.namespace[options.job] = jobs
         if not options.detach:
-            quiet = options.quiet or self._settings.quiet
-            jobs.wait((lambda _: None) if quiet else StatusLine().show)
+            jobs.wait((lambda _: None) if self._is_quiet(options) else StatusLine().show)
 
-    def _tell(self, context: CellContext, options: argparse.Namespace) -> None:
-        """Show what the options noted, once."""
-        for note in () if options.quiet or self._settings.quiet else context.notes:
+    def _print_notes(self, context: CellContext, options: argparse.Namespace) -> None:
+        """Print the notes of the options, once."""
+        for note in () if self._is_quiet(options) else context.notes:
             print(note)  # noqa: T201
         context.notes.clear()
 
     def _show(self, job: Job, options: argparse.Namespace) -> None:
-        self._session.last = job
+        self._session.last_job = job
         if options.job:
             self._session.namespace[options.job] = job
         if options.detach:
             watch_in_background(job)
         else:
-            log = LiveLog(
-                job, quiet=options.quiet or self._settings.quiet, most=self._settings.max_log_chars
-            )
+            log = LiveLog(job, quiet=self._is_quiet(options), most=self._settings.max_log_chars)
             log.show()
             if not job.is_finished:
                 watch_in_background(job, log.status)

@@ -31,11 +31,11 @@ JOB_ARGUMENT = option(
 
 
 NO_LIMIT = 1_000_000
-"""More jobs than a server keeps."""
+"""Limit above the number of jobs that a server keeps."""
 
 
 def list_jobs(client: Client, options: argparse.Namespace) -> JobList:
-    """Return the jobs that the options of a list ask for."""
+    """Return the jobs that the options of `%ndsjobs` select."""
     return client.jobs(
         state=options.state,
         name=options.name,
@@ -47,7 +47,13 @@ def list_jobs(client: Client, options: argparse.Namespace) -> JobList:
 
 @magics_class
 class JobLines(Magics):
-    """Line magics about jobs."""
+    """Line magics about jobs, their results and their values.
+
+    Parameters
+    ----------
+    session
+        Gives the client and the last job.
+    """
 
     def __init__(self, shell: InteractiveShell, session: MagicsSession) -> None:
         super().__init__(shell)
@@ -81,7 +87,7 @@ class JobLines(Magics):
     )
     def ndslogs(self, options: argparse.Namespace) -> None:
         """Show the log of a job."""
-        job = self._session.job(options.job)
+        job = self._session.resolve_job(options.job)
         if options.follow:
             LiveLog(job, quiet=False, most=self._session.settings.max_log_chars).show()
             return
@@ -91,7 +97,7 @@ class JobLines(Magics):
     @magic_options(JOB_ARGUMENT, examples="%ndsstop\n%ndsstop night")
     def ndsstop(self, options: argparse.Namespace) -> Job:
         """Stop a job."""
-        job = self._session.job(options.job)
+        job = self._session.resolve_job(options.job)
         job.stop()
         return job
 
@@ -99,7 +105,7 @@ class JobLines(Magics):
     @magic_options(JOB_ARGUMENT, examples="%ndsinfo night")
     def ndsinfo(self, options: argparse.Namespace) -> Table:
         """Describe the container of a job."""
-        view = self._session.job(options.job).info()
+        view = self._session.resolve_job(options.job).info()
         rows = [(name, getattr(view, name)) for name in view.__struct_fields__]
         return Table(("what", "value"), rows)
 
@@ -107,13 +113,13 @@ class JobLines(Magics):
     @magic_options(JOB_ARGUMENT, examples="%ndsdiff night")
     def ndsdiff(self, options: argparse.Namespace) -> Table:
         """List what a job changed on its container's filesystem."""
-        return self._session.job(options.job).diff()
+        return self._session.resolve_job(options.job).diff()
 
     @line_magic
     @magic_options(JOB_ARGUMENT, examples="%ndsmetric night")
     def ndsmetric(self, options: argparse.Namespace) -> Table:
         """List what a job used: CPU in percent of one, the rest in bytes."""
-        history = self._session.job(options.job).metrics().history
+        history = self._session.resolve_job(options.job).metrics().history
         columns = ("at", "cpu_percent", "memory_usage", "network_rx", "network_tx", "pids")
         rows = [tuple(getattr(sample, name) for name in columns) for sample in history]
         return Table(columns, rows)
@@ -130,29 +136,14 @@ class JobLines(Magics):
         """Download the results of a job, or data by its path or URL, and list the files."""
         if is_data_path(options.job):
             overwrite = options.overwrite
-            found = download_data(self._session, options.job, options.to, overwrite=overwrite)
-            return [str(path) for path in found]
+            paths = download_data(self._session, options.job, options.to, overwrite=overwrite)
+            return [str(path) for path in paths]
         try:
-            job = self._session.job(options.job)
+            job = self._session.resolve_job(options.job)
         except JobNotFound as exc:
             raise JobNotFound(f"{exc} Data is named by a path that begins with /.") from None
         files = job.download(options.to, source=options.path, overwrite=options.overwrite)
         return [str(path) for path in files]
-
-
-@magics_class
-class ValueLines(Magics):
-    """Values of jobs that no cell waits for.
-
-    Parameters
-    ----------
-    session
-        The client and the last job.
-    """
-
-    def __init__(self, shell: InteractiveShell, session: MagicsSession) -> None:
-        super().__init__(shell)
-        self._session = session
 
     @line_magic
     @magic_options(
@@ -168,7 +159,7 @@ class ValueLines(Magics):
     )
     def ndsvalues(self, options: argparse.Namespace) -> None:
         """Bind the variables that a job left by --out, after --detach or "send to background"."""
-        job = self._session.job(options.job)
+        job = self._session.resolve_job(options.job)
         if not job.is_finished:
             raise InvalidRequest(
                 f"Job {job.id} has not ended: it is {job.phase}. Its values are there when it has; "
@@ -183,5 +174,5 @@ class ValueLines(Magics):
         value_options = ValueOptions(
             allow_pickle=options.pickle, max_size=self._session.settings.max_value_bytes
         )
-        sending = TransferProgress(quiet=False)
-        print(bind_output_values(job, names, self._session.namespace, value_options, sending))  # noqa: T201
+        progress = TransferProgress(quiet=False)
+        print(bind_output_values(job, names, self._session.namespace, value_options, progress))  # noqa: T201

@@ -30,14 +30,14 @@ from nds_jupyter.values.output_values import OUTPUT_LABEL, download_value
 
 
 class JobDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job gets whose cell does not say; None leaves it to the server.
+    """Defaults of options that a cell does not give; None leaves them to the server.
 
     Parameters
     ----------
     timeout
         Seconds.
     max_value_size
-        Bytes of a variable that travels.
+        Bytes of a variable of ``--in`` or ``--out``.
     """
 
     image: str | None = None
@@ -48,7 +48,7 @@ class JobDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def configured_defaults(settings: NdsMagics) -> JobDefaults:
-    """Return what the settings of a notebook say."""
+    """Return the defaults that the settings of a notebook give."""
     return JobDefaults(
         image=settings.image or None,
         memory=settings.memory or None,
@@ -59,11 +59,11 @@ def configured_defaults(settings: NdsMagics) -> JobDefaults:
 
 
 def _do_nothing(options: argparse.Namespace, job: Job, context: CellContext) -> None:
-    """Leave a job that has ended alone."""
+    """Do nothing when a job has COMPLETED."""
 
 
 class CellContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What the options of a cell are read against.
+    """Cell, settings and notebook that the options are evaluated in.
 
     Parameters
     ----------
@@ -72,32 +72,34 @@ class CellContext(msgspec.Struct, frozen=True, kw_only=True):
     namespace
         The notebook's variables.
     notes
-        What the user should be told, beside the log.
-    sending
-        Told how far the cell is with what it sends.
+        Lines to print for the user, beside the log.
+    upload_progress
+        Progress of the files that are uploaded, and of the values that are downloaded.
     """
 
     text: str
     defaults: JobDefaults
     namespace: dict[str, Any]
     notes: list[str] = msgspec.field(default_factory=list)
-    sending: TransferProgress = msgspec.field(default_factory=lambda: TransferProgress(quiet=True))
+    upload_progress: TransferProgress = msgspec.field(
+        default_factory=lambda: TransferProgress(quiet=True)
+    )
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Options that belong together.
+    """Group of options, and the fields that they add to the request.
 
     Parameters
     ----------
     fields
-        From the values of a line to arguments of `Client.submit`; None leaves a field out.
-    finished
-        What is to be done when the job has COMPLETED.
+        Returns arguments of `Client.submit` for the values of a line; None leaves a field out.
+    on_completion
+        Called when the job has COMPLETED.
     """
 
     options: tuple[MagicOption, ...]
     fields: Callable[[argparse.Namespace, CellContext], Mapping[str, Any]]
-    finished: Callable[[argparse.Namespace, Job, CellContext], None] = _do_nothing
+    on_completion: Callable[[argparse.Namespace, Job, CellContext], None] = _do_nothing
 
 
 def _container_fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
@@ -119,7 +121,7 @@ def _container_fields(options: argparse.Namespace, context: CellContext) -> Mapp
 
 
 def default_scriptname(text: str, command: str | None) -> str:
-    """Return the file name of a cell: Python, unless it has a shebang or a command."""
+    """Return the default file name of a cell: Python, unless it has a shebang or a command."""
     return "cell" if text.startswith("#!") or command else "cell.py"
 
 
@@ -178,11 +180,11 @@ CONTAINER = JobOptions(
     ),
     fields=_container_fields,
 )
-"""What the container is."""
+"""Options for the container."""
 
 
 _SINGLE_REQUIREMENT = re.compile(r"[;@]|^-")
-"""What makes one requirement of words with blanks between them: a marker, a URL, pip's options."""
+"""Signs that words with blanks between them are one requirement: a marker, a URL, pip's options."""
 
 
 def _build_fields(options: argparse.Namespace, context: CellContext) -> Mapping[str, Any]:
@@ -195,7 +197,7 @@ def _build_fields(options: argparse.Namespace, context: CellContext) -> Mapping[
 
 
 def _requirements(given: Sequence[str]) -> list[str]:
-    """Return lines of requirements, from files and packages."""
+    """Return the lines of requirements that files and packages give."""
     lines: list[str] = []
     for each in given:
         path = Path(each).expanduser()
@@ -294,7 +296,7 @@ def _value_fields(options: argparse.Namespace, context: CellContext) -> Mapping[
     ins, outs = _parse_value_names(options.ins, "--in"), _parse_value_names(options.outs, "--out")
     if not ins and not outs:
         return {}
-    values = {requested: _notebook_variable(requested.name, context.namespace) for requested in ins}
+    values = {each: _notebook_variable(each.name, context.namespace) for each in ins}
     shebang = _python_shebang(context.text, options)
     value_options = ValueOptions(
         allow_pickle=options.pickle,
@@ -320,14 +322,14 @@ def _value_fields(options: argparse.Namespace, context: CellContext) -> Mapping[
 
 def _parse_value_names(given: Sequence[str], flag: str) -> list[RequestedValue]:
     try:
-        wishes = [RequestedValue.parse(text, flag) for text in given]
+        requested = [RequestedValue.parse(text, flag) for text in given]
     except InvalidRequest as exc:
         raise UsageError(exc.message) from exc
-    names = [requested.name for requested in wishes]
+    names = [each.name for each in requested]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"{flag} {twice}: it is given more than once.")
-    return wishes
+    return requested
 
 
 def _notebook_variable(name: str, namespace: Mapping[str, Any]) -> object:
@@ -355,7 +357,7 @@ def _bind_outputs(options: argparse.Namespace, job: Job, context: CellContext) -
     )
     try:
         note = bind_output_values(
-            job, options.outs, context.namespace, value_options, context.sending
+            job, options.outs, context.namespace, value_options, context.upload_progress
         )
     except KeyboardInterrupt:
         raise interrupt_error(
@@ -370,34 +372,34 @@ def bind_output_values(
     names: Sequence[str],
     namespace: dict[str, Any],
     value_options: ValueOptions,
-    sending: TransferProgress,
+    progress: TransferProgress,
 ) -> str:
-    """Bind variables to the values that a job left, all of them or none, and say their sizes.
+    """Bind variables to the output values of a job, all or none, and return a line of their sizes.
 
     Parameters
     ----------
     names
         As after ``--out``.
-    sending
-        Shows how far they are.
+    progress
+        Shows the transfer.
     """
-    found = {
-        requested.name: download_value(
+    values = {
+        each.name: download_value(
             job,
-            requested,
+            each,
             allow_pickle=value_options.allow_pickle,
-            most=value_options.max_size,
-            progress=sending.at_once,
+            max_size=value_options.max_size,
+            progress=progress.report_and_show,
         )
-        for requested in _parse_value_names(names, "--out")
+        for each in _parse_value_names(names, "--out")
     }
-    # Half of what was asked for would be taken for all of it.
-    namespace.update({name: each.value for name, each in found.items()})
-    return _sizes_text("--out", {name: each.size for name, each in found.items()})
+    # A part of the requested values would be taken for all of them.
+    namespace.update({name: each.value for name, each in values.items()})
+    return _sizes_text("--out", {name: each.size for name, each in values.items()})
 
 
-def _sizes_text(sign: str, sizes: Mapping[str, int]) -> str:
-    return ", ".join(f"{sign} {name} ({size_text(size)})" for name, size in sizes.items())
+def _sizes_text(flag: str, sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{flag} {name} ({size_text(size)})" for name, size in sizes.items())
 
 
 VALUES = JobOptions(
@@ -433,23 +435,23 @@ VALUES = JobOptions(
         ),
     ),
     fields=_value_fields,
-    finished=_bind_outputs,
+    on_completion=_bind_outputs,
 )
-"""Values in and out."""
+"""Options for variables that travel into the script and back."""
 
 
 _RANGE = re.compile(r"range\(([-0-9, ]+)\)")
 
 
 def parse_sweep_values(text: str) -> tuple[str, tuple[Any, ...]]:
-    """Return a name and its values from ``lr=0.1,0.01`` or ``seed=range(5)``."""
+    """Parse a name and its values from ``lr=0.1,0.01`` or ``seed=range(5)``."""
     name, equals, given = text.partition("=")
     if not equals or not name.isidentifier() or not given:
         raise UsageError(f"--sweep: {text!r} is not NAME=VALUE,VALUE or NAME=range(N).")
-    counted = _RANGE.fullmatch(given.strip())
-    if counted:
+    match = _RANGE.fullmatch(given.strip())
+    if match:
         try:
-            return name, tuple(range(*map(int, counted[1].split(","))))
+            return name, tuple(range(*map(int, match[1].split(","))))
         except (TypeError, ValueError) as exc:
             raise UsageError(f"--sweep: {given!r} is no range: {exc}.") from exc
     return name, tuple(map(_parse_scalar, given.split(",")))
@@ -491,7 +493,7 @@ SWEEP = JobOptions(
     ),
     fields=_sweep_fields,
 )
-"""Many points instead of one."""
+"""Options for a job at each of many points."""
 
 
 GROUPS: dict[str, JobOptions] = {
@@ -501,7 +503,7 @@ GROUPS: dict[str, JobOptions] = {
     "variables of the notebook": VALUES,
     "many jobs": SWEEP,
 }
-"""Every group that `%%ndsjob` takes, under the heading that it has in help."""
+"""Groups of options of `%%ndsjob`, by their heading in help."""
 
 NOTEBOOK_GROUPS = frozenset({"variables of the notebook"})
 """Groups that make no sense in a terminal."""
@@ -511,7 +513,7 @@ RUN_OPTIONS = (
     option("--quiet", action="store_true", help="Show no log."),
     option("--dry-run", action="store_true", help="Show what would be sent, and send nothing."),
 )
-"""How a job is waited for, in a notebook as in a terminal."""
+"""Options of how a job is run, in a notebook as in a terminal."""
 
 CELL_OPTIONS = (
     option("--no-raise", action="store_true", help="Raise no error when the job fails."),
@@ -522,7 +524,7 @@ CELL_OPTIONS = (
         help="Take the cell for a Jinja2 template over the notebook's variables: {{ name }}.",
     ),
 )
-"""What only a cell has."""
+"""Options that only a cell has."""
 
 
 def _under_heading(options: Iterable[MagicOption], group: str) -> tuple[MagicOption, ...]:
@@ -551,24 +553,24 @@ def job_fields(
 ) -> dict[str, Any]:
     """Return the arguments of `Client.submit` that a line asks for.
 
-    What a later group says of a field counts; variables of the environment and labels add up.
+    A later group overrides a field of an earlier one; dictionaries are merged.
 
     Parameters
     ----------
     without
-        Groups whose options were not there to be given.
+        Groups whose options the line does not have.
     """
     fields: dict[str, Any] = {"script": context.text}
     for group in (GROUPS[name] for name in GROUPS if name not in without):
         for name, value in group.fields(options, context).items():
-            known = fields.get(name)
-            if isinstance(known, dict) and isinstance(value, dict):
-                value = {**known, **value}
+            earlier = fields.get(name)
+            if isinstance(earlier, dict) and isinstance(value, dict):
+                value = {**earlier, **value}
             fields[name] = value
     return fields
 
 
 def run_completion_hooks(options: argparse.Namespace, job: Job, context: CellContext) -> None:
-    """Do what the groups do when a job has COMPLETED."""
+    """Call every group's `on_completion` when a job has COMPLETED."""
     for group in GROUPS.values():
-        group.finished(options, job, context)
+        group.on_completion(options, job, context)

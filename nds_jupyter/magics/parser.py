@@ -20,9 +20,9 @@ from nds_jupyter.magics.error_display import without_traceback
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Return what reads a whole number that is not below another, for an option."""
+    """Return a type for an option that parses a whole number and checks its minimum."""
 
-    def count(text: str) -> int:
+    def parse_count(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
@@ -31,7 +31,7 @@ def at_least(least: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} up")
         return number
 
-    return count
+    return parse_count
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
@@ -39,16 +39,16 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def parse_duration(text: str) -> timedelta | None:
-    """Return how long ``90m`` or ``2h`` is; None for another text."""
-    found = _DURATION.fullmatch(text.strip())
-    return timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else None
+    """Return the duration of ``90m`` or ``2h``; None for another text."""
+    match = _DURATION.fullmatch(text.strip())
+    return timedelta(**{_UNITS[match[2]]: float(match[1])}) if match else None
 
 
 def parse_seconds(text: str) -> float:
-    """Return the seconds of a number, or of a time like ``90m``, for an option."""
-    long = parse_duration(text)
+    """Return the seconds of a number, or of a duration like ``90m``, for an option."""
+    duration = parse_duration(text)
     try:
-        return float(text) if long is None else long.total_seconds()
+        return float(text) if duration is None else duration.total_seconds()
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time; write it in seconds, or like 90m, 2h or 1d"
@@ -56,7 +56,7 @@ def parse_seconds(text: str) -> float:
 
 
 def parse_time(text: str) -> datetime:
-    """Return the time that a text names: so long ago, or a date, local unless it has a zone."""
+    """Return the time of a text: a duration ago, or a date, local unless it has a zone."""
     ago = parse_duration(text)
     if ago is not None:
         return datetime.now(UTC) - ago
@@ -71,7 +71,7 @@ T = TypeVar("T")
 NO_FLAGS: Mapping[str, str] = MappingProxyType({})
 
 MAX_OPTIONS_IN_USAGE = 10
-"""Options, above which the line of usage does not list them."""
+"""Number of options above which the line of usage does not list them."""
 
 
 class MagicOption(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,11 +82,11 @@ class MagicOption(msgspec.Struct, frozen=True, kw_only=True):
     flags
         ``--image``; a name without dashes is an argument.
     settings
-        What `argparse.ArgumentParser.add_argument` takes.
+        Arguments of `argparse.ArgumentParser.add_argument`.
     completes
-        What its value names, for completion: ``image``, ``job``, ``variable``, ``data``, ``file``.
+        Kind of its value, for completion: ``image``, ``job``, ``variable``, ``data``, ``file``.
     group
-        The heading that it stands under in help.
+        Its heading in help.
     """
 
     flags: tuple[str, ...]
@@ -101,21 +101,21 @@ def option(*flags: str, completes: str = "", **settings: Any) -> MagicOption:
 
 
 def add_options(parser: argparse.ArgumentParser, options: Iterable[MagicOption]) -> None:
-    """Let a parser take options, each under its heading."""
+    """Add options to a parser, each under its heading."""
     groups: dict[str, argparse._ArgumentGroup] = {}
     for each in options:
-        into: argparse._ActionsContainer = parser
+        container: argparse._ActionsContainer = parser
         if each.group:
             if each.group not in groups:
                 groups[each.group] = parser.add_argument_group(each.group)
-            into = groups[each.group]
-        into.add_argument(*each.flags, **each.settings)
+            container = groups[each.group]
+        container.add_argument(*each.flags, **each.settings)
 
 
 def unknown_word_message(
     words: Sequence[str], options: Iterable[MagicOption], elsewhere: Mapping[str, str] = NO_FLAGS
 ) -> str:
-    """Say what is wrong with words that no option takes, and what they may have meant.
+    """Return what is wrong with words that no option takes, and what they may have meant.
 
     Parameters
     ----------
@@ -128,8 +128,8 @@ def unknown_word_message(
     if instead := elsewhere.get(word.partition("=")[0]):
         return instead
     flags = [flag for each in options for flag in each.flags if flag.startswith("-")]
-    meant = difflib.get_close_matches(word.partition("=")[0], flags, n=1, cutoff=0.5)
-    return f"there is no option {word}" + (f"; did you mean {meant[0]}?" if meant else "")
+    similar = difflib.get_close_matches(word.partition("=")[0], flags, n=1, cutoff=0.5)
+    return f"there is no option {word}" + (f"; did you mean {similar[0]}?" if similar else "")
 
 
 ARGPARSE_REWORDINGS = (
@@ -141,25 +141,25 @@ ARGPARSE_REWORDINGS = (
     (re.compile(r"^the following arguments are required: "), "there is something missing: "),
     (re.compile(r"invalid choice: (.*) \(choose from (.*)\)$"), r"there is no \1; there are \2"),
 )
-"""What `argparse` says, and how it is said to people."""
+"""Patterns of messages of `argparse`, and their wording for users."""
 
 
 def reword_argparse_error(message: str) -> str:
-    """Return a sentence of what `argparse` says."""
+    """Return a message of `argparse` as a sentence for users."""
     for pattern, words in ARGPARSE_REWORDINGS:
         message = pattern.sub(words, message)
     return message if message.endswith((".", "?")) else f"{message}."
 
 
 class LineParser(argparse.ArgumentParser):
-    """Parses the line of one magic.
+    """Parser of the line of one magic.
 
     Parameters
     ----------
     magic
         Its name, with its percent signs.
     options
-        What it takes.
+        Its options and arguments.
     examples
         Cells or lines that show how it is used.
     """
@@ -181,7 +181,7 @@ class LineParser(argparse.ArgumentParser):
         add_options(self, self.options)
 
     def format_help(self) -> str:
-        """Return what it is for, then how it is used, then every option."""
+        """Return the help: description, examples, usage, options."""
         formatter = self._get_formatter()
         formatter.add_usage(self.usage, self._actions, self._mutually_exclusive_groups)
         for group in self._action_groups:
@@ -194,13 +194,13 @@ class LineParser(argparse.ArgumentParser):
         return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the line."""
+        """Raise what is wrong with the line as a `UsageError`."""
         raise UsageError(
             f"{self.prog}: {reword_argparse_error(message)} {self.prog}? shows what it takes."
         )
 
     def parse_line(self, line: str) -> argparse.Namespace:
-        """Return the values of a line; quotes group words as in a shell."""
+        """Parse a line; quotes group words as in a shell."""
         try:
             words = shlex.split(line)
         except ValueError as exc:
@@ -214,15 +214,15 @@ class LineParser(argparse.ArgumentParser):
 def magic_options(
     *options: MagicOption, examples: str = ""
 ) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """Let a magic take the values of its options instead of a line.
+    """Return a decorator that passes a magic its parsed options instead of a line.
 
     The options become part of its help, and our own errors are shown as sentences. Its parser is
-    made when it is first needed: a notebook uses few of the magics.
+    created when it is first needed: a notebook uses few of the magics.
 
     Parameters
     ----------
     examples
-        Part of its help, too.
+        Part of its help.
     """
 
     def decorate(magic: Callable[..., T]) -> Callable[..., T]:
@@ -237,10 +237,10 @@ def magic_options(
         def call(self: object, line: str, *cell: str) -> T:
             return magic(self, line_parser().parse_line(line), *cell)
 
-        told = without_traceback(call)
-        told.line_parser = line_parser  # type: ignore[attr-defined]
+        decorated = without_traceback(call)
+        decorated.line_parser = line_parser  # type: ignore[attr-defined]
         # IPython asks for help in this way.
-        told.getdoc = lambda: line_parser().format_help()  # type: ignore[attr-defined]
-        return told
+        decorated.getdoc = lambda: line_parser().format_help()  # type: ignore[attr-defined]
+        return decorated
 
     return decorate

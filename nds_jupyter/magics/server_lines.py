@@ -43,7 +43,7 @@ class PanelLines(Magics):
         # Widgets take longer to import than all magics together.
         from nds_jupyter.widgets import JobPanel
 
-        job = self._session.job(options.job) if options.job else ""
+        job = self._session.resolve_job(options.job) if options.job else ""
         panel = JobPanel(job, self._session.client)
         return _show_panel(panel, "NDS jobs", docked=options.dock)
 

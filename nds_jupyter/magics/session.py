@@ -21,24 +21,24 @@ class MagicsSession:
     settings
         What `%config NdsMagics` sets.
     source
-        Knows the cell that runs.
+        Source of the running cell.
     """
 
     def __init__(self, shell: InteractiveShell, settings: NdsMagics, source: CellSource) -> None:
         self.settings = settings
         self.source = source
-        self.last: Job | None = None
+        self.last_job: Job | None = None
         self._shell = shell
         self._client: Client | None = None
-        self._client_of: tuple[str, str] = ("", "")
+        self._client_settings: tuple[str, str] = ("", "")
 
     @property
     def client(self) -> Client:
         """The client for the configured server."""
-        wanted = (self.settings.url, self.settings.token)
-        if self._client is None or self._client_of != wanted:
-            self._client = Client(*wanted)
-            self._client_of = wanted
+        settings = (self.settings.url, self.settings.token)
+        if self._client is None or self._client_settings != settings:
+            self._client = Client(*settings)
+            self._client_settings = settings
         return self._client
 
     @property
@@ -47,21 +47,21 @@ class MagicsSession:
         names: dict[str, Any] = self._shell.user_ns
         return names
 
-    def job(self, text: str | None) -> Job:
-        """Return the job that a user means: a variable, an id, a prefix, a name; -1 is the last."""
+    def resolve_job(self, text: str | None) -> Job:
+        """Return the job of a variable, an id, a prefix of one, or a name; -1 is the last."""
         word = (text or "").strip()
         if word in {"", "-1"}:
-            if self.last is None:
+            if self.last_job is None:
                 raise InvalidRequest("No job was submitted from this kernel yet. Give an id.")
-            return self.last.refresh()
-        known = self.namespace.get(word)
-        if isinstance(known, Job):
-            return known.refresh()
+            return self.last_job.refresh()
+        variable = self.namespace.get(word)
+        if isinstance(variable, Job):
+            return variable.refresh()
         try:
             return find_job(self.client, word)
         except JobNotFound as exc:
-            held = f" The variable {word} is no job either." if word in self.namespace else ""
-            raise JobNotFound(f"{exc}{held} %ndsjobs lists your jobs.", **exc.details) from None
+            hint = f" The variable {word} is no job either." if word in self.namespace else ""
+            raise JobNotFound(f"{exc}{hint} %ndsjobs lists your jobs.", **exc.details) from None
 
 
 def find_job(client: Client, word: str) -> Job:

@@ -15,7 +15,7 @@ from nds_jupyter.jobs.sizes import MAX_VALUE_BYTES
 
 PROJECT_FILE = "pyproject.toml"
 ATTRIBUTE_NAMES = {"raise": "raises"}
-"""Keys that can't be the name of a Python attribute."""
+"""Attributes of keys that are words of Python."""
 
 
 def project_settings(folder: Path, known: Collection[str]) -> dict[str, Any]:
@@ -24,15 +24,15 @@ def project_settings(folder: Path, known: Collection[str]) -> dict[str, Any]:
     Parameters
     ----------
     known
-        The settings there are.
+        Names of the settings.
 
     Raises
     ------
     InvalidRequest
         If the file is no TOML, or names a setting that does not exist.
     """
-    for where in (folder, *folder.parents):
-        path = where / PROJECT_FILE
+    for parent in (folder, *folder.parents):
+        path = parent / PROJECT_FILE
         if path.is_file() and (table := _read_table(path)) is not None:
             settings = {ATTRIBUTE_NAMES.get(name, name): value for name, value in table.items()}
             for name in settings.keys() - set(known):
@@ -60,18 +60,18 @@ def _read_table(path: Path) -> dict[str, Any] | None:
 def _unknown_setting_message(name: str, known: Collection[str]) -> str:
     import difflib
 
-    meant = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {meant[0]}?" if meant else f" There are {', '.join(sorted(known))}."
+    similar = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {similar[0]}?" if similar else f" There are {', '.join(sorted(known))}."
     return f"[tool.nds] has no setting {name}.{hint}"
 
 
 class NdsMagics(Configurable):
-    """The settings that all magics share, as `%config` knows them.
+    """Settings of all magics, for `%config`.
 
     Parameters
     ----------
     shell
-        Its `%config` gets these instead of what an earlier load left there.
+        Its `%config` gets these instead of those of an earlier load.
     """
 
     url = Unicode("", help="The Jupyter server's base URL; empty: found by itself.").tag(
@@ -96,12 +96,13 @@ class NdsMagics(Configurable):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(parent=shell)
-        known: list[Any] = shell.configurables
-        known[:] = [each for each in known if type(each).__name__ != type(self).__name__]
-        known.append(self)
+        configurables: list[Any] = shell.configurables
+        own = type(self).__name__
+        configurables[:] = [each for each in configurables if type(each).__name__ != own]
+        configurables.append(self)
 
     def read_project(self, folder: Path) -> None:
-        """Take over what `[tool.nds]` says, unless `%config` or a profile has set it.
+        """Apply `[tool.nds]` of a project where neither `%config` nor a profile has set a value.
 
         Raises
         ------

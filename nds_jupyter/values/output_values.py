@@ -34,7 +34,7 @@ def download_value(
     requested: RequestedValue,
     *,
     allow_pickle: bool = False,
-    most: int,
+    max_size: int,
     progress: ProgressCallback | None = None,
 ) -> OutputValue:
     """Download one output value of a job and load it.
@@ -50,7 +50,7 @@ def download_value(
         with tempfile.SpooledTemporaryFile(MAX_IN_MEMORY) as spooled:
             file: Any = spooled
             try:
-                size = job.copy_file(name, file, most=most, progress=progress)
+                size = job.copy_file(name, file, most=max_size, progress=progress)
             except PathNotFound:
                 continue
             except TooLarge as exc:
@@ -94,13 +94,13 @@ def output_names(job: Job) -> tuple[str, ...]:
 def load_value(job: Job, name: str, *, allow_pickle: bool, most: int) -> Any:
     """Return one output value of a job: the implementation of `Job.value`."""
     requested = RequestedValue.parse(name, "value")
-    return download_value(job, requested, allow_pickle=allow_pickle, most=most).value
+    return download_value(job, requested, allow_pickle=allow_pickle, max_size=most).value
 
 
 def load_values(job: Job, *, allow_pickle: bool, most: int) -> dict[str, Any]:
     """Return every output value of a job by its name: the implementation of `Job.values`."""
     requested = [RequestedValue.parse(name, "--out") for name in output_names(job)]
     return {
-        each.name: download_value(job, each, allow_pickle=allow_pickle, most=most).value
+        each.name: download_value(job, each, allow_pickle=allow_pickle, max_size=most).value
         for each in requested
     }

@@ -1,4 +1,4 @@
-"""Panels in a notebook's output, mounted by anywidget."""
+"""Panels in a notebook's output, mounted by anywidget, and the relay of their requests."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _IMPORT = re.compile(r'^@import "\./([\w.]+)";$', re.MULTILINE)
 
 
 def _inline_imports(sheet: Path) -> str:
-    """Return a style sheet with those that it imports in it: a notebook has no address for them."""
+    """Return a style sheet with its imports in it: a notebook has no address for them."""
     text = sheet.read_text("utf-8")
-    return _IMPORT.sub(lambda found: _inline_imports(sheet.parent / found[1]), text)
+    return _IMPORT.sub(lambda match: _inline_imports(sheet.parent / match[1]), text)
 
 
 class Panel(anywidget.AnyWidget):
-    """A panel that talks to the server by itself, so that it works while the kernel is busy.
+    """Panel that talks to the server by itself, so that it works while the kernel is busy.
 
-    Where its page can't reach the server, it asks through the kernel instead.
+    Where its page can't reach the server, the kernel relays its requests instead.
 
     Parameters
     ----------
     client
-        The server to ask where the page can't; found by itself where left out.
+        Client for the relay; created when it is first needed where left out.
     height
         Of the panel, in CSS units.
     """
@@ -47,7 +47,7 @@ class Panel(anywidget.AnyWidget):
 
     def __init__(self, client: Client | None = None, **traits: Any) -> None:
         super().__init__(**traits)
-        self.on_msg(RequestRelay(client, STATIC).answer)
+        self.on_msg(RequestRelay(client, STATIC).handle_message)
 
     def dock(self, title: str, anchor: str = "split-right") -> Any:
         """Show it beside the notebook instead of below the cell, by the package ``sidecar``.
@@ -71,7 +71,7 @@ class Panel(anywidget.AnyWidget):
 
 
 class JobPanel(Panel):
-    """All jobs, or one of them.
+    """Panel of all jobs, or of one of them.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class JobPanel(Panel):
 
 
 class DataBrowser(Panel):
-    """The data root.
+    """Panel of the data root.
 
     Parameters
     ----------
@@ -100,16 +100,16 @@ class DataBrowser(Panel):
 ALLOWED_VERBS = frozenset({"GET", "POST", "PUT", "DELETE"})
 FORWARDED_HEADERS = frozenset({"content-type", "link", "x-total-count", "content-disposition"})
 MAX_BODY = 16 * 2**20
-"""Bytes of an answer that go through the kernel; more belongs in a download."""
+"""Bytes of a response that the kernel relays; more belongs in a download."""
 
 
 class RequestRelay:
-    """One panel's way to the server.
+    """Relay of one panel's requests through the kernel, for a page that can't reach the server.
 
     Parameters
     ----------
     client
-        Whom to ask; found when first needed where it is None.
+        Created when it is first needed where it is None.
     static
         Folder of the front-end modules.
     """
@@ -118,28 +118,28 @@ class RequestRelay:
         self._client = client
         self._static = static
 
-    def answer(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
-        """Answer one message of the page."""
+    def handle_message(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
+        """Respond to one message of the page."""
         del buffers
-        asked: dict[str, Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]] = {
-            "modules": self._modules,
-            "request": self._request,
+        actions: dict[str, Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]] = {
+            "modules": self._read_modules,
+            "request": self._relay_request,
         }
-        act = asked.get(str(content.get("what")))
-        if act is None:
+        action = actions.get(str(content.get("what")))
+        if action is None:
             return
         try:
-            said, body = act(content)
+            response, body = action(content)
         except (NdsError, OSError) as exc:
-            said, body = {"error": str(exc)}, b""
-        widget.send({**said, "id": content.get("id")}, buffers=[body] if body else None)
+            response, body = {"error": str(exc)}, b""
+        widget.send({**response, "id": content.get("id")}, buffers=[body] if body else None)
 
-    def _modules(self, content: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def _read_modules(self, content: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         del content
         sources = {path.name: path.read_text("utf-8") for path in self._static.glob("*.js")}
         return {"sources": sources}, b""
 
-    def _request(self, content: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def _relay_request(self, content: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         verb = str(content.get("verb"))
         if verb not in ALLOWED_VERBS:
             return {"error": f"{verb} is no verb of the REST API."}, b""
@@ -157,5 +157,7 @@ class RequestRelay:
             },
             most=MAX_BODY,
         )
-        kept = {name: value for name, value in headers.items() if name.lower() in FORWARDED_HEADERS}
-        return {"status": status, "headers": kept}, body
+        forwarded = {
+            name: value for name, value in headers.items() if name.lower() in FORWARDED_HEADERS
+        }
+        return {"status": status, "headers": forwarded}, body
