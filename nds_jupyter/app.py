@@ -76,7 +76,7 @@ class NdsApp(Configuration, ExtensionApp):
             lambda: SwarmEngine(url, self.swarm_settings(), **bounds),
         )
 
-    def make_data_store(self, journal: JournalThread) -> DataRoot:
+    def make_data_root(self, journal: JournalThread) -> DataRoot:
         """Return the data root that the configuration names; nothing talks to it yet.
 
         Parameters
@@ -85,7 +85,7 @@ class NdsApp(Configuration, ExtensionApp):
             Remembers what is being written.
         """
         from nds_jupyter.data.data_root import DataRoot, default_root, open_backend
-        from nds_jupyter.journal.partial_writes import JournaledPartialWrites
+        from nds_jupyter.journal.journal import JournaledPartialWrites
 
         url = self.data_root or default_root(self._server.root_dir)
         return DataRoot(
@@ -101,7 +101,7 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.data.spool import Spool
 
         folder = self.files_dir or Path(self.journal_dir, "files")
-        return Spool(Path(folder, server_id), self.spool_bounds())
+        return Spool(Path(folder, server_id), self.spool_limits())
 
     def initialize_settings(self) -> None:
         """Put the parts together, or open the way to the server that has them."""
@@ -139,7 +139,7 @@ class NdsApp(Configuration, ExtensionApp):
         policy = self.policy()
         engine = self._engine = self.make_engine()
         journal = self._journal = JournalThread(Journal.open(Path(self.journal_dir)))
-        data = self._data = self.make_data_store(journal)
+        data = self._data = self.make_data_root(journal)
         spool = self._spool = self.make_spool(journal.server_id)
         runner = self._runner = JobRunner(
             journal, engine, self.runner_settings(), self.log, data, spool
@@ -158,7 +158,7 @@ class NdsApp(Configuration, ExtensionApp):
                 engine,
                 lookup,
                 policy,
-                data.logical,
+                data.parse_path,
                 SentFiles(spool, engine),
             ),
             data=data,
@@ -227,9 +227,10 @@ class NdsApp(Configuration, ExtensionApp):
             await self._data.prepare()
         except NdsError as exc:
             self.log.warning("The data root can't be made: %s", exc)
-        self._tidying = asyncio.create_task(self._data.drafts.keep_tidy())
+        cleanup = self._data.partial_writes.remove_leftovers_periodically()
+        self._tidying = asyncio.create_task(cleanup)
         try:
-            await self._spool.prepare()
+            await self._spool.remove_partial_files()
         except NdsError as exc:
             self.log.warning("What a killed server left of files can't be removed: %s", exc)
         await self._runner.start()

@@ -25,7 +25,7 @@ from traitlets import (
 from nds_jupyter.admission.image_references import image_reference
 from nds_jupyter.admission.policy import Policy
 from nds_jupyter.configuration.kernel_environment import configured_url
-from nds_jupyter.data.spool import SpoolBounds
+from nds_jupyter.data.spool import SpoolLimits
 from nds_jupyter.engines.swarm.engine import SwarmSettings
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.jobs.job import Limits, Network
@@ -306,12 +306,12 @@ class Configuration(SwarmConfiguration):
             allow_builds=self.allow_builds,
         )
 
-    def spool_bounds(self) -> SpoolBounds:
+    def spool_limits(self) -> SpoolLimits:
         """Return how much may be sent with jobs, and how long it is kept."""
-        return SpoolBounds(
-            most=self.max_file_bytes,
-            most_of_owner=self.max_files_bytes,
-            keep=self.keep_files_hours * 3600,
+        return SpoolLimits(
+            max_file_bytes=self.max_file_bytes,
+            max_owner_bytes=self.max_files_bytes,
+            retention=self.keep_files_hours * 3600,
         )
 
     def runner_settings(self) -> RunnerSettings:

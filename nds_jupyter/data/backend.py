@@ -1,7 +1,7 @@
 """Storage backend of a data root over a generic fsspec filesystem.
 
-Everything here blocks, takes and gives paths of the filesystem, and raises what `OSError` has for
-it; `nds_jupyter.data.filesystem_access` runs it in threads and translates its errors.
+Everything here blocks, takes and returns paths of the filesystem, and raises subclasses of
+`OSError`; `nds_jupyter.data.filesystem_access` runs it in threads and maps its errors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHUNK = 4 * 2**20
 
 
 class Backend:
-    """One fsspec filesystem, and the folder in it that the data root is.
+    """Blocking operations on one fsspec filesystem, below the folder that is the data root.
 
     Parameters
     ----------
@@ -46,16 +46,16 @@ class Backend:
     @property
     def protocols(self) -> tuple[str, ...]:
         """The names that URLs of the filesystem begin with."""
-        named = self.fs.protocol
-        return (named,) if isinstance(named, str) else tuple(named)
+        protocol = self.fs.protocol
+        return (protocol,) if isinstance(protocol, str) else tuple(protocol)
 
-    def settings_elsewhere(self) -> Mapping[str, Any] | None:
+    def portable_settings(self) -> Mapping[str, Any] | None:
         """Return the arguments that make the same filesystem on another machine.
 
         Returns
         -------
         mapping or None
-            They may hold a password; None where it can be had on this machine only.
+            They may hold a password; None where it can be reached from this machine only.
         """
         return None
 
@@ -64,12 +64,12 @@ class Backend:
         if self.base:
             self.fs.makedirs(self.base, exist_ok=True)
 
-    def full(self, path: str) -> str:
+    def filesystem_path(self, path: str) -> str:
         """Return the filesystem's path of a path of the data root; PermissionError if outside."""
         return join(self.base, path.lstrip("/")).rstrip("/") or "/"
 
-    def foreign(self, exc: OSError) -> NdsError | None:
-        """Return our error for one of this filesystem that says more than others of its class."""
+    def map_error(self, exc: OSError) -> NdsError | None:
+        """Return our error for an error of this filesystem, or None for the one of its class."""
         del exc
         return None
 
@@ -77,18 +77,18 @@ class Backend:
         """Describe one path."""
         return _entry(self.fs.info(path))
 
-    def page(self, path: str, after: str, limit: int, q: str) -> EntryPage:
-        """List a part of a collection, in the order of names."""
+    def list_page(self, path: str, after: str, limit: int, q: str) -> EntryPage:
+        """List one page of a collection, in the order of names."""
         if not self.entry(path).is_collection:
             raise NotADirectoryError(path)
         names = sorted(name for name in self._names(path) if name > after and q in name)
-        entries = tuple(self._described(path, names[:limit]))
+        entries = tuple(self._describe(path, names[:limit]))
         return EntryPage(entries=entries, next=names[limit - 1] if len(names) > limit else None)
 
     def _names(self, path: str) -> Iterable[str]:
         return (_leaf(each) for each in self.fs.ls(path, detail=False))
 
-    def _described(self, path: str, names: Iterable[str]) -> Iterable[Entry]:
+    def _describe(self, path: str, names: Iterable[str]) -> Iterable[Entry]:
         for name in names:
             try:
                 yield self.entry(join(path, name))
@@ -96,13 +96,13 @@ class Backend:
                 # Gone meanwhile, or a link that leads out: for this root it does not exist.
                 continue
 
-    def unreadable(self, paths: Iterable[str]) -> str | None:
-        """Return the first path of the data root that shows, unopened, that it can't be read."""
+    def first_unreadable(self, paths: Iterable[str]) -> str | None:
+        """Return the first path of the data root that is known, unopened, to be unreadable."""
         del paths
         return None
 
-    def streams(self, size: int) -> int:
-        """Return how many times an object of a size is opened, to be read at as many places."""
+    def read_streams(self, size: int) -> int:
+        """Return how many files read an object of a size at the same time."""
         del size
         return 1
 
@@ -122,53 +122,53 @@ class Backend:
         with self.open_read(path, start) as file:
             return bytes(file.read(stop - start))
 
-    def open_write(self, path: str, goal: str) -> Any:
-        """Open a new object under a name that nobody looks at.
+    def open_write(self, path: str, target: str) -> Any:
+        """Open a new object under its temporary path.
 
         Parameters
         ----------
-        goal
-            The name that it will get, for the sentence of an error.
+        target
+            The path that it will get, for the sentence of an error.
         """
-        del goal
+        del target
         return self.fs.open(path, "wb")
 
-    def abandon(self, file: Any) -> None:
-        """Close an object that is not to be."""
+    def abort_write(self, file: Any) -> None:
+        """Close an object whose write failed."""
         with contextlib.suppress(OSError):
             file.close()
 
     def discard(self, path: str) -> None:
-        """Remove for good what nobody needs any more, with all it holds, if it is there."""
+        """Remove a path for good with all it holds, if it is there."""
         with contextlib.suppress(FileNotFoundError):
             self.remove(path, recursive=True)
 
-    def undo(self, draft: str, goal: str) -> None:
+    def roll_back(self, partial: str, target: str) -> None:
         """Remove what an interrupted write left; what it was to replace is there afterwards."""
-        del goal
-        self.discard(draft)
+        del target
+        self.discard(partial)
 
     def remove_empty(self, path: str) -> None:
         """Remove a collection that holds nothing, for good."""
         self.remove(path, recursive=False)
 
     def has_digest(self, path: str, sha256: bytes) -> bool:
-        """Tell whether what is stored has this digest, by reading it back."""
+        """Whether what is stored has this digest, by reading it back."""
         digest = hashlib.sha256()
         with self.fs.open(path, "rb") as file:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
         return digest.digest() == sha256
 
-    def place(
+    def move_object(
         self, source: str, target: str, *, replace: bool, keep_metadata: bool = False
     ) -> None:
-        """Move an object to its name, which only `replace` lets be taken.
+        """Move an object to another path, where it may replace one only if `replace`.
 
         Parameters
         ----------
         keep_metadata
-            Whether what was there leaves its metadata to it, where metadata is kept.
+            Whether it gets the metadata of the object that it replaces, where there is metadata.
         """
         del keep_metadata
         if not replace and self.fs.exists(target):
@@ -186,10 +186,10 @@ class Backend:
             if self.entry(inner).is_collection:
                 self.move_collection(inner, outer)
             else:
-                self.place(inner, outer, replace=False)
+                self.move_object(inner, outer, replace=False)
         self.fs.rmdir(source)
 
-    def make(self, path: str) -> None:
+    def make_collection(self, path: str) -> None:
         """Make a collection and those above it."""
         self.fs.makedirs(path, exist_ok=True)
 
@@ -206,15 +206,15 @@ class Backend:
         self.fs.rmdir(path)
 
     def metadata(self, path: str) -> tuple[Avu, ...]:
-        """Return what is known of a path; NotImplementedError where nothing is kept."""
+        """Return the metadata of a path; NotImplementedError where none can be stored."""
         raise NotImplementedError
 
     def set_metadata(self, path: str, avus: tuple[Avu, ...]) -> None:
-        """Replace what is known of a path; NotImplementedError where nothing is kept."""
+        """Replace the metadata of a path; NotImplementedError where none can be stored."""
         raise NotImplementedError
 
     def replicas(self, path: str) -> tuple[Replica, ...]:
-        """Return the copies of an object; a filesystem that does not copy has one."""
+        """Return the replicas of an object; a filesystem without replication has one."""
         entry = self.entry(path)
         if entry.is_collection:
             raise IsADirectoryError(path)
@@ -236,12 +236,12 @@ class Backend:
                 digest.update(chunk)
         return sha2_text(digest.digest())
 
-    def free(self) -> int | None:
-        """Return the bytes that can still be stored; None where nobody knows."""
+    def free_bytes(self) -> int | None:
+        """Return the bytes that can still be stored; None where that is unknown."""
         return None
 
     def version(self) -> str:
-        """Say what the root is, after asking it."""
+        """Return the kind and version of the root, after checking that it is there."""
         self.fs.info(self.base or "/")
         return type(self.fs).__name__
 
@@ -258,21 +258,21 @@ def _leaf(path: str) -> str:
 def _entry(info: Mapping[str, Any]) -> Entry:
     path = "/" + str(info["name"]).strip("/")
     folder = info["type"] == "directory"
-    modified = next((info[key] for key in _TIMES if info.get(key) is not None), None)
+    modified = next((info[key] for key in _TIME_KEYS if info.get(key) is not None), None)
     return Entry(
         name=_leaf(path),
         path=path,
         kind=Kind.COLLECTION if folder else Kind.DATA_OBJECT,
         size=0 if folder else int(info.get("size") or 0),
-        modified=_moment(modified),
+        modified=_timestamp(modified),
         stamp=f"{info.get('ino', '')}-{modified}-{info.get('ETag', '')}",
     )
 
 
-_TIMES = ("mtime", "modified", "LastModified", "last_modified", "updated", "created")
+_TIME_KEYS = ("mtime", "modified", "LastModified", "last_modified", "updated", "created")
 
 
-def _moment(value: object) -> datetime | None:
+def _timestamp(value: object) -> datetime | None:
     if isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC)
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""The data root: paths, pages, content and metadata over any fsspec filesystem."""
+"""Data root: listings, content and metadata over any fsspec filesystem."""
 
 from __future__ import annotations
 
@@ -18,8 +18,14 @@ from nds_jupyter.data.entries import Avu, Entry, EntryPage, Replica
 from nds_jupyter.data.filesystem_access import FilesystemAccess
 from nds_jupyter.data.folder_backend import FolderBackend
 from nds_jupyter.data.object_reader import read, read_small
-from nds_jupyter.data.object_writer import IfExists, expect_collection, write, write_unseen
-from nds_jupyter.data.partial_writes import PartialWrite, is_draft
+from nds_jupyter.data.object_writer import IfExists, ObjectWriter, expect_collection
+from nds_jupyter.data.partial_writes import (
+    InMemoryRecord,
+    PartialWrite,
+    PartialWriteRecord,
+    PartialWrites,
+    is_partial,
+)
 from nds_jupyter.errors import Conflict, DataError, InvalidRequest, NdsError
 from nds_jupyter.jobs.logical_paths import is_inside, is_url, join, logical_path, parent_of
 
@@ -65,41 +71,68 @@ def open_backend(url: str) -> Backend:
 
 
 class UnusableBackend(Backend):
-    """A data root that is configured wrongly: every use of it says so.
+    """Backend of a data root that is configured wrongly: every use of it raises.
 
     Parameters
     ----------
-    why
-        A sentence.
+    message
+        The sentence of the error.
     """
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, message: str) -> None:
         super().__init__(MemoryFileSystem(), "")
-        self._why = why
+        self._message = message
 
-    def full(self, path: str) -> str:
-        """Say why there is no such path."""
+    def filesystem_path(self, path: str) -> str:
+        """Raise the error: there are no paths."""
         del path
-        raise DataError(self._why)
+        raise DataError(self._message)
 
     def prepare(self) -> None:
-        """Make nothing."""
+        """Do nothing: a server with a wrong data root still runs jobs."""
 
-    def free(self) -> int | None:
-        """Know nothing."""
+    def free_bytes(self) -> int | None:
+        """Return None: nothing is known."""
         return None
 
     def version(self) -> str:
-        """Say what is wrong."""
-        raise DataError(self._why)
+        """Raise the error."""
+        raise DataError(self._message)
 
 
 WALK_PAGE = 1000
-"""Entries asked for at once by a walk."""
+"""Entries of one page of a walk."""
 
 
 class DataRoot(FilesystemAccess):
-    """Where the data of one server is; every path is absolute in its root."""
+    """Storage of one server's data; every path is absolute in its root.
+
+    Parameters
+    ----------
+    backend
+        The filesystem, and the folder in it.
+    threads
+        Calls at one time.
+    deadline
+        Seconds for a call.
+    retries
+        How often a dropped connection is resumed in one read.
+    record
+        Stores which writes are under way; None: in memory.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        threads: int = 8,
+        deadline: float = 30.0,
+        retries: int = 3,
+        record: PartialWriteRecord | None = None,
+    ) -> None:
+        super().__init__(backend, threads=threads, deadline=deadline, retries=retries)
+        self.partial_writes = PartialWrites(self, record or InMemoryRecord())
+        self._writer = ObjectWriter(self, self.partial_writes)
 
     @property
     def home(self) -> str:
@@ -110,8 +143,8 @@ class DataRoot(FilesystemAccess):
         """Free the threads."""
         await self.calls.close()
 
-    def logical(self, text: str, field: str = "path") -> str:
-        """Return the path of the data root that a user's text means: a path, or a URL of it.
+    def parse_path(self, text: str, field: str = "path") -> str:
+        """Parse a user's text, a path or a URL of the data root, into a path of it.
 
         Raises
         ------
@@ -122,48 +155,54 @@ class DataRoot(FilesystemAccess):
             return logical_path(text, self.backend.home, field)
         protocol, _, rest = text.partition("://")
         if protocol not in self.backend.protocols:
-            mine = " or ".join(f"{name}://" for name in self.backend.protocols)
-            raise InvalidRequest(f"{field}: {text[:200]} is not of this data root, which is {mine}")
-        full = logical_path(f"/{rest}", field=field)
-        if not is_inside(full, self.backend.base or "/"):
+            schemes = " or ".join(f"{name}://" for name in self.backend.protocols)
+            raise InvalidRequest(
+                f"{field}: {text[:200]} is not of this data root, which is {schemes}"
+            )
+        fs_path = logical_path(f"/{rest}", field=field)
+        if not is_inside(fs_path, self.backend.base or "/"):
             raise InvalidRequest(f"{field}: {text[:200]} is not in this data root.")
-        return full[len(self.backend.base) :] or "/"
+        return fs_path[len(self.backend.base) :] or "/"
 
     async def prepare(self) -> None:
         """Make the root if it is not there."""
-        await self.calls.do("/", self.backend.prepare)
+        await self.calls.run("/", self.backend.prepare)
 
     async def version(self) -> str:
-        """Ask the root whether it is there, and what it is."""
-        return await self.calls.do("/", self.backend.version)
+        """Return the kind and version of the root, after checking that it answers."""
+        return await self.calls.run("/", self.backend.version)
 
-    async def free(self) -> int | None:
-        """Return the bytes that can still be stored; None where nobody knows."""
-        return await self.calls.do("/", self.backend.free)
+    async def free_bytes(self) -> int | None:
+        """Return the bytes that can still be stored; None where that is unknown."""
+        return await self.calls.run("/", self.backend.free_bytes)
 
-    async def page(self, path: str, *, after: str = "", limit: int = 100, q: str = "") -> EntryPage:
-        """List a part of a collection.
+    async def list_page(
+        self, path: str, *, after: str = "", limit: int = 100, q: str = ""
+    ) -> EntryPage:
+        """List one page of a collection.
 
         Parameters
         ----------
         after
-            The name before the first one wanted.
+            Cursor: the name before the first one of the page.
         q
             What the names must contain.
         """
-        found = await self.do(path, lambda full: self.backend.page(full, after, limit, q))
+        page = await self.call(
+            path, lambda fs_path: self.backend.list_page(fs_path, after, limit, q)
+        )
         entries = tuple(
             msgspec.structs.replace(each, path=join(path, each.name))
-            for each in found.entries
-            if not is_draft(each.name)
+            for each in page.entries
+            if not is_partial(each.name)
         )
-        return EntryPage(entries=entries, next=found.next)
+        return EntryPage(entries=entries, next=page.next)
 
     async def is_empty(self, path: str) -> bool:
         """Tell whether a collection holds nothing that a listing shows."""
         after: str | None = ""
         while after is not None:
-            page = await self.page(path, after=after, limit=10)
+            page = await self.list_page(path, after=after, limit=10)
             if page.entries:
                 return False
             after = page.next
@@ -171,29 +210,29 @@ class DataRoot(FilesystemAccess):
 
     async def walk(self, path: str) -> AsyncGenerator[Entry, None]:
         """Yield everything below a collection, collections before what they hold."""
-        left = [path]
-        while left:
-            collection = logical_path(left.pop())
+        pending = [path]
+        while pending:
+            collection = logical_path(pending.pop())
             after: str | None = ""
             while after is not None:
-                page = await self.page(collection, after=after, limit=WALK_PAGE)
+                page = await self.list_page(collection, after=after, limit=WALK_PAGE)
                 for entry in page.entries:
                     yield entry
-                left += [each.path for each in page.entries if each.is_collection]
+                pending += [each.path for each in page.entries if each.is_collection]
                 after = page.next
 
-    async def unreadable(self, paths: Iterable[str]) -> str | None:
-        """Return the first path that shows, before it is opened, that it can't be read."""
-        return await self.calls.do("/", lambda: self.backend.unreadable(paths))
+    async def first_unreadable(self, paths: Iterable[str]) -> str | None:
+        """Return the first path that the account may not read, as far as that is cheap to know."""
+        return await self.calls.run("/", lambda: self.backend.first_unreadable(paths))
 
     def read(
         self, entry: Entry, start: int = 0, stop: int | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """Read an object, from one byte to before another; see `reading.read`."""
+        """Read an object, from one byte to before another; see `object_reader.read`."""
         return read(self, entry, start, stop)
 
     async def read_small(self, entries: Sequence[Entry]) -> list[bytes]:
-        """Read whole objects that are small enough for memory; see `reading.read_small`."""
+        """Read whole objects that are small enough for memory; see `object_reader.read_small`."""
         return await read_small(self, entries)
 
     async def write(
@@ -204,35 +243,35 @@ class DataRoot(FilesystemAccess):
         exists: IfExists = IfExists.REFUSE,
         sha256: bytes | None = None,
     ) -> Entry:
-        """Write an object, all of it or nothing; see `writing.write`."""
-        return await write(self, path, chunks, exists=exists, sha256=sha256)
+        """Write an object completely or not at all; see `ObjectWriter.write`."""
+        return await self._writer.write(path, chunks, exists=exists, sha256=sha256)
 
-    async def write_unseen(self, draft: PartialWrite, chunks: AsyncIterator[bytes]) -> Entry:
-        """Write an object where nobody looks yet; see `writing.write_unseen`."""
-        return await write_unseen(self, draft, chunks)
+    async def write_partial(self, partial: PartialWrite, chunks: AsyncIterator[bytes]) -> Entry:
+        """Write an object under a temporary name; see `ObjectWriter.write_partial`."""
+        return await self._writer.write_partial(partial, chunks)
 
-    async def make(self, path: str) -> Entry:
-        """Make a collection, and those above it; fine if it is there."""
-        await self.do(path, self.backend.make)
+    async def make_collection(self, path: str) -> Entry:
+        """Make a collection, and those above it; one that exists already is no error."""
+        await self.call(path, self.backend.make_collection)
         return await self.entry(path)
 
     @contextlib.asynccontextmanager
-    async def made(self, path: str) -> AsyncIterator[None]:
-        """Make a collection for what comes; if that fails, remove what was made and is empty."""
-        top = await self.drafts.top_missing(path)
-        await self.make(path)
+    async def new_collection(self, path: str) -> AsyncIterator[None]:
+        """Make a collection for a block of work; if that fails, remove the empty ones it made."""
+        top = await self.partial_writes.top_missing(path)
+        await self.make_collection(path)
         try:
             yield
         except BaseException:
             with contextlib.suppress(NdsError):
-                await asyncio.shield(self.drafts.remove_empty(path, top))
+                await asyncio.shield(self.partial_writes.remove_empty(path, top))
             raise
 
     async def remove(self, path: str, *, recursive: bool = False) -> None:
         """Remove an object; a collection only if it is empty or `recursive`."""
         if path == "/":
             raise Conflict("The data root itself can't be removed.")
-        await self.do(path, lambda full: self.backend.remove(full, recursive=recursive))
+        await self.call(path, lambda fs_path: self.backend.remove(fs_path, recursive=recursive))
 
     async def move(self, path: str, target: str, *, overwrite: bool = False) -> Entry:
         """Give an object or a collection another path.
@@ -246,41 +285,48 @@ class DataRoot(FilesystemAccess):
         if path == "/" or (entry.is_collection and is_inside(target, path)):
             raise Conflict(f"{path} can't be moved into itself.")
         await expect_collection(self, parent_of(target))
-        there = await self.find(target)
-        if there is not None and (there.is_collection or entry.is_collection or not overwrite):
+        existing = await self.find(target)
+        if existing is not None and (
+            existing.is_collection or entry.is_collection or not overwrite
+        ):
             raise Conflict(f"{target} exists in the data root.")
         if path == target:
             return entry
-        source = await self.do(path, lambda full: full)
+        backend = self.backend
+        source = await self.call(path, lambda fs_path: fs_path)
         if entry.is_collection:
-            await self.do(target, lambda full: self.backend.move_collection(source, full))
+            await self.call(target, lambda fs_path: backend.move_collection(source, fs_path))
         else:
-            await self.do(target, lambda full: self.backend.place(source, full, replace=overwrite))
+            await self.call(
+                target, lambda fs_path: backend.move_object(source, fs_path, replace=overwrite)
+            )
         return await self.entry(target)
 
     async def discard(self, path: str) -> None:
-        """Remove what nobody needs any more, with all it holds; fine if it is gone."""
-        await self.do(path, self.backend.discard)
+        """Remove a path for good with all it holds; one that is gone is no error."""
+        await self.call(path, self.backend.discard)
 
-    async def same(self, path: str, other: str) -> bool:
-        """Tell whether two objects hold the same."""
+    async def have_same_content(self, path: str, other: str) -> bool:
+        """Whether two objects have the same content."""
         one, two = await self.entry(path), await self.entry(other)
         if one.kind is not two.kind or one.size != two.size:
             return False
-        checksum = self.backend.checksum
-        return await self.do(path, checksum, one.size) == await self.do(other, checksum, one.size)
+        checksums = [
+            await self.call(each, self.backend.checksum, one.size) for each in (path, other)
+        ]
+        return checksums[0] == checksums[1]
 
     async def metadata(self, path: str) -> tuple[Avu, ...]:
         """Return the metadata of an object or collection."""
         await self.entry(path)
-        return await self.do(path, self.backend.metadata)
+        return await self.call(path, self.backend.metadata)
 
     async def set_metadata(self, path: str, avus: tuple[Avu, ...]) -> tuple[Avu, ...]:
         """Replace the metadata of an object or collection, and return it."""
         await self.entry(path)
-        await self.do(path, lambda full: self.backend.set_metadata(full, avus))
-        return await self.do(path, self.backend.metadata)
+        await self.call(path, lambda fs_path: self.backend.set_metadata(fs_path, avus))
+        return await self.call(path, self.backend.metadata)
 
     async def replicas(self, path: str) -> tuple[Replica, ...]:
         """Return the copies of an object."""
-        return await self.do(path, self.backend.replicas)
+        return await self.call(path, self.backend.replicas)

@@ -23,41 +23,43 @@ ATTRIBUTE = "user.nds.avus"
 
 
 class FolderBackend(Backend):
-    """A folder of this machine."""
+    """Backend over a folder of this machine."""
 
-    def full(self, path: str) -> str:
+    def filesystem_path(self, path: str) -> str:
         """Return the path on this machine; PermissionError if a link leads out of the folder."""
-        full = super().full(path)
-        if not is_inside(os.path.realpath(full), os.path.realpath(self.base or "/")):
+        fs_path = super().filesystem_path(path)
+        self._check_inside(fs_path)
+        return fs_path
+
+    def _check_inside(self, fs_path: str) -> None:
+        if not is_inside(os.path.realpath(fs_path), os.path.realpath(self.base or "/")):
             raise PermissionError(errno.EACCES, "a link leads out of the data root")
-        return full
 
     def entry(self, path: str) -> Entry:
-        """Describe one path; a link is what it leads to."""
-        if not is_inside(os.path.realpath(path), os.path.realpath(self.base or "/")):
-            raise PermissionError(errno.EACCES, "a link leads out of the data root")
-        found = Path(path).stat()
-        folder = stat.S_ISDIR(found.st_mode)
+        """Describe one path; links are followed."""
+        self._check_inside(path)
+        facts = Path(path).stat()
+        folder = stat.S_ISDIR(facts.st_mode)
         return Entry(
-            # A name that is not UTF-8 can be shown, though not be asked for.
+            # A name that is not UTF-8 can be shown, though no request can name it.
             name=os.fsencode(Path(path).name).decode("utf-8", "replace"),
             path=os.fsencode(path).decode("utf-8", "replace"),
             kind=Kind.COLLECTION if folder else Kind.DATA_OBJECT,
-            size=0 if folder else found.st_size,
-            modified=datetime.fromtimestamp(found.st_mtime, UTC),
-            stamp=f"{found.st_ino:x}-{found.st_mtime_ns:x}",
+            size=0 if folder else facts.st_size,
+            modified=datetime.fromtimestamp(facts.st_mtime, UTC),
+            stamp=f"{facts.st_ino:x}-{facts.st_mtime_ns:x}",
         )
 
     def _names(self, path: str) -> Iterable[str]:
         return (each.name for each in Path(path).iterdir())
 
-    def unreadable(self, paths: Iterable[str]) -> str | None:
+    def first_unreadable(self, paths: Iterable[str]) -> str | None:
         """Return the first path of the data root that the server's account may not read."""
-        full = super().full
-        return next((path for path in paths if not os.access(full(path), os.R_OK)), None)
+        to_filesystem = super().filesystem_path
+        return next((path for path in paths if not os.access(to_filesystem(path), os.R_OK)), None)
 
     def open_read(self, path: str, start: int) -> Any:
-        """Open a plain file: a pipe would make its reader wait for ever."""
+        """Open a plain file; a pipe is refused, since opening it would block for ever."""
         mode = Path(path).stat().st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(path)
@@ -65,10 +67,10 @@ class FolderBackend(Backend):
             raise OSError(errno.EINVAL, "it is no plain file")
         return super().open_read(path, start)
 
-    def place(
+    def move_object(
         self, source: str, target: str, *, replace: bool, keep_metadata: bool = False
     ) -> None:
-        """Move a file to its name in one step, which nobody can come between."""
+        """Move a file atomically."""
         if replace:
             if keep_metadata:
                 # Permissions and extended attributes; the times are the new file's own.
@@ -95,7 +97,7 @@ class FolderBackend(Backend):
         Path(source).rename(target)
 
     def metadata(self, path: str) -> tuple[Avu, ...]:
-        """Return what the extended attribute holds."""
+        """Return the metadata in the extended attribute."""
         try:
             body = os.getxattr(path, ATTRIBUTE)
         except OSError as exc:
@@ -111,12 +113,12 @@ class FolderBackend(Backend):
         except OSError as exc:
             raise _as_attribute_error(exc) from exc
 
-    def free(self) -> int | None:
+    def free_bytes(self) -> int | None:
         """Return the free bytes of the disk."""
         return shutil.disk_usage(self.base or "/").free
 
     def version(self) -> str:
-        """Say that it is a folder, after looking at it."""
+        """Return ``folder``, after checking that it is there."""
         os.scandir(self.base or "/").close()
         return "folder"
 

@@ -9,21 +9,21 @@ from typing import Any
 
 from nds_jupyter.data.backend import Backend, sha2_text
 from nds_jupyter.data.entries import Avu, Entry, EntryPage, Kind, Replica
-from nds_jupyter.data.irods.atomic_replace import aside_of
+from nds_jupyter.data.irods.atomic_replace import backup_path
 from nds_jupyter.data.irods.errors import AuthenticationFailed, ChecksumMismatch, ZoneUnavailable
 from nds_jupyter.data.irods.filesystem import IrodsFileSystem
 from nds_jupyter.errors import DataError, DataLoginRefused, DataUnavailable, NdsError
 from nds_jupyter.jobs.logical_paths import is_inside
 
-PLACES = 2
-"""Places at which a large object is read: while one piece comes the next is asked for.
+MAX_READ_STREAMS = 2
+"""Connections that read one large object: while one chunk arrives the next is requested.
 
-More of them hold more memory, and fill no engine faster.
+More of them need more memory, and fill no engine faster.
 """
 
 
 class IrodsBackend(Backend):
-    """A collection of a zone; the catalogue pages, verifies and keeps metadata.
+    """Backend over a collection of a zone; the catalogue pages, verifies and stores metadata.
 
     Parameters
     ----------
@@ -38,29 +38,29 @@ class IrodsBackend(Backend):
         """The account's home collection, unless the root is a collection of its own."""
         return "/" if self.base else self.fs.home
 
-    def settings_elsewhere(self) -> Mapping[str, Any] | None:
-        """Return the account; not with authorities in a folder, which can't be handed over."""
+    def portable_settings(self) -> Mapping[str, Any] | None:
+        """Return the account; None with a folder of certificates, which can't be sent along."""
         settings = self.fs.account.settings()
         return None if "irods_ssl_ca_certificate_path" in settings else settings
 
     def prepare(self) -> None:
-        """Leave the zone as it is: a collection that is not there is a mistake."""
+        """Make nothing: a collection that is missing in a zone is a mistake of the settings."""
 
-    def full(self, path: str) -> str:
+    def filesystem_path(self, path: str) -> str:
         """Return the logical path in the zone; PermissionError if it is of another zone."""
-        full = super().full(path)
-        if not self.base and full != "/" and not is_inside(full, f"/{self.fs.zone}"):
-            raise PermissionError(errno.EACCES, f"{full} is in another zone")
-        return full
+        fs_path = super().filesystem_path(path)
+        if not self.base and fs_path != "/" and not is_inside(fs_path, f"/{self.fs.zone}"):
+            raise PermissionError(errno.EACCES, f"{fs_path} is in another zone")
+        return fs_path
 
-    def foreign(self, exc: OSError) -> NdsError | None:
+    def map_error(self, exc: OSError) -> NdsError | None:
         """Keep the sentences that say what to do about the zone or the account."""
-        said = exc.strerror or ""
+        message = exc.strerror or ""
         if isinstance(exc, AuthenticationFailed):
-            return DataLoginRefused(f"{said}.")
+            return DataLoginRefused(f"{message}.")
         if isinstance(exc, ChecksumMismatch):
-            return DataError(f"{said}.")
-        return DataUnavailable(said) if isinstance(exc, ZoneUnavailable) else None
+            return DataError(f"{message}.")
+        return DataUnavailable(message) if isinstance(exc, ZoneUnavailable) else None
 
     def entry(self, path: str) -> Entry:
         """Describe one path, by one query."""
@@ -68,18 +68,18 @@ class IrodsBackend(Backend):
             return Entry(name="", path="/", kind=Kind.COLLECTION)
         return self.fs.entry(path)
 
-    def page(self, path: str, after: str, limit: int, q: str) -> EntryPage:
-        """List a part of a collection, by one query of the catalogue."""
+    def list_page(self, path: str, after: str, limit: int, q: str) -> EntryPage:
+        """List one page of a collection, by one query of the catalogue."""
         if path == "/":
             return EntryPage(entries=(self.entry(f"/{self.fs.zone}"),))
         return self.fs.ls_page(path, after, limit, q)
 
-    def streams(self, size: int) -> int:
-        """Return the connections for an object of a size."""
-        return min(self.fs.streams(size), PLACES)
+    def read_streams(self, size: int) -> int:
+        """Return the connections that read an object of a size at the same time."""
+        return min(self.fs.stream_count(size), MAX_READ_STREAMS)
 
     def open_read(self, path: str, start: int) -> Any:
-        """Open an object, at a position; what is read is not read ahead."""
+        """Open an object, at a position, without read-ahead of its own."""
         file = self.fs.open(path, "rb", cache_type="none")
         if start:
             file.seek(start)
@@ -89,16 +89,16 @@ class IrodsBackend(Backend):
         """Read a part of an object."""
         return self.fs.cat_file(path, start, stop)
 
-    def open_write(self, path: str, goal: str) -> Any:
-        """Open a new object under its own name: what nobody looks at needs no other first."""
-        return self.fs.open(path, "wb", named=goal)
+    def open_write(self, path: str, target: str) -> Any:
+        """Open a new object at its path, which is temporary already and needs no other one."""
+        return self.fs.open(path, "wb", final_path=target)
 
-    def abandon(self, file: Any) -> None:
-        """Throw away what an unfinished write stored."""
+    def abort_write(self, file: Any) -> None:
+        """Remove what an unfinished write stored."""
         file.discard()
 
     def discard(self, path: str) -> None:
-        """Remove for good what nobody needs any more: it is nothing for the trash."""
+        """Remove a path for good, not by way of the zone's trash."""
         if not self.fs.exists(path):
             return
         if self.fs.isdir(path) and not has_magic(path):
@@ -108,18 +108,18 @@ class IrodsBackend(Backend):
         else:
             self.fs.rm_file(path, trash=False)
 
-    def undo(self, draft: str, goal: str) -> None:
-        """Remove what an interrupted write left, in the middle of its renaming too."""
-        aside = aside_of(draft, goal)
-        if self.fs.exists(aside):
-            if self.fs.exists(goal):
-                self.discard(aside)
+    def roll_back(self, partial: str, target: str) -> None:
+        """Remove what an interrupted write left, also one that ended amid its renaming."""
+        backup = backup_path(partial, target)
+        if self.fs.exists(backup):
+            if self.fs.exists(target):
+                self.discard(backup)
             else:
-                self.fs.mv(aside, goal)
-        self.discard(draft)
+                self.fs.mv(backup, target)
+        self.discard(partial)
 
     def remove_empty(self, path: str) -> None:
-        """Remove a collection that holds nothing: it is nothing for the trash."""
+        """Remove an empty collection for good, not by way of the zone's trash."""
         self.fs.rmdir(path, trash=False)
 
     def has_digest(self, path: str, sha256: bytes) -> bool:
@@ -129,7 +129,7 @@ class IrodsBackend(Backend):
             return super().has_digest(path, sha256)
         return checksum == sha2_text(sha256)
 
-    def place(
+    def move_object(
         self, source: str, target: str, *, replace: bool, keep_metadata: bool = False
     ) -> None:
         """Rename an object."""
@@ -167,6 +167,6 @@ class IrodsBackend(Backend):
         return self.fs.checksum(path)
 
     def version(self) -> str:
-        """Ask the zone for the root, and say its version."""
+        """Return the version of the zone, after checking that the root is there."""
         self.fs.info(self.base or f"/{self.fs.zone}")
         return f"iRODS {'.'.join(map(str, self.fs.server_version))}"

@@ -1,7 +1,8 @@
 """Registry of partial writes, so that leftovers of a killed server can be removed.
 
 A server that is killed leaves behind what it was writing, under a name that listings do not show.
-The next one finds it in the record, and there alone, so that nothing of another server is touched.
+The next server finds it in the record, and only there, so that it never touches what another
+server is writing.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import contextlib
 import logging
 import secrets
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 import msgspec
 
+from nds_jupyter.data.filesystem_access import FilesystemAccess
 from nds_jupyter.errors import (
     Conflict,
     Forbidden,
@@ -26,169 +28,173 @@ from nds_jupyter.errors import (
 )
 from nds_jupyter.jobs.logical_paths import is_inside, join, parent_of
 
-if TYPE_CHECKING:
-    from nds_jupyter.data.filesystem_access import FilesystemAccess
+PERMANENT_ERRORS = (Conflict, Forbidden, InvalidRequest, NotOffered)
+"""Errors of a removal that another attempt would meet again."""
 
-REFUSED = (Conflict, Forbidden, InvalidRequest, NotOffered)
-"""Answers that will be the same the next time."""
-
-TIDY_EVERY = 30.0
-"""Seconds between two looks at what could not be removed yet."""
+CLEANUP_INTERVAL = 30.0
+"""Seconds between two attempts to remove what could not be removed yet."""
 
 _log = logging.getLogger(__name__)
 
 
-def draft_in(collection: str, name: str = "") -> str:
-    """Return the path of a draft.
+def partial_path(collection: str, name: str = "") -> str:
+    """Return the path of a partial write in a collection.
 
     Parameters
     ----------
     name
-        Tells it from others; random if empty.
+        Distinguishes it from others; random if empty.
     """
     return join(collection, f".nds-{name or secrets.token_hex(8)}.part")
 
 
-def is_draft(name: str) -> bool:
+def is_partial(name: str) -> bool:
     """Whether a name is that of an object that is still being written."""
     return name.startswith(".nds-") and name.endswith(".part")
 
 
 class PartialWrite(msgspec.Struct, frozen=True, kw_only=True):
-    """One object or collection on its way to its name.
+    """One object or collection that is written under a temporary path.
+
+    The names of its fields in JSON are those that journals of earlier versions have.
 
     Parameters
     ----------
     path
-        Where it is written.
-    goal
-        What it will be.
+        The temporary path.
+    target
+        The path that it gets when it is complete.
     made
         The topmost of the collections that were made for it; empty if none was.
     """
 
     path: str
-    goal: str
+    target: str = msgspec.field(name="goal")
     made: str = ""
 
 
 class PartialWriteRecord(Protocol):
-    """Remembers drafts, if it can beyond the life of this process."""
+    """Storage of the registry, which may outlive this process."""
 
-    async def add(self, draft: PartialWrite) -> None:
-        """Remember one, in the place of another of its path."""
+    async def add(self, partial: PartialWrite) -> None:
+        """Store one, in the place of another of its path."""
 
     async def remove(self, path: str) -> None:
-        """Forget one."""
+        """Delete the one of a path."""
 
-    async def drafts(self) -> list[PartialWrite]:
+    async def partial_writes(self) -> list[PartialWrite]:
         """Return all of them."""
 
 
 class InMemoryRecord:
-    """A record that ends with the process."""
+    """Record that ends with the process."""
 
     def __init__(self) -> None:
-        self._drafts: dict[str, PartialWrite] = {}
+        self._by_path: dict[str, PartialWrite] = {}
 
-    async def add(self, draft: PartialWrite) -> None:
-        """Remember one."""
-        self._drafts[draft.path] = draft
+    async def add(self, partial: PartialWrite) -> None:
+        """Store one, in the place of another of its path."""
+        self._by_path[partial.path] = partial
 
     async def remove(self, path: str) -> None:
-        """Forget one."""
-        self._drafts.pop(path, None)
+        """Delete the one of a path."""
+        self._by_path.pop(path, None)
 
-    async def drafts(self) -> list[PartialWrite]:
+    async def partial_writes(self) -> list[PartialWrite]:
         """Return all of them."""
-        return list(self._drafts.values())
+        return list(self._by_path.values())
 
 
 class PartialWrites:
-    """The drafts of one data root.
+    """Registry of the partial writes of one data root.
 
     Parameters
     ----------
     access
         The data root.
     record
-        Of this process alone, and of those before it.
+        Stores them; used by this process alone, and by those before it.
     """
 
     def __init__(self, access: FilesystemAccess, record: PartialWriteRecord) -> None:
         self._access = access
         self._record = record
-        # Whoever holds one works on the draft of that path.
+        # The lock of a path is held by whoever writes there.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._left_alone: set[str] = set()
+        self._unremovable: set[str] = set()
 
     @contextlib.asynccontextmanager
-    async def held(self, draft: PartialWrite, *, resumed: bool = False) -> AsyncIterator[None]:
-        """Keep a draft on record while it is written; remove it if that fails.
+    async def registered(
+        self, partial: PartialWrite, *, resumed: bool = False
+    ) -> AsyncIterator[None]:
+        """Register a partial write while it is written; remove it if that fails.
 
         Parameters
         ----------
         resumed
-            Whether an earlier attempt may have left something under this path, which goes first,
-            and the collections above may have to be made.
+            Whether an earlier attempt may have left something under this path, which is removed
+            first, and the collections above may have to be made.
         """
-        async with self._lock(draft.path):
+        async with self._lock(partial.path):
             if resumed:
-                draft = await self._taken_over(draft)
-            await self._note(draft)
+                partial = await self._take_over(partial)
+            await self._register(partial)
             try:
                 yield
             except BaseException:
-                await asyncio.shield(self._undone(draft))
+                await asyncio.shield(self._try_roll_back(partial))
                 raise
-            await self._forget(draft)
+            await self._unregister(partial)
 
-    async def rehearse(self, draft: PartialWrite) -> None:
-        """Make a draft that is a collection, and remove it: what forbids that is known early."""
-        async with self._lock(draft.path):
-            draft = await self._taken_over(draft)
-            await self._note(draft)
+    async def try_collection(self, partial: PartialWrite) -> None:
+        """Make a partial collection and remove it, so that what forbids it is known early."""
+        async with self._lock(partial.path):
+            partial = await self._take_over(partial)
+            await self._register(partial)
             try:
-                await self._access.do(draft.goal, lambda _: self._make(draft))
+                await self._access.call(partial.target, lambda _: self._make(partial))
             finally:
-                await asyncio.shield(self._undone(draft))
+                await asyncio.shield(self._try_roll_back(partial))
 
-    def _make(self, draft: PartialWrite) -> None:
+    def _make(self, partial: PartialWrite) -> None:
         backend = self._access.backend
-        backend.make(backend.full(draft.path))
+        backend.make_collection(backend.filesystem_path(partial.path))
 
-    async def _taken_over(self, draft: PartialWrite) -> PartialWrite:
-        earlier = [each for each in await self._record.drafts() if each.path == draft.path]
-        await self._undo(draft, with_made=False)
+    async def _take_over(self, partial: PartialWrite) -> PartialWrite:
+        """Remove what an earlier attempt left at its path; keep which collections that made."""
+        recorded = await self._record.partial_writes()
+        earlier = [each for each in recorded if each.path == partial.path]
+        await self._roll_back(partial, with_collections=False)
         made = earlier[0].made if earlier else ""
-        made = made or await self.top_missing(parent_of(draft.path))
-        return msgspec.structs.replace(draft, made=made)
+        made = made or await self.top_missing(parent_of(partial.path))
+        return msgspec.structs.replace(partial, made=made)
 
-    async def _note(self, draft: PartialWrite) -> None:
+    async def _register(self, partial: PartialWrite) -> None:
         # A full disk of the server is no reason to refuse what another disk can take.
         with contextlib.suppress(NdsError):
-            await self._record.add(draft)
+            await self._record.add(partial)
 
-    async def tidy(self) -> int:
+    async def remove_leftovers(self) -> int:
         """Remove what nobody writes any more, and return how many could not be removed yet."""
-        left = 0
-        for draft in await self._record.drafts():
-            if draft.path in self._left_alone or self._lock(draft.path).locked():
+        remaining = 0
+        for partial in await self._record.partial_writes():
+            if partial.path in self._unremovable or self._lock(partial.path).locked():
                 continue
-            async with self._lock(draft.path):
+            async with self._lock(partial.path):
                 # It may have been finished while this waited for others.
-                if draft in await self._record.drafts() and not await self._undone(draft):
-                    left += 1
-        return left
+                recorded = partial in await self._record.partial_writes()
+                if recorded and not await self._try_roll_back(partial):
+                    remaining += 1
+        return remaining
 
-    async def keep_tidy(self) -> None:
-        """Tidy now, and again for as long as this is not cancelled: the root may be away."""
+    async def remove_leftovers_periodically(self) -> None:
+        """Remove leftovers now, and again until cancelled: the root may be unreachable."""
         while True:
             try:
-                await self.tidy()
+                await self.remove_leftovers()
             except Exception:  # noqa: BLE001 - it is logged, and tried again
                 _log.exception("What is left in the data root can't be looked for.")
-            await asyncio.sleep(TIDY_EVERY)
+            await asyncio.sleep(CLEANUP_INTERVAL)
 
     async def top_missing(self, path: str) -> str:
         """Return the topmost of the collections that making `path` would make; empty if none."""
@@ -201,7 +207,7 @@ class PartialWrites:
         """Remove a collection and those above it up to `top`, as long as they hold nothing."""
         while top and is_inside(path, top):
             try:
-                await self._access.do(path, self._access.backend.remove_empty)
+                await self._access.call(path, self._access.backend.remove_empty)
             except PathNotFound:
                 pass
             except Conflict:
@@ -211,29 +217,32 @@ class PartialWrites:
     def _lock(self, path: str) -> asyncio.Lock:
         return self._locks.setdefault(path, asyncio.Lock())
 
-    async def _undone(self, draft: PartialWrite) -> bool:
-        """Undo a draft, and tell whether it is gone; otherwise it stays on record."""
+    async def _try_roll_back(self, partial: PartialWrite) -> bool:
+        """Roll back a partial write, and return whether it is gone; else it stays registered."""
         try:
-            await self._undo(draft, with_made=True)
+            await self._roll_back(partial, with_collections=True)
         except NdsError as exc:
-            if isinstance(exc, REFUSED):
-                self._left_alone.add(draft.path)
-            _log.warning("%s stays behind in the data root: %s", draft.path, exc)
+            if isinstance(exc, PERMANENT_ERRORS):
+                self._unremovable.add(partial.path)
+            _log.warning("%s stays behind in the data root: %s", partial.path, exc)
             return False
-        except Exception:  # noqa: BLE001 - what failed before is what has to be told
-            self._left_alone.add(draft.path)
-            _log.exception("%s stays behind in the data root.", draft.path)
+        except Exception:  # noqa: BLE001 - the error that made it roll back must not be hidden
+            self._unremovable.add(partial.path)
+            _log.exception("%s stays behind in the data root.", partial.path)
             return False
-        await self._forget(draft)
+        await self._unregister(partial)
         return True
 
-    async def _undo(self, draft: PartialWrite, *, with_made: bool) -> None:
+    async def _roll_back(self, partial: PartialWrite, *, with_collections: bool) -> None:
         backend = self._access.backend
-        await self._access.do(draft.path, lambda full: backend.undo(full, backend.full(draft.goal)))
-        if with_made:
-            await self.remove_empty(parent_of(draft.path), draft.made)
+        await self._access.call(
+            partial.path,
+            lambda fs_path: backend.roll_back(fs_path, backend.filesystem_path(partial.target)),
+        )
+        if with_collections:
+            await self.remove_empty(parent_of(partial.path), partial.made)
 
-    async def _forget(self, draft: PartialWrite) -> None:
-        # What can't be forgotten is looked for once more by the next server, and not found.
+    async def _unregister(self, partial: PartialWrite) -> None:
+        # What stays in the record is looked for once more by the next server, and not found.
         with contextlib.suppress(NdsError):
-            await self._record.remove(draft.path)
+            await self._record.remove(partial.path)

@@ -1,195 +1,110 @@
-"""Staging of inputs: planned first, then streamed into the container as one tar archive."""
+"""Staging of inputs: streamed into the container as one tar archive, or downloaded on its node."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import tarfile
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from pathlib import Path
 
 import msgspec
 
-from nds_jupyter.data.backend import CHUNK
 from nds_jupyter.data.data_root import DataRoot
-from nds_jupyter.data.entries import Entry
-from nds_jupyter.data.node_staging import NodeStaging
-from nds_jupyter.data.object_reader import DROPPED, PAUSE_FIRST, changed
-from nds_jupyter.data.transfer_errors import TransferFailed, of_the_data
-from nds_jupyter.engines.base import Engine
+from nds_jupyter.data.input_plan import (
+    InputPlan,
+    PlannedEntry,
+    expect_space,
+    make_plan,
+    read_entries,
+)
+from nds_jupyter.data.object_reader import changed_error
+from nds_jupyter.data.stager_protocol import (
+    CA_FILE,
+    COMMAND,
+    REQUEST_PATH,
+    StagerRequest,
+    parse_message,
+)
+from nds_jupyter.engines.base import MAX_CONFIG_BYTES, Engine
+from nds_jupyter.engines.cluster import StagerSpec, SupportsStagers
 from nds_jupyter.errors import (
-    Conflict,
+    DataError,
     EngineError,
     EngineUnavailable,
-    Forbidden,
-    InvalidRequest,
-    TooLarge,
+    ImageNotFound,
+    NdsError,
+    NotReady,
 )
-from nds_jupyter.jobs.job import Input, Progress
-from nds_jupyter.jobs.logical_paths import LONGEST_PATH, join, parent_of
-from nds_jupyter.jobs.sizes import size_text
+from nds_jupyter.jobs.inputs import DATA_FOLDER
+from nds_jupyter.jobs.job import Input, Limits, Progress
+from nds_jupyter.jobs.logical_paths import is_inside
 
+MIN_ARCHIVE_CHUNK = 2**20
+"""Bytes that are buffered before they go to the engine; larger chunks are not copied."""
 
-class StagedMember(msgspec.Struct, frozen=True, kw_only=True):
-    """One collection or object, and its absolute path in the container."""
-
-    entry: Entry
-    target: str
-
-
-class StagingPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that goes into one container, what holds others before what it holds.
-
-    Parameters
-    ----------
-    size
-        Bytes of all objects together.
-    """
-
-    members: tuple[StagedMember, ...]
-    size: int
-
-
-async def make_plan(store: DataRoot, inputs: tuple[Input, ...], most: int) -> StagingPlan:
-    """Look at all inputs, recursively.
-
-    Parameters
-    ----------
-    most
-        Entries at most: a plan is held in memory.
-
-    Raises
-    ------
-    NdsError
-        What is wrong with them: a path that is not there, two that go to one place, too many.
-    """
-    failures = 0
-    while True:
-        try:
-            return await _look(store, inputs, most)
-        except DROPPED:
-            failures += 1
-            if failures > store.retries:
-                raise
-            await asyncio.sleep(PAUSE_FIRST * 2**failures)
-
-
-async def _look(store: DataRoot, inputs: tuple[Input, ...], most: int) -> StagingPlan:
-    found: dict[str, StagedMember] = {}
-    for each in inputs:
-        top = await store.entry(each.path)
-        _add(found, StagedMember(entry=top, target=each.to), most)
-        if top.is_collection:
-            async with contextlib.aclosing(store.walk(each.path)) as entries:
-                async for entry in entries:
-                    below = entry.path[len(each.path.rstrip("/")) + 1 :]
-                    _add(found, StagedMember(entry=entry, target=join(each.to, below)), most)
-    for member in found.values():
-        _expect_room(found, member)
-    await _expect_readable(store, found)
-    members = tuple(sorted(found.values(), key=lambda member: member.target.split("/")))
-    return StagingPlan(members=members, size=sum(member.entry.size for member in members))
-
-
-def _add(found: dict[str, StagedMember], member: StagedMember, most: int) -> None:
-    if len(member.target.encode()) > LONGEST_PATH:
-        raise InvalidRequest(f"{member.entry.path[:80]}… has too long a path for a container.")
-    other = found.setdefault(member.target, member)
-    if other is not member and not (other.entry.is_collection and member.entry.is_collection):
-        raise Conflict(
-            f"{other.entry.path} and {member.entry.path} would both be {member.target} in the "
-            "container."
-        )
-    if len(found) > most:
-        raise TooLarge(f"The inputs are more than {most} collections and objects. Pack some.")
-
-
-def _expect_room(found: dict[str, StagedMember], member: StagedMember) -> None:
-    """Raise if an object stands where a collection must be."""
-    above = parent_of(member.target)
-    while above != "/":
-        holder = found.get(above)
-        if holder is not None and not holder.entry.is_collection:
-            raise Conflict(
-                f"{member.entry.path} would be {member.target} in the container, inside of the "
-                f"data object {holder.entry.path}."
-            )
-        above = parent_of(above)
-
-
-async def _expect_readable(store: DataRoot, found: dict[str, StagedMember]) -> None:
-    entries = [member.entry for member in found.values() if not member.entry.is_collection]
-    hidden = await store.unreadable([entry.path for entry in entries])
-    if hidden is not None:
-        raise Forbidden(
-            f"{hidden}: the account of the data root may not read it. Ask the owner of the data "
-            "for that."
-        )
-
-
-def expect_space(plan: StagingPlan, free: int | None) -> None:
-    """Raise `TooLarge` if the container's disk can't take what is planned."""
-    if free is not None and plan.size > free:
-        raise TooLarge(
-            f"The inputs have {size_text(plan.size)}, and the engine's disk has only "
-            f"{size_text(free)} left. Free space there, or name fewer inputs."
-        )
-
-
-BLOCK = tarfile.BLOCKSIZE
-PIECE = 2**20
-"""Bytes that are gathered before they are handed to the engine; larger pieces go as they are."""
-
-SMALL = 256 * 2**10
-"""Bytes of a batch of objects at most, unless it is one object."""
-
-BATCH = 8
-"""Small objects fetched by one turn in a thread, which costs as much as reading one of them."""
-
-AHEAD = 16
-"""Batches fetched ahead, several at the same time; an object of more than `CHUNK` never is."""
-
-HELD = 8 * 2**20
-"""Bytes of batches fetched ahead after which no other is begun: they bound the memory."""
-
-PROGRESS_EVERY = 0.2
+PROGRESS_INTERVAL = 0.2
 """Seconds between two reports of progress."""
 
-Report = Callable[[Progress], Awaitable[object]]
+STAGER_LIMITS = Limits(cpus=2.0, memory=2**30, pids=256)
+"""What a stager may use; nothing is reserved for it, since its job's own share is idle."""
+
+LOG_TAIL = 5
+"""Lines of a stager's log in the sentence about one that failed without a message."""
+
+ReportProgress = Callable[[Progress], Awaitable[object]]
+
+
+class TransferFailed(NdsError):
+    """Inputs can't be brought, or results not delivered; the message names the path."""
+
+    code = "transfer_failed"
+    reason = "transfer failed"
+
+
+@contextlib.contextmanager
+def transfer_errors() -> Iterator[None]:
+    """Turn errors into `TransferFailed`, except of an unreachable engine, which may come back."""
+    try:
+        yield
+    except (EngineUnavailable, NotReady, TransferFailed):
+        raise
+    except NdsError as exc:
+        raise TransferFailed(exc.message) from exc
 
 
 class InputStaging:
-    """Brings inputs into containers.
+    """Copies inputs of jobs into their containers.
 
     Parameters
     ----------
-    store
+    data_root
         Where they are.
     engine
         Where the containers are.
-    most
+    max_entries
         Entries of one job at most.
     """
 
-    def __init__(self, store: DataRoot, engine: Engine, most: int) -> None:
-        self._store = store
+    def __init__(self, data_root: DataRoot, engine: Engine, max_entries: int) -> None:
+        self._data_root = data_root
         self._engine = engine
-        self._most = most
+        self._max_entries = max_entries
 
-    async def bring(
+    async def stage(
         self,
         inputs: tuple[Input, ...],
         container_id: str,
-        report: Report,
-        fetching: NodeStaging | None = None,
+        report: ReportProgress,
+        node_staging: NodeStaging | None = None,
     ) -> None:
-        """Plan, stream, and look again: what changed meanwhile is not what was asked for.
+        """Plan, copy, and plan again: inputs that changed meanwhile are refused.
 
         Parameters
         ----------
-        fetching
-            Has them fetched on the container's node; None to send them through this server.
+        node_staging
+            Downloads them on the container's node; None to stream them through this server.
 
         Raises
         ------
@@ -198,155 +113,195 @@ class InputStaging:
         EngineUnavailable, DeadlineExceeded, NotReady
             If the engine does not answer now.
         """
-        with of_the_data():
-            plan = await make_plan(self._store, inputs, self._most)
-        if fetching is not None:
-            # The helper knows how much room its own disk has.
-            await fetching.bring(inputs, container_id, report)
+        with transfer_errors():
+            plan = await make_plan(self._data_root, inputs, self._max_entries)
+        if node_staging is not None:
+            # The stager checks the free space of its own disk.
+            await node_staging.stage(inputs, container_id, report)
         else:
             free = (await self._engine.info()).disk_free
-            with of_the_data():
+            with transfer_errors():
                 expect_space(plan, free)
             await self._send(plan, container_id, report)
-        with of_the_data():
-            _expect_same(plan, await make_plan(self._store, inputs, self._most))
+        with transfer_errors():
+            _expect_unchanged(plan, await make_plan(self._data_root, inputs, self._max_entries))
 
-    async def _send(self, plan: StagingPlan, container_id: str, report: Report) -> None:
-        archive = _told(tar_of(self._store, plan, report))
+    async def _send(self, plan: InputPlan, container_id: str, report: ReportProgress) -> None:
+        archive = _with_transfer_errors(archive_chunks(self._data_root, plan, report))
         try:
             async with contextlib.aclosing(archive):
                 await self._engine.put_archive(container_id, "/", archive)
         except EngineUnavailable:
             raise
         except EngineError as exc:
-            first = plan.members[0].entry.path
+            first = plan.entries[0].entry.path
             raise TransferFailed(f"The inputs ({first}, …) do not go in: {exc.message}") from exc
 
 
-async def _told(archive: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Mark the errors of an archive's making, which the engine raises on, as the data root's."""
-    with of_the_data():
+async def _with_transfer_errors(
+    archive: AsyncGenerator[bytes, None],
+) -> AsyncGenerator[bytes, None]:
+    """Tell errors of reading the data root from the engine's, which raises them again."""
+    with transfer_errors():
         async with contextlib.aclosing(archive):
-            async for piece in archive:
-                yield piece
+            async for chunk in archive:
+                yield chunk
 
 
-def _expect_same(before: StagingPlan, after: StagingPlan) -> None:
-    there = {member.target: member for member in after.members}
-    for member in before.members:
-        now = there.pop(member.target, None)
-        # The time of a collection says nothing: what it holds is compared one by one.
-        if now is None or (now != member and not member.entry.is_collection):
-            raise changed(member.entry)
-    for member in there.values():
-        raise changed(member.entry)
+def _expect_unchanged(before: InputPlan, after: InputPlan) -> None:
+    remaining = {planned.target: planned for planned in after.entries}
+    for planned in before.entries:
+        now = remaining.pop(planned.target, None)
+        # The time of a collection means nothing: what it holds is compared one by one.
+        if now is None or (now != planned and not planned.entry.is_collection):
+            raise changed_error(planned.entry)
+    for planned in remaining.values():
+        raise changed_error(planned.entry)
 
 
-async def tar_of(store: DataRoot, plan: StagingPlan, report: Report) -> AsyncGenerator[bytes, None]:
-    """Yield the archive of a plan in pieces of a mebibyte and more, whatever its objects' sizes."""
-    done, told = 0, 0.0
-    waiting = bytearray()
-    async with contextlib.aclosing(contents(store, plan)) as members:
-        async for member, content in members:
-            waiting += _header(member)
-            sent = 0
+async def archive_chunks(
+    data_root: DataRoot, plan: InputPlan, report: ReportProgress
+) -> AsyncGenerator[bytes, None]:
+    """Yield the tar archive of a plan in chunks of a mebibyte and more."""
+    done, last_report = 0, 0.0
+    buffer = bytearray()
+    async with contextlib.aclosing(read_entries(data_root, plan)) as entries:
+        async for planned, content in entries:
+            buffer += _tar_header(planned)
+            size = 0
             async for data in content:
-                sent += len(data)
-                for piece in _gathered(waiting, data):
-                    yield piece
-                if time.monotonic() - told >= PROGRESS_EVERY:
-                    told = time.monotonic()
-                    await report(Progress(done=done + sent, total=plan.size, unit="bytes"))
-            if sent != member.entry.size:
-                raise changed(member.entry)
-            done += sent
-            waiting += bytes(-sent % BLOCK)
-    yield bytes(waiting) + bytes(2 * BLOCK)
+                size += len(data)
+                for chunk in _buffered(buffer, data):
+                    yield chunk
+                if time.monotonic() - last_report >= PROGRESS_INTERVAL:
+                    last_report = time.monotonic()
+                    await report(Progress(done=done + size, total=plan.size, unit="bytes"))
+            if size != planned.entry.size:
+                raise changed_error(planned.entry)
+            done += size
+            buffer += bytes(-size % tarfile.BLOCKSIZE)
+    yield bytes(buffer) + bytes(2 * tarfile.BLOCKSIZE)
     await report(Progress(done=done, total=plan.size, unit="bytes"))
 
 
-def _gathered(waiting: bytearray, data: bytes) -> Iterator[bytes]:
-    """Add data to what waits; give what is large enough, and what is large without a copy."""
-    if len(waiting) >= PIECE or (waiting and len(data) >= PIECE):
-        yield bytes(waiting)
-        waiting.clear()
-    if len(data) >= PIECE:
+def _buffered(buffer: bytearray, data: bytes) -> Iterator[bytes]:
+    """Add data to the buffer; yield the buffer when it is large, and large data uncopied."""
+    if len(buffer) >= MIN_ARCHIVE_CHUNK or (buffer and len(data) >= MIN_ARCHIVE_CHUNK):
+        yield bytes(buffer)
+        buffer.clear()
+    if len(data) >= MIN_ARCHIVE_CHUNK:
         yield data
     else:
-        waiting += data
+        buffer += data
 
 
-def _header(member: StagedMember) -> bytes:
-    """Return a member's header, extended where its name needs it; readable for every user."""
-    info = tarfile.TarInfo(member.target.lstrip("/"))
+def _tar_header(planned: PlannedEntry) -> bytes:
+    """Return the header of an entry, extended where its name needs it; readable for every user."""
+    info = tarfile.TarInfo(planned.target.lstrip("/"))
     info.mode = 0o644
-    if member.entry.is_collection:
+    if planned.entry.is_collection:
         info.type, info.mode = tarfile.DIRTYPE, 0o755
-    info.size = member.entry.size
-    if member.target == "/data" or member.target == "/results":
+    info.size = planned.entry.size
+    if planned.target == "/data" or planned.target == "/results":
         info.mode = 0o1777
-    info.mtime = int(member.entry.modified.timestamp()) if member.entry.modified else 0
+    info.mtime = int(planned.entry.modified.timestamp()) if planned.entry.modified else 0
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
 
 
-async def contents(
-    store: DataRoot, plan: StagingPlan
-) -> AsyncGenerator[tuple[StagedMember, AsyncIterator[bytes]], None]:
-    """Yield every member with its content, in order; small objects are fetched ahead."""
-    fetched: deque[_Fetched] = deque()
-    rest = _batches(plan)
-    try:
-        while True:
-            while len(fetched) < AHEAD and sum(each.held for each in fetched) < HELD:
-                if (batch := next(rest, None)) is None:
-                    break
-                fetched.append(_begun(store, batch))
-            if not fetched:
-                return
-            first = fetched[0]
-            if first.task is not None:
-                for member, data in zip(first.batch, await first.task, strict=True):
-                    yield member, _once(data)
-            else:
-                async with contextlib.aclosing(store.read(first.batch[0].entry)) as pieces:
-                    yield first.batch[0], pieces
-            fetched.popleft()
-    finally:
-        tasks = [each.task for each in fetched if each.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+class NodeStaging:
+    """Downloads inputs on the job's node by a stager container, so that they bypass the server.
 
+    Parameters
+    ----------
+    data_root
+        Where the inputs are; only those of an iRODS zone can be downloaded from elsewhere.
+    engine
+        Where the containers are.
+    image
+        Of the stager; empty for none.
+    max_entries
+        Entries of one job at most.
+    """
 
-class _Fetched(msgspec.Struct, frozen=True):
-    """Members that are fetched ahead; without a task it is one that is too large for that."""
+    def __init__(self, data_root: DataRoot, engine: Engine, image: str, max_entries: int) -> None:
+        self._data_root = data_root
+        self._engine = engine
+        self._image = image
+        self._max_entries = max_entries
 
-    batch: list[StagedMember]
-    held: int = 0
-    task: asyncio.Task[list[bytes]] | None = None
+    async def shared_folder(self, inputs: tuple[Input, ...]) -> str:
+        """Return the folder that must be a volume so that a stager can fill it.
 
+        Returns
+        -------
+        str
+            Empty where the inputs are streamed through this server.
+        """
+        if not self._image or not inputs or self._data_root.backend.portable_settings() is None:
+            return ""
+        if not all(is_inside(each.to, DATA_FOLDER) for each in inputs):
+            return ""
+        if not (await self._engine.info()).runs_stagers:
+            return ""
+        return DATA_FOLDER if len(self._request(inputs)) <= MAX_CONFIG_BYTES else ""
 
-def _begun(store: DataRoot, batch: list[StagedMember]) -> _Fetched:
-    size = sum(member.entry.size for member in batch)
-    if size > CHUNK:
-        return _Fetched(batch)
-    entries = [member.entry for member in batch]
-    return _Fetched(batch, size, asyncio.create_task(store.read_small(entries)))
+    def _request(self, inputs: tuple[Input, ...]) -> bytes:
+        """Return the request to the stager; it holds a password."""
+        settings = dict(self._data_root.backend.portable_settings() or {})
+        certificates = ""
+        ca_file = settings.pop(CA_FILE, None)
+        if ca_file is not None:
+            try:
+                certificates = Path(str(ca_file)).read_text()
+            except OSError as exc:
+                raise DataError(f"{ca_file} can't be read: {exc.strerror}.") from exc
+        return msgspec.json.encode(
+            StagerRequest(
+                settings=settings,
+                certificates=certificates,
+                base=self._data_root.backend.base,
+                inputs=inputs,
+                max_entries=self._max_entries,
+            )
+        )
 
+    async def stage(
+        self, inputs: tuple[Input, ...], container_id: str, report: ReportProgress
+    ) -> None:
+        """Download the inputs into a container's volume.
 
-def _batches(plan: StagingPlan) -> Iterator[list[StagedMember]]:
-    """Cut a plan, in its order, so that no batch but of one member is larger than `SMALL`."""
-    batch: list[StagedMember] = []
-    size = 0
-    for member in plan.members:
-        if batch and (len(batch) == BATCH or size + member.entry.size > SMALL):
-            yield batch
-            batch, size = [], 0
-        batch.append(member)
-        size += member.entry.size
-    if batch:
-        yield batch
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data
+        Raises
+        ------
+        TransferFailed
+            What went wrong, in the stager's own words.
+        """
+        if not isinstance(self._engine, SupportsStagers):
+            raise TransferFailed("The engine runs no helper containers.")
+        with transfer_errors():
+            request = self._request(inputs)
+        spec = StagerSpec(
+            image=self._image,
+            command=COMMAND,
+            secret=request,
+            secret_path=REQUEST_PATH,
+            folder=DATA_FOLDER,
+            limits=STAGER_LIMITS,
+        )
+        error = ""
+        log_tail: deque[str] = deque(maxlen=LOG_TAIL)
+        try:
+            async with contextlib.aclosing(self._engine.run_stager(container_id, spec)) as lines:
+                async for line in lines:
+                    message = parse_message(line)
+                    if message is None:
+                        log_tail.append(line)
+                    elif message.error:
+                        error = message.error
+                    else:
+                        progress = Progress(done=message.done, total=message.total, unit="bytes")
+                        await report(progress)
+        except EngineUnavailable:
+            raise
+        except (EngineError, ImageNotFound) as exc:
+            more = f" Its last words: {' '.join(log_tail)}" if log_tail else ""
+            raise TransferFailed(error or f"{exc.message}{more}") from exc

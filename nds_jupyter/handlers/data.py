@@ -88,7 +88,7 @@ class DataRootHandler(NdsHandler):
 
     def logical(self, path: str) -> str:
         """Return the path of the data root that the URL's path means."""
-        return self.services.data.logical(path if is_url(path) else f"/{path}")
+        return self.services.data.parse_path(path if is_url(path) else f"/{path}")
 
 
 class ListDataHandler(DataRootHandler):
@@ -99,8 +99,10 @@ class ListDataHandler(DataRootHandler):
         """Give a page of one."""
         query = self.query(ListDataQuery)
         data = self.services.data
-        path = data.logical(query.path) if query.path else data.home
-        page = await data.page(path, after=query.cursor or "", limit=query.limit, q=query.q or "")
+        path = data.parse_path(query.path) if query.path else data.home
+        page = await data.list_page(
+            path, after=query.cursor or "", limit=query.limit, q=query.q or ""
+        )
         # Who names no path learns what was listed, also where that holds nothing.
         self.set_header("Content-Location", f"list_data?path={quote(path, safe='/')}")
         if page.next is not None:
@@ -174,7 +176,7 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
         target = self.logical(self.path_kwargs["path"] or "")
         headers = self.request.headers
         length = headers.get("Content-Length")
-        free = await data.free()
+        free = await data.free_bytes()
         if length is not None and free is not None and int(length) > free:
             raise TooLarge(f"{target}: the data root has no space for {length} bytes.")
         there = await data.find(target)
@@ -218,11 +220,11 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
         if (query.mkdir is None) == (query.move_to is None):
             raise InvalidRequest("mkdir, move_to: give exactly one of them.")
         if query.move_to is not None:
-            goal = data.logical(query.move_to, "move_to")
+            goal = data.parse_path(query.move_to, "move_to")
             self.answer(self.row(await data.move(target, goal, overwrite=query.overwrite)))
             return
         there = await data.find(target)
-        made = await data.make(target)
+        made = await data.make_collection(target)
         self.answer(self.row(made), HTTPStatus.OK if there else HTTPStatus.CREATED)
 
 

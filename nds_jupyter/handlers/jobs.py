@@ -193,7 +193,7 @@ class FileHandler(BodyReceiver[Entry]):
         """Take the body."""
         self.query(NoQuery)
         length = self.request.headers.get("Content-Length")
-        return await self.services.spool.receive(
+        return await self.services.spool.add(
             self.owner,
             self.path_kwargs["sha256"],
             self.body(),

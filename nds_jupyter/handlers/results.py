@@ -132,7 +132,7 @@ class DeliverHandler(DataRootHandler):
     async def post(self) -> None:
         """Give the objects that were written, once all of them are."""
         asked = self.arguments(DeliverRequest, lists=("paths",))
-        to = self.services.data.logical(asked.to, "to")
+        to = self.services.data.parse_path(asked.to, "to")
         target = await self.target(asked)
         written = await self.services.handover.deliver(
             target.present_container(),

@@ -1,4 +1,4 @@
-"""The journal: durable record of jobs and of partial writes to the data root."""
+"""Journal: durable record of jobs and of partial writes to the data root."""
 
 from nds_jupyter.journal.journal import Journal
 

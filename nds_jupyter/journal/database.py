@@ -1,6 +1,6 @@
-"""The journal's SQLite database file, owned by one process by an exclusive lock.
+"""SQLite database file of the journal, owned by one process by an exclusive lock.
 
-It often lies in a network home. So one process owns it, by an exclusive lock on a file beside
+The file is often in a network home. So one process owns it, by an exclusive lock on a file beside
 it, and SQLite keeps its write-ahead log without shared memory (``locking_mode = EXCLUSIVE``,
 https://www.sqlite.org/wal.html#noshm). A second server of the same user takes a journal of its own.
 """
@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS drafts (
 
 
 class JournalDatabase:
-    """The file, its lock and its transactions.
+    """Database file with its lock and its transactions.
 
     Parameters
     ----------
@@ -107,17 +107,17 @@ class JournalDatabase:
         raise StorageFull(f"Every one of the 1000 journals in {folder.name} is in use.")
 
     def disk_free(self) -> int:
-        """Return the bytes that are free on its disk."""
+        """Return the free bytes of its disk."""
         return shutil.disk_usage(self._folder).free
 
     def close(self) -> None:
-        """Close the file and give up the lock."""
+        """Close the file and release the lock."""
         self._db.close()
         if self._lock is not None:
             self._lock.close()
 
     def _server_id(self) -> str:
-        with self._writing():
+        with self._transaction():
             self._db.execute(
                 "INSERT OR IGNORE INTO meta VALUES ('server_id', ?)", [secrets.token_hex(8)]
             )
@@ -125,8 +125,8 @@ class JournalDatabase:
         return str(row[0])
 
     @contextlib.contextmanager
-    def _writing(self, *, durable: bool = False) -> Iterator[None]:
-        """One transaction; `durable` waits for the disk, otherwise only a power cut can lose it."""
+    def _transaction(self, *, durable: bool = False) -> Iterator[None]:
+        """Run a block as one transaction; unless `durable`, a power cut can lose it."""
         # A killed process loses nothing either way. What a power cut takes of later transitions
         # comes back from the engine's labels, but an accepted job would be lost for good.
         try:

@@ -1,8 +1,9 @@
-"""The journal: durable record of every job, in a thread of its own."""
+"""Journal: durable record of every job, used through a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -10,11 +11,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
+from nds_jupyter.data.partial_writes import PartialWrite
 from nds_jupyter.errors import NdsError
 from nds_jupyter.jobs.job import Job, JobState, utc_now
 from nds_jupyter.journal.database import JournalDatabase
 
-WANTED = (
+_FILTER = (
     "owner = :owner"
     " AND (:q IS NULL OR instr(lower(name), lower(:q)) OR instr(lower(image), lower(:q))"
     "  OR instr(job_id, lower(:q)))"
@@ -24,11 +26,11 @@ WANTED = (
     " AND (:since IS NULL OR created >= :since)"
     " AND (:sweep IS NULL OR job_id IN (SELECT job_id FROM sweeps WHERE sweep_id = :sweep))"
 )
-"""The condition of a page, over the names of `JobFilter` and ``owner``."""
+"""SQL condition of a page; its parameters are the fields of `JobFilter` and ``owner``."""
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs of an owner are wanted; None means any.
+    """Conditions for a list of an owner's jobs; None means any.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     since
         Only jobs created at this time or later.
     before
-        Only jobs older than the one with this position; for paging.
+        Cursor: only jobs older than the one with this number.
     """
 
     q: str | None = None
@@ -53,7 +55,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs, newest first.
+    """One page of jobs, newest first.
 
     Parameters
     ----------
@@ -69,11 +71,11 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 KEY_LIFETIME = timedelta(days=1)
-"""How long an idempotency key stands for its job."""
+"""How long an idempotency key is valid."""
 
 
 class Journal(JournalDatabase):
-    """The record, for one thread at a time."""
+    """Durable record of jobs and partial writes, for one thread at a time."""
 
     def add(self, job: Job, script: bytes, key: str | None = None) -> Job:
         """Record a new job for good, and return it.
@@ -91,11 +93,11 @@ class Journal(JournalDatabase):
     def add_all(self, jobs: list[Job], script: bytes, key: str | None = None) -> list[Job]:
         """Record new jobs of one script for good, all of them or none; see `add`."""
         first = jobs[0]
-        with self._writing(durable=True):
+        with self._transaction(durable=True):
             if key is not None:
-                earlier = self._job_of_key(first.owner, key, first.created)
+                earlier = self._job_by_key(first.owner, key, first.created)
                 if earlier is not None:
-                    return self.of_sweep(earlier)
+                    return self.jobs_of_sweep(earlier)
                 self._db.execute(
                     "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)",
                     [first.owner, key, first.job_id, first.created.isoformat()],
@@ -103,7 +105,9 @@ class Journal(JournalDatabase):
             for job in jobs:
                 self._insert(job)
             # A sweep's script is kept once.
-            self._db.execute("INSERT OR IGNORE INTO scripts VALUES (?, ?)", [_shelf(first), script])
+            self._db.execute(
+                "INSERT OR IGNORE INTO scripts VALUES (?, ?)", [_script_id(first), script]
+            )
         return jobs
 
     def _insert(self, job: Job) -> None:
@@ -124,7 +128,7 @@ class Journal(JournalDatabase):
             values = [job.spec.sweep.sweep_id, job.job_id]
             self._db.execute("INSERT INTO sweeps VALUES (?, ?)", values)
 
-    def of_sweep(self, job: Job) -> list[Job]:
+    def jobs_of_sweep(self, job: Job) -> list[Job]:
         """Return every job of a job's sweep, or the job alone, in their order."""
         if job.spec.sweep is None:
             return [job]
@@ -132,26 +136,26 @@ class Journal(JournalDatabase):
             "JOIN sweeps USING (job_id) WHERE sweep_id = ? ORDER BY n", job.spec.sweep.sweep_id
         )
 
-    def of_key(self, owner: str, key: str) -> Job | None:
-        """Return the job that an owner's idempotency key stands for, if it still does."""
+    def job_by_key(self, owner: str, key: str) -> Job | None:
+        """Return the job of an owner's idempotency key, if the key is still valid."""
         oldest = (utc_now() - KEY_LIFETIME).isoformat()
-        found = self._jobs(
+        rows = self._jobs(
             "JOIN keys USING (job_id) WHERE keys.owner = ? AND key = ? AND keys.created >= ?",
             owner,
             key,
             oldest,
         )
-        return found[0] if found else None
+        return rows[0] if rows else None
 
-    def _job_of_key(self, owner: str, key: str, now: datetime) -> Job | None:
+    def _job_by_key(self, owner: str, key: str, now: datetime) -> Job | None:
         oldest = (now - KEY_LIFETIME).isoformat()
         self._db.execute("DELETE FROM keys WHERE created < ?", [oldest])
         rows = self._jobs("JOIN keys USING (job_id) WHERE keys.owner = ? AND key = ?", owner, key)
         return rows[0] if rows else None
 
     def save(self, job: Job) -> None:
-        """Record what a job has become."""
-        with self._writing():
+        """Record the present state of a job."""
+        with self._transaction():
             self._db.execute(
                 "UPDATE jobs SET state = ?, finished = ?, container_id = ?, removed = ?, body = ?"
                 " WHERE job_id = ?",
@@ -171,54 +175,56 @@ class Journal(JournalDatabase):
 
     def job(self, job_id: str) -> Job | None:
         """Return one job by its whole id."""
-        found = self._jobs("WHERE job_id = ?", job_id)
-        return found[0] if found else None
+        rows = self._jobs("WHERE job_id = ?", job_id)
+        return rows[0] if rows else None
 
-    def with_prefix(self, owner: str, prefix: str) -> list[Job]:
+    def jobs_with_prefix(self, owner: str, prefix: str) -> list[Job]:
         """Return the jobs of an owner whose id begins with a prefix of hexadecimal digits."""
         return self._jobs("WHERE owner = ? AND job_id GLOB ? LIMIT 20", owner, f"{prefix}*")
 
-    def with_container(self, owner: str, prefix: str) -> list[Job]:
+    def jobs_with_container(self, owner: str, prefix: str) -> list[Job]:
         """Return the jobs of an owner whose container's id begins with a prefix."""
         return self._jobs("WHERE owner = ? AND container_id GLOB ? LIMIT 20", owner, f"{prefix}*")
 
-    def page(self, owner: str, wanted: JobFilter) -> JobPage:
+    def page(self, owner: str, job_filter: JobFilter) -> JobPage:
         """Return a page of an owner's jobs, newest first."""
         values = {
             "owner": owner,
-            "q": wanted.q,
-            "before": wanted.before,
-            "state": wanted.state and wanted.state.value,
-            "name": wanted.name,
-            "image": wanted.image,
-            "since": wanted.since and wanted.since.isoformat(),
-            "sweep": wanted.sweep,
-            "limit": wanted.limit + 1,
+            "q": job_filter.q,
+            "before": job_filter.before,
+            "state": job_filter.state and job_filter.state.value,
+            "name": job_filter.name,
+            "image": job_filter.image,
+            "since": job_filter.since and job_filter.since.isoformat(),
+            "sweep": job_filter.sweep,
+            "limit": job_filter.limit + 1,
         }
         rows = self._db.execute(
-            f"SELECT n, body FROM jobs WHERE {WANTED} AND (:before IS NULL OR n < :before)"  # noqa: S608
+            f"SELECT n, body FROM jobs WHERE {_FILTER} AND (:before IS NULL OR n < :before)"  # noqa: S608
             " ORDER BY n DESC LIMIT :limit",
             values,
         ).fetchall()
-        total = self._db.execute(f"SELECT count(*) FROM jobs WHERE {WANTED}", values)  # noqa: S608
-        shown = rows[: wanted.limit]
+        total = self._db.execute(f"SELECT count(*) FROM jobs WHERE {_FILTER}", values)  # noqa: S608
+        page = rows[: job_filter.limit]
         return JobPage(
-            jobs=tuple(msgspec.json.decode(body, type=Job) for _, body in shown),
-            next=shown[-1][0] if len(rows) > wanted.limit else None,
+            jobs=tuple(msgspec.json.decode(body, type=Job) for _, body in page),
+            next=page[-1][0] if len(rows) > job_filter.limit else None,
             total=total.fetchone()[0],
         )
 
     def jobs(self, job_ids: list[str]) -> dict[str, Job]:
-        """Return the jobs of these ids that there are, by id."""
-        marks = ",".join("?" * len(job_ids))
-        return {job.job_id: job for job in self._jobs(f"WHERE job_id IN ({marks})", *job_ids)}
+        """Return the jobs of these ids that exist, by id."""
+        placeholders = ",".join("?" * len(job_ids))
+        return {
+            job.job_id: job for job in self._jobs(f"WHERE job_id IN ({placeholders})", *job_ids)
+        }
 
     def unfinished(self) -> list[Job]:
         """Return every job that has not ended, oldest first."""
         return self._jobs("WHERE state = 'RUNNING' ORDER BY n")
 
     def with_containers_to_remove(self, newest_kept: int, finished_before: datetime) -> list[Job]:
-        """Return finished jobs whose container retention no longer keeps, oldest first."""
+        """Return finished jobs whose containers' retention has ended, oldest first."""
         return self._jobs(
             "WHERE state <> 'RUNNING' AND removed IS NULL AND container_id IS NOT NULL AND"
             " (finished < ? OR n NOT IN (SELECT n FROM jobs WHERE state <> 'RUNNING'"
@@ -239,25 +245,25 @@ class Journal(JournalDatabase):
             raise NdsError(f"The script of job {job_id} is not in the journal.")
         return bytes(row[0])
 
-    def keep(self, job_id: str, what: str, body: bytes) -> None:
-        """Keep something of a job beyond its container: ``log``, ``diff``, ``results``."""
-        with self._writing():
-            # Of a job that was deleted meanwhile nothing is kept.
+    def save_snapshot(self, job_id: str, kind: str, body: bytes) -> None:
+        """Save what a job's container had, to outlive it: ``log``, ``diff``, ``results``."""
+        with self._transaction():
+            # The job may have been deleted meanwhile; then nothing is saved.
             self._db.execute(
                 "INSERT OR REPLACE INTO kept SELECT job_id, ?, ? FROM jobs WHERE job_id = ?",
-                [what, body, job_id],
+                [kind, body, job_id],
             )
 
-    def kept(self, job_id: str, what: str) -> bytes | None:
-        """Return what was kept, or None."""
+    def snapshot(self, job_id: str, kind: str) -> bytes | None:
+        """Return what was saved by `save_snapshot`, or None."""
         row = self._db.execute(
-            "SELECT body FROM kept WHERE job_id = ? AND what = ?", [job_id, what]
+            "SELECT body FROM kept WHERE job_id = ? AND what = ?", [job_id, kind]
         ).fetchone()
         return None if row is None else bytes(row[0])
 
     def delete(self, job: Job) -> None:
-        """Forget a job but for the fact that it was deleted."""
-        with self._writing():
+        """Delete a job; only the fact that it was deleted stays."""
+        with self._transaction():
             for table in ("jobs", "scripts", "kept", "keys", "sweeps"):
                 self._db.execute(f"DELETE FROM {table} WHERE job_id = ?", [job.job_id])  # noqa: S608
             if job.spec.sweep is not None:
@@ -275,24 +281,24 @@ class Journal(JournalDatabase):
         ).fetchone()
         return row is not None
 
-    def add_draft(self, root: str, path: str, body: bytes) -> None:
-        """Record what is being written; see `nds_jupyter.journal.partial_writes`."""
-        with self._writing():
+    def add_partial_write(self, root: str, path: str, body: bytes) -> None:
+        """Record a partial write to a data root; see `JournaledPartialWrites`."""
+        with self._transaction():
             self._db.execute("INSERT OR REPLACE INTO drafts VALUES (?, ?, ?)", [root, path, body])
 
-    def remove_draft(self, root: str, path: str) -> None:
-        """Forget what was written, or is gone."""
-        with self._writing():
+    def remove_partial_write(self, root: str, path: str) -> None:
+        """Delete the record of a partial write."""
+        with self._transaction():
             self._db.execute("DELETE FROM drafts WHERE root = ? AND path = ?", [root, path])
 
-    def drafts(self, root: str) -> list[bytes]:
-        """Return what is recorded of one data root."""
+    def partial_writes(self, root: str) -> list[bytes]:
+        """Return the recorded partial writes of one data root."""
         rows = self._db.execute("SELECT body FROM drafts WHERE root = ? ORDER BY path", [root])
         return [bytes(row[0]) for row in rows]
 
 
-def _shelf(job: Job) -> str:
-    """Return the id under which a job's script is kept."""
+def _script_id(job: Job) -> str:
+    """Return the id under which a job's script is stored."""
     return job.job_id if job.spec.sweep is None else job.spec.sweep.sweep_id
 
 
@@ -301,7 +307,7 @@ T = TypeVar("T")
 
 
 class JournalThread:
-    """A journal in a thread of its own, so that a slow disk never blocks the event loop.
+    """Asynchronous access to a journal in a thread of its own: a slow disk blocks no event loop.
 
     Calls are carried out one after another, in the order in which they were made.
     """
@@ -325,6 +331,37 @@ class JournalThread:
         )
 
     def close(self) -> None:
-        """Finish what is under way, then close the journal."""
+        """Finish pending calls, then close the journal."""
         self._thread.shutdown(wait=True)
         self._journal.close()
+
+
+class JournaledPartialWrites:
+    """Record of the partial writes to one data root that outlives the process.
+
+    Parameters
+    ----------
+    journal
+        Owned by this process alone: what it has from earlier ones is being written by nobody.
+    url
+        Of the data root; partial writes to another one are left to the server that uses it.
+    """
+
+    def __init__(self, journal: JournalThread, url: str) -> None:
+        self._journal = journal
+        # A URL may hold a password.
+        self._root = hashlib.sha256(url.encode()).hexdigest()
+
+    async def add(self, partial: PartialWrite) -> None:
+        """Store one, in the place of another of its path."""
+        body = msgspec.json.encode(partial)
+        await self._journal.do(Journal.add_partial_write, self._root, partial.path, body)
+
+    async def remove(self, path: str) -> None:
+        """Delete the one of a path."""
+        await self._journal.do(Journal.remove_partial_write, self._root, path)
+
+    async def partial_writes(self) -> list[PartialWrite]:
+        """Return all of them."""
+        bodies = await self._journal.do(Journal.partial_writes, self._root)
+        return [msgspec.json.decode(body, type=PartialWrite) for body in bodies]

@@ -168,7 +168,7 @@ class Retention:
         jobs = self._unfinished()
         needed = {(job.owner, each.sha256) for job in jobs for each in job.spec.files}
         try:
-            await self._spool.sweep(needed)
+            await self._spool.remove_expired(needed)
         except NdsError as exc:
             self._log.warning("Old files of jobs are not removed: %s", exc)
 
@@ -207,18 +207,19 @@ class Retention:
 
     async def _store_remains(self, job: Job, container_id: str) -> None:
         log = await read_log_tail(self._engine, container_id, self._log_bytes)
-        await self._journal.do(Journal.keep, job.job_id, "log", msgspec.json.encode(log))
+        await self._journal.do(Journal.save_snapshot, job.job_id, "log", msgspec.json.encode(log))
         # A node without an endpoint has nothing but the log to give.
         with contextlib.suppress(NoEndpoint):
             await self._store_file_lists(job, container_id)
 
     async def _store_file_lists(self, job: Job, container_id: str) -> None:
         changes = await self._engine.diff(container_id)
-        await self._journal.do(Journal.keep, job.job_id, "diff", msgspec.json.encode(changes))
+        body = msgspec.json.encode(changes)
+        await self._journal.do(Journal.save_snapshot, job.job_id, "diff", body)
         with contextlib.suppress(PathNotFound):
             async with contextlib.aclosing(
                 self._engine.archive(container_id, "/results")
             ) as archive:
                 entries = await list_entries(archive, MOST_RESULTS)
             body = msgspec.json.encode(entries)
-            await self._journal.do(Journal.keep, job.job_id, "results", body)
+            await self._journal.do(Journal.save_snapshot, job.job_id, "results", body)

@@ -156,8 +156,8 @@ class JobRunner:
         self, owner: str, specs: Sequence[JobSpec], script: bytes, key: str | None = None
     ) -> tuple[list[Job], bool]:
         """Accept jobs of one script, all of them or none; see `submit`."""
-        if key is not None and (earlier := await self._journal.do(Journal.of_key, owner, key)):
-            recorded = await self._journal.do(Journal.of_sweep, earlier)
+        if key is not None and (earlier := await self._journal.do(Journal.job_by_key, owner, key)):
+            recorded = await self._journal.do(Journal.jobs_of_sweep, earlier)
             return [await self.find_job(job.job_id) for job in recorded], False
         await self._availability.raise_if_down()
         now = utc_now()

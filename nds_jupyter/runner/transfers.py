@@ -7,11 +7,15 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
 from nds_jupyter.data.data_root import DataRoot
-from nds_jupyter.data.delivery import Delivery, expect_place
-from nds_jupyter.data.node_staging import NodeStaging
+from nds_jupyter.data.delivery import Delivery, expect_output_writable
 from nds_jupyter.data.spool import Spool
-from nds_jupyter.data.staging import InputStaging, Report
-from nds_jupyter.data.transfer_errors import TransferFailed, of_the_data
+from nds_jupyter.data.staging import (
+    InputStaging,
+    NodeStaging,
+    ReportProgress,
+    TransferFailed,
+    transfer_errors,
+)
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import DataUnavailable, DeadlineExceeded
 from nds_jupyter.jobs.job import Job, Progress, Reason
@@ -63,7 +67,7 @@ class Transfers:
     async def find_staging_volume(self, job: Job) -> str:
         """Return the folder of a job's container that a stager will fill; empty for none."""
         with _raise_as(InputsFailed):
-            return await self._node_staging.folder(job.spec.data)
+            return await self._node_staging.shared_folder(job.spec.data)
 
     async def check_paths(self, job: Job) -> None:
         """Check cheaply that the inputs exist and the target of the results is free.
@@ -76,7 +80,7 @@ class Transfers:
         spec = job.spec
         if spec.output is not None:
             with _raise_as(OutputFailed):
-                await expect_place(self._store, spec.output, overwrite=spec.overwrite)
+                await expect_output_writable(self._store, spec.output, overwrite=spec.overwrite)
         for each in spec.data:
             # Temporary errors are left to the staging, which is tried again.
             with _raise_as(InputsFailed), contextlib.suppress(*TEMPORARY_ERRORS):
@@ -94,22 +98,22 @@ class Transfers:
         with _raise_as(InputsFailed):
             if job.spec.data:
                 fetching = self._node_staging if await self.find_staging_volume(job) else None
-                await self._staging.bring(job.spec.data, container_id, report, fetching)
+                await self._staging.stage(job.spec.data, container_id, report, fetching)
             if job.spec.files and self._spool is not None:
                 await self._stage_sent_files(self._spool, job, container_id, report)
 
     async def _stage_sent_files(
-        self, spool: Spool, job: Job, container_id: str, report: Report
+        self, spool: Spool, job: Job, container_id: str, report: ReportProgress
     ) -> None:
         files = job.spec.files
-        missing = await spool.lost(job.owner, files)
+        missing = await spool.first_missing(job.owner, files)
         if missing is not None:
             raise InputsFailed(
                 f"The file that was sent for {missing.to} is not on the server any more. Submit "
                 "the job again."
             )
-        staging = InputStaging(spool.store, self._engine, self._most_inputs)
-        await staging.bring(spool.inputs(job.owner, files), container_id, report)
+        staging = InputStaging(spool.data_root, self._engine, self._most_inputs)
+        await staging.stage(spool.as_inputs(job.owner, files), container_id, report)
 
     async def deliver_results(self, job: Job, container_id: str) -> str:
         """Deliver the results, and return a remark for the job's message, mostly empty.
@@ -159,7 +163,7 @@ def _is_temporary(exc: BaseException) -> bool:
 @contextlib.contextmanager
 def _raise_as(error_class: type[TransferFailed]) -> Iterator[None]:
     try:
-        with of_the_data():
+        with transfer_errors():
             yield
     except error_class:
         raise

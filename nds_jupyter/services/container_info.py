@@ -263,7 +263,7 @@ class ContainerInfo:
         """List what a container changed, without what the runner put there."""
         job = target.job
         if job is not None and job.removed is not None:
-            body = await self._journal.do(Journal.kept, job.job_id, "diff")
+            body = await self._journal.do(Journal.snapshot, job.job_id, "diff")
             changes = msgspec.json.decode(body or b"[]", type=tuple[Change, ...])
         elif job is not None and target.container_id is None:
             changes = ()

@@ -144,7 +144,7 @@ class JobLogs:
         return _select_lines((await self._kept_log(job)).lines, request)
 
     async def _kept_log(self, job: Job) -> LogTail:
-        body = await self._journal.do(Journal.kept, job.job_id, "log")
+        body = await self._journal.do(Journal.snapshot, job.job_id, "log")
         if body is None:
             raise Removed(f"The log of job {job.job_id} was removed with its container.")
         return msgspec.json.decode(body, type=LogTail)

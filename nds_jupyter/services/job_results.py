@@ -74,7 +74,7 @@ class JobResults:
         """
         job = target.job
         if job is not None and job.removed is not None:
-            body = await self._journal.do(Journal.kept, job.job_id, "results")
+            body = await self._journal.do(Journal.snapshot, job.job_id, "results")
             entries = msgspec.json.decode(body or b"[]", type=tuple[ArchiveEntry, ...])
             return _rows_of_archive(entries, posixpath.dirname(RESULTS), folder)
         if job is not None and target.container_id is None:
@@ -236,7 +236,7 @@ class SelectionDelivery:
             raise InvalidRequest(f"paths: several are called {twice}. Deliver them one by one.")
         exists = IfExists.REPLACE if overwrite else IfExists.REFUSE
         written: list[Entry] = []
-        async with self._data.made(to):
+        async with self._data.new_collection(to):
             for path in wanted:
                 archive = self._engine.archive(container_id, path)
                 async with contextlib.aclosing(archive) as tar:
@@ -251,7 +251,7 @@ class SelectionDelivery:
         while (info := await reader.member()) is not None:
             goal = join(to, _member_path(info))
             if info.isdir():
-                await self._data.make(goal)
+                await self._data.make_collection(goal)
             elif info.isreg():
                 content = _read_member(reader, info.size)
                 written.append(await self._data.write(goal, content, exists=exists))

@@ -45,7 +45,7 @@ class SentFiles:
         given = specs[0].files
         if not given:
             return tuple(specs)
-        files = await self._spool.measured(owner, given)
+        files = await self._spool.with_sizes(owner, given)
         return tuple(msgspec.structs.replace(spec, files=files) for spec in specs)
 
     async def restore(self, job: Job) -> None:
@@ -74,7 +74,7 @@ class SentFiles:
             async with contextlib.aclosing(archive):
                 raw = await open_raw(archive)
                 content = raw.read(0, raw.size)
-                await self._spool.receive(job.owner, file.sha256, content, raw.size)
+                await self._spool.add(job.owner, file.sha256, content, raw.size)
         except (ContainerNotFound, PathNotFound, InvalidRequest) as exc:
             # The script may have changed or removed it.
             raise gone from exc

@@ -86,9 +86,9 @@ class Gate:
         self.open = threading.Event()
         act = getattr(store.backend, method)
 
-        def held(*args: Any) -> Any:
+        def blocked(*args: Any) -> Any:
             self.reached.set()
             self.open.wait(60)
             return act(*args)
 
-        monkeypatch.setattr(store.backend, method, held)
+        monkeypatch.setattr(store.backend, method, blocked)

@@ -16,10 +16,10 @@ async def content(store: DataRoot, path: str, *span: int) -> bytes:
 
 
 async def listed(store: DataRoot, path: str) -> list[str]:
-    return [entry.name for entry in (await store.page(path)).entries]
+    return [entry.name for entry in (await store.list_page(path)).entries]
 
 
 async def hidden(store: DataRoot) -> list[str]:
-    full = store.backend.full("/")
+    full = store.backend.filesystem_path("/")
     names = await asyncio.to_thread(store.backend.fs.ls, full, detail=False)
     return [name for name in names if ".nds-" in name]

@@ -20,7 +20,7 @@ async def test_taken_place_of_results_is_refused_before_the_start(
     store: DataRoot, tmp_path: Path, pieces: Pieces
 ) -> None:
     async with bench(store, tmp_path, FakeEngine()) as at:
-        await store.make("/out")
+        await store.make_collection("/out")
         await store.write("/out/z", pieces(b"mine"))
         await store.write("/out/other", pieces(b"other"))
         script = "echo new > /results/z"
@@ -33,7 +33,7 @@ async def test_taken_place_of_results_is_refused_before_the_start(
         assert job.state is JobState.COMPLETED, job.message
         assert await at.content("/out/z") == b"new\n"
         assert await at.content("/out/other") == b"other"
-        await store.make("/empty")
+        await store.make_collection("/empty")
         job = await at.ended(script, output="/empty")
         assert job.state is JobState.COMPLETED, job.message
         assert await at.content("/empty/z") == b"new\n"

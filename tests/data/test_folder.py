@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nds_jupyter.data.data_root import DataRoot, default_root, open_backend
-from nds_jupyter.data.staging import make_plan
+from nds_jupyter.data.input_plan import make_plan
 from nds_jupyter.errors import (
     DataError,
     Forbidden,
@@ -35,12 +35,12 @@ async def test_no_link_leads_out_of_a_folder(tmp_path: Path, pieces: Pieces) -> 
     assert await content(store, "/in") == b"mine"
     for act in (
         store.entry("/file"),
-        store.page("/out"),
+        store.list_page("/out"),
         store.entry("/out/secret"),
         store.remove("/out/secret"),
         store.write("/out/new", pieces(b"x")),
         store.move("/real", "/out/real"),
-        store.make("/out/new"),
+        store.make_collection("/out/new"),
         store.set_metadata("/file", ()),
     ):
         with pytest.raises(Forbidden):
@@ -54,7 +54,7 @@ async def test_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
     store = DataRoot(open_backend(str(tmp_path)))
     entry = (await store.entry("/pipe")).path
     with pytest.raises(DataError, match="plain"):
-        await store.do(entry, lambda full: store.backend.open_read(full, 0))
+        await store.call(entry, lambda full: store.backend.open_read(full, 0))
     await store.close()
 
 

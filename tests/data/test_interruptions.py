@@ -85,12 +85,12 @@ async def test_crash_after_the_last_step_delivers_once(
     async with bench(store, tmp_path, engine) as at:
         applied = at.runner._active_jobs.apply
 
-        async def lost(job_id: str, event: Any) -> Any:
+        async def never_delivered(job_id: str, event: Any) -> Any:
             if type(event).__name__ == "OutputsDelivered":
                 await asyncio.Event().wait()
             return await applied(job_id, event)
 
-        monkeypatch.setattr(at.runner._active_jobs, "apply", lost)
+        monkeypatch.setattr(at.runner._active_jobs, "apply", never_delivered)
         job = await at.begun("echo 1 > /results/a", output="/out")
         found: list[object] = []
 

@@ -12,7 +12,7 @@ from tests.data.looking import Pieces, content
 
 
 async def test_metadata_is_kept_and_moves_along(root: DataRoot, pieces: Pieces) -> None:
-    await root.make("/c")
+    await root.make_collection("/c")
     await root.write("/x", pieces(b"1"))
     avus = (Avu(name="nds.job", value="ab"), Avu(name="ü", value="'\"%", unit="m"))
     try:

@@ -31,7 +31,7 @@ async def test_awkward_names_go_in_and_come_out(root: DataRoot, pieces: Pieces, 
     moved = await root.move(path, "/plain2")
     assert (moved.path, await listed(root, "/")) == ("/plain2", ["plain2"])
     await root.move("/plain2", path)
-    await root.make(f"/c/{name}")
+    await root.make_collection(f"/c/{name}")
     assert (await root.entry(f"/c/{name}")).kind is Kind.COLLECTION
     await root.remove("/c", recursive=True)
     await root.remove(path)
@@ -74,7 +74,7 @@ async def test_interrupted_write_leaves_nothing(root: DataRoot, pieces: Pieces) 
     with contextlib.suppress(asyncio.CancelledError):
         await writing
     assert await content(root, "/x") == b"old"
-    full = root.backend.full("/")
+    full = root.backend.filesystem_path("/")
     assert [str(each).rpartition("/")[2] for each in root.backend.fs.ls(full, detail=False)] == [
         "x"
     ]
@@ -93,8 +93,8 @@ async def test_what_was_stored_wrongly_is_never_taken(
     ("act", "error"),
     [
         (lambda root, pieces: root.entry("/none"), PathNotFound),
-        (lambda root, pieces: root.page("/none"), PathNotFound),
-        (lambda root, pieces: root.page("/x"), Conflict),
+        (lambda root, pieces: root.list_page("/none"), PathNotFound),
+        (lambda root, pieces: root.list_page("/x"), Conflict),
         (lambda root, pieces: root.remove("/none"), PathNotFound),
         (lambda root, pieces: root.remove("/c"), Conflict),
         (lambda root, pieces: root.remove("/"), Conflict),
@@ -112,7 +112,7 @@ async def test_what_was_stored_wrongly_is_never_taken(
 async def test_what_can_not_be_is_told(
     root: DataRoot, pieces: Pieces, act: Any, error: Any
 ) -> None:
-    await root.make("/c")
+    await root.make_collection("/c")
     await root.write("/x", pieces(b"x"))
     await root.write("/c/y", pieces(b"y"))
     with pytest.raises(error) as told:

@@ -10,13 +10,12 @@ import pytest
 
 from nds_jupyter.data.backend import Backend
 from nds_jupyter.data.data_root import DataRoot
-from nds_jupyter.data.irods.atomic_replace import aside_of
+from nds_jupyter.data.irods.atomic_replace import backup_path
 from nds_jupyter.data.object_writer import IfExists
-from nds_jupyter.data.partial_writes import InMemoryRecord, PartialWrite, draft_in
+from nds_jupyter.data.partial_writes import InMemoryRecord, PartialWrite, partial_path
 from nds_jupyter.errors import NdsError, StorageFull
 from nds_jupyter.journal import Journal
-from nds_jupyter.journal.journal import JournalThread
-from nds_jupyter.journal.partial_writes import JournaledPartialWrites
+from nds_jupyter.journal.journal import JournaledPartialWrites, JournalThread
 from tests.data.conftest import zone_root
 from tests.data.looking import Pieces, content, hidden, listed
 from tests.irods_zone.fixtures import AnyZone
@@ -26,36 +25,36 @@ AWAY = ConnectionResetError("the root is away")
 
 async def left(root: DataRoot, draft: PartialWrite) -> None:
     """Leave behind what a killed server would."""
-    await root.drafts._record.add(draft)
+    await root.partial_writes._record.add(draft)
 
     def write(full: str) -> None:
         with root.backend.open_write(full, full) as file:
             file.write(b"half")
 
-    await root.do(draft.path, write)
+    await root.call(draft.path, write)
 
 
 async def on_record(root: DataRoot) -> list[PartialWrite]:
-    return await root.drafts._record.drafts()
+    return await root.partial_writes._record.partial_writes()
 
 
 async def test_what_a_killed_server_wrote_is_removed(root: DataRoot, pieces: Pieces) -> None:
     await root.write("/x", pieces(b"old"))
-    await left(root, PartialWrite(path=draft_in("/"), goal="/x"))
-    await root.make("/.nds-job.part/deep")
-    await left(root, PartialWrite(path="/.nds-job.part/deep/y", goal="/out/deep/y"))
-    await root.drafts._record.add(PartialWrite(path="/.nds-job.part", goal="/out"))
+    await left(root, PartialWrite(path=partial_path("/"), target="/x"))
+    await root.make_collection("/.nds-job.part/deep")
+    await left(root, PartialWrite(path="/.nds-job.part/deep/y", target="/out/deep/y"))
+    await root.partial_writes._record.add(PartialWrite(path="/.nds-job.part", target="/out"))
     assert len(await hidden(root)) == 2
-    assert await root.drafts.tidy() == 0
+    assert await root.partial_writes.remove_leftovers() == 0
     assert (await hidden(root), await on_record(root)) == ([], [])
     assert (await listed(root, "/"), await content(root, "/x")) == (["x"], b"old")
 
 
 async def test_what_is_not_on_record_is_somebody_else_s(root: DataRoot) -> None:
-    draft = PartialWrite(path=draft_in("/"), goal="/x")
+    draft = PartialWrite(path=partial_path("/"), target="/x")
     await left(root, draft)
-    await root.drafts._record.remove(draft.path)
-    assert await root.drafts.tidy() == 0
+    await root.partial_writes._record.remove(draft.path)
+    assert await root.partial_writes.remove_leftovers() == 0
     assert len(await hidden(root)) == 1
 
 
@@ -70,40 +69,46 @@ async def test_what_is_being_written_is_let_alone(root: DataRoot) -> None:
 
     writing = asyncio.create_task(root.write("/x", slow()))
     await begun.wait()
-    assert [draft.goal for draft in await on_record(root)] == ["/x"]
-    assert await root.drafts.tidy() == 0
+    assert [draft.target for draft in await on_record(root)] == ["/x"]
+    assert await root.partial_writes.remove_leftovers() == 0
     go_on.set()
     await writing
     assert (await content(root, "/x"), await on_record(root)) == (b"one two", [])
 
 
 async def test_collections_made_for_nothing_go_too(root: DataRoot, pieces: Pieces) -> None:
-    await root.make("/kept")
-    await root.make("/kept/a/b")
-    await left(root, PartialWrite(path="/kept/a/b/.nds-1.part", goal="/kept/a/b/c", made="/kept/a"))
-    assert await root.drafts.tidy() == 0
+    await root.make_collection("/kept")
+    await root.make_collection("/kept/a/b")
+    await left(
+        root, PartialWrite(path="/kept/a/b/.nds-1.part", target="/kept/a/b/c", made="/kept/a")
+    )
+    assert await root.partial_writes.remove_leftovers() == 0
     assert [each.path async for each in root.walk("/")] == ["/kept"]
-    await root.make("/kept/a/b")
+    await root.make_collection("/kept/a/b")
     await root.write("/kept/a/mine", pieces(b"1"))
-    await left(root, PartialWrite(path="/kept/a/b/.nds-1.part", goal="/kept/a/b/c", made="/kept/a"))
-    assert await root.drafts.tidy() == 0
+    await left(
+        root, PartialWrite(path="/kept/a/b/.nds-1.part", target="/kept/a/b/c", made="/kept/a")
+    )
+    assert await root.partial_writes.remove_leftovers() == 0
     assert [each.path async for each in root.walk("/")] == ["/kept", "/kept/a", "/kept/a/mine"]
 
 
 async def test_who_resumes_a_draft_answers_for_what_was_made_for_it(root: DataRoot) -> None:
     async def fail(draft: PartialWrite) -> None:
-        async with root.drafts.held(draft, resumed=True):
+        async with root.partial_writes.registered(draft, resumed=True):
             assert await root.find(draft.path) is None
-            await root.make(draft.path)
-            assert await root.drafts.tidy() == 0
+            await root.make_collection(draft.path)
+            assert await root.partial_writes.remove_leftovers() == 0
             assert await root.find(draft.path) is not None
             raise ZeroDivisionError
 
-    draft = PartialWrite(path="/a/b/.nds-1.part", goal="/a/b/c")
+    draft = PartialWrite(path="/a/b/.nds-1.part", target="/a/b/c")
     for made in ("", "/a"):
         if made:
-            await root.make(f"{draft.path}/left")
-            await root.drafts._record.add(PartialWrite(path=draft.path, goal=draft.goal, made=made))
+            await root.make_collection(f"{draft.path}/left")
+            await root.partial_writes._record.add(
+                PartialWrite(path=draft.path, target=draft.target, made=made)
+            )
         with pytest.raises(ZeroDivisionError):
             await fail(draft)
         assert [each.path async for each in root.walk("/")] == []
@@ -112,7 +117,7 @@ async def test_who_resumes_a_draft_answers_for_what_was_made_for_it(root: DataRo
 
 async def test_collection_of_a_failure_goes_if_it_is_empty(root: DataRoot, pieces: Pieces) -> None:
     async def fail(path: str, *writes: str) -> None:
-        async with root.made(path):
+        async with root.new_collection(path):
             for each in writes:
                 await root.write(each, pieces(b"1"))
             raise ZeroDivisionError
@@ -121,7 +126,7 @@ async def test_collection_of_a_failure_goes_if_it_is_empty(root: DataRoot, piece
         with pytest.raises(ZeroDivisionError):
             await fail(path, *writes)
     assert [each.path async for each in root.walk("/")] == ["/kept", "/kept/x"]
-    await root.make("/mine")
+    await root.make_collection("/mine")
     with pytest.raises(ZeroDivisionError):
         await fail("/mine")
     assert await listed(root, "/") == ["kept", "mine"]
@@ -141,9 +146,9 @@ async def test_root_that_is_away_is_tidied_when_it_is_back(
         patch.setattr(root.backend, "discard", away)
         with pytest.raises(ZeroDivisionError):
             await root.write("/x", broken())
-        assert await root.drafts.tidy() == 1
-    assert [draft.goal for draft in await on_record(root)] == ["/x"]
-    assert await root.drafts.tidy() == 0
+        assert await root.partial_writes.remove_leftovers() == 1
+    assert [draft.target for draft in await on_record(root)] == ["/x"]
+    assert await root.partial_writes.remove_leftovers() == 0
     assert (await hidden(root), await on_record(root)) == ([], [])
 
 
@@ -156,10 +161,10 @@ async def test_what_may_not_be_removed_is_not_tried_for_ever(
         tried.append(path)
         raise PermissionError
 
-    await left(root, PartialWrite(path="/.nds-1.part", goal="/x"))
+    await left(root, PartialWrite(path="/.nds-1.part", target="/x"))
     monkeypatch.setattr(root.backend, "discard", refuse)
-    assert await root.drafts.tidy() == 1
-    assert await root.drafts.tidy() == 0
+    assert await root.partial_writes.remove_leftovers() == 1
+    assert await root.partial_writes.remove_leftovers() == 0
     assert len(tried) == 1
     assert "/.nds-1.part stays behind" in caplog.text
 
@@ -179,8 +184,8 @@ async def test_record_that_can_not_be_written_stops_no_upload(
 
 
 async def test_drafts_alone_leave_a_collection_empty(root: DataRoot, pieces: Pieces) -> None:
-    await root.make("/c")
-    await left(root, PartialWrite(path="/c/.nds-1.part", goal="/c/x"))
+    await root.make_collection("/c")
+    await left(root, PartialWrite(path="/c/.nds-1.part", target="/c/x"))
     assert await root.is_empty("/c")
     await root.write("/c/y", pieces(b"1"))
     assert not await root.is_empty("/c")
@@ -197,15 +202,15 @@ async def test_zone_that_was_left_in_the_middle_of_a_renaming_has_one_whole_obje
 ) -> None:
     root = DataRoot(zone_root(irods_zone, irods_home, tmp_path, monkeypatch))
     await root.write("/x", pieces(b"old"))
-    draft = PartialWrite(path=draft_in("/"), goal="/x")
+    draft = PartialWrite(path=partial_path("/"), target="/x")
     await left(root, draft)
     fs = root.backend.fs
-    full, goal = root.backend.full(draft.path), root.backend.full("/x")
-    await asyncio.to_thread(fs.mv, goal, aside_of(full, goal))
+    full, target = root.backend.filesystem_path(draft.path), root.backend.filesystem_path("/x")
+    await asyncio.to_thread(fs.mv, target, backup_path(full, target))
     if placed:
-        await asyncio.to_thread(fs.mv, full, goal)
-    assert await root.drafts.tidy() == 0
-    assert await asyncio.to_thread(fs.ls, irods_home, detail=False) == [goal]
+        await asyncio.to_thread(fs.mv, full, target)
+    assert await root.partial_writes.remove_leftovers() == 0
+    assert await asyncio.to_thread(fs.ls, irods_home, detail=False) == [target]
     assert await content(root, "/x") == (b"half" if placed else b"old")
     await root.close()
 
@@ -233,9 +238,9 @@ async def test_zone_keeps_what_is_replaced_until_the_new_one_is_in_place(
         patch.setattr(root.backend.fs._objects, "rename", break_off)
         with pytest.raises(NdsError):
             await root.write("/x", pieces(b"new"), exists=IfExists.REPLACE)
-    assert await root.drafts.tidy() == 0
+    assert await root.partial_writes.remove_leftovers() == 0
     assert await asyncio.to_thread(root.backend.fs.ls, irods_home, detail=False) == [
-        root.backend.full("/x")
+        root.backend.filesystem_path("/x")
     ]
     assert await content(root, "/x") == b"old"
     await root.close()
@@ -244,17 +249,21 @@ async def test_zone_keeps_what_is_replaced_until_the_new_one_is_in_place(
 async def test_record_outlives_the_process_and_knows_its_root(
     tmp_path: Path, jp_asyncio_loop: object
 ) -> None:
-    draft = PartialWrite(path="/.nds-1.part", goal="/x", made="/a")
+    draft = PartialWrite(path="/.nds-1.part", target="/x", made="/a")
     first = JournalThread(Journal.open(tmp_path))
     await JournaledPartialWrites(first, "irods://u:secret@h/z").add(draft)
-    await JournaledPartialWrites(first, "/other").add(PartialWrite(path="/.nds-2.part", goal="/y"))
+    await JournaledPartialWrites(first, "/other").add(
+        PartialWrite(path="/.nds-2.part", target="/y")
+    )
     first.close()
     again = JournalThread(Journal.open(tmp_path))
     record = JournaledPartialWrites(again, "irods://u:secret@h/z")
-    assert await record.drafts() == [draft]
+    assert await record.partial_writes() == [draft]
     await record.remove(draft.path)
-    assert await record.drafts() == []
-    assert [each.goal for each in await JournaledPartialWrites(again, "/other").drafts()] == ["/y"]
+    assert await record.partial_writes() == []
+    assert [
+        each.target for each in await JournaledPartialWrites(again, "/other").partial_writes()
+    ] == ["/y"]
     again.close()
     stored = await asyncio.to_thread((tmp_path / "journal-0.sqlite").read_bytes)
     assert b"secret" not in stored

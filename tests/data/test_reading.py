@@ -36,7 +36,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def places(
     request: pytest.FixtureRequest, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> int:
-    monkeypatch.setattr(backend, "streams", lambda size: request.param)
+    monkeypatch.setattr(backend, "read_streams", lambda size: request.param)
     return int(request.param)
 
 
@@ -199,7 +199,7 @@ async def test_large_object_of_a_zone_is_read_over_several_connections(
 ) -> None:
     backend = zone_root(faulty_zone, faulty_zone.home(), tmp_path, monkeypatch)
     monkeypatch.setattr(object_reader, "CHUNK", 2**20)
-    monkeypatch.setattr(backend, "streams", lambda size: 3)
+    monkeypatch.setattr(backend, "read_streams", lambda size: 3)
     content = os.urandom(9 * 2**20 + 17)
     faulty_zone.fill(faulty_zone.home(), ["x"], content)
     store = DataRoot(backend, threads=4)

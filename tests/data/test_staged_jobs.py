@@ -30,7 +30,7 @@ async def test_inputs_go_in_and_results_come_out(
     store: DataRoot, tmp_path: Path, pieces: Pieces
 ) -> None:
     async with bench(store, tmp_path, FakeEngine()) as at:
-        await store.make("/c/deep")
+        await store.make_collection("/c/deep")
         await store.write("/x", pieces(b"one"))
         await store.write("/c/deep/y", pieces(b"two"))
         script = "cat /data/x; cat /in/deep/y; mkdir /results/d; echo three > /results/d/z"
@@ -65,7 +65,7 @@ async def test_what_can_not_go_in_fails_before_anything_moves(
     store: DataRoot, tmp_path: Path, pieces: Pieces, inputs: list[str], named: str
 ) -> None:
     async with bench(store, tmp_path, FakeEngine()) as at:
-        await store.make("/c")
+        await store.make_collection("/c")
         await store.write("/x", pieces(b"one"))
         job = await at.ended("true", *inputs)
         assert (job.state, job.reason) == (JobState.FAILED, Reason.DATA)
@@ -79,7 +79,7 @@ async def test_object_that_changes_meanwhile_fails_the_job(
     store: DataRoot, tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with bench(store, tmp_path, FakeEngine()) as at:
-        await store.make("/c")
+        await store.make_collection("/c")
         await store.write("/c/x", pieces(b"one"))
         put = at.engine.put_archive
 
@@ -103,12 +103,12 @@ async def test_full_disk_of_the_container_is_told(
         await store.write("/x", pieces(b"one"))
         put = at.engine.put_archive
 
-        async def full(container_id: str, path: str, archive: Any) -> None:
+        async def disk_full(container_id: str, path: str, archive: Any) -> None:
             if not isinstance(archive, bytes):
                 raise EngineError("/: the engine's disk is full. Free space there.")
             await put(container_id, path, archive)
 
-        monkeypatch.setattr(at.engine, "put_archive", full)
+        monkeypatch.setattr(at.engine, "put_archive", disk_full)
         job = await at.ended("true", "/x")
         assert job.reason is Reason.DATA
         assert "/x" in job.message

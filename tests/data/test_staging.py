@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from nds_jupyter.data import staging
+from nds_jupyter.data import input_plan, staging
 from nds_jupyter.data.data_root import DataRoot
-from nds_jupyter.data.staging import StagingPlan, make_plan, tar_of
+from nds_jupyter.data.input_plan import InputPlan, make_plan
+from nds_jupyter.data.staging import archive_chunks
 from nds_jupyter.errors import DataChanged
 from nds_jupyter.jobs.job import Input
 from tests.waiting import until
@@ -26,8 +27,9 @@ EVERYTHING = (Input(path="/c", to="/data/c"),)
 
 @pytest.fixture(autouse=True)
 def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, size in {"PIECE": 100, "SMALL": 500, "CHUNK": 1000, "HELD": 1500}.items():
-        monkeypatch.setattr(staging, name, size)
+    monkeypatch.setattr(staging, "MIN_ARCHIVE_CHUNK", 100)
+    for name, size in {"MAX_BATCH_BYTES": 500, "CHUNK": 1000, "READ_AHEAD_BYTES": 1500}.items():
+        monkeypatch.setattr(input_plan, name, size)
 
 
 async def nothing(_: object) -> None:
@@ -36,15 +38,15 @@ async def nothing(_: object) -> None:
 
 async def stored(store: DataRoot, pieces: Pieces, sizes: list[int]) -> dict[str, bytes]:
     await store.prepare()
-    await store.make("/c")
+    await store.make_collection("/c")
     content = {f"data/c/{number:03d}": os.urandom(size) for number, size in enumerate(sizes)}
     for name, data in content.items():
         await store.write(f"/{name.removeprefix('data/')}", pieces(data))
     return content
 
 
-async def unpacked(store: DataRoot, plan: StagingPlan) -> dict[str, bytes]:
-    archive = b"".join([piece async for piece in tar_of(store, plan, nothing)])
+async def unpacked(store: DataRoot, plan: InputPlan) -> dict[str, bytes]:
+    archive = b"".join([piece async for piece in archive_chunks(store, plan, nothing)])
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         files = [member for member in tar if member.isfile()]
         return {member.name: tar.extractfile(member).read() for member in files}  # type: ignore[union-attr]
@@ -77,7 +79,7 @@ async def test_objects_are_fetched_while_others_are_sent_and_no_more_than_fit(
         return data
 
     monkeypatch.setattr(store.backend, "read_range", counted)
-    async with contextlib.aclosing(tar_of(store, plan, nothing)) as archive:
+    async with contextlib.aclosing(archive_chunks(store, plan, nothing)) as archive:
         await anext(archive)
         await until(lambda: len(fetched) == 3, "three objects are fetched")
         sent = 1

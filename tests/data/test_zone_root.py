@@ -64,6 +64,6 @@ async def test_trouble_with_the_zone_says_what_to_do(
         store.deadline = 1.0
         faulty_zone.faults.stall(times=100)
     with pytest.raises(error, match=named):
-        await store.page(f"/{faulty_zone.name}/home")
+        await store.list_page(f"/{faulty_zone.name}/home")
     faulty_zone.faults.clear()
     await store.close()

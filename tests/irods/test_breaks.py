@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nds_jupyter.data.irods import AuthenticationFailed, IrodsFileSystem, connections
-from nds_jupyter.data.irods.connections import PooledConnection
+from nds_jupyter.data.irods import AuthenticationFailed, IrodsFileSystem, connection_pool
+from nds_jupyter.data.irods.connection_pool import PooledConnection
 from tests.irods.conftest import connect_to
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
@@ -123,11 +123,11 @@ def test_an_interrupted_call_leaves_no_answer_to_the_next(faulty_zone: Zone) -> 
     for name in ("a", "bb"):
         fs.pipe_file(f"{fs.home}/{name}", name.encode())
     faulty_zone.faults.stall(Api.READ)
-    fs._sessions.current().pool.connection_timeout = 1.0
+    fs._session_holder.current().pool.connection_timeout = 1.0
     with pytest.raises(TimeoutError):
         fs.cat_file(f"{fs.home}/a")
     faulty_zone.faults.clear()
-    fs._sessions.current().pool.connection_timeout = 60.0
+    fs._session_holder.current().pool.connection_timeout = 60.0
     assert fs.cat_file(f"{fs.home}/bb") == b"bb"
 
 
@@ -174,17 +174,17 @@ def test_zone_that_lets_an_account_have_one_connection_is_listed_over_that(
         seen += [entry.name for entry in page.entries]
         after = page.next
     assert seen == ["a", "b", "c", "d"]
-    assert len(fs._sessions.current().pool.idle) == 1
+    assert len(fs._session_holder.current().pool.idle) == 1
 
 
 def test_further_connection_is_asked_for_again_after_a_while(
     faulty_zone: Zone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "ENOUGH", 0.0)
+    monkeypatch.setattr(connection_pool, "SPARE_RETRY_INTERVAL", 0.0)
     fs = connect_to(faulty_zone)
     assert fs.exists(fs.home)
     faulty_zone.faults.refuse()
     fs.ls_page(fs.home)
     faulty_zone.faults.accept()
     fs.ls_page(fs.home)
-    assert len(fs._sessions.current().pool.idle) == 2
+    assert len(fs._session_holder.current().pool.idle) == 2

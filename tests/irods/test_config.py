@@ -11,8 +11,8 @@ import pytest
 from irods.password_obfuscation import encode
 
 from nds_jupyter.data.irods import ConfigurationError, IrodsFileSystem, environment_file
-from nds_jupyter.data.irods.config import Account, account_from
-from nds_jupyter.data.irods.paths import authority, logical_path
+from nds_jupyter.data.irods.config import Account, account_from, settings_from_url
+from nds_jupyter.data.irods.filesystem import logical_path
 from tests.irods_zone.fixtures import AnyZone
 from tests.irods_zone.zone import Zone
 
@@ -193,13 +193,13 @@ def test_a_url_names_a_path(text: str, path: str) -> None:
 
 
 def test_a_url_names_who_and_where() -> None:
-    assert authority("irods://alice@host:1247/z/x") == {
+    assert settings_from_url("irods://alice@host:1247/z/x") == {
         "user": "alice",
         "host": "host",
         "port": 1247,
     }
-    assert authority("irods://host/z/a@b:1") == {"host": "host"}
-    assert authority("irods:///z/x") == {}
+    assert settings_from_url("irods://host/z/a@b:1") == {"host": "host"}
+    assert settings_from_url("irods:///z/x") == {}
 
 
 def test_a_url_opens(irods_zone: AnyZone, irods_home: str, fs: IrodsFileSystem) -> None:

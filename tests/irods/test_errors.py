@@ -9,7 +9,7 @@ import pytest
 from irods import exception
 
 from nds_jupyter.data.irods import AuthenticationFailed, IrodsFileSystem, ZoneUnavailable
-from nds_jupyter.data.irods.errors import MEANINGS, translate
+from nds_jupyter.data.irods.errors import EXCEPTION_MAPPINGS, map_exception
 from tests.irods.conftest import Connect, connect_to
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
@@ -98,9 +98,9 @@ def test_another_zone_is_not_found(fs: IrodsFileSystem) -> None:
         fs.cat_file("/otherZone/x")
 
 
-@pytest.mark.parametrize("kind", MEANINGS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", EXCEPTION_MAPPINGS, ids=lambda kind: kind.__name__)
 def test_each_error_of_the_client_is_one_of_the_system(kind: type[Exception]) -> None:
-    error = translate(kind(), "/zone/home/x")
+    error = map_exception(kind(), "/zone/home/x")
     assert isinstance(error, OSError)
     assert error.errno
     assert "/zone/home/x" in str(error)
@@ -108,10 +108,10 @@ def test_each_error_of_the_client_is_one_of_the_system(kind: type[Exception]) ->
 
 
 def test_an_unknown_error_is_told_as_the_server_told_it() -> None:
-    error = translate(exception.SYS_TAR_OPEN_ERR("a bundle"), "/zone/x")
+    error = map_exception(exception.SYS_TAR_OPEN_ERR("a bundle"), "/zone/x")
     assert str(error).startswith(f"[Errno {errno.EIO}] /zone/x: the iRODS server failed with SYS_")
     full = exception.get_exception_by_code(-513_028)
-    assert translate(full, "/zone/x").errno == errno.ENOSPC
+    assert map_exception(full, "/zone/x").errno == errno.ENOSPC
 
 
 # With a zone of our own: what only happens on demand.

@@ -17,7 +17,7 @@ import fsspec
 import pytest
 
 from nds_jupyter.data.irods import IrodsFileSystem
-from nds_jupyter.data.irods.connections import MOST_IDLE
+from nds_jupyter.data.irods.connection_pool import MAX_IDLE_CONNECTIONS
 from tests.irods.conftest import Connect, connect_to
 from tests.irods_zone.fixtures import AnyZone
 from tests.irods_zone.zone import Zone
@@ -42,7 +42,7 @@ def test_an_instance_of_another_thread_uses_the_same_session(irods_zone: AnyZone
     with ThreadPoolExecutor(1) as pool:
         there = pool.submit(fsspec.filesystem, "irods", **options).result()
     assert here is not there
-    assert here._sessions is there._sessions
+    assert here._session_holder is there._session_holder
 
 
 def test_accounts_never_share_a_connection(
@@ -61,9 +61,9 @@ def test_accounts_never_share_a_connection(
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(look, range(40))) == {(True, False)}
-    assert fs._sessions is not other._sessions
+    assert fs._session_holder is not other._session_holder
     for each in (fs, other):
-        users = {conn.account.client_user for conn in each._sessions.current().pool.idle}
+        users = {conn.account.client_user for conn in each._session_holder.current().pool.idle}
         assert users == {each.user}
     other.rm(f"{other.home}/hers", trash=False)
 
@@ -74,9 +74,10 @@ def test_a_filesystem_can_be_pickled(fs: IrodsFileSystem, irods_home: str) -> No
 
 
 def test_a_password_is_not_shown(fs: IrodsFileSystem, irods_zone: AnyZone) -> None:
-    shown = repr(fs) + repr(fs._sessions) + repr(fs._sessions.account) + str(vars(fs._sessions))
-    assert fs._sessions.account.password == irods_zone.password()
-    assert irods_zone.password() not in repr(fs._sessions.account)
+    holder = fs._session_holder
+    shown = repr(fs) + repr(holder) + repr(holder.account) + str(vars(holder))
+    assert holder.account.password == irods_zone.password()
+    assert irods_zone.password() not in repr(holder.account)
     assert irods_zone.password() not in repr(fs)
     assert shown
 
@@ -133,11 +134,11 @@ def test_a_child_does_not_finish_what_its_parent_writes(
 def test_idle_connections_are_few_and_end_with_the_filesystem(faulty_zone: Zone) -> None:
     fs = connect_to(faulty_zone)
     fs.pipe_file(f"{fs.home}/x", b"1")
-    files = [fs.open(f"{fs.home}/x", "rb") for _ in range(MOST_IDLE + 4)]
+    files = [fs.open(f"{fs.home}/x", "rb") for _ in range(MAX_IDLE_CONNECTIONS + 4)]
     assert len(faulty_zone._wires) >= len(files)
     for file in files:
         file.close()
-    wait_for(lambda: len(faulty_zone._wires) <= MOST_IDLE)
+    wait_for(lambda: len(faulty_zone._wires) <= MAX_IDLE_CONNECTIONS)
     fs.close()
     wait_for(lambda: not faulty_zone._wires)
     assert fs.cat_file(f"{fs.home}/x") == b"1"

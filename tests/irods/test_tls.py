@@ -22,7 +22,7 @@ def tls_zone(tmp_path: Path) -> Iterator[Zone]:
 
 
 def over_tls(fs: IrodsFileSystem) -> bool:
-    with fs._sessions.current().pool.get_connection() as conn:
+    with fs._session_holder.current().pool.get_connection() as conn:
         return isinstance(conn.socket, ssl.SSLSocket)
 
 

@@ -182,10 +182,10 @@ def test_retention_takes_the_oldest_finished_only(journal: Journal) -> None:
 
 def test_deleting_forgets_but_remembers_that_it_did(journal: Journal) -> None:
     job = journal.add(a_job(), b"x", "key")
-    journal.keep(job.job_id, "log", b"y")
+    journal.save_snapshot(job.job_id, "log", b"y")
     journal.delete(job)
     assert journal.job(job.job_id) is None
-    assert journal.kept(job.job_id, "log") is None
+    assert journal.snapshot(job.job_id, "log") is None
     assert journal.was_deleted("ada", job.job_id)
     assert not journal.was_deleted("bob", job.job_id)
 

@@ -26,7 +26,12 @@ class CrashableJournal(JournalThread):
         await asyncio.sleep(0)
         if self.dead:
             raise asyncio.CancelledError
-        if self.full and call in {Journal.add_all, Journal.save, Journal.keep, Journal.delete}:
+        if self.full and call in {
+            Journal.add_all,
+            Journal.save,
+            Journal.save_snapshot,
+            Journal.delete,
+        }:
             raise StorageFull("The record of jobs can't be written. Free space.")
         return call(self._journal, *args, **kwargs)
 

@@ -46,11 +46,11 @@ class Digest:
         made = self._hashes.get(scheme_of(checksum))
         return None if made is None else self.text(scheme_of(checksum)) == checksum
 
-    def fresh(self) -> Digest:
+    def empty_copy(self) -> Digest:
         """Return one of the same schemes that has seen nothing."""
         return Digest(tuple(self._hashes))
 
-    def same_as(self, other: Digest) -> bool:
+    def equals(self, other: Digest) -> bool:
         """Compare with another of the same schemes."""
         return all(
             made.digest() == other._hashes[name].digest() for name, made in self._hashes.items()
@@ -64,7 +64,7 @@ class Digest:
         return f"{scheme}:{base64.b64encode(made.digest()).decode()}"
 
 
-class Schemes:
+class ChecksumSchemes:
     """Which schemes the zone was seen to use: all likely ones until the first checksum is seen."""
 
     LIKELY = ("sha2", "md5")
@@ -77,7 +77,7 @@ class Schemes:
         """Return a digest for one object."""
         return Digest(self._seen or self.LIKELY)
 
-    def saw(self, checksum: str) -> None:
+    def add_scheme(self, checksum: str) -> None:
         """Remember the scheme of a checksum."""
         scheme = scheme_of(checksum)
         with self._lock:

@@ -19,11 +19,14 @@ from irods.password_obfuscation import decode
 
 from nds_jupyter.data.irods.errors import ConfigurationError
 
+PROTOCOL = "irods"
+"""What URLs of the filesystem begin with."""
+
 PAM = frozenset({"pam", "pam_password", "pam_interactive"})
 REQUIRE, REFUSE, DONT_CARE = "CS_NEG_REQUIRE", "CS_NEG_REFUSE", "CS_NEG_DONT_CARE"
 NEGOTIATE = "request_server_negotiation"
 
-_SHORT = {
+_SHORT_NAMES = {
     "host": "irods_host",
     "port": "irods_port",
     "user": "irods_user_name",
@@ -74,7 +77,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True
     def __repr__(self) -> str:
         return f"<iRODS account {self.user}#{self.zone} at {self.host}:{self.port}>"
 
-    def arguments(self) -> dict[str, Any]:
+    def session_arguments(self) -> dict[str, Any]:
         """Return the arguments of `irods.session.iRODSSession`."""
         named: dict[str, Any] = {
             "host": self.host,
@@ -90,7 +93,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True
             named["irods_client_server_negotiation"] = NEGOTIATE
             named["irods_client_server_policy"] = self.policies[0]
             named.update(self.tls)
-            named["ssl_context"] = self.context()
+            named["ssl_context"] = self.ssl_context()
         return named
 
     def settings(self) -> dict[str, str | int]:
@@ -116,7 +119,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True
             named.update(self.tls)
         return named
 
-    def context(self) -> ssl.SSLContext:
+    def ssl_context(self) -> ssl.SSLContext:
         """Return how the server's certificate is checked; the client checks none without a CA."""
         settings = dict(self.tls)
         verify = settings.get("irods_ssl_verify_server", "hostname")
@@ -154,21 +157,23 @@ def account_from(options: Mapping[str, Any]) -> Account:
         ``env_file``, ``host``, ``port``, ``user``, ``zone``, ``password``, ``ticket``, and any
         name of the environment file.
     """
-    given = {_SHORT.get(name, name): value for name, value in options.items() if value is not None}
-    file = _named_file(given.pop("env_file", None))
-    settings = _of_file(file) | _of_variables() | given
+    given = {
+        _SHORT_NAMES.get(name, name): value for name, value in options.items() if value is not None
+    }
+    file = _existing_file(given.pop("env_file", None))
+    settings = _read_environment_file(file) | _read_variables() | given
     scheme = str(settings.get("irods_authentication_scheme", "native")).lower()
     password = settings.get("password") or os.environ.get("IRODS_PASSWORD")
-    user, zone = _needed(settings, "irods_user_name"), _needed(settings, "irods_zone_name")
+    user, zone = _required(settings, "irods_user_name"), _required(settings, "irods_zone_name")
     if password is None and user != "anonymous":
         # What iinit stored is a native password, also where PAM gave it.
-        password, scheme = _of_iinit(settings, file), "native"
+        password, scheme = _read_iinit_password(settings, file), "native"
     if scheme not in PAM | {"native"}:
         raise ConfigurationError(
             f"irods_authentication_scheme is {scheme!r}; native and pam_password are offered."
         )
     return Account(
-        host=_needed(settings, "irods_host"),
+        host=_required(settings, "irods_host"),
         port=_port(settings.get("irods_port", 1247)),
         user=user,
         zone=zone,
@@ -182,7 +187,7 @@ def account_from(options: Mapping[str, Any]) -> Account:
     )
 
 
-def _named_file(named: str | os.PathLike[str] | None) -> Path | None:
+def _existing_file(named: str | os.PathLike[str] | None) -> Path | None:
     if named is None:
         return environment_file()
     path = Path(named).expanduser()
@@ -191,7 +196,7 @@ def _named_file(named: str | os.PathLike[str] | None) -> Path | None:
     return path
 
 
-def _of_file(path: Path | None) -> dict[str, Any]:
+def _read_environment_file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
@@ -203,7 +208,7 @@ def _of_file(path: Path | None) -> dict[str, Any]:
     return settings
 
 
-def _of_variables() -> dict[str, Any]:
+def _read_variables() -> dict[str, Any]:
     apart = {"IRODS_ENVIRONMENT_FILE", "IRODS_PASSWORD", "IRODS_SERVER_VERSION"}
     return {
         name.lower(): value
@@ -212,7 +217,7 @@ def _of_variables() -> dict[str, Any]:
     }
 
 
-def _needed(settings: Mapping[str, Any], name: str) -> str:
+def _required(settings: Mapping[str, Any], name: str) -> str:
     value = settings.get(name)
     if not value:
         raise ConfigurationError(
@@ -229,7 +234,7 @@ def _port(value: object) -> int:
         raise ConfigurationError(f"irods_port is {value!r}; it must be a number.") from exc
 
 
-def _of_iinit(settings: Mapping[str, Any], env_file: Path | None) -> str:
+def _read_iinit_password(settings: Mapping[str, Any], env_file: Path | None) -> str:
     """Read the password that `iinit` stored, beside the environment file or in its usual place."""
     usual = Path("~/.irods/.irodsA").expanduser()
     beside = env_file.with_name(".irodsA") if env_file else usual
@@ -270,3 +275,14 @@ def _tls(settings: Mapping[str, Any]) -> tuple[tuple[str, str | int], ...]:
     sizes = {name: type(usual)(settings.get(name, usual)) for name, usual in _ENCRYPTION.items()}
     named = {name: str(settings[name]) for name in _CERTIFICATES if settings.get(name)}
     return tuple(sorted((sizes | named).items()))
+
+
+def settings_from_url(url: str) -> dict[str, Any]:
+    """Return user, host and port that a URL names; question marks and the like are of the path."""
+    if not url.startswith(f"{PROTOCOL}://"):
+        return {}
+    named = url[len(PROTOCOL) + 3 :].partition("/")[0]
+    user, _, place = named.rpartition("@")
+    host, _, port = place.partition(":")
+    found = {"user": user, "host": host, "port": int(port) if port.isdigit() else None}
+    return {name: value for name, value in found.items() if value}

@@ -21,7 +21,7 @@ READ, WRITE, CREATE, TRUNCATE = 0, 1, 64, 512
 
 REPLICA_TOKENS_SINCE = (4, 2, 9)
 
-_LEFT_TO_THE_FIRST = dict.fromkeys(
+_SECONDARY_CLOSE_OPTIONS = dict.fromkeys(
     ("send_notification", "update_size", "update_status", "compute_checksum"), False
 )
 
@@ -75,11 +75,11 @@ class Descriptor:
         self._version = session.server_version
         self._number = number
         self._finalize = finalize
-        self._open = self._answered = True
+        self._open = self._in_sync = True
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move, and return where it is now."""
-        with self._in_step():
+        with self._one_request():
             return int(self._conn.seek_file(self._number, offset, whence))
 
     def read(self, size: int) -> bytes:
@@ -94,7 +94,7 @@ class Descriptor:
     def _fill(self, buffer: memoryview) -> int:
         done = 0
         while done < len(buffer):
-            with self._in_step(), _ending(self._conn):
+            with self._one_request(), _eof_as_error(self._conn):
                 part = self._conn.read_file(self._number, buffer=buffer[done:])
             if not part:
                 break
@@ -103,28 +103,28 @@ class Descriptor:
 
     def write(self, data: bytes) -> None:
         """Write all of it."""
-        with self._in_step():
+        with self._one_request():
             self._conn.write_file(self._number, data)
 
     @contextlib.contextmanager
-    def _in_step(self) -> Iterator[None]:
+    def _one_request(self) -> Iterator[None]:
         """Remember if a request was left without its answer: nothing more can be said then.
 
         An interrupted cell does that, and its next one may use the same file.
         """
-        if not self._answered:
+        if not self._in_sync:
             raise NetworkException("A request was left without its answer")
-        self._answered = False
+        self._in_sync = False
         try:
             yield
         except iRODSException:
-            self._answered = True
+            self._in_sync = True
             raise
-        self._answered = True
+        self._in_sync = True
 
     def replica_options(self) -> dict[str, str]:
         """Return the keywords with which others can open the same replica."""
-        about = self._ask({"fd": self._number}, "GET_FILE_DESCRIPTOR_INFO_APN")
+        about = self._request({"fd": self._number}, "GET_FILE_DESCRIPTOR_INFO_APN")
         told = about.get_json_encoded_struct()
         hierarchy = (told.get("data_object_info") or {}).get("resource_hierarchy", "")
         token = str(told.get("replica_token", ""))
@@ -134,8 +134,8 @@ class Descriptor:
         """Close it; where it was written, the server computes the checksum meanwhile."""
         if not self._open:
             return
-        if not self._answered or self._conn.socket is None:
-            self.abandon()
+        if not self._in_sync or self._conn.socket is None:
+            self.abort()
             raise NetworkException("The connection broke before the object was closed")
         self._open = False
         kind: type[BaseException] | None = None
@@ -144,26 +144,26 @@ class Descriptor:
             if self._finalize:
                 self._conn.close_file(self._number, **self._options)
             else:
-                self._ask({"fd": self._number, **_LEFT_TO_THE_FIRST}, "REPLICA_CLOSE_APN")
+                self._request({"fd": self._number, **_SECONDARY_CLOSE_OPTIONS}, "REPLICA_CLOSE_APN")
         except BaseException as exc:
             kind = type(exc)
             raise
         finally:
             self._conn.__exit__(kind)
 
-    def abandon(self) -> None:
+    def abort(self) -> None:
         """Drop the connection: the server then closes the object without finishing it."""
         if self._open:
             self._open = False
             self._conn.release(True)
 
-    def give_up(self) -> None:
+    def close_quietly(self) -> None:
         """Close it in order if that is possible, so that the object is free to be removed."""
         with contextlib.suppress(*CLIENT_ERRORS, OSError):
             self.close()
 
-    def _ask(self, question: dict[str, Any], api: str) -> Any:
-        with self._in_step():
+    def _request(self, question: dict[str, Any], api: str) -> Any:
+        with self._one_request():
             self._conn.send(_message(JSON_Message(question, server_version=self._version), api))
             return self._conn.recv()
 
@@ -179,14 +179,14 @@ class Descriptor:
         if kind is None:
             self.close()
         else:
-            self.give_up()
+            self.close_quietly()
 
 
 def _message(body: Any, api: str) -> Any:
     return iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number[api])
 
 
-class _EndingSocket:
+class _EofCheckingSocket:
     """A socket whose end is an error.
 
     The client reads into a buffer until it is full, and takes the end of the connection for one
@@ -208,12 +208,12 @@ class _EndingSocket:
 
 
 @contextlib.contextmanager
-def _ending(conn: Any) -> Iterator[None]:
+def _eof_as_error(conn: Any) -> Iterator[None]:
     """Let a connection that ends while it is read from be an error."""
     opened = conn.socket
-    conn.socket = _EndingSocket(opened)
+    conn.socket = _EofCheckingSocket(opened)
     try:
         yield
     finally:
-        if isinstance(conn.socket, _EndingSocket):
+        if isinstance(conn.socket, _EofCheckingSocket):
             conn.socket = opened

@@ -61,7 +61,7 @@ FORBIDDEN = ExceptionMapping(
     errno.EACCES,
     "{path}: your iRODS account has no permission for that. Ask the owner for it{said}",
 )
-STRANGER = ExceptionMapping(
+BAD_CREDENTIALS = ExceptionMapping(
     AuthenticationFailed,
     errno.EACCES,
     f"{{path}}: iRODS does not accept the user or the password. {RENEW}",
@@ -76,7 +76,7 @@ TICKET = ExceptionMapping(
 )
 EXISTS = ExceptionMapping(FileExistsError, errno.EEXIST, "{path} exists already")
 NOT_EMPTY = ExceptionMapping(OSError, errno.ENOTEMPTY, "{path} is not empty. Remove it recursively")
-SLOW = ExceptionMapping(
+TIMED_OUT = ExceptionMapping(
     TimeoutError,
     errno.ETIMEDOUT,
     "{path}: the iRODS server has not answered in time. Try again, or give a longer timeout",
@@ -90,7 +90,7 @@ FULL = ExceptionMapping(
 BUSY = ExceptionMapping(
     OSError, errno.EBUSY, "{path} is being written by somebody else. Try again later"
 )
-DIFFERENT = ExceptionMapping(
+CHECKSUM_MISMATCH = ExceptionMapping(
     ChecksumMismatch,
     errno.EIO,
     "{path}: the checksum is not that of what was sent. Transfer it again",
@@ -102,7 +102,7 @@ STORAGE_DOWN = ExceptionMapping(
     errno.EHOSTDOWN,
     "{path}: the storage behind it is down. Try again, or ask who runs the zone",
 )
-CROWDED = ExceptionMapping(
+TOO_MANY_CONNECTIONS = ExceptionMapping(
     ZoneUnavailable,
     errno.EAGAIN,
     "{path}: the iRODS server takes no more connections. Try again later",
@@ -119,7 +119,7 @@ TLS = ExceptionMapping(
     "{path}: TLS with the iRODS server failed{said}. Check irods_ssl_ca_certificate_file and "
     "irods_ssl_verify_server",
 )
-AWAY = ExceptionMapping(
+UNREACHABLE = ExceptionMapping(
     ZoneUnavailable,
     errno.ECONNABORTED,
     "{path}: the iRODS server does not answer. Is the zone running?",
@@ -132,7 +132,7 @@ _NAMES = {
     FORBIDDEN: "CAT_NO_ACCESS_PERMISSION SYS_NO_DATA_OBJ_PERMISSION SYS_NO_PATH_PERMISSION "
     "CAT_INSUFFICIENT_PRIVILEGE_LEVEL SYS_NO_API_PRIV USER_ACCESS_DENIED SYS_NOT_ALLOWED "
     "CAT_TABLE_ACCESS_DENIED SYS_DELETE_DISALLOWED",
-    STRANGER: "CAT_INVALID_AUTHENTICATION CAT_INVALID_USER PAM_AUTH_PASSWORD_FAILED "
+    BAD_CREDENTIALS: "CAT_INVALID_AUTHENTICATION CAT_INVALID_USER PAM_AUTH_PASSWORD_FAILED "
     "CAT_INVALID_CLIENT_USER SYS_USER_NOT_ALLOWED_TO_CONN USER_INVALID_USERNAME_FORMAT",
     EXPIRED: "CAT_PASSWORD_EXPIRED",
     TICKET: "CAT_TICKET_INVALID CAT_TICKET_EXPIRED CAT_TICKET_USES_EXCEEDED "
@@ -142,33 +142,33 @@ _NAMES = {
     "CAT_NAME_EXISTS_AS_COLLECTION DataObjectExistsAtLogicalPath "
     "CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME",
     NOT_EMPTY: "CAT_COLLECTION_NOT_EMPTY SYS_COLLECTION_NOT_EMPTY",
-    SLOW: "SYS_SOCK_READ_TIMEDOUT USER_SOCK_CONNECT_TIMEDOUT",
+    TIMED_OUT: "SYS_SOCK_READ_TIMEDOUT USER_SOCK_CONNECT_TIMEDOUT",
     QUOTA: "SYS_RESC_QUOTA_EXCEEDED",
     BUSY: "LOCKED_DATA_OBJECT_ACCESS INTERMEDIATE_REPLICA_ACCESS",
-    DIFFERENT: "USER_CHKSUM_MISMATCH",
+    CHECKSUM_MISMATCH: "USER_CHKSUM_MISMATCH",
     TOO_LONG: "USER_PATH_EXCEEDS_MAX USER_STRLEN_TOOLONG",
     INVALID: "USER_INPUT_PATH_ERR SYS_INVALID_FILE_PATH CAT_INVALID_ARGUMENT "
     "CAT_RECURSIVE_MOVE SYS_INVALID_INPUT_PARAM",
     STORAGE_DOWN: "SYS_RESC_IS_DOWN SYS_REPLICA_INACCESSIBLE",
-    CROWDED: "SYS_EXCEED_CONNECT_CNT SYS_OUT_OF_FILE_DESC SYS_MAX_CONNECT_COUNT_EXCEEDED "
-    "SYS_FORK_ERROR SYS_AGENT_INIT_ERR",
+    TOO_MANY_CONNECTIONS: "SYS_EXCEED_CONNECT_CNT SYS_OUT_OF_FILE_DESC "
+    "SYS_MAX_CONNECT_COUNT_EXCEEDED SYS_FORK_ERROR SYS_AGENT_INIT_ERR",
 }
 
 # Versions of the client differ in which errors of the server they know.
-MEANINGS: dict[type[BaseException], ExceptionMapping] = {
+EXCEPTION_MAPPINGS: dict[type[BaseException], ExceptionMapping] = {
     getattr(ex, name): meaning
     for meaning, names in _NAMES.items()
     for name in names.split()
     if hasattr(ex, name)
-} | {ClientAuthError: STRANGER}
+} | {ClientAuthError: BAD_CREDENTIALS}
 
 
 def is_authentication(exc: BaseException) -> bool:
     """Tell whether the zone refused who asks, so that other credentials could help."""
-    return MEANINGS.get(type(exc)) in (STRANGER, EXPIRED)
+    return EXCEPTION_MAPPINGS.get(type(exc)) in (BAD_CREDENTIALS, EXPIRED)
 
 
-def timed_out(exc: BaseException) -> bool:
+def is_timeout(exc: BaseException) -> bool:
     """Tell whether the client gave up waiting; it wraps what the socket said."""
     seen: BaseException | None = exc
     while seen is not None:
@@ -178,7 +178,7 @@ def timed_out(exc: BaseException) -> bool:
     return False
 
 
-def translate(exc: BaseException, path: str) -> OSError:
+def map_exception(exc: BaseException, path: str) -> OSError:
     """Return the `OSError` that an exception of the client means.
 
     Parameters
@@ -187,28 +187,28 @@ def translate(exc: BaseException, path: str) -> OSError:
         What was asked for; it goes into the sentence.
     """
     for kind in type(exc).__mro__:
-        if kind in MEANINGS:
-            return MEANINGS[kind].error(path, _said(exc))
+        if kind in EXCEPTION_MAPPINGS:
+            return EXCEPTION_MAPPINGS[kind].error(path, _detail(exc))
     if isinstance(exc, ex.iRODSException):
-        return _of_server(exc, path)
+        return _map_server_error(exc, path)
     if isinstance(exc, ssl.SSLError):
         return TLS.error(path, f" ({exc.reason})" if exc.reason else "")
-    if timed_out(exc):
-        return SLOW.error(path)
-    return (NEGOTIATION if "negotiation failure" in str(exc) else AWAY).error(path)
+    if is_timeout(exc):
+        return TIMED_OUT.error(path)
+    return (NEGOTIATION if "negotiation failure" in str(exc) else UNREACHABLE).error(path)
 
 
-def _of_server(exc: ex.iRODSException, path: str) -> OSError:
+def _map_server_error(exc: ex.iRODSException, path: str) -> OSError:
     """Translate what has no meaning of its own: the code may hold what the system said."""
     code = abs(int(getattr(exc, "code", 0) or 0))
     system = code % 1000 if code >= 1000 else 0
     if system in (errno.ENOSPC, errno.EDQUOT):
         return (FULL if system == errno.ENOSPC else QUOTA).error(path)
-    said = f"{path}: the iRODS server failed with {type(exc).__name__} (-{code}){_said(exc)}"
+    said = f"{path}: the iRODS server failed with {type(exc).__name__} (-{code}){_detail(exc)}"
     return OSError(system or errno.EIO, said)
 
 
-def _said(exc: BaseException) -> str:
+def _detail(exc: BaseException) -> str:
     text = str(exc).strip()
     return "" if text in ("", "None") else f" ({text[:300]})"
 
@@ -222,9 +222,9 @@ CLIENT_ERRORS = (
 
 
 @contextlib.contextmanager
-def translated(path: str) -> Iterator[None]:
+def mapped_errors(path: str) -> Iterator[None]:
     """Turn what the client raises about a path into `OSError`."""
     try:
         yield
     except CLIENT_ERRORS as exc:
-        raise translate(exc, path) from exc
+        raise map_exception(exc, path) from exc

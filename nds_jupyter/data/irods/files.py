@@ -10,9 +10,9 @@ from typing import Any
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from nds_jupyter.data.irods.atomic_replace import BLOCK, FIRST, AtomicReplace, temporary_beside
+from nds_jupyter.data.irods.atomic_replace import BLOCK, FIRST_BLOCK, AtomicReplace, temporary_path
 from nds_jupyter.data.irods.descriptors import Descriptor
-from nds_jupyter.data.irods.errors import ZoneUnavailable, translated
+from nds_jupyter.data.irods.errors import ZoneUnavailable, mapped_errors
 from nds_jupyter.data.irods.objects import ObjectOperations
 
 
@@ -35,47 +35,47 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no typ
     ) -> None:
         self._descriptor: Descriptor | None = None
         self._owner = os.getpid()
-        self._at: int | None = None
+        self._position: int | None = None
         self._objects = objects
         self.path = path
         if size is None:
-            with translated(path):
-                size = self._at = self._opened().seek(0, 2)
+            with mapped_errors(path):
+                size = self._position = self._current_descriptor().seek(0, 2)
         super().__init__(fs, path, "rb", size=size, **rest)
 
-    def _opened(self) -> Descriptor:
+    def _current_descriptor(self) -> Descriptor:
         if self._owner != os.getpid():
             self._descriptor, self._owner = None, os.getpid()
         if self._descriptor is None:
             self._descriptor = self._objects.open(self.path)
-            self._at = 0
+            self._position = 0
         return self._descriptor
 
     def _fetch_range(self, start: int, end: int) -> bytes:
-        left = self._objects.sessions.waits.attempts
+        left = self._objects.session_holder.timeouts.attempts
         while True:
             left -= 1
             try:
-                with translated(self.path):
-                    return self._read_at(self._opened(), start, end - start)
+                with mapped_errors(self.path):
+                    return self._read_at(self._current_descriptor(), start, end - start)
             except ZoneUnavailable:
-                self._drop()
+                self._abort_descriptor()
                 if left <= 0:
                     raise
 
     def _read_at(self, opened: Descriptor, start: int, size: int) -> bytes:
         # Who reads on needs no seek, which would cost a journey to the server for every block.
-        at, self._at = self._at, None
+        at, self._position = self._position, None
         if at != start:
             opened.seek(start)
         data = opened.read(size)
-        self._at = start + len(data)
+        self._position = start + len(data)
         return data
 
-    def _drop(self) -> None:
+    def _abort_descriptor(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None and self._owner == os.getpid():
-            descriptor.abandon()
+            descriptor.abort()
 
     def close(self) -> None:
         """Close it."""
@@ -85,7 +85,7 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no typ
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None and self._owner == os.getpid():
             # What was read is read, also where the zone does not hear the end of it.
-            with contextlib.suppress(OSError), translated(self.path):
+            with contextlib.suppress(OSError), mapped_errors(self.path):
                 descriptor.close()
 
 
@@ -109,32 +109,32 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         path: str,
         mode: str,
         *,
-        placing: AtomicReplace,
-        named: str | None = None,
+        atomic_replace: AtomicReplace,
+        final_path: str | None = None,
         **rest: Any,
     ) -> None:
         self._owner = os.getpid()
-        self._placing = placing
-        self._objects = placing.objects
+        self._atomic_replace = atomic_replace
+        self._objects = atomic_replace.objects
         self._descriptor: Descriptor | None = None
         self._written = 0
-        self._kept = 0
-        self._named = named or path
-        self._temporary = path if named else temporary_beside(path)
-        self._digest = placing.schemes.digest()
+        self._existing_size = 0
+        self._final_path = final_path or path
+        self._temporary = path if final_path else temporary_path(path)
+        self._digest = atomic_replace.schemes.digest()
         super().__init__(fs, path, mode, **rest)
-        self._begin()
+        self._open_temporary()
 
-    def _begin(self) -> None:
+    def _open_temporary(self) -> None:
         objects = self._objects
         try:
             if self.mode == "ab" and self.fs.exists(self.path):
-                objects.copy(self.path, self._temporary, named=self.path)
-                self._descriptor = objects.reopen(self._temporary, named=self.path)
-                with translated(self.path):
-                    self._kept = self.loc = self._descriptor.seek(0, 2)
+                objects.copy(self.path, self._temporary, final_path=self.path)
+                self._descriptor = objects.reopen(self._temporary, final_path=self.path)
+                with mapped_errors(self.path):
+                    self._existing_size = self.loc = self._descriptor.seek(0, 2)
             else:
-                self._descriptor = objects.create(self._temporary, named=self._named)
+                self._descriptor = objects.create(self._temporary, final_path=self._final_path)
         except BaseException:
             self.closed = True
             raise
@@ -142,56 +142,62 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
     def _upload_chunk(self, final: bool = False) -> bool:
         with self.buffer.getbuffer() as data:
             for start in range(0, len(data), BLOCK):
-                self._send(bytes(data[start : start + BLOCK]))
+                self._write_block(bytes(data[start : start + BLOCK]))
         if final and self.autocommit:
             self.commit()
         return True
 
-    def _send(self, block: bytes) -> None:
-        self._persistently(lambda opened: opened.write(block))
+    def _write_block(self, block: bytes) -> None:
+        self._retried(lambda opened: opened.write(block))
         self._digest.update(block)
         self._written += len(block)
 
-    def _persistently(self, act: Callable[[Descriptor], None]) -> None:
+    def _retried(self, act: Callable[[Descriptor], None]) -> None:
         """Do something with the descriptor, with another one if its connection breaks."""
-        left = self._objects.sessions.waits.attempts
+        left = self._objects.session_holder.timeouts.attempts
         while True:
             left -= 1
             try:
-                with translated(self._named):
-                    act(self._opened())
+                with mapped_errors(self._final_path):
+                    act(self._current_descriptor())
                 return
             except ZoneUnavailable:
-                self._drop()
+                self._abort_descriptor()
                 if left <= 0:
                     raise
 
-    def _opened(self) -> Descriptor:
+    def _current_descriptor(self) -> Descriptor:
         if self._descriptor is None:
-            self._descriptor = self._objects.reopen(self._temporary, named=self._named)
-            self._descriptor.seek(self._kept + self._written)
+            self._descriptor = self._objects.reopen(self._temporary, final_path=self._final_path)
+            self._descriptor.seek(self._existing_size + self._written)
         return self._descriptor
 
-    def _drop(self) -> None:
+    def _abort_descriptor(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            descriptor.abandon()
+            descriptor.abort()
 
     def commit(self) -> None:
         """Verify what was written, and give it its name."""
-        self._persistently(Descriptor.close)
+        self._retried(Descriptor.close)
         self._descriptor = None
-        self._placing.verify(
-            self._temporary, self._digest, self._written, named=self._named, start=self._kept
+        self._atomic_replace.verify(
+            self._temporary,
+            self._digest,
+            self._written,
+            final_path=self._final_path,
+            start=self._existing_size,
         )
         if self._temporary != self.path:
-            self._placing.place(self._temporary, self.path, replace=self.mode != "xb")
+            self._atomic_replace.move_into_place(
+                self._temporary, self.path, replace=self.mode != "xb"
+            )
 
     def discard(self) -> None:
         """Throw it away."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            descriptor.give_up()
+            descriptor.close_quietly()
         self.closed = True
         self._objects.remove_quietly(self._temporary)
 
@@ -224,11 +230,11 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
 def read_range(objects: ObjectOperations, path: str, start: int, end: int | None) -> bytes:
     """Return a part of an object; a lost connection is opened again and the reading goes on."""
     parts: list[bytes] = []
-    left = objects.sessions.waits.attempts
+    left = objects.session_holder.timeouts.attempts
     while True:
         left -= 1
         try:
-            with translated(path), objects.open(path) as opened:
+            with mapped_errors(path), objects.open(path) as opened:
                 _read_on(opened, parts, start, end)
             return b"".join(parts)
         except ZoneUnavailable:
@@ -242,7 +248,7 @@ def _read_on(opened: Descriptor, parts: list[bytes], start: int, end: int | None
         opened.seek(at)
     while end is None or at < end:
         # A buffer for a large block costs more than a small object.
-        most = BLOCK if parts else FIRST
+        most = BLOCK if parts else FIRST_BLOCK
         wanted = most if end is None else min(most, end - at)
         block = opened.read(wanted)
         parts.append(block)

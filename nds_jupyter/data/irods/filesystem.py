@@ -4,25 +4,66 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterable
+from datetime import datetime
 from glob import has_magic
+from pathlib import Path
 from typing import Any
 
-from fsspec.utils import stringify_path
+from fsspec import AbstractFileSystem
+from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.utils import isfilelike, stringify_path
 
-from nds_jupyter.data.entries import Avu
-from nds_jupyter.data.irods.atomic_replace import AtomicReplace
-from nds_jupyter.data.irods.config import Account
-from nds_jupyter.data.irods.content_operations import ContentOperations
+from nds_jupyter.data.entries import Avu, Entry, EntryPage, Replica
+from nds_jupyter.data.irods.atomic_replace import BLOCK, AtomicReplace
+from nds_jupyter.data.irods.catalogue import CatalogueEntry
+from nds_jupyter.data.irods.config import PROTOCOL, Account, settings_from_url
+from nds_jupyter.data.irods.descriptors import REPLICA_TOKENS_SINCE
+from nds_jupyter.data.irods.files import ReadFile, WriteFile, read_range
 from nds_jupyter.data.irods.listing import Listing
-from nds_jupyter.data.irods.metadata import MetadataOperations
-from nds_jupyter.data.irods.objects import CollectionOperations, ObjectOperations
-from nds_jupyter.data.irods.paths import PROTOCOL, authority, logical_path
-from nds_jupyter.data.irods.sessions import SessionTimeouts, shared_sessions
-from nds_jupyter.data.irods.transfer import TransferStreams
+from nds_jupyter.data.irods.objects import (
+    CollectionOperations,
+    MetadataOperations,
+    ObjectOperations,
+)
+from nds_jupyter.data.irods.sessions import SessionTimeouts, shared_session_holder
+from nds_jupyter.data.irods.transfer import (
+    BulkTransferPlan,
+    Pair,
+    TransferKind,
+    TransferStreams,
+    download,
+    move,
+    upload,
+)
+
+# Neither iRODS nor the XML that it speaks carries the others, and the last are no characters.
+_IMPOSSIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
-class IrodsFileSystem(ContentOperations):
+def logical_path(text: str) -> str:
+    """Return the logical path that a path or URL names, with one slash between its parts.
+
+    Raises
+    ------
+    OSError
+        With ``EINVAL``, for what can't be the path of anything.
+    """
+    if text.startswith(f"{PROTOCOL}://"):
+        _, _, text = text[len(PROTOCOL) + 3 :].partition("/")
+    elif text.startswith(f"{PROTOCOL}:"):
+        text = text[len(PROTOCOL) + 1 :]
+    parts = [part for part in text.split("/") if part]
+    path = "/" + "/".join(parts)
+    if "." in parts or ".." in parts:
+        raise OSError(errno.EINVAL, f"{path}: a logical path has no parts '.' or '..'")
+    if _IMPOSSIBLE.search(path):
+        raise OSError(errno.EINVAL, f"{path!a}: iRODS has no names with such characters")
+    return path
+
+
+class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """The data objects and collections of an iRODS zone.
 
     Paths are logical paths, ``/zone/home/user/object``, or ``irods:///zone/home/user/object``; a
@@ -60,6 +101,7 @@ class IrodsFileSystem(ContentOperations):
     """
 
     protocol = PROTOCOL
+    blocksize = BLOCK
     root_marker = "/"
     cachable = True
 
@@ -95,16 +137,16 @@ class IrodsFileSystem(ContentOperations):
             "ticket": ticket,
         }
         self.trash = trash
-        self._sessions = shared_sessions(
+        self._session_holder = shared_session_holder(
             options, SessionTimeouts(timeout=timeout, patience=patience)
         )
-        self._listing = Listing(self._sessions)
-        self._collections = CollectionOperations(self._sessions)
+        self._listing = Listing(self._session_holder)
+        self._collections = CollectionOperations(self._session_holder)
         self._objects = ObjectOperations(
-            self._sessions, self._listing, self._collections, auto_mkdir=auto_mkdir
+            self._session_holder, self._listing, self._collections, auto_mkdir=auto_mkdir
         )
-        self._placing = AtomicReplace(self._objects)
-        self._metadata = MetadataOperations(self._sessions, self._listing)
+        self._atomic_replace = AtomicReplace(self._objects)
+        self._metadata = MetadataOperations(self._session_holder, self._listing)
         self._streams = TransferStreams(
             most=streams,
             large=parallel_from,
@@ -117,37 +159,37 @@ class IrodsFileSystem(ContentOperations):
     @property
     def account(self) -> Account:
         """The account, with its password."""
-        return self._sessions.account
+        return self._session_holder.account
 
     @property
     def zone(self) -> str:
         """The zone that this connects to."""
-        return self._sessions.account.zone
+        return self._session_holder.account.zone
 
     @property
     def user(self) -> str:
         """The account's name."""
-        return self._sessions.account.user
+        return self._session_holder.account.user
 
     @property
     def home(self) -> str:
         """The account's home collection."""
-        return self._sessions.account.home
+        return self._session_holder.account.home
 
     @property
     def fsid(self) -> str:
         """What tells this zone from others."""
-        account = self._sessions.account
+        account = self._session_holder.account
         return f"irods-{account.host}-{account.port}-{account.zone}"
 
     @property
     def server_version(self) -> tuple[int, ...]:
         """The version of the server, which it is asked for once."""
-        return self._sessions.call(lambda session: session.server_version, self.home)
+        return self._session_holder.call(lambda session: session.server_version, self.home)
 
     def close(self) -> None:
         """Close the idle connections; the next call opens others."""
-        self._sessions.close()
+        self._session_holder.close()
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
@@ -157,7 +199,117 @@ class IrodsFileSystem(ContentOperations):
 
     @staticmethod
     def _get_kwargs_from_urls(path: str) -> dict[str, Any]:
-        return authority(path)
+        return settings_from_url(path)
+
+    # Lookup
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
+        """List a collection, or the one object that the path is."""
+        found = self._listing.list_all(self._strip_protocol(path))
+        return [each.info() if detail else each.path for each in found]
+
+    def ls_page(self, path: str, after: str = "", limit: int = 100, q: str = "") -> EntryPage:
+        """List a part of a collection.
+
+        Collections and data objects come in one order, that of names. The catalogue is asked
+        once for each of the two kinds, at one time, as long as more of it follows: a page of a
+        large flat collection costs one query wherever it is, and the first one two.
+
+        Parameters
+        ----------
+        after
+            `EntryPage.next` of the page before, or a name; empty for the first page.
+        limit
+            Most entries wanted. A page can be shorter though others follow, where objects have
+            several replicas.
+        q
+            What the name must contain.
+        """
+        return self._listing.page(self._strip_protocol(path), after, limit, q)
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Describe one path."""
+        return self._find(path).info()
+
+    def entry(self, path: str) -> Entry:
+        """Describe one path as an entry of a data root."""
+        return self._find(path).entry()
+
+    def _find(self, path: str) -> CatalogueEntry:
+        return self._listing.find(self._strip_protocol(path))
+
+    def exists(self, path: str, **kwargs: Any) -> bool:
+        """Tell whether there is something; an unreachable zone is an error, not a no."""
+        return self._kind(path) is not None
+
+    def isdir(self, path: str) -> bool:
+        """Tell whether the path is a collection."""
+        return self._kind(path) == "directory"
+
+    def isfile(self, path: str) -> bool:
+        """Tell whether the path is a data object."""
+        return self._kind(path) == "file"
+
+    def _kind(self, path: str) -> str | None:
+        try:
+            return str(self.info(path)["type"])
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            if exc.errno == errno.EINVAL:
+                return None
+            raise
+
+    def find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        detail: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """List everything below a collection; without `maxdepth` in a few queries for all of it."""
+        path = self._strip_protocol(path)
+        if maxdepth is not None:
+            return super().find(path, maxdepth, withdirs, detail, **kwargs)
+        found = {each.path: each.info() for each in self._listing.list_tree(path)}
+        if not withdirs:
+            found = {name: info for name, info in found.items() if info["type"] == "file"}
+        if withdirs or not found:
+            found = self._and_itself(path, withdirs=withdirs) | found
+        return found if detail else list(found)
+
+    def _and_itself(self, path: str, *, withdirs: bool) -> dict[str, Any]:
+        try:
+            info = self.info(path)
+        except FileNotFoundError:
+            return {}
+        return {path: info} if withdirs or info["type"] == "file" else {}
+
+    def created(self, path: str) -> datetime:
+        """Return when it was made."""
+        made: datetime = self.info(path)["created"]
+        return made
+
+    def modified(self, path: str) -> datetime:
+        """Return when it last changed."""
+        return self._find(path).modified
+
+    def ukey(self, path: str) -> str:
+        """Return what changes whenever the content does."""
+        return self._find(path).stamp
+
+    def checksum(self, path: str) -> str:
+        """Return the registered checksum, like ``sha2:…``; if there is none, it is computed."""
+        return self._objects.checksum(self._strip_protocol(path))
+
+    def replicas(self, path: str) -> tuple[Replica, ...]:
+        """Return the copies of a data object, in the order of their numbers."""
+        return self._listing.replicas(self._strip_protocol(path))
+
+    def metadata(self, path: str) -> tuple[Avu, ...]:
+        """Return the metadata of a collection or data object."""
+        return self._metadata.get(self._strip_protocol(path))
 
     # Names
 
@@ -223,7 +375,7 @@ class IrodsFileSystem(ContentOperations):
         if found.entry().is_collection:
             self.makedirs(target, exist_ok=True)
         else:
-            self._placing.copy(found, target)
+            self._atomic_replace.copy(found, target)
 
     def mv(
         self,
@@ -258,7 +410,7 @@ class IrodsFileSystem(ContentOperations):
         elif found.entry().is_collection:
             self._objects.rename(source, target, collection=True)
         else:
-            self._placing.place(source, target, keep_metadata=keep_metadata)
+            self._atomic_replace.move_into_place(source, target, keep_metadata=keep_metadata)
 
     def _is_pattern(self, path: str) -> bool:
         """Tell whether a path means others; one that is there means itself, whatever its name."""
@@ -277,3 +429,168 @@ class IrodsFileSystem(ContentOperations):
     def remove_metadata(self, path: str, avus: Iterable[Avu]) -> None:
         """Remove metadata; what is not there is no error."""
         self._metadata.remove(self._strip_protocol(path), avus)
+
+    # Content
+
+    def stream_count(self, size: int) -> int:
+        """Return the connections over which an object of a size is moved."""
+        return self._streams.of(size)
+
+    def _open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        autocommit: bool = True,
+        cache_options: dict[str, Any] | None = None,
+        named: str | None = None,
+        **kwargs: Any,
+    ) -> ReadFile | WriteFile:
+        if mode == "rb":
+            return ReadFile(
+                self,
+                path,
+                objects=self._objects,
+                block_size=block_size or BLOCK,
+                cache_options=cache_options,
+                **kwargs,
+            )
+        if mode not in ("wb", "xb", "ab"):
+            raise ValueError(f"{path} can't be opened as {mode!r}; iRODS files are r, w, x or a.")
+        if mode == "xb" and self.exists(path):
+            raise FileExistsError(errno.EEXIST, f"{path} exists already")
+        return WriteFile(
+            self,
+            path,
+            mode,
+            atomic_replace=self._atomic_replace,
+            block_size=block_size or BLOCK,
+            autocommit=autocommit,
+            named=named,
+        )
+
+    def cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
+    ) -> bytes:
+        """Return the content, or a part of it; negative ends count from the end."""
+        path = self._strip_protocol(path)
+        if (start or 0) < 0 or (end or 0) < 0:
+            size = self.info(path)["size"]
+            start, end, _ = slice(start, end).indices(size)
+        return read_range(self._objects, path, start or 0, end)
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        """Make this the content."""
+        with self.open(path, "xb" if mode == "create" else "wb") as file:
+            view = memoryview(value)
+            for start in range(0, len(view), BLOCK):
+                file.write(view[start : start + BLOCK])
+
+    def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
+        """Make an empty object, or only change the time of one that is there."""
+        path = self._strip_protocol(path)
+        if truncate or not self.exists(path):
+            self.pipe_file(path, b"")
+        else:
+            self._session_holder.call(lambda session: session.data_objects.touch(path), path)
+
+    def put(
+        self,
+        lpath: Any,
+        rpath: Any,
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Store local files, several at a time; collections are made before what they hold."""
+        plan = BulkTransferPlan(self)
+        plan.put(lpath, rpath, recursive=recursive, maxdepth=maxdepth, **kwargs)
+
+        def kind(pair: Pair) -> TransferKind:
+            local = Path(pair[0])
+            if local.is_dir():
+                return TransferKind.FOLDER
+            large = local.exists() and self.stream_count(local.stat().st_size) > 1
+            return TransferKind.LARGE if large else TransferKind.SMALL
+
+        def store(source: Any, target: Any, *, callback: Any) -> None:
+            self.put_file(source, target, callback=callback, **kwargs)
+
+        move(plan.pairs, store, kind, callback, self._streams.files)
+
+    def get(
+        self,
+        rpath: Any,
+        lpath: Any,
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Fetch objects into local files, several at a time."""
+        plan = BulkTransferPlan(self)
+        plan.get(rpath, lpath, recursive=recursive, maxdepth=maxdepth, **kwargs)
+
+        def kind(pair: Pair) -> TransferKind:
+            found = plan.found(pair[0])
+            if found.get("type") == "directory":
+                return TransferKind.FOLDER
+            return (
+                TransferKind.LARGE
+                if self.stream_count(found.get("size", 0)) > 1
+                else TransferKind.SMALL
+            )
+
+        def fetch(source: Any, target: Any, *, callback: Any) -> None:
+            if plan.found(source).get("type") == "directory":
+                Path(target).mkdir(parents=True, exist_ok=True)
+            else:
+                self.get_file(source, target, callback=callback, **kwargs)
+
+        move(plan.pairs, fetch, kind, callback, self._streams.files)
+
+    def put_file(
+        self,
+        lpath: str,
+        rpath: str,
+        callback: Any = DEFAULT_CALLBACK,
+        mode: str = "overwrite",
+        **kwargs: Any,
+    ) -> None:
+        """Store one local file, or make a collection where it is a folder."""
+        local, path = Path(lpath), self._strip_protocol(rpath)
+        if local.is_dir():
+            self.makedirs(path, exist_ok=True)
+            return
+        replace = mode != "create"
+        if not replace and self.exists(path):
+            raise FileExistsError(errno.EEXIST, f"{path} exists already")
+        if (
+            self.stream_count(local.stat().st_size) > 1
+            and self.server_version >= REPLICA_TOKENS_SINCE
+        ):
+            upload(self._atomic_replace, self._streams, local, path, callback, replace=replace)
+            return
+        callback.set_size(local.stat().st_size)
+        with local.open("rb") as source, self.open(path, "wb" if replace else "xb") as target:
+            while block := source.read(BLOCK):
+                callback.relative_update(target.write(block))
+
+    def get_file(
+        self,
+        rpath: str,
+        lpath: Any,
+        callback: Any = DEFAULT_CALLBACK,
+        outfile: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Fetch one object into a local file, or make a folder where it is a collection."""
+        path = self._strip_protocol(rpath)
+        if outfile is not None or isfilelike(lpath):
+            super().get_file(path, lpath, callback=callback, outfile=outfile)
+            return
+        try:
+            download(self._objects, self._streams, path, Path(lpath), callback)
+        except IsADirectoryError:
+            Path(lpath).mkdir(parents=True, exist_ok=True)

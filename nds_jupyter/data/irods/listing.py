@@ -9,18 +9,23 @@ from itertools import groupby, islice
 import msgspec
 
 from nds_jupyter.data.entries import EntryPage, Replica
-from nds_jupyter.data.irods.catalogue import Condition, Query, Row, ask, ask_together, like
-from nds_jupyter.data.irods.catalogue_rows import (
+from nds_jupyter.data.irods.catalogue import (
     COLLECTION_COLUMNS,
     OBJECT_COLUMNS,
     REPLICA_COLUMNS,
     CatalogueEntry,
+    Condition,
+    Query,
+    Row,
     collection,
     data_object,
-    data_objects,
+    data_objects_from_rows,
+    like_pattern,
     replica,
+    run_queries,
+    run_query,
+    zone_of,
 )
-from nds_jupyter.data.irods.paths import zone_of
 from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
 
 
@@ -65,7 +70,7 @@ class PageRange(msgspec.Struct, frozen=True, kw_only=True):
     end: str | None = None
     rows: int = 1
 
-    def read_up_to(self, shown: list[CatalogueEntry], before: str | None) -> str | None:
+    def resume_after(self, shown: list[CatalogueEntry], before: str | None) -> str | None:
         """Return where to go on, given what of it was shown: the rest is asked for again."""
         known = set(map(id, self.found))
         taken = [each for each in shown if id(each) in known]
@@ -83,14 +88,14 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
         Most entries wanted of one kind.
     q
         What a name must contain.
-    dated
+    with_created
         Whether it matters when they were made.
     """
 
     path: str
     limit: int
     q: str = ""
-    dated: bool = True
+    with_created: bool = True
 
     def collections(self, after: str) -> Query:
         """Ask for collections after a name."""
@@ -99,7 +104,9 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
         if after:
             where.append(Condition("COLL_NAME", ">", f"{base}/{after}"))
         if self.q:
-            where.append(Condition("COLL_NAME", "like", f"{like(base)}/%{like(self.q)}%"))
+            where.append(
+                Condition("COLL_NAME", "like", f"{like_pattern(base)}/%{like_pattern(self.q)}%")
+            )
         return self._query(COLLECTION_COLUMNS, where, self.limit + 1)
 
     def objects(self, after: str, replicas: int) -> Query:
@@ -108,20 +115,20 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
         if after:
             where.append(Condition("DATA_NAME", ">", after))
         if self.q:
-            where.append(Condition("DATA_NAME", "like", f"%{like(self.q)}%"))
+            where.append(Condition("DATA_NAME", "like", f"%{like_pattern(self.q)}%"))
         return self._query(OBJECT_COLUMNS, where, self.limit * replicas + 1)
 
     def _query(self, columns: tuple[str, ...], where: list[Condition], limit: int) -> Query:
         return Query(
             # The last column says when it was made; every column costs server and client time.
-            select=columns if self.dated else columns[:-1],
+            select=columns if self.with_created else columns[:-1],
             where=tuple(where),
             order=columns[:1],
             limit=limit,
             zone=zone_of(self.path),
         )
 
-    def collections_of(self, rows: list[Row]) -> PageRange:
+    def parse_collections(self, rows: list[Row]) -> PageRange:
         """Read the answer to `collections`."""
         found = [collection(row) for row in rows[: self.limit]]
         return PageRange(
@@ -130,7 +137,7 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
             end=found[-1].name if len(rows) > self.limit else None,
         )
 
-    def objects_of(self, rows: list[Row], replicas: int) -> PageRange | None:
+    def parse_objects(self, rows: list[Row], replicas: int) -> PageRange | None:
         """Read the answer to `objects`; None if one object has more rows than were asked for."""
         ended = len(rows) <= self.limit * replicas
         by_name = [list(group) for _, group in groupby(rows, key=lambda row: row[0])]
@@ -149,20 +156,20 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def merged(
+def merge_pages(
     cursor: ListingCursor, collections: PageRange, objects: PageRange, limit: int
 ) -> EntryPage:
     """Return the page of both kinds, in one order of names."""
     both = heapq.merge(collections.found, objects.found, key=lambda each: each.name)
     shown = list(islice(both, limit))
     following = ListingCursor(
-        collection=collections.read_up_to(shown, cursor.collection),
-        data_object=objects.read_up_to(shown, cursor.data_object),
+        collection=collections.resume_after(shown, cursor.collection),
+        data_object=objects.resume_after(shown, cursor.data_object),
     )
     return EntryPage(entries=tuple(each.entry() for each in shown), next=following.text())
 
 
-WHOLE = 5_000
+ALL_ENTRIES_LIMIT = 5_000
 """Rows of one query where everything in a collection is wanted."""
 
 
@@ -176,13 +183,13 @@ class Listing:
     """
 
     def __init__(self, sessions: SessionHolder) -> None:
-        self._sessions = sessions
+        self._session_holder = sessions
         # Rows a data object has, as far as seen: a page asks for that many times its entries.
         self._replicas = 1
 
     def find(self, path: str) -> CatalogueEntry:
         """Return what is at a path; FileNotFoundError if there is nothing to see."""
-        found = self._sessions.call(lambda session: _look_up(session, path), path)
+        found = self._session_holder.call(lambda session: _look_up(session, path), path)
         if found is None:
             raise FileNotFoundError(
                 errno.ENOENT, f"There is no {path}, or it is not shared with you"
@@ -194,55 +201,57 @@ class Listing:
         if limit < 1:
             raise ValueError(f"limit is {limit}; it must be at least 1.")
         cursor = ListingCursor.read(after)
-        asked = PageQuery(path=path, limit=limit, q=q, dated=False)
-        collections, objects = self._both(asked, cursor)
+        asked = PageQuery(path=path, limit=limit, q=q, with_created=False)
+        collections, objects = self._query_both_kinds(asked, cursor)
         if not after and not q and not collections.found and not objects.found:
-            self._check_collection(path)
-        return merged(cursor, collections, objects, limit)
+            self._expect_collection(path)
+        return merge_pages(cursor, collections, objects, limit)
 
-    def _both(self, asked: PageQuery, cursor: ListingCursor) -> tuple[PageRange, PageRange]:
+    def _query_both_kinds(
+        self, asked: PageQuery, cursor: ListingCursor
+    ) -> tuple[PageRange, PageRange]:
         """Ask for what follows of both kinds, at one time: no query can ask for both."""
         replicas = self._replicas
         queries = (
             None if cursor.data_object is None else asked.objects(cursor.data_object, replicas),
             None if cursor.collection is None else asked.collections(cursor.collection),
         )
-        objects, collections = self._sessions.call(
-            lambda session: ask_together(session, queries), asked.path
+        objects, collections = self._session_holder.call(
+            lambda session: run_queries(session, queries), asked.path
         )
         return (
-            asked.collections_of(collections),
-            self._objects_of(asked, cursor.data_object or "", objects, replicas),
+            asked.parse_collections(collections),
+            self._parse_objects(asked, cursor.data_object or "", objects, replicas),
         )
 
-    def _objects_of(
+    def _parse_objects(
         self, asked: PageQuery, after: str, rows: list[Row], replicas: int
     ) -> PageRange:
         """Read rows of objects; ask again where one has more of them than was thought."""
-        while (found := asked.objects_of(rows, replicas)) is None:
+        while (found := asked.parse_objects(rows, replicas)) is None:
             replicas = 2 * len(rows)
             rows = self._rows(asked.objects(after, replicas), asked.path)
         self._replicas = max(self._replicas, found.rows)
         return found
 
-    def _check_collection(self, path: str) -> None:
+    def _expect_collection(self, path: str) -> None:
         if not self.find(path).entry().is_collection:
             raise NotADirectoryError(errno.ENOTDIR, f"{path} is a data object, not a collection")
 
-    def level(self, path: str) -> list[CatalogueEntry]:
+    def list_all(self, path: str) -> list[CatalogueEntry]:
         """Return all entries of a collection, or the object itself where the path is one."""
-        asked = PageQuery(path=path, limit=WHOLE)
+        asked = PageQuery(path=path, limit=ALL_ENTRIES_LIMIT)
         found: list[CatalogueEntry] = []
         after: str | None = ""
         while after is not None:
-            stretch = asked.collections_of(self._rows(asked.collections(after), path))
+            stretch = asked.parse_collections(self._rows(asked.collections(after), path))
             found += stretch.found
             after = stretch.end
         after = ""
         while after is not None:
             replicas = self._replicas
             rows = self._rows(asked.objects(after, replicas), path)
-            stretch = self._objects_of(asked, after, rows, replicas)
+            stretch = self._parse_objects(asked, after, rows, replicas)
             found += stretch.found
             after = stretch.end
         if not found:
@@ -250,26 +259,26 @@ class Listing:
             return [] if this.entry().is_collection else [this]
         return sorted(found, key=lambda each: each.path)
 
-    def tree(self, path: str) -> list[CatalogueEntry]:
+    def list_tree(self, path: str) -> list[CatalogueEntry]:
         """Return everything below a collection, with two queries."""
-        inside = Condition("COLL_NAME", "like", f"{like(path.rstrip('/'))}/%")
+        inside = Condition("COLL_NAME", "like", f"{like_pattern(path.rstrip('/'))}/%")
         zone = zone_of(path)
 
         def collections(session: ZoneSession) -> list[Row]:
-            return ask(session, Query(select=COLLECTION_COLUMNS, where=(inside,), zone=zone))
+            return run_query(session, Query(select=COLLECTION_COLUMNS, where=(inside,), zone=zone))
 
         def objects(session: ZoneSession, where: Condition) -> list[Row]:
             order = ("COLL_NAME", "DATA_NAME")
             select = ("COLL_NAME", *OBJECT_COLUMNS)
-            return ask(session, Query(select=select, where=(where,), order=order, zone=zone))
+            return run_query(session, Query(select=select, where=(where,), order=order, zone=zone))
 
         here = Condition("COLL_NAME", "=", path)
-        found = [collection(row) for row in self._sessions.call(collections, path)]
-        rows = self._sessions.call(lambda session: objects(session, here), path)
+        found = [collection(row) for row in self._session_holder.call(collections, path)]
+        rows = self._session_holder.call(lambda session: objects(session, here), path)
         if found:
-            rows += self._sessions.call(lambda session: objects(session, inside), path)
+            rows += self._session_holder.call(lambda session: objects(session, inside), path)
         for parent, group in groupby(rows, key=lambda row: row[0]):
-            found += data_objects((row[1:] for row in group), parent)
+            found += data_objects_from_rows((row[1:] for row in group), parent)
         prefix = path.rstrip("/") + "/"
         return sorted(
             (each for each in found if each.path.startswith(prefix)), key=lambda each: each.path
@@ -277,14 +286,14 @@ class Listing:
 
     def replicas(self, path: str) -> tuple[Replica, ...]:
         """Return the copies of a data object."""
-        rows = self._sessions.call(
-            lambda session: ask(
+        rows = self._session_holder.call(
+            lambda session: run_query(
                 session,
                 Query(
                     select=REPLICA_COLUMNS,
                     where=_object_conditions(path),
                     order=("DATA_REPL_NUM",),
-                    limit=WHOLE,
+                    limit=ALL_ENTRIES_LIMIT,
                     zone=zone_of(path),
                 ),
             ),
@@ -297,20 +306,23 @@ class Listing:
         return tuple(sorted((replica(row) for row in rows), key=lambda each: each.number))
 
     def _rows(self, query: Query, path: str) -> list[Row]:
-        return self._sessions.call(lambda session: ask(session, query), path)
+        return self._session_holder.call(lambda session: run_query(session, query), path)
 
 
 def _look_up(session: ZoneSession, path: str) -> CatalogueEntry | None:
     zone = zone_of(path)
     if path.count("/") > 1:
         objects = Query(
-            select=OBJECT_COLUMNS, where=_object_conditions(path), limit=WHOLE, zone=zone
+            select=OBJECT_COLUMNS,
+            where=_object_conditions(path),
+            limit=ALL_ENTRIES_LIMIT,
+            zone=zone,
         )
-        if rows := ask(session, objects):
+        if rows := run_query(session, objects):
             return data_object(rows, path)
     where = (Condition("COLL_NAME", "=", path),)
     collections = Query(select=COLLECTION_COLUMNS, where=where, limit=1, zone=zone)
-    rows = ask(session, collections)
+    rows = run_query(session, collections)
     return collection(rows[0]) if rows else None
 
 

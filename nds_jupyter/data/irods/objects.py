@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from irods import keywords as kw
 from irods.api_number import api_number
+from irods.exception import CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME
 from irods.message import (
     CollectionRequest,
     FileOpenRequest,
@@ -17,7 +18,10 @@ from irods.message import (
     StringStringMap,
     iRODSMessage,
 )
+from irods.meta import iRODSMeta
+from irods.models import Collection, DataObject
 
+from nds_jupyter.data.entries import Avu
 from nds_jupyter.data.irods.descriptors import CREATE, READ, TRUNCATE, WRITE, Descriptor
 from nds_jupyter.data.irods.listing import Listing
 from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
@@ -27,7 +31,7 @@ class CollectionOperations:
     """The collections of a zone, as far as they change."""
 
     def __init__(self, sessions: SessionHolder) -> None:
-        self._sessions = sessions
+        self._session_holder = sessions
 
     def make(self, path: str, *, parents: bool) -> None:
         """Make a collection; one that is there already is no error to iRODS."""
@@ -42,7 +46,7 @@ class CollectionOperations:
                 )
                 conn.recv()
 
-        self._sessions.call(create, path)
+        self._session_holder.call(create, path)
 
     def remove(self, path: str, *, recursive: bool, trash: bool) -> None:
         """Remove a collection, with all that it holds if `recursive`."""
@@ -51,10 +55,10 @@ class CollectionOperations:
             with session.pool.without_deadline():
                 session.collections.remove(path, recurse=recursive, force=not trash)
 
-        self._sessions.call(remove, path, repeatable=False)
+        self._session_holder.call(remove, path, repeatable=False)
 
 
-_FREED_AFTER = (0.2, 1.0, 3.0)
+_BUSY_BACKOFF = (0.2, 1.0, 3.0)
 """Seconds between tries of what a lost connection forbids for a while."""
 
 T = TypeVar("T")
@@ -79,7 +83,7 @@ class ObjectOperations:
         *,
         auto_mkdir: bool,
     ) -> None:
-        self.sessions = sessions
+        self.session_holder = sessions
         self.listing = listing
         self._collections = collections
         self._auto_mkdir = auto_mkdir
@@ -87,7 +91,7 @@ class ObjectOperations:
     def open(self, path: str) -> Descriptor:
         """Open an object to read."""
         try:
-            return self.sessions.call(lambda session: Descriptor(session, path, READ), path)
+            return self.session_holder.call(lambda session: Descriptor(session, path, READ), path)
         except OSError as exc:
             if exc.errno not in (errno.ENOENT, errno.EINVAL):
                 raise
@@ -97,7 +101,7 @@ class ObjectOperations:
                 ) from None
             raise
 
-    def create(self, path: str, *, named: str, size: int = -1, streams: int = 1) -> Descriptor:
+    def create(self, path: str, *, final_path: str, size: int = -1, streams: int = 1) -> Descriptor:
         """Open a new object, whose checksum is registered when it is closed.
 
         Parameters
@@ -117,27 +121,31 @@ class ObjectOperations:
             flags = WRITE | CREATE | TRUNCATE
             return Descriptor(session, path, flags, size=size, options=options)
 
-        return self._in_collection(lambda: self.sessions.call(create, named), path, named)
+        return self._with_collection(
+            lambda: self.session_holder.call(create, final_path), path, final_path
+        )
 
-    def join(self, path: str, *, named: str, size: int, options: dict[str, str]) -> Descriptor:
+    def open_parallel(
+        self, path: str, *, final_path: str, size: int, options: dict[str, str]
+    ) -> Descriptor:
         """Open an object that another descriptor writes, to write another part of it."""
-        return self.sessions.call(
+        return self.session_holder.call(
             lambda session: Descriptor(
                 session, path, WRITE, size=size, options=options, finalize=False
             ),
-            named,
+            final_path,
         )
 
-    def reopen(self, path: str, *, named: str) -> Descriptor:
+    def reopen(self, path: str, *, final_path: str) -> Descriptor:
         """Open an object to go on writing where a lost connection ended, or at its end."""
         options = {kw.REG_CHKSUM_KW: ""}
 
         def reopen() -> Descriptor:
-            return self.sessions.call(
-                lambda session: Descriptor(session, path, WRITE, options=options), named
+            return self.session_holder.call(
+                lambda session: Descriptor(session, path, WRITE, options=options), final_path
             )
 
-        return _when_free(reopen)
+        return _retry_while_busy(reopen)
 
     def checksum(self, path: str) -> str:
         """Return the checksum; the server computes and registers it if it has none."""
@@ -151,7 +159,7 @@ class ObjectOperations:
             with session.pool.without_deadline():
                 return str(session.data_objects.chksum(path))
 
-        return self.sessions.call(compute, path)
+        return self.session_holder.call(compute, path)
 
     def rename(self, source: str, target: str, *, collection: bool = False) -> None:
         """Rename one object or collection to a name that is free."""
@@ -159,11 +167,11 @@ class ObjectOperations:
         body = ObjCopyRequest(
             srcDataObjInp_PI=_named(source, kind), destDataObjInp_PI=_named(target, kind)
         )
-        self.sessions.call(
+        self.session_holder.call(
             lambda session: _request(session, body, "DATA_OBJ_RENAME_AN"), target, repeatable=False
         )
 
-    def copy(self, source: str, target: str, *, named: str, force: bool = False) -> None:
+    def copy(self, source: str, target: str, *, final_path: str, force: bool = False) -> None:
         """Copy one object on the server; the data does not come here.
 
         Parameters
@@ -174,8 +182,8 @@ class ObjectOperations:
         options = {kw.REG_CHKSUM_KW: ""}
         if force:
             options[kw.FORCE_FLAG_KW] = ""
-        if self.sessions.account.default_resource:
-            options[kw.DEST_RESC_NAME_KW] = self.sessions.account.default_resource
+        if self.session_holder.account.default_resource:
+            options[kw.DEST_RESC_NAME_KW] = self.session_holder.account.default_resource
         body = ObjCopyRequest(
             srcDataObjInp_PI=_named(source, _COPY_SOURCE),
             destDataObjInp_PI=_named(target, _COPY_TARGET, options),
@@ -184,15 +192,15 @@ class ObjectOperations:
         def copy(session: ZoneSession) -> None:
             _request(session, body, "DATA_OBJ_COPY_AN")
 
-        self._in_collection(
-            lambda: self.sessions.call(copy, f"{source} to {named}", repeatable=False),
+        self._with_collection(
+            lambda: self.session_holder.call(copy, f"{source} to {final_path}", repeatable=False),
             target,
-            named,
+            final_path,
         )
 
     def remove(self, path: str, *, trash: bool) -> None:
         """Remove one object."""
-        self.sessions.call(
+        self.session_holder.call(
             lambda session: session.data_objects.unlink(path, force=not trash),
             path,
             repeatable=False,
@@ -201,9 +209,9 @@ class ObjectOperations:
     def remove_quietly(self, path: str) -> None:
         """Remove what nobody shall see, as far as the zone lets it."""
         with contextlib.suppress(OSError):
-            _when_free(lambda: self.remove(path, trash=False))
+            _retry_while_busy(lambda: self.remove(path, trash=False))
 
-    def _in_collection(self, make: Callable[[], T], path: str, named: str) -> T:
+    def _with_collection(self, make: Callable[[], T], path: str, final_path: str) -> T:
         """Make something in a collection, which is made first if it is missing."""
         try:
             return make()
@@ -211,7 +219,7 @@ class ObjectOperations:
             parent = path.rpartition("/")[0]
             if not self._auto_mkdir:
                 raise FileNotFoundError(
-                    errno.ENOENT, f"There is no collection {parent} for {named}. Make it first"
+                    errno.ENOENT, f"There is no collection {parent} for {final_path}. Make it first"
                 ) from exc
             # Another thread may need the same one.
             with contextlib.suppress(FileExistsError):
@@ -219,9 +227,9 @@ class ObjectOperations:
             return make()
 
 
-def _when_free(act: Callable[[], T]) -> T:
+def _retry_while_busy(act: Callable[[], T]) -> T:
     """Act on what a lost connection had open: the server holds on to it until it noticed."""
-    for pause in _FREED_AFTER:
+    for pause in _BUSY_BACKOFF:
         try:
             return act()
         except OSError as exc:
@@ -249,3 +257,69 @@ def _request(session: ZoneSession, body: Any, api: str) -> None:
     with session.pool.without_deadline(), session.pool.get_connection() as conn:
         conn.send(iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number[api]))
         conn.recv()
+
+
+class MetadataOperations:
+    """What is known of a path, beyond what it holds."""
+
+    def __init__(self, sessions: SessionHolder, listing: Listing) -> None:
+        self._session_holder = sessions
+        self._listing = listing
+
+    def get(self, path: str) -> tuple[Avu, ...]:
+        """Return it, in the order of names, values and units."""
+        model = self._model(path)
+        found = self._session_holder.call(lambda session: session.metadata.get(model, path), path)
+        avus = {Avu(name=each.name, value=each.value, unit=each.units or "") for each in found}
+        return tuple(sorted(avus, key=lambda each: (each.name, each.value, each.unit)))
+
+    def replace(self, path: str, avus: Iterable[Avu]) -> None:
+        """Make these the only ones; what is added comes first, so that a break loses nothing."""
+        wanted, there = set(avus), set(self.get(path))
+        self._change(path, wanted - there, there - wanted)
+
+    def add(self, path: str, avus: Iterable[Avu]) -> None:
+        """Add them; one that is there already stays."""
+        self._change(path, avus, ())
+
+    def remove(self, path: str, avus: Iterable[Avu]) -> None:
+        """Remove those of them that are there."""
+        self._change(path, (), set(avus) & set(self.get(path)))
+
+    def _change(self, path: str, added: Iterable[Avu], removed: Iterable[Avu]) -> None:
+        model = self._model(path)
+        for avu in _sorted(added):
+            self._session_holder.call(_adding(model, path, avu), path)
+        for avu in _sorted(removed):
+            self._session_holder.call(_removing(model, path, avu), path, repeatable=False)
+
+    def _model(self, path: str) -> Any:
+        return Collection if self._listing.find(path).entry().is_collection else DataObject
+
+
+def _adding(model: Any, path: str, avu: Avu) -> Callable[[ZoneSession], None]:
+    def add(session: ZoneSession) -> None:
+        try:
+            session.metadata.add(model, path, _meta(avu))
+        except CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME:
+            # It is there: also what a repetition after a lost answer finds.
+            return
+
+    return add
+
+
+def _removing(model: Any, path: str, avu: Avu) -> Callable[[ZoneSession], None]:
+    def remove(session: ZoneSession) -> None:
+        session.metadata.remove(model, path, _meta(avu))
+
+    return remove
+
+
+def _meta(avu: Avu) -> iRODSMeta:
+    if not avu.name or not avu.value:
+        raise ValueError(f"Metadata needs a name and a value; {avu.name!r} has {avu.value!r}.")
+    return iRODSMeta(avu.name, avu.value, avu.unit or None)
+
+
+def _sorted(avus: Iterable[Avu]) -> list[Avu]:
+    return sorted(set(avus), key=lambda each: (each.name, each.value, each.unit))

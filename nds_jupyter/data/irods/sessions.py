@@ -13,8 +13,13 @@ from irods.exception import NetworkException
 from irods.session import iRODSSession
 
 from nds_jupyter.data.irods.config import Account, account_from
-from nds_jupyter.data.irods.connections import ConnectionPool
-from nds_jupyter.data.irods.errors import CLIENT_ERRORS, is_authentication, timed_out, translate
+from nds_jupyter.data.irods.connection_pool import ConnectionPool
+from nds_jupyter.data.irods.errors import (
+    CLIENT_ERRORS,
+    is_authentication,
+    is_timeout,
+    map_exception,
+)
 
 T = TypeVar("T")
 
@@ -41,13 +46,13 @@ class ZoneSession(iRODSSession):  # type: ignore[misc]  # the client has no type
     """The client's session over `ConnectionPool`."""
 
     pool: Any = None
-    speaks_genquery2 = True
+    supports_genquery2 = True
 
-    def __init__(self, account: Account, waits: SessionTimeouts) -> None:
+    def __init__(self, account: Account, timeouts: SessionTimeouts) -> None:
         self._account = account
-        self._waits = waits
+        self._timeouts = timeouts
         self._version: tuple[int, ...] = ()
-        super().__init__(**account.arguments())
+        super().__init__(**account.session_arguments())
         self.ticket__ = account.ticket
         self.default_resource_name = account.default_resource
 
@@ -57,8 +62,8 @@ class ZoneSession(iRODSSession):  # type: ignore[misc]  # the client has no type
         self.pool = ConnectionPool(
             configured,
             session=self,
-            timeout=self._waits.timeout,
-            patience=self._waits.patience,
+            timeout=self._timeouts.timeout,
+            patience=self._timeouts.patience,
             policies=self._account.policies,
         )
         return configured
@@ -83,10 +88,10 @@ class SessionHolder:
     """
 
     def __init__(
-        self, account: Account, options: Mapping[str, Any], waits: SessionTimeouts
+        self, account: Account, options: Mapping[str, Any], timeouts: SessionTimeouts
     ) -> None:
         self.account = account
-        self.waits = waits
+        self.timeouts = timeouts
         self._options = dict(options)
         self._lock = threading.Lock()
         self._session: ZoneSession | None = None
@@ -108,22 +113,22 @@ class SessionHolder:
         OSError
             Whatever the client raised, translated.
         """
-        left = self.waits.attempts
+        left = self.timeouts.attempts
         while True:
             left -= 1
             session = self.current()
             try:
                 return operation(session)
             except CLIENT_ERRORS as exc:
-                if left <= 0 or not self._is_worth_another(exc, session, repeatable=repeatable):
-                    raise translate(exc, path) from exc
+                if left <= 0 or not self._is_retryable(exc, session, repeatable=repeatable):
+                    raise map_exception(exc, path) from exc
 
-    def _is_worth_another(self, exc: Exception, session: ZoneSession, *, repeatable: bool) -> bool:
+    def _is_retryable(self, exc: Exception, session: ZoneSession, *, repeatable: bool) -> bool:
         if is_authentication(exc):
-            return self._renew(session)
-        if not isinstance(exc, NetworkException) or timed_out(exc):
+            return self._reload_account(session)
+        if not isinstance(exc, NetworkException) or is_timeout(exc):
             return False
-        session.pool.drop_idle()
+        session.pool.close_idle()
         # Connecting has its own patience; a request that did not leave was not carried out.
         refused = "Could not connect" in str(exc) or "negotiation" in str(exc)
         return not refused and (repeatable or "Unable to send" in str(exc))
@@ -132,10 +137,10 @@ class SessionHolder:
         """Return the session."""
         with self._lock:
             if self._session is None:
-                self._session = ZoneSession(self.account, self.waits)
+                self._session = ZoneSession(self.account, self.timeouts)
             return self._session
 
-    def _renew(self, refused: ZoneSession) -> bool:
+    def _reload_account(self, refused: ZoneSession) -> bool:
         """Read the configuration again; true if it names other credentials now."""
         with self._lock:
             if self._session is not refused:
@@ -154,14 +159,14 @@ class SessionHolder:
         with self._lock:
             session, self._session = self._session, None
         if session is not None:
-            session.pool.drop_idle()
+            session.pool.close_idle()
 
-    def forget(self) -> None:
+    def reset_after_fork(self) -> None:
         """Leave the parent's session to the parent: called in a child that was just forked."""
         session, self._session = self._session, None
         self._lock = threading.Lock()
         if session is not None:
-            session.pool.cut_all()
+            session.pool.close_all_sockets()
             # The client's clean-up would take locks of threads that do not exist here.
             session.do_configure, session.pool = {}, None
 
@@ -174,14 +179,14 @@ _shared: weakref.WeakValueDictionary[tuple[Account, SessionTimeouts], SessionHol
 )
 
 
-def shared_sessions(options: Mapping[str, Any], waits: SessionTimeouts) -> SessionHolder:
+def shared_session_holder(options: Mapping[str, Any], timeouts: SessionTimeouts) -> SessionHolder:
     """Return the sessions of the account that these options describe."""
     account = account_from(options)
-    key = (account, waits)
+    key = (account, timeouts)
     with _lock:
         found = _shared.get(key)
         if found is None:
-            found = _shared[key] = SessionHolder(account, options, waits)
+            found = _shared[key] = SessionHolder(account, options, timeouts)
         return found
 
 
@@ -189,7 +194,7 @@ def _after_fork() -> None:
     global _lock
     _lock = threading.Lock()
     for sessions in list(_shared.values()):
-        sessions.forget()
+        sessions.reset_after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)

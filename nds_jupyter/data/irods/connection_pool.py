@@ -22,18 +22,18 @@ from irods.pool import Pool
 from irods.ticket import Ticket
 
 from nds_jupyter.data.irods.config import REFUSE
-from nds_jupyter.data.irods.errors import CLIENT_ERRORS, timed_out
+from nds_jupyter.data.irods.errors import CLIENT_ERRORS, is_timeout
 
-MOST_IDLE = 8
+MAX_IDLE_CONNECTIONS = 8
 """Connections kept open without use; each is a process on the server."""
 
-IDLE = 240.0
+MAX_IDLE_SECONDS = 240.0
 """Seconds after which an unused connection is closed: firewalls forget silent ones."""
 
-ENOUGH = 60.0
+SPARE_RETRY_INTERVAL = 60.0
 """Seconds for which a server that refused a further connection is not asked for one again."""
 
-_KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+_KEEPALIVE_OPTIONS = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
 
 class PooledConnection(Connection):  # type: ignore[misc]  # the client has no types
@@ -46,10 +46,10 @@ class PooledConnection(Connection):  # type: ignore[misc]  # the client has no t
         try:
             super().__init__(pool, account)
         except (SyntaxError, struct.error) as exc:
-            self.cut()
+            self.close_socket()
             raise NetworkException("What answers does not speak iRODS") from exc
         except BaseException:
-            self.cut()
+            self.close_socket()
             raise
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
@@ -72,7 +72,7 @@ class PooledConnection(Connection):  # type: ignore[misc]  # the client has no t
         if held is not None:
             held.close()
 
-    def cut(self) -> None:
+    def close_socket(self) -> None:
         """Close it without a word to the server, which another process may still talk to."""
         held, self._disconnected = self.socket, True
         self.socket = None
@@ -110,28 +110,28 @@ class ConnectionPool(Pool):  # type: ignore[misc]  # the client has no types
         self.connection_timeout = timeout
         self._patience = patience
         self._policies = policies
-        self._hopeless_until = 0.0
-        self._enough_until = 0.0
-        self._unlimited = threading.local()
+        self._fail_fast_until = 0.0
+        self._no_spare_until = 0.0
+        self._thread_options = threading.local()
 
     def get_connection(self) -> PooledConnection:
         """Return a live connection, for the caller alone until it is released."""
-        return self._taken(self._rested() or self._connected())
+        return self._activate(self._take_idle() or self._connect_with_retries())
 
     def spare_connection(self) -> PooledConnection | None:
         """Return one more connection, for who could do without; None if the server refuses it."""
-        conn = self._rested()
-        if conn is None and time.monotonic() >= self._enough_until:
+        conn = self._take_idle()
+        if conn is None and time.monotonic() >= self._no_spare_until:
             try:
-                conn = self._negotiated()
+                conn = self._connect()
             except CLIENT_ERRORS:
-                self._enough_until = time.monotonic() + ENOUGH
-        return None if conn is None else self._taken(conn)
+                self._no_spare_until = time.monotonic() + SPARE_RETRY_INTERVAL
+        return None if conn is None else self._activate(conn)
 
-    def _taken(self, conn: PooledConnection) -> PooledConnection:
+    def _activate(self, conn: PooledConnection) -> PooledConnection:
         with self._lock:
             self.active.add(conn)
-        unlimited = getattr(self._unlimited, "on", False)
+        unlimited = getattr(self._thread_options, "on", False)
         conn.socket.settimeout(None if unlimited else self.connection_timeout)
         return conn
 
@@ -139,70 +139,70 @@ class ConnectionPool(Pool):  # type: ignore[misc]  # the client has no types
         """Take a connection back, to keep or to close."""
         with self._lock:
             self.active.discard(conn)
-            keep = not destroy and conn.socket is not None and len(self.idle) < MOST_IDLE
+            keep = not destroy and conn.socket is not None and len(self.idle) < MAX_IDLE_CONNECTIONS
             if keep:
-                conn.rested = time.monotonic()
+                conn.idle_since = time.monotonic()
                 self.idle.add(conn)
             else:
                 self.idle.discard(conn)
         if destroy:
-            conn.cut()
+            conn.close_socket()
         elif not keep:
             conn.disconnect()
 
     @contextlib.contextmanager
     def without_deadline(self) -> Iterator[None]:
         """Let this thread wait for what the server computes as long as the server lives."""
-        before = getattr(self._unlimited, "on", False)
-        self._unlimited.on = True
+        before = getattr(self._thread_options, "on", False)
+        self._thread_options.on = True
         try:
             yield
         finally:
-            self._unlimited.on = before
+            self._thread_options.on = before
 
-    def drop_idle(self) -> None:
+    def close_idle(self) -> None:
         """Forget the idle connections: where one is dead the others are."""
         with self._lock:
             dropped, self.idle = self.idle, set()
         for conn in dropped:
-            conn.cut()
+            conn.close_socket()
 
-    def cut_all(self) -> None:
+    def close_all_sockets(self) -> None:
         """Close what a parent process holds too, without locks that its threads may have held."""
         for conn in [*self.active, *self.idle]:
-            conn.cut()
+            conn.close_socket()
         self.active, self.idle = set(), set()
 
-    def _rested(self) -> PooledConnection | None:
+    def _take_idle(self) -> PooledConnection | None:
         while True:
             with self._lock:
                 if not self.idle:
                     return None
-                conn: PooledConnection = max(self.idle, key=lambda each: each.rested)
+                conn: PooledConnection = max(self.idle, key=lambda each: each.idle_since)
                 self.idle.discard(conn)
-            if _is_silent(conn.socket) and time.monotonic() - conn.rested < IDLE:
+            if _is_silent(conn.socket) and time.monotonic() - conn.idle_since < MAX_IDLE_SECONDS:
                 return conn
-            conn.cut()
+            conn.close_socket()
 
-    def _connected(self) -> PooledConnection:
+    def _connect_with_retries(self) -> PooledConnection:
         give_up = time.monotonic() + self._patience
         pause = 0.1
         while True:
             try:
-                conn = self._negotiated()
+                conn = self._connect()
             except NetworkException as exc:
                 now = time.monotonic()
-                if not _may_pass(exc) or now + pause > give_up or now < self._hopeless_until:
+                if not _may_pass(exc) or now + pause > give_up or now < self._fail_fast_until:
                     # Who asks next shall not wait as long for what is surely down.
-                    self._hopeless_until = now + self._patience
+                    self._fail_fast_until = now + self._patience
                     raise
                 time.sleep(pause)
                 pause = min(2 * pause, 2.0)
             else:
-                self._hopeless_until = 0.0
+                self._fail_fast_until = 0.0
                 return conn
 
-    def _negotiated(self) -> PooledConnection:
+    def _connect(self) -> PooledConnection:
         try:
             conn = PooledConnection(self, self.account)
         except NetworkException as exc:
@@ -221,7 +221,7 @@ class ConnectionPool(Pool):  # type: ignore[misc]  # the client has no types
 def _may_pass(exc: NetworkException) -> bool:
     """Tell whether a server that restarts explains it."""
     cause = exc.__cause__ or exc.__context__
-    return not timed_out(exc) and (
+    return not is_timeout(exc) and (
         isinstance(cause, ConnectionError)
         or "Could not receive" in str(exc)
         or (isinstance(cause, OSError) and cause.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH))
@@ -241,6 +241,6 @@ def _keep_alive(held: socket.socket) -> None:
     """Find out in minutes that the other host is gone, also while nothing is to be said."""
     held.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     held.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for name, value in _KEEPALIVE:
+    for name, value in _KEEPALIVE_OPTIONS:
         if hasattr(socket, name):
             held.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
