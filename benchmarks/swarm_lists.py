@@ -37,7 +37,7 @@ QUIET = 5.0
 """Seconds after which the containers that were made for a measurement count as settled."""
 
 ANEW = 3
-"""Lists that are measured when the kept rows are too old: each waits half a minute for that."""
+"""Lists that are measured when the cached rows are too old: each waits half a minute for that."""
 
 
 def measure(made: Swarm) -> dict[str, float]:

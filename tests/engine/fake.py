@@ -1,4 +1,4 @@
-"""An engine in memory, for tests: keeps to the `Engine` protocol, and fails when it is told to."""
+"""Engine in memory for tests: keeps to the `Engine` protocol, and fails when a test says so."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tests.engine.fake_events import FakeEvents
 from tests.engine.fake_images import FakeImages
 
 NODE = "fake-node"
-PIECE = 64 * 1024
+CHUNK = 64 * 1024
 
 
 class FakeEngine(FakeImages):
-    """One engine.
+    """Fake engine with its containers, images and faults.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class FakeEngine(FakeImages):
         self.cpus = 2
         self.containers_by_id: dict[str, FakeContainer] = {}
         self.runs: dict[str, int] = {}
-        self._happened = FakeEvents(self.faults)
+        self._events = FakeEvents(self.faults)
         self.closed = False
 
     def restart(self) -> None:
@@ -59,7 +59,7 @@ class FakeEngine(FakeImages):
         self.faults.go_down()
         for container in self.containers_by_id.values():
             container.end(KILLED)
-        self._happened.forget()
+        self._events.clear()
 
     def named(self, name: str) -> FakeContainer | None:
         """Return the container of a name."""
@@ -71,10 +71,10 @@ class FakeEngine(FakeImages):
         return any(each.spec.image == reference for each in self.containers_by_id.values())
 
     def _died(self, container: FakeContainer) -> None:
-        self._happened.add("die", container, container.exit_code)
+        self._events.add("die", container, container.exit_code)
 
     async def info(self) -> EngineInfo:
-        """Say who it is."""
+        """Describe the engine."""
         async with self.faults.call("info"):
             return EngineInfo(
                 name=NODE,
@@ -92,7 +92,7 @@ class FakeEngine(FakeImages):
                 raise ImageNotFound(f"The image {spec.image}: the engine does not have it.")
             if self.named(spec.name) is not None:
                 raise NameTaken(f"The container {spec.name} exists already.")
-            self.faults.need_room(f"The container {spec.name}")
+            self.faults.check_disk(f"The container {spec.name}")
             container_id = secrets.token_hex(32)
             image = self.named_image(spec.image)
             self.containers_by_id[container_id] = FakeContainer(
@@ -106,7 +106,7 @@ class FakeEngine(FakeImages):
         """Unpack a tar archive."""
         async with self.faults.call("put_archive"):
             container = self._find(container_id)
-            self.faults.need_room(f"{path} in container {container_id[:12]}")
+            self.faults.check_disk(f"{path} in container {container_id[:12]}")
             if not isinstance(archive, bytes):
                 archive = b"".join([part async for part in archive])
             container.unpack(path, archive)
@@ -137,7 +137,7 @@ class FakeEngine(FakeImages):
                 return
             self.runs[container.spec.name] = self.runs.get(container.spec.name, 0) + 1
             container.start(self._sleep)
-            self._happened.add("start", container)
+            self._events.add("start", container)
 
     async def worker(self, container_id: str) -> str:
         """Return the one node's name."""
@@ -180,14 +180,14 @@ class FakeEngine(FakeImages):
             skip = 0
             while True:
                 ended = not container.running
-                chunks, skip = container.chosen_log(request, skip), len(container.log)
+                chunks, skip = container.select_log(request, skip), len(container.log)
                 for chunk in chunks:
                     yield chunk
                     self.faults.raise_if_down()
                 if not request.follow or (ended and skip == len(container.log)):
                     return
-                async with container.news:
-                    await container.news.wait_for(
+                async with container.changed:
+                    await container.changed.wait_for(
                         lambda: not container.running or len(container.log) > skip  # noqa: B023
                     )
 
@@ -199,8 +199,8 @@ class FakeEngine(FakeImages):
             while container.running:
                 yield container.sample()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(1), container.news:
-                        await container.news.wait_for(lambda: not container.running)
+                    async with asyncio.timeout(1), container.changed:
+                        await container.changed.wait_for(lambda: not container.running)
 
     async def diff(self, container_id: str) -> tuple[Change, ...]:
         """List what differs from the image."""
@@ -224,19 +224,19 @@ class FakeEngine(FakeImages):
         with self.stream():
             async with self.faults.call("archive"):
                 data = self._find(container_id).pack(path)
-            for start in range(0, len(data), PIECE):
-                yield data[start : start + PIECE]
+            for start in range(0, len(data), CHUNK):
+                yield data[start : start + CHUNK]
                 self.faults.raise_if_down()
 
     async def stop(self, container_id: str, grace: float) -> None:
         """Ask to end, and kill after `grace` seconds."""
         async with self.faults.call("stop"):
             container = self._find(container_id)
-            if not container.deaf:
+            if not container.ignores_term:
                 container.end(TERMINATED)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(grace), container.news:
-                    await container.news.wait_for(lambda: not container.running)
+                async with asyncio.timeout(grace), container.changed:
+                    await container.changed.wait_for(lambda: not container.running)
             container.end(KILLED)
 
     async def remove(self, container_id: str) -> None:
@@ -248,14 +248,14 @@ class FakeEngine(FakeImages):
                 return
             container.end(KILLED)
             del self.containers_by_id[container.id]
-            self._happened.add("destroy", container)
+            self._events.add("destroy", container)
 
     def events(self) -> AsyncGenerator[EngineEvent, None]:
         """Watch containers of jobs; after `restart` what happened meanwhile is lost."""
-        return self._happened.watch()
+        return self._events.watch()
 
     async def close(self) -> None:
-        """Let go of what still runs, and remember that it was closed."""
+        """End what still runs, and record that it was closed."""
         for container in self.containers_by_id.values():
             container.end(KILLED)
         self.closed = True

@@ -1,4 +1,4 @@
-"""A container that exists in memory only, and runs its script in a task."""
+"""Container in memory, whose script runs in a task."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from nds_jupyter.engines.base import (
 )
 from nds_jupyter.errors import PathNotFound
 from nds_jupyter.jobs.job import utc_now
-from tests.engine import shell
+from tests.engine import fake_shell
 
 TERMINATED, KILLED = 143, 137
-_STREAMS = {shell.STDOUT: LogStream.STDOUT, shell.STDERR: LogStream.STDERR}
+_STREAMS = {fake_shell.STDOUT: LogStream.STDOUT, fake_shell.STDERR: LogStream.STDERR}
 
 
 class FakeContainer:
-    """One container.
+    """Fake container with its files, log and state.
 
     Parameters
     ----------
@@ -62,10 +62,10 @@ class FakeContainer:
         self.oom = False
         self.started: datetime | None = None
         self.finished: datetime | None = None
-        self.deaf = False
+        self.ignores_term = False
         self.runs = 0
         self.log: list[tuple[LogStream, datetime, bytes]] = []
-        self.news = asyncio.Condition()
+        self.changed = asyncio.Condition()
         self._image_files = image_files
         self._ended = ended
         self._task: asyncio.Task[None] | None = None
@@ -75,11 +75,11 @@ class FakeContainer:
         """Whether its script runs."""
         return self.status is ContainerStatus.RUNNING
 
-    def say(self, stream: int, data: bytes) -> None:
+    def write_log(self, stream: int, data: bytes) -> None:
         """Write to a stream of the log."""
         for line in data.splitlines(keepends=True):
             self.log.append((_STREAMS[stream], utc_now(), line))
-        self._tell()
+        self._schedule_notify()
 
     def start(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Run the script."""
@@ -90,8 +90,8 @@ class FakeContainer:
 
     async def _run(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         try:
-            code = await shell.run(self._script(), self, sleep)
-        except shell.Exit as exc:
+            code = await fake_shell.run(self._script(), self, sleep)
+        except fake_shell.Exit as exc:
             self.end(exc.code, oom=exc.oom)
         else:
             self.end(code)
@@ -99,8 +99,8 @@ class FakeContainer:
     def _script(self) -> str:
         program, last = self.spec.command[0], self.spec.command[-1]
         if not any(map(self.exists, (program, f"/bin/{program}", f"/usr/bin/{program}"))):
-            said = f"exec {program} failed: No such file or directory"
-            return f"echo '[FATAL tini (7)] {said}' >&2; exit 127"
+            error = f"exec {program} failed: No such file or directory"
+            return f"echo '[FATAL tini (7)] {error}' >&2; exit 127"
         is_text = "-c" in self.spec.command
         return last if is_text else self.files.get(last, b"").decode()
 
@@ -113,17 +113,17 @@ class FakeContainer:
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
         self._ended(self)
-        self._tell()
+        self._schedule_notify()
 
-    def _tell(self) -> None:
-        self._telling = asyncio.ensure_future(self._notify())
+    def _schedule_notify(self) -> None:
+        self._notification = asyncio.ensure_future(self._notify())
 
     async def _notify(self) -> None:
-        async with self.news:
-            self.news.notify_all()
+        async with self.changed:
+            self.changed.notify_all()
 
     def describe(self, worker: str) -> Container:
-        """Return what an inspection tells."""
+        """Return what an inspection returns."""
         return Container(
             id=self.id,
             name=self.spec.name,
@@ -175,7 +175,7 @@ class FakeContainer:
         labels = self.spec.labels
         return name in labels and value in {"", labels[name]}
 
-    def chosen_log(self, request: LogRequest, skip: int) -> list[LogChunk]:
+    def select_log(self, request: LogRequest, skip: int) -> list[LogChunk]:
         """Return the lines after the first `skip` that a request asks for."""
         lines = [
             (stream, at, data)

@@ -1,4 +1,4 @@
-"""What the fake engine tells of its containers."""
+"""Event stream of the fake engine."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tests.engine.faults import Faults
 
 
 class FakeEvents:
-    """What happened to containers of jobs, in order, and whoever watches it."""
+    """Events of jobs' containers, in order, and their readers."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self._events: list[EngineEvent] = []
-        self._news = asyncio.Event()
+        self._added = asyncio.Event()
 
-    def forget(self) -> None:
-        """Lose what happened so far, as a restarted engine does."""
+    def clear(self) -> None:
+        """Lose the events so far, as a restarted engine does."""
         self._events.clear()
         self._wake()
 
     def add(self, action: str, container: FakeContainer, exit_code: int | None = None) -> None:
-        """Note what happened to a container, if it is one of a job."""
+        """Add an event of a container, if it is one of a job."""
         job_id = container.spec.labels.get(LABEL_JOB)
         if job_id is not None:
             event = EngineEvent(
@@ -39,21 +39,21 @@ class FakeEvents:
             self._wake()
 
     def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+        self._added.set()
+        self._added = asyncio.Event()
 
     async def watch(self) -> AsyncGenerator[EngineEvent, None]:
-        """Give what happens from now on, and `connected` first, each time the engine is back."""
+        """Yield the events from now on, and `connected` first, each time the engine is back."""
         seen = len(self._events)
         while True:
             await self._faults.up.wait()
             await self._faults.awake.wait()
             yield EngineEvent(action="connected", container_id="", job_id="", at=utc_now())
             while self._faults.up.is_set():
-                news = self._news
+                added = self._added
                 seen = min(seen, len(self._events))
                 for event in self._events[seen:]:
                     seen += 1
                     yield event
-                if news is self._news:
-                    await news.wait()
+                if added is self._added:
+                    await added.wait()

@@ -1,4 +1,4 @@
-"""The part of the fake engine that is about images."""
+"""Images of the fake engine: lists, pulls and builds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PROGRAMS = {
 
 
 class FakeImages:
-    """The images of one fake engine, and the streams that somebody reads of it.
+    """Images of one fake engine, and the count of its open streams.
 
     Attributes
     ----------
@@ -31,11 +31,11 @@ class FakeImages:
     registry
         Images that can be pulled: the progress that a pull reports, by reference.
     builds
-        What was asked to be built, in order.
+        Specifications of the builds, in order.
     hold_pulls
         Cleared, a pull or a build stops before its end.
     open_streams
-        Logs, archives, stats and pulls that somebody reads.
+        Number of logs, archives, stats and pulls that are read.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class FakeImages:
             async with self.faults.call("pull"):
                 if reference not in self.registry:
                     raise ImageNotFound(f"No registry has the image {reference}.")
-                self.faults.need_room(f"The image {reference}")
+                self.faults.check_disk(f"The image {reference}")
             for progress in self.registry[reference]:
                 yield progress
                 await self.faults.reach()

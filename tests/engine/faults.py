@@ -1,4 +1,4 @@
-"""What can go wrong between a server and its engine, to be switched on by a test."""
+"""Faults between a server and its engine, switched on by a test."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ class Faults:
         self.up.set()
         self.awake.set()
 
-    def forget(self) -> None:
-        """Let nothing be wrong any more."""
+    def clear(self) -> None:
+        """Clear all faults."""
         self.come_back()
         self.disk_full = False
         self._refused.clear()
         self._lost.clear()
 
     def hang(self) -> None:
-        """Take calls and say nothing."""
+        """Accept calls and answer none."""
         self.awake.clear()
 
     def refuse(self, method: str, error: NdsError, times: int = 1) -> None:
@@ -72,7 +72,7 @@ class Faults:
 
     @contextlib.asynccontextmanager
     async def call(self, method: str) -> AsyncIterator[None]:
-        """Go through what is wrong while the engine carries out one call."""
+        """Apply the faults to one call of the engine."""
         self.calls[method] += 1
         # A real engine never answers at once: others have their turn meanwhile.
         await asyncio.sleep(0)
@@ -99,7 +99,7 @@ class Faults:
         if not self.up.is_set():
             raise EngineUnavailable("The engine does not answer. Start it.")
 
-    def need_room(self, what: str) -> None:
+    def check_disk(self, what: str) -> None:
         """Fail where the disk is full."""
         if self.disk_full:
             raise EngineError(f"{what}: the engine's disk is full. Free space there.")

@@ -47,14 +47,14 @@ async def test_archive_read_begins_with_the_last_part_of_the_path(engine: Engine
                 await anext(parts)
 
 
-class Kept:
-    """A sink that keeps what it is sent."""
+class MemorySink:
+    """Sink that keeps its data in memory."""
 
     def __init__(self) -> None:
         self.data = b""
         self.closed = 0
 
-    async def open(self) -> Kept:
+    async def open(self) -> MemorySink:
         return self
 
     def send(self, parts: Sequence[BytesLike]) -> None:
@@ -74,10 +74,10 @@ async def test_archive_is_sent_to_a_sink_as_it_is_read(engine: Engine) -> None:
         await end_of(engine, container_id)
         async with aclosing(engine.archive(container_id, "/made")) as parts:
             data = b"".join([part async for part in parts])
-        kept = Kept()
-        await engine.send_archive(container_id, "/made", kept.open)
-        assert (kept.data == data, kept.closed) == (True, 1)
-        nothing = Kept()
+        sink = MemorySink()
+        await engine.send_archive(container_id, "/made", sink.open)
+        assert (sink.data == data, sink.closed) == (True, 1)
+        nothing = MemorySink()
         with pytest.raises(PathNotFound, match="/nothing"):
             await engine.send_archive(container_id, "/nothing", nothing.open)
         assert (nothing.data, nothing.closed) == (b"", 0)
@@ -97,7 +97,7 @@ async def test_path_says_what_it_is(engine: Engine) -> None:
         assert await engine.stat(container_id, "/nothing") is None
 
 
-async def test_archive_of_no_container_is_told_apart_from_no_path(engine: Engine) -> None:
+async def test_archive_of_no_container_is_distinguished_from_no_path(engine: Engine) -> None:
     with pytest.raises(ContainerNotFound):
         async with aclosing(engine.archive("nds-nobody", "/results")) as parts:
             await anext(parts)

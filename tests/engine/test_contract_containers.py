@@ -27,11 +27,11 @@ from nds_jupyter.errors import (
 from nds_jupyter.jobs.job import Limits
 from tests.engine.contract import DEADLINE, container, created, end_of, read_log, specification
 from tests.engine.fake_images import SHELL
-from tests.engine.test_contract_archives import Kept
+from tests.engine.test_contract_archives import MemorySink
 from tests.engine.under_test import EngineUnderTest
 
 
-async def test_script_runs_once_started_and_its_end_is_told(engine: Engine) -> None:
+async def test_script_runs_once_started_and_its_end_is_reported(engine: Engine) -> None:
     async with container(engine, "echo hello\nexit 3") as container_id:
         before = await engine.inspect(container_id)
         assert (before.state, before.exit_code) == (ContainerStatus.CREATED, None)
@@ -64,7 +64,7 @@ async def test_name_can_be_taken_once(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("program", ["nosuchprogram", "/no/such/program"])
-async def test_missing_program_is_told_from_a_script_that_ends_alike(
+async def test_missing_program_is_distinguished_from_a_script_that_ends_alike(
     engine: Engine, program: str
 ) -> None:
     async with container(engine, "", command=(program, "-x")) as container_id:
@@ -82,7 +82,7 @@ async def test_missing_program_is_told_from_a_script_that_ends_alike(
     assert not missing_program.is_program_missing(code, log)
 
 
-async def test_unknown_container_is_told(engine: Engine) -> None:
+async def test_unknown_container_is_reported(engine: Engine) -> None:
     with pytest.raises(ContainerNotFound, match="nds-nobody"):
         await engine.inspect("nds-nobody")
     with pytest.raises(ContainerNotFound):
@@ -143,7 +143,7 @@ async def test_running_container_can_be_removed(engine: Engine) -> None:
             await engine.inspect(container_id)
 
 
-async def test_too_little_memory_is_told(engine: Engine) -> None:
+async def test_too_little_memory_is_reported(engine: Engine) -> None:
     async with container(engine, "tail /dev/zero") as container_id:
         await engine.start(container_id)
         ended = await end_of(engine, container_id)
@@ -176,7 +176,7 @@ async def test_containers_are_found_by_their_labels(engine: Engine) -> None:
         assert await engine.containers({LABEL_OWNER: "nobody"}, include_ended=True) == ()
 
 
-async def test_nobody_answering_is_told_by_every_call(unreachable: EngineUnderTest) -> None:
+async def test_nobody_answering_is_reported_by_every_call(unreachable: EngineUnderTest) -> None:
     engine = unreachable.engine
     calls = [
         engine.info(),
@@ -191,7 +191,7 @@ async def test_nobody_answering_is_told_by_every_call(unreachable: EngineUnderTe
         engine.inspect("a"),
         engine.containers({}, include_ended=True),
         engine.diff("a"),
-        engine.send_archive("a", "/", Kept().open),
+        engine.send_archive("a", "/", MemorySink().open),
         engine.stop("a", 0),
         engine.remove("a"),
     ]

@@ -1,4 +1,4 @@
-"""Questions that the event loop asks an engine itself: connections are kept, and never mixed up."""
+"""HTTP requests on the event loop: connections are kept alive, and answers never mixed up."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.engine.proxy import EngineProxy
 PATH = "/containers/json"
 
 
-class Engine:
-    """Answers each question with its own target, when it is told to."""
+class EchoServer:
+    """HTTP server that answers each request with its target, when a test lets it."""
 
     def __init__(self) -> None:
         self.connections = 0
-        self.is_asked = asyncio.Event()
+        self.is_requested = asyncio.Event()
         self.serving: list[Any] = []
         self.may_answer = asyncio.Event()
         self.may_answer.set()
@@ -47,7 +47,7 @@ class Engine:
                 target = line.split()[1].decode()
                 while (await reader.readline()).strip():
                     pass
-                self.is_asked.set()
+                self.is_requested.set()
                 await self.may_answer.wait()
                 long = len(target) + 100 * self.cuts_answers
                 head = f"HTTP/1.1 {self.status}\r\nContent-Length: {long}\r\n\r\n"
@@ -71,8 +71,8 @@ class Engine:
         writer.write(b"\r\n")
 
 
-class Known(SdkClients):
-    """Clients of which one was made already."""
+class ClientsWithVersion(SdkClients):
+    """Clients that know the API's version already."""
 
     @property
     def version(self) -> str | None:
@@ -80,47 +80,47 @@ class Known(SdkClients):
 
 
 @asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[tuple[Engine, EngineHttpClient]]:
-    engine, path = Engine(), folder / "engine.sock"
-    asking = EngineHttpClient(Known(f"unix://{path}", 2.0), 2.0)
-    async with await asyncio.start_unix_server(engine.serve, path, limit=2**20):
-        yield engine, asking
-        asking.close()
-        engine.may_answer.set()
-        await asyncio.gather(*engine.serving, return_exceptions=True)
+async def served(folder: Path) -> AsyncIterator[tuple[EchoServer, EngineHttpClient]]:
+    server, path = EchoServer(), folder / "engine.sock"
+    client = EngineHttpClient(ClientsWithVersion(f"unix://{path}", 2.0), 2.0)
+    async with await asyncio.start_unix_server(server.serve, path, limit=2**20):
+        yield server, client
+        client.close()
+        server.may_answer.set()
+        await asyncio.gather(*server.serving, return_exceptions=True)
 
 
-async def test_connections_are_kept_and_each_question_has_its_answer(tmp_path: Path) -> None:
-    async with served(tmp_path) as (engine, asking):
+async def test_connections_are_kept_and_each_request_has_its_answer(tmp_path: Path) -> None:
+    async with served(tmp_path) as (server, client):
         for turn in range(3):
             answers = await asyncio.gather(
-                *(asking.get(PATH, {"n": f"{turn}{each}"}) for each in range(3))
+                *(client.get(PATH, {"n": f"{turn}{each}"}) for each in range(3))
             )
             assert answers == [f"/v1.41{PATH}?n={turn}{each}".encode() for each in range(3)]
-        assert engine.connections == 3
+        assert server.connections == 3
 
 
-async def test_question_that_is_given_up_leaves_its_answer_to_nobody(tmp_path: Path) -> None:
-    async with served(tmp_path) as (engine, asking):
-        await asking.get(PATH, {"n": "first"})
-        engine.may_answer.clear()
-        engine.is_asked.clear()
-        given_up = asyncio.create_task(asking.get(PATH, {"n": "given-up"}))
-        await engine.is_asked.wait()
-        given_up.cancel()
-        await asyncio.wait([given_up])
-        assert given_up.cancelled()
-        engine.may_answer.set()
-        assert await asking.get(PATH, {"n": "next"}) == f"/v1.41{PATH}?n=next".encode()
-        assert engine.connections == 2
+async def test_answer_to_a_cancelled_request_is_dropped(tmp_path: Path) -> None:
+    async with served(tmp_path) as (server, client):
+        await client.get(PATH, {"n": "first"})
+        server.may_answer.clear()
+        server.is_requested.clear()
+        cancelled = asyncio.create_task(client.get(PATH, {"n": "given-up"}))
+        await server.is_requested.wait()
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        assert cancelled.cancelled()
+        server.may_answer.set()
+        assert await client.get(PATH, {"n": "next"}) == f"/v1.41{PATH}?n=next".encode()
+        assert server.connections == 2
 
 
-async def test_connection_that_the_engine_has_ended_is_made_anew(tmp_path: Path) -> None:
-    async with served(tmp_path) as (engine, asking):
-        engine.ends_connections = True
+async def test_connection_that_the_engine_has_closed_is_opened_again(tmp_path: Path) -> None:
+    async with served(tmp_path) as (server, client):
+        server.ends_connections = True
         for turn in range(3):
-            assert await asking.get(PATH, {"n": str(turn)}) == f"/v1.41{PATH}?n={turn}".encode()
-        assert engine.connections == 3
+            assert await client.get(PATH, {"n": str(turn)}) == f"/v1.41{PATH}?n={turn}".encode()
+        assert server.connections == 3
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 4096, 100_000])
@@ -128,73 +128,73 @@ async def test_connection_that_the_engine_has_ended_is_made_anew(tmp_path: Path)
 async def test_answer_in_chunks_is_whole_and_none_of_it_left_for_the_next(
     tmp_path: Path, chunk: int, pause: float
 ) -> None:
-    async with served(tmp_path) as (engine, asking):
-        engine.chunk, engine.pause = chunk, pause
+    async with served(tmp_path) as (server, client):
+        server.chunk, server.pause = chunk, pause
         for turn in range(3):
             name = f"{turn}" * 50_000
-            assert await asking.get(PATH, {"n": name}) == f"/v1.41{PATH}?n={name}".encode()
+            assert await client.get(PATH, {"n": name}) == f"/v1.41{PATH}?n={name}".encode()
 
 
 async def test_error_is_left_to_the_sdk_and_its_connection_is_kept(tmp_path: Path) -> None:
-    async with served(tmp_path) as (engine, asking):
-        engine.status = "404 Not Found"
-        assert await asking.get(PATH, {}) is None
-        engine.status = "200 OK"
-        assert await asking.get(PATH, {}) == f"/v1.41{PATH}".encode()
-        assert engine.connections == 1
+    async with served(tmp_path) as (server, client):
+        server.status = "404 Not Found"
+        assert await client.get(PATH, {}) is None
+        server.status = "200 OK"
+        assert await client.get(PATH, {}) == f"/v1.41{PATH}".encode()
+        assert server.connections == 1
 
 
 async def test_answer_that_is_cut_is_none(tmp_path: Path) -> None:
-    async with served(tmp_path) as (engine, asking):
-        engine.cuts_answers = True
-        assert await asking.get(PATH, {}) is None
+    async with served(tmp_path) as (server, client):
+        server.cuts_answers = True
+        assert await client.get(PATH, {}) is None
 
 
-async def test_engine_that_says_nothing_is_waited_for_no_longer_than_its_deadline(
+async def test_silent_engine_is_waited_for_no_longer_than_the_deadline(
     tmp_path: Path,
 ) -> None:
-    async with served(tmp_path) as (engine, asking):
-        engine.may_answer.clear()
-        asking._deadline = 0.2
+    async with served(tmp_path) as (server, client):
+        server.may_answer.clear()
+        client._deadline = 0.2
         with pytest.raises(TimeoutError):
-            await asking.get(PATH, {})
+            await client.get(PATH, {})
 
 
 async def test_connection_whose_answer_comes_after_the_end_is_closed(tmp_path: Path) -> None:
-    async with served(tmp_path) as (engine, asking):
-        engine.may_answer.clear()
-        late = asyncio.create_task(asking.get(PATH, {}))
-        await engine.is_asked.wait()
-        asking.close()
-        engine.may_answer.set()
+    async with served(tmp_path) as (server, client):
+        server.may_answer.clear()
+        late = asyncio.create_task(client.get(PATH, {}))
+        await server.is_requested.wait()
+        client.close()
+        server.may_answer.set()
         assert await late == f"/v1.41{PATH}".encode()
-        # The engine hears that the connection has ended.
+        # The server sees the end of the connection.
         async with asyncio.timeout(2):
-            await asyncio.gather(*engine.serving)
+            await asyncio.gather(*server.serving)
 
 
 @pytest.mark.parametrize("steps", range(6))
-async def test_question_that_is_given_up_leaves_no_socket_open(tmp_path: Path, steps: int) -> None:
-    async with served(tmp_path) as (engine, asking):
-        engine.may_answer.clear()
-        question = asyncio.create_task(asking.get(PATH, {}))
+async def test_cancelled_request_leaves_no_socket_open(tmp_path: Path, steps: int) -> None:
+    async with served(tmp_path) as (server, client):
+        server.may_answer.clear()
+        request = asyncio.create_task(client.get(PATH, {}))
         for _ in range(steps):
             await asyncio.sleep(0)
-        question.cancel()
+        request.cancel()
         with warnings.catch_warnings(record=True, action="always") as seen:
-            await asyncio.wait([question])
-            del question
+            await asyncio.wait([request])
+            del request
             gc.collect()
         assert [str(each.message) for each in seen] == []
-        engine.may_answer.set()
+        server.may_answer.set()
 
 
 @pytest.mark.parametrize("url", ["ssh://ada@nowhere.invalid", "tcp://127.0.0.1:9", "no-context"])
-async def test_other_ways_are_left_to_the_sdk(url: str) -> None:
-    assert await EngineHttpClient(Known(url, 2.0), 2.0).get(PATH, {}) is None
+async def test_other_transports_are_left_to_the_sdk(url: str) -> None:
+    assert await EngineHttpClient(ClientsWithVersion(url, 2.0), 2.0).get(PATH, {}) is None
 
 
-async def test_way_is_not_known_before_a_client_was_made(tmp_path: Path) -> None:
+async def test_version_is_not_known_before_a_client_was_made(tmp_path: Path) -> None:
     clients = SdkClients(f"unix://{tmp_path}/engine.sock", 2.0)
     assert await EngineHttpClient(clients, 2.0).get(PATH, {}) is None
 
@@ -211,7 +211,9 @@ async def closed_after(engine: DockerEngine) -> AsyncIterator[DockerEngine]:
 
 
 @pytest.mark.engine
-async def test_real_engine_that_loses_every_connection_is_asked_anew(proxy: EngineProxy) -> None:
+async def test_real_engine_that_loses_every_connection_is_connected_again(
+    proxy: EngineProxy,
+) -> None:
     async with closed_after(DockerEngine(proxy.url)) as engine:
         for _ in range(3):
             await engine.containers({"nds.test": "none"}, include_ended=True)
@@ -220,7 +222,7 @@ async def test_real_engine_that_loses_every_connection_is_asked_anew(proxy: Engi
 
 
 @pytest.mark.engine
-async def test_real_engine_says_what_is_missing_after_it_was_asked_before(
+async def test_real_engine_says_what_is_missing_over_a_kept_connection(
     docker_engine_url: str,
 ) -> None:
     async with closed_after(DockerEngine(docker_engine_url)) as engine:
@@ -230,7 +232,7 @@ async def test_real_engine_says_what_is_missing_after_it_was_asked_before(
 
 
 @pytest.mark.engine
-async def test_engine_that_hangs_or_is_gone_is_told_apart(
+async def test_engine_that_hangs_or_is_gone_is_distinguished(
     proxy: EngineProxy, tmp_path: Path
 ) -> None:
     async with closed_after(DockerEngine(proxy.url, deadline=1.0)) as engine:

@@ -17,7 +17,7 @@ from nds_jupyter.jobs.job import Limits, Network
 pytestmark = pytest.mark.engine
 
 
-async def test_full_disk_in_a_container_is_told(docker_engine_url: str) -> None:
+async def test_full_disk_in_a_container_is_reported(docker_engine_url: str) -> None:
     client = docker.APIClient(base_url=docker_engine_url)
     volume = client.create_volume(driver_opts={"type": "tmpfs", "device": "tmpfs", "o": "size=1m"})[
         "Name"

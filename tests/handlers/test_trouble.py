@@ -152,8 +152,8 @@ async def test_answer_that_breaks_off_is_not_taken_for_whole(
     fake_engine.faults.go_down()
     container = fake_engine.named(f"nds-{job['job_id']}")
     assert container is not None
-    container.say(1, b"more\n")
-    container.say(1, b"and more\n")
+    container.write_log(1, b"more\n")
+    container.write_log(1, b"and more\n")
     with contextlib.suppress(StreamClosedError, HTTPClientError):
         answer = await following
         assert answer.code == 599, answer

@@ -260,7 +260,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.stack.close()
 
     def all_is_well_again(self) -> None:
-        self.engine.faults.forget()
+        self.engine.faults.clear()
         self.journal.full = False
         self.run(asyncio.sleep(len(self.jobs) * LONGEST + 200))
         self.server_is_killed()

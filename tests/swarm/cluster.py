@@ -85,7 +85,7 @@ def _remove_volumes(node: SwarmNode) -> bool:
 
 
 def _job_containers(node: SwarmNode) -> list[Any]:
-    """Return the containers of jobs and of their helpers."""
+    """Return the containers of jobs and of their stagers."""
     found: list[Any] = []
     for label in ("nds.job", "nds.helper"):
         query = {"all": "1", "filters": json.dumps({"label": [label]})}

@@ -1,4 +1,4 @@
-"""Kept texts of an age go on counting as the engine's own do."""
+"""Cached texts of an age go on counting as the engine's own do."""
 
 from __future__ import annotations
 

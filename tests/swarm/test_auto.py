@@ -33,7 +33,7 @@ def set_availability(client: docker.APIClient, node_id: str, wanted: str) -> Non
 
 
 async def chosen(url: str) -> str:
-    """Return what an app that was told nothing but a URL runs jobs on."""
+    """Return what an app that knows nothing but a URL runs jobs on."""
     engine = NdsApp(engine_url=url).make_engine()
     try:
         return (await engine.info()).name

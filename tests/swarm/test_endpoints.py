@@ -163,7 +163,7 @@ async def test_a_context_may_be_made_after_the_server_has_started(
         await engine.close()
 
 
-async def test_refused_key_is_told(
+async def test_refused_key_is_reported(
     clean_swarm: Swarm,
     settings: SwarmSettings,
     ssh_servers: tuple[SshServer, ...],
@@ -187,7 +187,7 @@ async def test_refused_key_is_told(
         ("none", "known_hosts has no key of it"),
     ],
 )
-async def test_host_key_that_is_not_the_known_one_is_told(
+async def test_host_key_that_is_not_the_known_one_is_reported(
     clean_swarm: Swarm,
     settings: SwarmSettings,
     ssh_servers: tuple[SshServer, ...],
@@ -212,7 +212,7 @@ async def test_wrong_ports_are_told(
     assert "nothing listens there" in found[by_tcp].message
 
 
-async def test_tls_that_does_not_fit_is_told(
+async def test_tls_that_does_not_fit_is_reported(
     clean_swarm: Swarm, settings: SwarmSettings, docker_config: Path, tmp_path: Path
 ) -> None:
     del docker_config

@@ -31,7 +31,7 @@ async def test_jobs_spread_over_the_nodes_and_tell_where_they_ran(open_lab: Open
         }
 
 
-async def test_exit_code_and_out_of_memory_are_told_from_any_node(open_lab: OpenLab) -> None:
+async def test_exit_code_and_out_of_memory_are_reported_from_any_node(open_lab: OpenLab) -> None:
     async with open_lab() as lab:
         there = ("node.hostname==node3",)
         failing = await lab.submit("exit 7", constraints=there)
@@ -41,7 +41,9 @@ async def test_exit_code_and_out_of_memory_are_told_from_any_node(open_lab: Open
         assert (starved.reason, starved.worker) == (Reason.OOM, "node3")
 
 
-async def test_missing_program_is_told_from_a_script_that_ends_alike(open_lab: OpenLab) -> None:
+async def test_missing_program_is_distinguished_from_a_script_that_ends_alike(
+    open_lab: OpenLab,
+) -> None:
     async with open_lab() as lab:
         jobs = [
             await lab.submit("exit 0", command=("nosuchprogram", "-x")),

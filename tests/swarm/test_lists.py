@@ -134,7 +134,7 @@ async def test_what_somebody_else_does_on_a_node_is_seen(
             await shows(lab, row)
         await asyncio.to_thread(somebody.remove_container, there)
         await shows(lab)
-        # All that was known by what was heard.
+        # All of it became known by events.
         assert all(fetches.by_id[asked:])
 
 
@@ -144,16 +144,16 @@ async def test_lost_stream_is_no_old_list(
     async with cached_lab(open_lab, fetches) as lab:
         node2.hold_request("^GET .*/events")
         node2.cut()
-        there = await asyncio.to_thread(made, somebody, "unheard")
-        await shows(lab, ("unheard", "created"))
-        await asyncio.to_thread(somebody.rename, there, "unheard-of")
-        await shows(lab, ("unheard-of", "created"))
+        there = await asyncio.to_thread(made, somebody, "silent")
+        await shows(lab, ("silent", "created"))
+        await asyncio.to_thread(somebody.rename, there, "silent-too")
+        await shows(lab, ("silent-too", "created"))
         await asyncio.to_thread(somebody.remove_container, there)
         node2.release()
         await until_cached(lab, fetches)
         assert seen(await list_ada(lab)) == []
-        await asyncio.to_thread(made, somebody, "heard")
-        await shows(lab, ("heard", "created"))
+        await asyncio.to_thread(made, somebody, "loud")
+        await shows(lab, ("loud", "created"))
 
 
 async def test_node_whose_engine_is_stopped_is_named(

@@ -68,15 +68,15 @@ async def test_leader_s_death_in_the_middle_of_jobs_loses_none(
 ) -> None:
     dying = leader(managers)
     async with lab_on(patient, tmp_path / "journal") as lab:
-        heard: list[EngineEvent] = []
-        listening = asyncio.create_task(_listen(lab.engine, heard))
+        seen: list[EngineEvent] = []
+        listening = asyncio.create_task(_listen(lab.engine, seen))
         jobs = [
             await lab.submit("echo ran; sleep 0.5; exit 5", constraints=not_on(dying))
             for _ in range(JOBS)
         ]
         await lab.ended(jobs[2])
         await asyncio.to_thread(dying.kill)
-        heard.clear()
+        seen.clear()
         ended = await asyncio.gather(*map(lab.ended, jobs))
         assert {(job.state, job.reason, job.exit_code) for job in ended} == {
             (JobState.FAILED, Reason.EXIT, 5)
@@ -89,16 +89,16 @@ async def test_leader_s_death_in_the_middle_of_jobs_loses_none(
 
         await wait_for(is_seen_down, "the new leader's word that the old one is down")
 
-        async def is_told() -> bool:
-            return any(event.action == "connected" for event in heard)
+        async def is_seen() -> bool:
+            return any(event.action == "connected" for event in seen)
 
-        await wait_for(is_told, "an event of another manager")
+        await wait_for(is_seen, "an event of another manager")
         after = await lab.ended(await lab.submit("exit 0"))
         assert (after.state, after.worker != dying.name) == (JobState.COMPLETED, True)
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
 
 
-async def _listen(engine: SwarmEngine, heard: list[EngineEvent]) -> None:
+async def _listen(engine: SwarmEngine, seen: list[EngineEvent]) -> None:
     async for event in engine.events():
-        heard.append(event)
+        seen.append(event)

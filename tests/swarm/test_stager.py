@@ -1,4 +1,4 @@
-"""Inputs fetched from iRODS on the job's own node, by a helper that leaves nothing behind."""
+"""Inputs fetched from iRODS on the job's own node, by a stager that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
 from tests.irods_zone.zone import Zone
 from tests.swarm.conftest import Lab, wait_for
-from tests.swarm.test_out_of_reach import placed, wanted
+from tests.swarm.test_nodes_without_endpoint import placed, wanted
 
 pytestmark = [
     pytest.mark.swarm,
@@ -71,7 +71,7 @@ class Sent(SwarmEngine):
 
 
 class HurriedBackend(IrodsBackend):
-    """A zone that helpers give up soon where it refuses them."""
+    """A zone that stagers give up soon where it refuses them."""
 
     def settings_elsewhere(self) -> Mapping[str, Any] | None:
         settings = super().settings_elsewhere()
@@ -112,7 +112,7 @@ def staging(
 
 
 async def left(engine: SwarmEngine, node: int = 2) -> dict[str, list[str]]:
-    """Return what helpers and jobs have of their own, but for containers, by kind."""
+    """Return what stagers and jobs have of their own, but for containers, by kind."""
     manager, there = engine._nodes.endpoints[0], engine._nodes.endpoints[node]
     return {
         "services": [row["Spec"]["Name"] for row in await manager.services([LABEL_STAGER])],
@@ -165,7 +165,7 @@ async def test_inputs_come_straight_to_the_node_and_no_password_stays(
         await wait_for(nothing, "the removal of the job's volume")
 
 
-async def test_zone_that_nodes_can_t_reach_fails_the_job_in_the_helper_s_words(
+async def test_zone_that_nodes_can_t_reach_fails_the_job_in_the_stager_s_words(
     staging: OpenStaging, zone: Zone
 ) -> None:
     async with staging(host="127.0.0.1") as lab:
@@ -212,7 +212,7 @@ async def all_active(owners: Mapping[str, str]) -> Mapping[str, JobPhase]:
     return dict.fromkeys(owners, JobPhase.ACTIVE)
 
 
-async def test_helper_that_is_left_early_or_by_a_killed_server_leaves_no_secret(
+async def test_stager_that_is_left_early_or_by_a_killed_server_leaves_no_secret(
     settings: SwarmSettings,
 ) -> None:
     engine, later = SwarmEngine(None, settings), SwarmEngine(None, settings)

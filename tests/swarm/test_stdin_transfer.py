@@ -1,4 +1,4 @@
-"""What a container's shell is told to make of an archive comes to the same as unpacking it."""
+"""Commands for a container's shell come to the same as unpacking the archive."""
 
 from __future__ import annotations
 

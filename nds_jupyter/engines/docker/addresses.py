@@ -1,4 +1,4 @@
-"""Address of a Docker Engine: from a URL, a Docker context or the environment.
+"""Address of a Docker Engine, from a URL, a Docker context or the environment.
 
 Contexts are read here: the SDK looks for them beside `config.json` only, finds none where that file
 is missing, and drops the authority of a context without a client's certificate.
@@ -19,12 +19,12 @@ from docker.utils import kwargs_from_env, parse_host
 
 from nds_jupyter.errors import EngineUnavailable
 
-DEFAULT = "default"
-"""The name that Docker's command line has for no context at all."""
+DEFAULT_CONTEXT = "default"
+"""The name of Docker's command line for no context at all."""
 
 
 class EngineAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an engine listens.
+    """Address at which an engine listens, with its TLS configuration.
 
     Parameters
     ----------
@@ -38,12 +38,12 @@ class EngineAddress(msgspec.Struct, frozen=True, kw_only=True):
     tls: Any = None
 
 
-def find_address(text: str | None, certificates: str = "") -> EngineAddress:
-    """Return where an engine is, as things are now.
+def find_address(url_or_context: str | None, certificates: str = "") -> EngineAddress:
+    """Return the address of an engine, as the contexts and the environment are now.
 
     Parameters
     ----------
-    text
+    url_or_context
         A URL, else the name of a Docker context; None for DOCKER_HOST, else the current context,
         else the default socket.
     certificates
@@ -55,13 +55,13 @@ def find_address(text: str | None, certificates: str = "") -> EngineAddress:
         If there is no such context, its files or the certificates can't be read, or the URL is
         none.
     """
-    address = _address(text, certificates)
+    address = _read_address(url_or_context, certificates)
     if address.url is not None:
-        _check(address.url)
+        _check_url(address.url)
     return address
 
 
-def _check(url: str) -> None:
+def _check_url(url: str) -> None:
     try:
         parse_host(url)
     except (docker_errors.DockerException, ValueError) as exc:
@@ -71,42 +71,42 @@ def _check(url: str) -> None:
         ) from exc
 
 
-def _address(text: str | None, certificates: str) -> EngineAddress:
-    if text is None:
-        return _of_environment()
-    if "://" not in text:
-        return _of_context(text)
-    if text.startswith("tcp://") and certificates:
-        return EngineAddress(url=text, tls=_tls(Path(certificates), verify=True))
-    return EngineAddress(url=text)
+def _read_address(url_or_context: str | None, certificates: str) -> EngineAddress:
+    if url_or_context is None:
+        return _from_environment()
+    if "://" not in url_or_context:
+        return _from_context(url_or_context)
+    if url_or_context.startswith("tcp://") and certificates:
+        return EngineAddress(url=url_or_context, tls=_load_tls(Path(certificates), verify=True))
+    return EngineAddress(url=url_or_context)
 
 
-def _of_environment() -> EngineAddress:
+def _from_environment() -> EngineAddress:
     try:
-        named: dict[str, Any] = dict(kwargs_from_env())
+        environment: dict[str, Any] = dict(kwargs_from_env())
     except docker_errors.DockerException as exc:
         raise EngineUnavailable(f"DOCKER_CERT_PATH: {exc}") from exc
-    if "base_url" in named:
-        return EngineAddress(url=named["base_url"], tls=named.get("tls") or None)
-    name = os.environ.get("DOCKER_CONTEXT") or _configured("currentContext")
-    return _of_context(name) if name else EngineAddress()
+    if "base_url" in environment:
+        return EngineAddress(url=environment["base_url"], tls=environment.get("tls") or None)
+    name = os.environ.get("DOCKER_CONTEXT") or _read_config("currentContext")
+    return _from_context(name) if name else EngineAddress()
 
 
-def _folder() -> Path:
+def _config_folder() -> Path:
     return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
-def _configured(name: str) -> str:
+def _read_config(name: str) -> str:
     try:
-        return str(json.loads((_folder() / "config.json").read_text()).get(name) or "")
+        return str(json.loads((_config_folder() / "config.json").read_text()).get(name) or "")
     except (OSError, ValueError, AttributeError):
         return ""
 
 
-def _of_context(name: str) -> EngineAddress:
-    if name == DEFAULT:
+def _from_context(name: str) -> EngineAddress:
+    if name == DEFAULT_CONTEXT:
         return EngineAddress()
-    folder = _folder() / "contexts"
+    folder = _config_folder() / "contexts"
     key = hashlib.sha256(name.encode()).hexdigest()
     try:
         stored = json.loads((folder / "meta" / key / "meta.json").read_text())
@@ -122,10 +122,10 @@ def _of_context(name: str) -> EngineAddress:
             f"The Docker context {name!r} in {folder} can't be read: {exc!r}. Make it anew."
         ) from exc
     tls = folder / "tls" / key / "docker"
-    return EngineAddress(url=url, tls=_tls(tls, verify=verify) if tls.is_dir() else None)
+    return EngineAddress(url=url, tls=_load_tls(tls, verify=verify) if tls.is_dir() else None)
 
 
-def _tls(folder: Path, *, verify: bool) -> Any:
+def _load_tls(folder: Path, *, verify: bool) -> Any:
     authority, certificate, key = (folder / f"{name}.pem" for name in ("ca", "cert", "key"))
     try:
         return TLSConfig(

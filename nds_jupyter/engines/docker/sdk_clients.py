@@ -1,4 +1,4 @@
-"""Clients of the Docker SDK, one for each thread, and its exceptions mapped to ours."""
+"""Clients of the Docker SDK, one for each thread, and translation of its exceptions."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from nds_jupyter.errors import (
     NdsError,
 )
 
-NO_REASON = ". Start it, or set c.NdsApp.engine_url."
-"""How the sentence goes on where nothing more is known."""
+UNKNOWN_REASON = ". Start it, or set c.NdsApp.engine_url."
+"""How "The Docker Engine does not answer" goes on where nothing more is known."""
 
-_WORDS = {
-    errno.ECONNREFUSED: f": nothing listens there{NO_REASON}",
-    errno.ENOENT: f": its socket is not there{NO_REASON}",
+_ERRNO_REASONS = {
+    errno.ECONNREFUSED: f": nothing listens there{UNKNOWN_REASON}",
+    errno.ENOENT: f": its socket is not there{UNKNOWN_REASON}",
     errno.EHOSTUNREACH: ": there is no way to its machine. Look at the network between.",
     errno.ENETUNREACH: ": there is no way to its network. Look at the network between.",
     errno.EACCES: ": the server's account may not open its socket. Put it into the group docker.",
@@ -51,7 +51,7 @@ _WORDS = {
 
 def connection_error_reason(error: BaseException) -> str:
     """Return how "The Docker Engine does not answer" goes on; empty if nothing more is known."""
-    for each in _chain(error):
+    for each in _causes(error):
         if isinstance(each, SshFailed):
             return f": by ssh, {each}."
         if isinstance(each, ssl.SSLCertVerificationError):
@@ -66,13 +66,13 @@ def connection_error_reason(error: BaseException) -> str:
             )
         if isinstance(each, socket.gaierror):
             return ": no machine of that name is known. Mend its address."
-        if isinstance(each, OSError) and each.errno in _WORDS:
-            return _WORDS[each.errno]
+        if isinstance(each, OSError) and each.errno in _ERRNO_REASONS:
+            return _ERRNO_REASONS[each.errno]
     return ""
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and all that it came from or wraps, each once."""
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that it came from or wraps, each once."""
     seen: set[int] = set()
     left: list[object] = [error]
     while left:
@@ -84,26 +84,26 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         left += [*each.args, getattr(each, "reason", None), each.__cause__, each.__context__]
 
 
-NOWHERE = "http://127.0.0.1:9"
-"""What the SDK is told where the connections are made for it."""
+PLACEHOLDER_URL = "http://127.0.0.1:9"
+"""The SDK's URL where the connections are made for it."""
 
 
 class SdkClients:
-    """Makes clients of one engine.
+    """Factory of clients for one engine.
 
     Parameters
     ----------
-    text
+    url_or_context
         A URL or the name of a Docker context; None for DOCKER_HOST, else the current context, else
-        the default socket. It is looked up for each client: a context may change.
+        the default socket. It is read for each client: a context may change.
     deadline
         Seconds for a call.
     certificates
         Folder for ``tcp://``; see `find_address`.
     """
 
-    def __init__(self, text: str | None, deadline: float, certificates: str = "") -> None:
-        self._text = text
+    def __init__(self, url_or_context: str | None, deadline: float, certificates: str = "") -> None:
+        self._url_or_context = url_or_context
         self._certificates = certificates
         self._deadline = deadline
         self._local = threading.local()
@@ -124,29 +124,29 @@ class SdkClients:
         return self._version
 
     def address(self) -> EngineAddress:
-        """Return where the engine is, as things are now."""
-        return find_address(self._text, self._certificates)
+        """Return the address of the engine, as the contexts and the environment are now."""
+        return find_address(self._url_or_context, self._certificates)
 
     def new(self, timeout: float | None) -> Any:
-        """Return a new client; the API's version is asked for once."""
-        where = self.address()
+        """Return a new client; the API's version is fetched once."""
+        address = self.address()
         if self._version is None:
-            probe = self._create(where, DEFAULT_DOCKER_API_VERSION, self._deadline)
+            probe = self._create(address, DEFAULT_DOCKER_API_VERSION, self._deadline)
             with contextlib.closing(probe):
                 self._version = str(probe.version(api_version=False)["ApiVersion"])
-        return self._create(where, self._version, timeout)
+        return self._create(address, self._version, timeout)
 
-    def _create(self, where: EngineAddress, version: str, timeout: float | None) -> Any:
-        by_ssh = where.url is not None and where.url.startswith(SCHEME)
+    def _create(self, address: EngineAddress, version: str, timeout: float | None) -> Any:
+        by_ssh = address.url is not None and address.url.startswith(SCHEME)
         client: Any = docker.APIClient(
-            base_url=NOWHERE if by_ssh else where.url,
+            base_url=PLACEHOLDER_URL if by_ssh else address.url,
             version=version,
             timeout=cast("int", timeout),
-            tls=False if by_ssh else where.tls or False,
+            tls=False if by_ssh else address.tls or False,
         )
         if by_ssh:
-            mount_ssh(client, str(where.url), timeout)
-        if where.tls:
+            mount_ssh(client, str(address.url), timeout)
+        if address.tls:
             # REQUESTS_CA_BUNDLE would go before the engine's own authority (requests #3829).
             client.trust_env = False
         mount_unix_socket(client)
@@ -189,7 +189,7 @@ class SdkClients:
 
 @contextlib.contextmanager
 def translate_errors(what: str, missing: type[NdsError] = ContainerNotFound) -> Iterator[None]:
-    """Turn whatever the SDK raises into our errors.
+    """Raise what the SDK raises as errors of `nds_jupyter.errors`.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def translate_errors(what: str, missing: type[NdsError] = ContainerNotFound) -> 
     try:
         yield
     except docker_errors.APIError as exc:
-        raise _of_answer(exc, what, missing) from exc
+        raise _translate_api_error(exc, what, missing) from exc
     except (requests.Timeout, TimeoutError) as exc:
         raise DeadlineExceeded(f"{what}: the engine has not answered in time.") from exc
     except (
@@ -213,27 +213,31 @@ def translate_errors(what: str, missing: type[NdsError] = ContainerNotFound) -> 
         reason = connection_error_reason(exc)
         if "timed out" in str(exc) and not reason:
             raise DeadlineExceeded(f"{what}: the engine has not answered in time.") from exc
-        raise EngineUnavailable(f"The Docker Engine does not answer{reason or NO_REASON}") from exc
+        raise EngineUnavailable(
+            f"The Docker Engine does not answer{reason or UNKNOWN_REASON}"
+        ) from exc
 
 
-def _of_answer(exc: docker_errors.APIError, what: str, missing: type[NdsError]) -> NdsError:
-    said = str(exc.explanation or exc)
+def _translate_api_error(
+    exc: docker_errors.APIError, what: str, missing: type[NdsError]
+) -> NdsError:
+    message = str(exc.explanation or exc)
     status = exc.status_code
-    if (program := find_missing_program(said)) is not None:
+    if (program := find_missing_program(message)) is not None:
         return ImageNotFound(f"{what}: its image has no program {program!r}.")
-    if "multiple" in said.lower() and "prefix" in said.lower():
+    if "multiple" in message.lower() and "prefix" in message.lower():
         return AmbiguousId(f"{what}: several containers have this prefix.")
-    if "no space left" in said:
+    if "no space left" in message:
         return EngineError(f"{what}: the engine's disk is full. Free space there.")
-    if status == 404 and "no such image" in said.lower():
+    if status == 404 and "no such image" in message.lower():
         return ImageNotFound(f"{what}: the engine does not have it.")
-    if status == 404 and _no_such_container(exc):
+    if status == 404 and "no such container" in message.lower():
         return ContainerNotFound(f"{what}: there is no such container.")
     if status == 404:
         return missing(f"{what} does not exist.")
-    if status == 409 and "already in use" in said:
+    if status == 409 and "already in use" in message:
         return NameTaken(f"{what} exists already.")
-    return EngineError(f"{what}: the engine said: {said.strip()[:500]}")
+    return EngineError(f"{what}: the engine said: {message.strip()[:500]}")
 
 
 def registry_auth(client: Any, reference: str) -> dict[str, str]:
@@ -241,8 +245,3 @@ def registry_auth(client: Any, reference: str) -> dict[str, str]:
     registry, _ = docker.auth.resolve_repository_name(reference.partition("@")[0])
     header = docker.auth.get_config_header(client, registry)
     return {"X-Registry-Auth": header.decode("ascii")} if header else {}
-
-
-def _no_such_container(exc: docker_errors.APIError) -> bool:
-    """Tell whether a 404 means the container, not something in it."""
-    return "no such container" in str(exc.explanation or exc).lower()

@@ -1,4 +1,4 @@
-"""Pieces that an event loop makes, and a thread sends."""
+"""Streams in threads: reads that can be stopped at any moment, and uploads of what a loop makes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,64 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from nds_jupyter.engines.docker.thread_streams import SLICE, UPLOAD_AHEAD, send_in_thread
+from nds_jupyter.engines.docker.thread_streams import (
+    SLICE,
+    UPLOAD_AHEAD,
+    BlockingStream,
+    StreamSlots,
+    read_in_thread,
+    send_in_thread,
+)
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("jp_asyncio_loop")
 
 
-async def given(*pieces: bytes) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
+class SlowToClose(BlockingStream[int]):
+    """A stream that has ended, and whose connection takes its time to close."""
+
+    def __init__(self) -> None:
+        self.closing = threading.Event()
+        self.may_close = threading.Event()
+
+    def __next__(self) -> int:
+        raise StopIteration
+
+    def abort(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            self.closing.set()
+            assert self.may_close.wait(20)
+
+
+async def test_cancellation_after_the_end_is_not_lost() -> None:
+    stream = SlowToClose()
+
+    async def read_again_and_again() -> None:
+        while True:
+            async for _ in read_in_thread(lambda: stream, "test", StreamSlots(2)):
+                pass
+
+    reading = asyncio.create_task(read_again_and_again())
+    assert await asyncio.to_thread(stream.closing.wait, 20)
+    reading.cancel()
+    try:
+        with pytest.raises(asyncio.CancelledError):
+            async with asyncio.timeout(20):
+                await reading
+    finally:
+        stream.may_close.set()
+
+
+async def chunks_of(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
 
 
 async def test_everything_is_sent_in_order_and_in_slices() -> None:
-    pieces = [os.urandom(size) for size in (1, SLICE, 0, 3 * SLICE + 7, 5)]
+    chunks = [os.urandom(size) for size in (1, SLICE, 0, 3 * SLICE + 7, 5)]
     sent: list[bytes] = []
-    await send_in_thread(given(*pieces), lambda slices: sent.extend(map(bytes, slices)))
-    assert b"".join(sent) == b"".join(pieces)
+    await send_in_thread(chunks_of(*chunks), lambda slices: sent.extend(map(bytes, slices)))
+    assert b"".join(sent) == b"".join(chunks)
     assert max(map(len, sent)) == SLICE
 
 
@@ -32,7 +74,7 @@ async def test_no_more_is_made_than_the_other_side_takes() -> None:
     made: list[int] = []
     taking, sent = threading.Event(), bytearray()
 
-    async def pieces() -> AsyncIterator[bytes]:
+    async def numbers() -> AsyncIterator[bytes]:
         for number in range(20):
             made.append(number)
             yield bytes([number])
@@ -43,9 +85,9 @@ async def test_no_more_is_made_than_the_other_side_takes() -> None:
         for each in slices:
             sent.extend(each)
 
-    sending = asyncio.create_task(send_in_thread(pieces(), send))
+    sending = asyncio.create_task(send_in_thread(numbers(), send))
     # One is being sent, `UPLOAD_AHEAD` wait for it, and one waits for room.
-    await until(lambda: len(made) == UPLOAD_AHEAD + 2, f"{UPLOAD_AHEAD + 2} pieces are made")
+    await until(lambda: len(made) == UPLOAD_AHEAD + 2, f"{UPLOAD_AHEAD + 2} chunks are made")
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(made) == UPLOAD_AHEAD + 2

@@ -73,7 +73,9 @@ async def log_of(engine: SwarmEngine, container: str) -> str:
     return b"".join([chunk.data async for chunk in chunks]).decode()
 
 
-async def test_missing_program_is_told_from_a_script_that_ends_alike(open_lab: OpenLab) -> None:
+async def test_missing_program_is_distinguished_from_a_script_that_ends_alike(
+    open_lab: OpenLab,
+) -> None:
     async with open_lab() as lab:
         jobs = [
             await lab.submit("exit 0", command=("nosuchprogram", "-x"), constraints=THREE),
@@ -141,7 +143,7 @@ async def test_running_job_is_followed_to_its_end_and_another_is_stopped(
         assert await lab.engine._nodes.endpoints[0].configs([LABEL_LOG]) == ()
 
 
-async def test_script_that_is_let_go_again_after_a_crash_runs_once(
+async def test_script_that_is_started_again_after_a_crash_runs_once(
     settings: SwarmSettings,
 ) -> None:
     job_id = "00000000000000bb"
@@ -150,7 +152,7 @@ async def test_script_that_is_let_go_again_after_a_crash_runs_once(
     try:
         waiting = await placed(first, spec)
         await first.put_archive(waiting, "/", with_script("echo ran; sleep 2"))
-        # As a server does that was killed before it let the script go.
+        # As a server does that was killed before it started the script.
         assert (await second.inspect(waiting)).state is ContainerStatus.CREATED
         runs = await first.start(waiting)
         assert runs is not None
@@ -172,12 +174,14 @@ async def test_script_that_is_let_go_again_after_a_crash_runs_once(
         await second.close()
 
 
-async def test_what_was_not_let_go_is_made_anew_by_another_server(settings: SwarmSettings) -> None:
+async def test_what_was_not_started_is_created_again_by_another_server(
+    settings: SwarmSettings,
+) -> None:
     spec = wanted("00000000000000cc")
     first, second = SwarmEngine(None, settings), SwarmEngine(None, settings)
     try:
         left = await placed(first, spec)
-        # Nothing was put into it: nobody can tell whether a file let it go. It is waited for on.
+        # Nothing was put into it: nobody can tell whether a file released it. It is waited for on.
         with pytest.raises(NoEndpoint):
             await second.inspect(left)
         assert await placed(second, spec) == left

@@ -1,4 +1,4 @@
-"""As much of a shell as the scripts of tests need, so that a fake container really does something.
+"""Small shell for the scripts of tests, so that a fake container really does something.
 
 Statements end at a newline or ``;``: ``echo``, ``printf``, ``cat``, ``rm``, ``mkdir``, ``sleep``,
 ``trap '' TERM``, ``exit``, ``true``, ``false``, with ``> FILE`` and ``>&2``; and
@@ -29,9 +29,9 @@ class Machine(Protocol):
     """What a script can touch."""
 
     files: dict[str, bytes]
-    deaf: bool
+    ignores_term: bool
 
-    def say(self, stream: int, data: bytes) -> None:
+    def write_log(self, stream: int, data: bytes) -> None:
         """Write to a stream of the log."""
 
 
@@ -60,7 +60,7 @@ async def _statement(line: str, machine: Machine, sleep: Callable[[float], Await
     if redirected and redirected["file"]:
         machine.files[redirected["file"]] = output
     elif output:
-        machine.say(STDERR if redirected else STDOUT, output)
+        machine.write_log(STDERR if redirected else STDOUT, output)
     return code
 
 
@@ -78,7 +78,7 @@ def _act(name: str, words: list[str], machine: Machine) -> tuple[bytes, int]:
             machine.files[f"{path}/"] = b""
             return b"", 0
         case "trap", _:
-            machine.deaf = True
+            machine.ignores_term = True
             return b"", 0
         case "exit", [code]:
             raise Exit(int(code))
@@ -87,5 +87,5 @@ def _act(name: str, words: list[str], machine: Machine) -> tuple[bytes, int]:
         case ("true", _) | (":", _):
             return b"", 0
         case _:
-            machine.say(STDERR, f"sh: {name}: not found\n".encode())
+            machine.write_log(STDERR, f"sh: {name}: not found\n".encode())
             return b"", 127
