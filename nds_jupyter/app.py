@@ -38,10 +38,10 @@ class NdsApp(Configuration, ExtensionApp):
     _gateway: UpstreamServer | None = None
     _data: DataRoot
     _engine: Engine
-    _pages: Broadcaster
+    _broadcaster: Broadcaster
     _journal: JournalThread
     _runner: JobRunner
-    _tidying: asyncio.Task[None] | None = None
+    _partial_write_cleanup: asyncio.Task[None] | None = None
     _spool: Spool
 
     @property
@@ -116,7 +116,7 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.gateway.proxy_handlers import GATEWAY_KEY, PREFIX_KEY
         from nds_jupyter.gateway.upstream import UpstreamServer
 
-        self._gateway = UpstreamServer.to(self.gateway_url, self.gateway_token)
+        self._gateway = UpstreamServer.from_url(self.gateway_url, self.gateway_token)
         self.settings[GATEWAY_KEY] = self._gateway
         self.settings[PREFIX_KEY] = self.route_prefix
         self.log.info("Jobs are passed on to %s.", self.gateway_url)
@@ -149,8 +149,10 @@ class NdsApp(Configuration, ExtensionApp):
         load = EngineLoad(runner, engine)
         results = JobResults(engine, journal)
         logs = JobLogs(runner, journal, engine)
-        pages = self._pages = Broadcaster(lookup.job, logs.of_job, load.of, self.log)
-        runner.add_listener(pages)
+        broadcaster = self._broadcaster = Broadcaster(
+            lookup.find_job, logs.stream_job_lines, load.measure, self.log
+        )
+        runner.add_listener(broadcaster)
         self.settings[SETTINGS_KEY] = Services(
             actions=JobActions(
                 runner,
@@ -163,14 +165,16 @@ class NdsApp(Configuration, ExtensionApp):
             ),
             data=data,
             engine=engine,
-            handover=SelectionDelivery(engine, data, results),
+            selection_delivery=SelectionDelivery(engine, data, results),
             health=HealthChecks(engine, journal, data),
             journal=journal,
             load=load,
             logs=logs,
             lookup=lookup,
-            pages=pages,
-            reports=ContainerInfo(runner, journal, engine, lookup, policy, all_containers=every),
+            broadcaster=broadcaster,
+            container_info=ContainerInfo(
+                runner, journal, engine, lookup, policy, all_containers=every
+            ),
             results=results,
             spool=spool,
             owner_of=self.owner_of,
@@ -228,7 +232,7 @@ class NdsApp(Configuration, ExtensionApp):
         except NdsError as exc:
             self.log.warning("The data root can't be made: %s", exc)
         cleanup = self._data.partial_writes.remove_leftovers_periodically()
-        self._tidying = asyncio.create_task(cleanup)
+        self._partial_write_cleanup = asyncio.create_task(cleanup)
         try:
             await self._spool.remove_partial_files()
         except NdsError as exc:
@@ -240,9 +244,9 @@ class NdsApp(Configuration, ExtensionApp):
         if self._gateway is not None:
             await self._gateway.close()
             return
-        if self._tidying is not None:
-            self._tidying.cancel()
-        await self._pages.close()
+        if self._partial_write_cleanup is not None:
+            self._partial_write_cleanup.cancel()
+        await self._broadcaster.close()
         await self._runner.close()
         await self._engine.close()
         await self._data.close()

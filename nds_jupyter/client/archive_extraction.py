@@ -18,7 +18,7 @@ import msgspec
 
 from nds_jupyter.errors import Conflict, NdsError, TooLarge
 
-MOST_ENTRIES = 100_000
+MAX_ENTRIES = 100_000
 MOST_HEADER = 2**20
 """Bytes of one extended header; tarfile holds it in memory."""
 
@@ -75,7 +75,7 @@ def open_archive(chunks: Iterable[bytes]) -> tarfile.TarFile:
     return tarfile.open(fileobj=source, mode="r|", tarinfo=_CheckedInfo, errorlevel=2)
 
 
-def list_files(chunks: Iterable[bytes], most_entries: int = MOST_ENTRIES) -> list[tuple[str, int]]:
+def list_files(chunks: Iterable[bytes], most_entries: int = MAX_ENTRIES) -> list[tuple[str, int]]:
     """Return name and size in bytes of every plain file of a tar stream.
 
     Raises
@@ -118,7 +118,7 @@ def unpack(
     chunks: Iterable[bytes],
     into: Path,
     *,
-    most_entries: int = MOST_ENTRIES,
+    most_entries: int = MAX_ENTRIES,
     overwrite: bool = False,
 ) -> ExtractionResult:
     """Write the plain files and folders of a tar stream under a folder.

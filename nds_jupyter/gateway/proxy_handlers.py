@@ -22,7 +22,7 @@ from nds_jupyter.rest import routes
 
 GATEWAY_KEY = "nds_gateway"
 PREFIX_KEY = "nds_prefix"
-LARGEST_MESSAGE = 64 * 2**20
+MAX_MESSAGE_SIZE = 64 * 2**20
 """Bytes of a message to a page: a batch of lines, or a job."""
 
 
@@ -30,7 +30,7 @@ class ProxyHandler(NdsHandler):
     """Any route that is not one of those below."""
 
     @property
-    def gateway(self) -> UpstreamServer:
+    def upstream(self) -> UpstreamServer:
         """The way to the other server."""
         gateway: UpstreamServer = self.settings[GATEWAY_KEY]
         return gateway
@@ -39,57 +39,57 @@ class ProxyHandler(NdsHandler):
     def route(self) -> str:
         """The request's path below the prefix, as it stands in the URL."""
         # Counted, not compared: who asks may have encoded the base URL in another way.
-        return "/" + "/".join(self.request.path.split("/")[self.served_at.count("/") + 1 :])
+        return "/" + "/".join(self.request.path.split("/")[self.public_path.count("/") + 1 :])
 
     @property
-    def served_at(self) -> str:
+    def public_path(self) -> str:
         """The path of the routes, without a slash at its end."""
         return url_path_join(self.base_url, self.settings[PREFIX_KEY]).rstrip("/")
 
     @allowed("read")
     async def get(self) -> None:
         """Look at something."""
-        await self.pass_on()
+        await self.forward()
 
     @allowed("read")
     async def head(self) -> None:
         """Look at headers."""
-        await self.pass_on()
+        await self.forward()
 
     @allowed("write")
     async def post(self) -> None:
         """Change something."""
-        await self.pass_on()
+        await self.forward()
 
     @allowed("write")
     async def put(self) -> None:
         """Replace something."""
-        await self.pass_on()
+        await self.forward()
 
     @allowed("write")
     async def delete(self) -> None:
         """Remove something."""
-        await self.pass_on()
+        await self.forward()
 
-    async def pass_on(self) -> None:
+    async def forward(self) -> None:
         """Answer what the other server answers."""
-        self._sending = asyncio.current_task()
+        self._send_task = asyncio.current_task()
         try:
-            await self.deliver(await self.asked(self.request.body))
+            await self.send_response(await self.send_upstream(self.request.body))
         except asyncio.CancelledError:
-            if not self._reader_gone:
+            if not self._client_gone:
                 raise
 
-    async def asked(self, body: bytes | AsyncIterator[bytes]) -> UpstreamResponse:
+    async def send_upstream(self, body: bytes | AsyncIterator[bytes]) -> UpstreamResponse:
         """Ask the other server; what is returned has to be delivered or closed."""
-        self.refuse_circle()
+        self.refuse_loop()
         request = self.request
         verb = request.method or "GET"
-        return await self.gateway.ask(
-            verb, self.route, request.query, request.headers, body, self.served_at
+        return await self.upstream.send_request(
+            verb, self.route, request.query, request.headers, body, self.public_path
         )
 
-    def refuse_circle(self) -> None:
+    def refuse_loop(self) -> None:
         """Refuse what a gateway sent: it would go round for ever."""
         if routes.FORWARDED_PREFIX in self.request.headers:
             raise GatewayUnavailable(
@@ -97,13 +97,13 @@ class ProxyHandler(NdsHandler):
                 "c.NdsApp.gateway_url, name one that runs them."
             )
 
-    async def deliver(self, answer: UpstreamResponse) -> None:
+    async def send_response(self, answer: UpstreamResponse) -> None:
         """Send an answer of the other server, no faster than it is read."""
         try:
             self.set_status(answer.status)
             for name, value in answer.headers.items():
                 self.set_header(name, value)
-            await self.stream(answer.chunks(), early=True)
+            await self.send_stream(answer.chunks(), early=True)
         finally:
             await answer.close()
 
@@ -115,7 +115,7 @@ class ProxyStopHandler(ProxyHandler):
     async def get(self) -> None:
         """Stop a job; with a cookie alone Jupyter's XSRF check must pass."""
         self.refuse_cross_site_get()
-        await self.pass_on()
+        await self.forward()
 
 
 class ProxyArchiveHandler(ProxyHandler):
@@ -124,7 +124,7 @@ class ProxyArchiveHandler(ProxyHandler):
     @allowed("read")
     async def post(self) -> None:
         """Get an archive."""
-        await self.pass_on()
+        await self.forward()
 
 
 @web.stream_request_body
@@ -133,19 +133,19 @@ class ProxyDataHandler(BodyReceiver[UpstreamResponse], ProxyHandler):
 
     async def receive(self) -> UpstreamResponse:
         """Pass the body on."""
-        return await self.asked(self.body())
+        return await self.send_upstream(self.body_blocks())
 
-    async def answer_early(self, came: UpstreamResponse) -> None:
+    async def respond_early(self, came: UpstreamResponse) -> None:
         """Answer what the other server said before it had the whole body."""
-        await self.deliver(came)
+        await self.send_response(came)
 
     @allowed("write")
     async def put(self) -> None:
         """Answer an upload once it is in place."""
-        await self.deliver(await self.received())
+        await self.send_response(await self.wait_for_result())
 
 
-class ProxyEventsHandler(ProxyHandler, EventsHandler):  # type: ignore[misc]
+class ProxyEventsHandler(ProxyHandler, EventsHandler):
     """One page; what it is told comes from the other server."""
 
     _upstream: WebSocketClientConnection | None = None
@@ -155,9 +155,9 @@ class ProxyEventsHandler(ProxyHandler, EventsHandler):  # type: ignore[misc]
         """Upgrade to a WebSocket, if the other server does."""
         if self.request.headers.get("Upgrade", "").lower() != "websocket":
             raise InvalidRequest("/events: open it as a WebSocket; docs/events.md says how.")
-        self.refuse_circle()
-        upstream = await self.gateway.events(
-            self.route, self.request.query, self.served_at, LARGEST_MESSAGE
+        self.refuse_loop()
+        upstream = await self.upstream.open_websocket(
+            self.route, self.request.query, self.public_path, MAX_MESSAGE_SIZE
         )
         self._upstream = upstream
         try:
@@ -171,7 +171,7 @@ class ProxyEventsHandler(ProxyHandler, EventsHandler):  # type: ignore[misc]
         """Begin to tell the page."""
         WebSocketHandler.open(self, *args, **kwargs)
         if self._upstream is not None:
-            self._telling = asyncio.create_task(self._pass_messages(self._upstream))
+            self._message_task = asyncio.create_task(self._forward_messages(self._upstream))
 
     async def on_message(self, message: str | bytes) -> None:
         """Hand on what the page follows."""
@@ -184,7 +184,7 @@ class ProxyEventsHandler(ProxyHandler, EventsHandler):  # type: ignore[misc]
         if self._upstream is not None:
             self._upstream.close()
 
-    async def _pass_messages(self, upstream: WebSocketClientConnection) -> None:
+    async def _forward_messages(self, upstream: WebSocketClientConnection) -> None:
         """Send one message after another, no faster than the page reads."""
         with contextlib.suppress(WebSocketClosedError):
             while (message := await upstream.read_message()) is not None:

@@ -63,10 +63,10 @@ class UpstreamResponse:
     """
 
     def __init__(
-        self, response: httpx.Response, away: Callable[[Exception], GatewayUnavailable]
+        self, response: httpx.Response, unavailable: Callable[[Exception], GatewayUnavailable]
     ) -> None:
         self._response = response
-        self._away = away
+        self._unavailable = unavailable
         self.status = response.status_code
         self.headers = {
             name: value
@@ -82,7 +82,7 @@ class UpstreamResponse:
             async for chunk in self._response.aiter_raw():
                 yield chunk
         except httpx.TransportError as exc:
-            raise self._away(exc) from exc
+            raise self._unavailable(exc) from exc
 
     async def close(self) -> None:
         """Free the connection, also in the middle of the body."""
@@ -111,7 +111,7 @@ class UpstreamServer:
         self._http = httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
 
     @classmethod
-    def to(cls, url: str, token: str) -> UpstreamServer:
+    def from_url(cls, url: str, token: str) -> UpstreamServer:
         """Return one to the server with a base URL; its token is looked for where none is given."""
         return cls(find_server(url, token))
 
@@ -119,14 +119,14 @@ class UpstreamServer:
         """Close the connections."""
         await self._http.aclose()
 
-    async def ask(
+    async def send_request(
         self,
         verb: str,
         path: str,
         query: str,
         headers: Mapping[str, str],
         body: bytes | AsyncIterator[bytes],
-        served_at: str,
+        public_path: str,
     ) -> UpstreamResponse:
         """Ask the other server the same; what is returned has to be closed.
 
@@ -146,29 +146,31 @@ class UpstreamServer:
         """
         import httpx
 
-        asked = {
+        forwarded = {
             name: value
             for name, value in headers.items()
             if name.lower() in FORWARDED_REQUEST_HEADERS
         }
-        asked |= self._own_headers(served_at)
+        forwarded |= self._own_headers(public_path)
         url = self._url(path, query)
-        request = self._http.build_request(verb, url, headers=asked, content=body)
+        request = self._http.build_request(verb, url, headers=forwarded, content=body)
         try:
-            answer = UpstreamResponse(await self._http.send(request, stream=True), self._away)
+            answer = UpstreamResponse(
+                await self._http.send(request, stream=True), self._unavailable
+            )
         except httpx.TransportError as exc:
-            raise self._away(exc) from exc
-        self._relocate(answer.headers, served_at)
+            raise self._unavailable(exc) from exc
+        self._rewrite_location(answer.headers, public_path)
         return answer
 
-    def _relocate(self, headers: dict[str, str], served_at: str) -> None:
+    def _rewrite_location(self, headers: dict[str, str], public_path: str) -> None:
         """Let a `Location` be one of this server."""
         there = urlsplit(self.address.route("")).path
         if headers.get("location", "").startswith(f"{there}/"):
-            headers["location"] = served_at + headers["location"].removeprefix(there)
+            headers["location"] = public_path + headers["location"].removeprefix(there)
 
-    async def events(
-        self, path: str, query: str, served_at: str, largest: int
+    async def open_websocket(
+        self, path: str, query: str, public_path: str, max_message_size: int
     ) -> WebSocketClientConnection:
         """Open a WebSocket at the other server.
 
@@ -188,14 +190,16 @@ class UpstreamServer:
         """
         scheme, *rest = urlsplit(self._url(path, query))
         url = urlunsplit(("wss" if scheme == "https" else "ws", *rest))
-        headers = self._own_headers(served_at)
+        headers = self._own_headers(public_path)
         request = HTTPRequest(url, headers=headers, connect_timeout=CONNECT_TIMEOUT)
         try:
-            return await websocket_connect(request, max_message_size=largest, ping_interval=30)
+            return await websocket_connect(
+                request, max_message_size=max_message_size, ping_interval=30
+            )
         except HTTPClientError as exc:
-            raise self._refused(exc) from exc
+            raise self._handshake_error(exc) from exc
         except (OSError, TimeoutError) as exc:
-            raise self._away(exc) from exc
+            raise self._unavailable(exc) from exc
 
     def _url(self, path: str, query: str) -> str:
         # Latin-1 takes every byte as it is.
@@ -203,18 +207,18 @@ class UpstreamServer:
         kept = urlencode([each for each in fields if each[0] != "token"], encoding="latin-1")
         return f"{self.address.route(path)}?{kept}".rstrip("?")
 
-    def _own_headers(self, served_at: str) -> dict[str, str]:
+    def _own_headers(self, public_path: str) -> dict[str, str]:
         token = {"Authorization": f"token {self.address.token}"} if self.address.token else {}
         # What comes is handed on as it is, and this side need not understand its encoding.
-        return {"Accept-Encoding": "identity", routes.FORWARDED_PREFIX: served_at, **token}
+        return {"Accept-Encoding": "identity", routes.FORWARDED_PREFIX: public_path, **token}
 
-    def _away(self, exc: Exception) -> GatewayUnavailable:
+    def _unavailable(self, exc: Exception) -> GatewayUnavailable:
         return GatewayUnavailable(
             f"The server that runs the jobs, {self.address.url}, does not answer: "
             f"{exc or type(exc).__name__}. Is it running?"
         )
 
-    def _refused(self, exc: HTTPClientError) -> GatewayUnavailable | TooBusy | Forbidden:
+    def _handshake_error(self, exc: HTTPClientError) -> GatewayUnavailable | TooBusy | Forbidden:
         if exc.code == 503:
             return TooBusy("The server that runs the jobs takes no more pages now.", retry_after=5)
         if exc.code in {401, 403}:
@@ -222,4 +226,4 @@ class UpstreamServer:
                 f"The server that runs the jobs, {self.address.url}, does not accept the token of "
                 "this one. NDS_TOKEN, c.NdsApp.gateway_token or the Hub's roles say which it is."
             )
-        return self._away(exc)
+        return self._unavailable(exc)

@@ -52,7 +52,7 @@ def allowed(action: Literal["read", "write"]) -> Callable[[Method], Method]:
     return decorate
 
 
-class _NamesTarget(Protocol):
+class _TargetFields(Protocol):
     @property
     def job_id(self) -> str | None: ...
 
@@ -74,14 +74,14 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     actions: JobActions
     data: DataRoot
     engine: Engine
-    handover: SelectionDelivery
+    selection_delivery: SelectionDelivery
     health: HealthChecks
     journal: JournalThread
     load: EngineLoad
     logs: JobLogs
     lookup: TargetLookup
-    pages: Broadcaster
-    reports: ContainerInfo
+    broadcaster: Broadcaster
+    container_info: ContainerInfo
     results: JobResults
     spool: Spool
     owner_of: Callable[[Any], str]
@@ -105,11 +105,11 @@ class NdsHandler(StreamingHandler):
         """Whose jobs this request is about."""
         return self.services.owner_of(self.current_user)
 
-    def query(self, wanted: type[T]) -> T:
+    def decode_query(self, wanted: type[T]) -> T:
         """Decode the query string."""
         return convert_fields(single_values(self.request.query_arguments), wanted)
 
-    def arguments(self, wanted: type[T], *, lists: Sequence[str] = ()) -> T:
+    def decode_arguments(self, wanted: type[T], *, lists: Sequence[str] = ()) -> T:
         """Decode the query string together with the body, a form or JSON.
 
         Parameters
@@ -127,29 +127,29 @@ class NdsHandler(StreamingHandler):
             return convert_fields({**given, **decode_json_object(self.request.body)}, wanted)
         return convert_fields(given, wanted)
 
-    async def target(self, query: _NamesTarget) -> Target:
+    async def find_target(self, query: _TargetFields) -> Target:
         """Return the job or container that a reading route is about."""
-        return await self.services.lookup.target(
+        return await self.services.lookup.find_target(
             self.owner, job_id=query.job_id, cont_id=query.cont_id
         )
 
-    def answer(self, value: object, status: int = 200) -> None:
+    def send_json(self, value: object, status: int = 200) -> None:
         """Send JSON."""
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
         self.finish(msgspec.json.encode(value))
 
-    def answer_page(self, rows: Sequence[object], limit: int, cursor: int) -> None:
+    def send_page(self, rows: Sequence[object], limit: int, cursor: int) -> None:
         """Send one page of a whole list, with a link to the next."""
-        self.answer(self.page_of(rows, limit, cursor))
+        self.send_json(self.take_page(rows, limit, cursor))
 
-    def page_of(self, rows: Sequence[T], limit: int, cursor: int) -> Sequence[T]:
+    def take_page(self, rows: Sequence[T], limit: int, cursor: int) -> Sequence[T]:
         """Return one page of a whole list, and send a link to the next."""
         if len(rows) > cursor + limit:
-            self.link_next(cursor + limit)
+            self.set_next_link(cursor + limit)
         return rows[cursor : cursor + limit]
 
-    def link_next(self, cursor: int | str) -> None:
+    def set_next_link(self, cursor: int | str) -> None:
         """Say where the next page is, relative to this one (RFC 8288)."""
         fields = {
             name: values[-1]
@@ -185,13 +185,13 @@ class NdsHandler(StreamingHandler):
         """Give our own errors the status of their class."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         if self._headers_written:
-            self._cut()
+            self._close_connection()
             return
         super().send_error(
             status_of(error) if isinstance(error, NdsError) else status_code, **kwargs
         )
 
-    def _cut(self) -> None:
+    def _close_connection(self) -> None:
         """Close the connection: an answer that has begun can't become an error any more.
 
         Tornado would end it as if it were whole, and a client would keep half of a file.

@@ -26,8 +26,8 @@ class ListImagesHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Give them all."""
-        self.query(NoQuery)
-        self.answer(await self.services.reports.images())
+        self.decode_query(NoQuery)
+        self.send_json(await self.services.container_info.list_images())
 
 
 class ListContainerHandler(NdsHandler):
@@ -36,9 +36,11 @@ class ListContainerHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Give a page of them, newest first."""
-        query = self.query(ContainersQuery)
-        rows = await self.services.reports.rows(self.owner, include_ended=query.all)
-        self.answer_page(rows, query.limit, query.cursor)
+        query = self.decode_query(ContainersQuery)
+        rows = await self.services.container_info.list_containers(
+            self.owner, include_ended=query.all
+        )
+        self.send_page(rows, query.limit, query.cursor)
 
 
 class InfoHandler(NdsHandler):
@@ -47,12 +49,14 @@ class InfoHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Give one container, or a page of them by last use."""
-        query = self.query(InfoQuery)
+        query = self.decode_query(InfoQuery)
         if query.cont_id is not None:
-            self.answer(await self.services.reports.container(self.owner, query.cont_id))
+            self.send_json(
+                await self.services.container_info.describe_container(self.owner, query.cont_id)
+            )
             return
-        views = await self.services.reports.last_used(self.owner)
-        self.answer_page(views, query.limit, query.cursor)
+        views = await self.services.container_info.list_by_last_use(self.owner)
+        self.send_page(views, query.limit, query.cursor)
 
 
 class DiffHandler(NdsHandler):
@@ -61,11 +65,11 @@ class DiffHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Give a page of changed paths."""
-        query = self.query(DiffQuery)
-        target = await self.target(query)
-        rows = await self.services.reports.diff(target)
-        page = self.page_of(rows, query.limit, query.cursor)
-        self.answer(await self.services.results.measured(target, page))
+        query = self.decode_query(DiffQuery)
+        target = await self.find_target(query)
+        rows = await self.services.container_info.diff(target)
+        page = self.take_page(rows, query.limit, query.cursor)
+        self.send_json(await self.services.results.add_types_and_sizes(target, page))
 
 
 class MetricHandler(NdsHandler):
@@ -74,8 +78,8 @@ class MetricHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Give the newest sample, the history and the container."""
-        target = await self.target(self.query(TargetQuery))
-        self.answer(await self.services.reports.metric(target))
+        target = await self.find_target(self.decode_query(TargetQuery))
+        self.send_json(await self.services.container_info.read_metrics(target))
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -89,8 +93,8 @@ class StdoutHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Give its end as JSON, or all of it as a stream."""
-        query = self.query(StdoutQuery)
-        target = await self.target(query)
+        query = self.decode_query(StdoutQuery)
+        target = await self.find_target(query)
         request = LogRequest(
             stream=query.stream,
             tail=query.tail,
@@ -100,12 +104,12 @@ class StdoutHandler(NdsHandler):
         )
         accept = self.request.headers.get("Accept", "")
         if NDJSON in accept:
-            await self._stream(NDJSON, self._lines(target, request), follow=query.follow)
+            await self._stream(NDJSON, self._encoded_lines(target, request), follow=query.follow)
         elif query.follow or PLAIN in accept:
-            text = self.services.logs.text(target, request)
+            text = self.services.logs.stream_text(target, request)
             await self._stream(f"{PLAIN}; charset=utf-8", text, follow=query.follow)
         else:
-            self.answer(await self.services.logs.end(target, request, query.limit))
+            self.send_json(await self.services.logs.read_end(target, request, query.limit))
 
     async def _stream(
         self, content_type: str, chunks: AsyncGenerator[bytes, None], *, follow: bool
@@ -114,10 +118,12 @@ class StdoutHandler(NdsHandler):
         self.set_header("Cache-Control", "no-store")
         # Proxies such as nginx would hold a live log back until they have a buffer full.
         self.set_header("X-Accel-Buffering", "no")
-        await self.stream(chunks, early=follow)
+        await self.send_stream(chunks, early=follow)
 
-    async def _lines(self, target: Target, request: LogRequest) -> AsyncGenerator[bytes, None]:
-        batches = self.services.logs.lines(target, request)
+    async def _encoded_lines(
+        self, target: Target, request: LogRequest
+    ) -> AsyncGenerator[bytes, None]:
+        batches = self.services.logs.stream_lines(target, request)
         async with contextlib.aclosing(batches):
             async for lines in batches:
                 yield _ENCODER.encode_lines(lines)

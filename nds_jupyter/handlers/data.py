@@ -67,7 +67,7 @@ def check_preconditions(
 class DataRootHandler(NdsHandler):
     """What the routes of the data root share."""
 
-    def row(self, entry: Entry) -> DataRow:
+    def data_row(self, entry: Entry) -> DataRow:
         """Return what the API shows of an entry; its URL opens it."""
         # Who comes through a gateway opens it there.
         head = (
@@ -86,7 +86,7 @@ class DataRootHandler(NdsHandler):
             checksum=entry.checksum,
         )
 
-    def logical(self, path: str) -> str:
+    def logical_path(self, path: str) -> str:
         """Return the path of the data root that the URL's path means."""
         return self.services.data.parse_path(path if is_url(path) else f"/{path}")
 
@@ -97,7 +97,7 @@ class ListDataHandler(DataRootHandler):
     @allowed("read")
     async def get(self) -> None:
         """Give a page of one."""
-        query = self.query(ListDataQuery)
+        query = self.decode_query(ListDataQuery)
         data = self.services.data
         path = data.parse_path(query.path) if query.path else data.home
         page = await data.list_page(
@@ -106,8 +106,8 @@ class ListDataHandler(DataRootHandler):
         # Who names no path learns what was listed, also where that holds nothing.
         self.set_header("Content-Location", f"list_data?path={quote(path, safe='/')}")
         if page.next is not None:
-            self.link_next(page.next)
-        self.answer([self.row(entry) for entry in page.entries])
+            self.set_next_link(page.next)
+        self.send_json([self.data_row(entry) for entry in page.entries])
 
 
 @web.stream_request_body
@@ -117,30 +117,30 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
     @allowed("read")
     async def get(self, path: str) -> None:
         """Stream an object, or a range of it."""
-        entry = await self._object(path)
-        if self._is_known(entry):
+        entry = await self._find_object(path)
+        if self._finish_if_unmodified(entry):
             return
-        start, stop = self._span(entry)
+        start, stop = self._requested_range(entry)
         self.set_header("Content-Length", str(stop - start))
-        await self.stream(self.services.data.read(entry, start, stop))
+        await self.send_stream(self.services.data.read(entry, start, stop))
 
     @allowed("read")
     async def head(self, path: str) -> None:
         """Describe an object in headers."""
-        entry = await self._object(path)
-        if self._is_known(entry):
+        entry = await self._find_object(path)
+        if self._finish_if_unmodified(entry):
             return
         self.set_header("Content-Length", str(entry.size))
         self.finish()
 
-    async def _object(self, path: str) -> Entry:
-        self.query(NoQuery)
-        entry = await self.services.data.entry(self.logical(path))
+    async def _find_object(self, path: str) -> Entry:
+        self.decode_query(NoQuery)
+        entry = await self.services.data.entry(self.logical_path(path))
         if entry.is_collection:
             raise Conflict(f"{entry.path} is a collection. GET /list_data?path= lists it.")
         return entry
 
-    def _is_known(self, entry: Entry) -> bool:
+    def _finish_if_unmodified(self, entry: Entry) -> bool:
         """Set the headers of an object; answer 304 and return true if the client has it."""
         tag = entity_tag(entry)
         check_preconditions(self.request.headers.get("If-Match"), None, tag, entry.path)
@@ -158,7 +158,7 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
         self.set_header("Content-Disposition", content_disposition(entry.name))
         return False
 
-    def _span(self, entry: Entry) -> tuple[int, int]:
+    def _requested_range(self, entry: Entry) -> tuple[int, int]:
         wanted = self.request.headers.get("If-Range")
         if wanted is not None and not tag_matches(wanted, entity_tag(entry)):
             return 0, entry.size
@@ -171,9 +171,9 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
 
     async def receive(self) -> Entry:
         """Write the body."""
-        self.query(NoQuery)
+        self.decode_query(NoQuery)
         data = self.services.data
-        target = self.logical(self.path_kwargs["path"] or "")
+        target = self.logical_path(self.path_kwargs["path"] or "")
         headers = self.request.headers
         length = headers.get("Content-Length")
         free = await data.free_bytes()
@@ -187,23 +187,23 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
             check_preconditions(headers.get("If-Match"), only_if, tag, target)
         self.set_status(HTTPStatus.OK if there else HTTPStatus.CREATED)
         exists = IfExists.REPLACE if only_if is None else IfExists.REFUSE
-        return await data.write(target, self.body(), exists=exists)
+        return await data.write(target, self.body_blocks(), exists=exists)
 
     @allowed("write")
     async def put(self, path: str) -> None:
         """Answer an upload once it is in place."""
         del path
-        entry = await self.received()
-        row = self.row(entry)
+        entry = await self.wait_for_result()
+        row = self.data_row(entry)
         self.set_header("Location", row.url)
         self.set_header("ETag", entity_tag(entry))
-        self.answer(row, self.get_status())
+        self.send_json(row, self.get_status())
 
     @allowed("write")
     async def delete(self, path: str) -> None:
         """Remove an object, or a collection."""
-        query = self.query(DataRemoveQuery)
-        target = self.logical(path)
+        query = self.decode_query(DataRemoveQuery)
+        target = self.logical_path(path)
         if (wanted := self.request.headers.get("If-Match")) is not None:
             there = await self.services.data.find(target)
             check_preconditions(wanted, None, entity_tag(there) if there else None, target)
@@ -214,18 +214,18 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
     @allowed("write")
     async def post(self, path: str) -> None:
         """Make a collection, or move what is there."""
-        query = self.query(DataPostQuery)
+        query = self.decode_query(DataPostQuery)
         data = self.services.data
-        target = self.logical(path)
+        target = self.logical_path(path)
         if (query.mkdir is None) == (query.move_to is None):
             raise InvalidRequest("mkdir, move_to: give exactly one of them.")
         if query.move_to is not None:
             goal = data.parse_path(query.move_to, "move_to")
-            self.answer(self.row(await data.move(target, goal, overwrite=query.overwrite)))
+            self.send_json(self.data_row(await data.move(target, goal, overwrite=query.overwrite)))
             return
         there = await data.find(target)
         made = await data.make_collection(target)
-        self.answer(self.row(made), HTTPStatus.OK if there else HTTPStatus.CREATED)
+        self.send_json(self.data_row(made), HTTPStatus.OK if there else HTTPStatus.CREATED)
 
 
 class MetadataHandler(DataRootHandler):
@@ -234,19 +234,19 @@ class MetadataHandler(DataRootHandler):
     @allowed("read")
     async def get(self, path: str) -> None:
         """Give the AVUs."""
-        self.query(NoQuery)
-        self.answer(await self.services.data.metadata(self.logical(path)))
+        self.decode_query(NoQuery)
+        self.send_json(await self.services.data.metadata(self.logical_path(path)))
 
     @allowed("write")
     async def put(self, path: str) -> None:
         """Replace the AVUs by those of the body."""
-        self.query(NoQuery)
+        self.decode_query(NoQuery)
         avus = decode_json_body(self.request.body, tuple[Avu, ...])
         for avu in avus:
             if not avu.name or not avu.value:
                 raise InvalidRequest("name, value: neither may be empty.")
         unique = tuple(dict.fromkeys(avus))
-        self.answer(await self.services.data.set_metadata(self.logical(path), unique))
+        self.send_json(await self.services.data.set_metadata(self.logical_path(path), unique))
 
 
 class ReplicasHandler(DataRootHandler):
@@ -255,5 +255,5 @@ class ReplicasHandler(DataRootHandler):
     @allowed("read")
     async def get(self, path: str) -> None:
         """Give them all."""
-        self.query(NoQuery)
-        self.answer(await self.services.data.replicas(self.logical(path)))
+        self.decode_query(NoQuery)
+        self.send_json(await self.services.data.replicas(self.logical_path(path)))

@@ -27,12 +27,12 @@ GOING_AWAY = 1001
 """The close code of a server that stops (RFC 6455, 7.4.1)."""
 
 
-class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):  # type: ignore[misc]
+class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):
     """One page; whoever may look at jobs may open it."""
 
-    _page: Subscriber | None = None
+    _subscriber: Subscriber | None = None
     _since: str | None = None
-    _telling: asyncio.Task[None] | None = None
+    _message_task: asyncio.Task[None] | None = None
 
     @property
     def max_message_size(self) -> int:
@@ -56,10 +56,10 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):  # type: igno
     @allowed("read")
     async def get(self) -> None:
         """Upgrade to a WebSocket; Tornado checks the origin by `check_origin`."""
-        self._since = self.query(EventsQuery).since
+        self._since = self.decode_query(EventsQuery).since
         if self.request.headers.get("Upgrade", "").lower() != "websocket":
             raise InvalidRequest("/events: open it as a WebSocket; docs/events.md says how.")
-        self.services.pages.refuse_if_full()
+        self.services.broadcaster.refuse_if_full()
         await super().get()
 
     def finish(self, *args: Any, **kwargs: Any) -> asyncio.Future[None]:
@@ -72,20 +72,20 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):  # type: igno
         """Begin to tell the page."""
         # Tornado pings; the mixin would do it once more.
         WebSocketHandler.open(self, *args, **kwargs)
-        self._page = self.services.pages.open(self.owner, self._since)
-        self._telling = asyncio.create_task(self._tell(self._page))
+        self._subscriber = self.services.broadcaster.subscribe(self.owner, self._since)
+        self._message_task = asyncio.create_task(self._send_messages(self._subscriber))
 
     async def on_message(self, message: str | bytes) -> None:
         """Hear what the page follows."""
-        if self._page is not None:
-            await self.services.pages.hear(self._page, message)
+        if self._subscriber is not None:
+            await self.services.broadcaster.handle_message(self._subscriber, message)
 
     def on_close(self) -> None:
         """Stop telling; the task takes the page off."""
-        if self._page is not None:
-            self._page.close()
+        if self._subscriber is not None:
+            self._subscriber.close()
 
-    async def _tell(self, page: Subscriber) -> None:
+    async def _send_messages(self, page: Subscriber) -> None:
         """Send one message after another, no faster than the page reads."""
         try:
             async with contextlib.aclosing(page.messages()) as messages:
@@ -97,4 +97,4 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):  # type: igno
             self.log.exception("A page of %s can't be told.", page.owner)
             self.close(1011)
         finally:
-            await self.services.pages.leave(page)
+            await self.services.broadcaster.unsubscribe(page)

@@ -27,19 +27,19 @@ class UploadHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Give the job, at once or when it has ended."""
-        query = self.query(JobQuery)
-        job = await self.services.lookup.job_at_its_end(self.owner, query.job_id, query.wait)
-        self.answer(job_view(job))
+        query = self.decode_query(JobQuery)
+        job = await self.services.lookup.wait_for_end(self.owner, query.job_id, query.wait)
+        self.send_json(job_view(job))
 
     @allowed("write")
     async def post(self) -> None:
         """Accept a job, or an array of them for a sweep: 201; 200 for a key that was used."""
-        self.query(NoQuery)
+        self.decode_query(NoQuery)
         request, key = self._request()
         jobs, new = await self.services.actions.submit(self.owner, request, key)
         self.set_header("Location", f"{self.request.path}?job_id={jobs[0].job_id}")
         views = list(map(job_view, jobs))
-        self.answer(views if jobs[0].spec.sweep else views[0], 201 if new else 200)
+        self.send_json(views if jobs[0].spec.sweep else views[0], 201 if new else 200)
 
     def _request(self) -> tuple[JobRequest, str | None]:
         header = self.request.headers.get(IDEMPOTENCY_KEY)
@@ -67,7 +67,7 @@ class JobsHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Give a page of jobs, newest first."""
-        query = self.query(JobsQuery)
+        query = self.decode_query(JobsQuery)
         wanted = JobFilter(
             q=query.q,
             state=query.state,
@@ -81,8 +81,8 @@ class JobsHandler(NdsHandler):
         page = await self.services.journal.do(Journal.page, self.owner, wanted)
         self.set_header("X-Total-Count", str(page.total))
         if page.next is not None:
-            self.link_next(page.next)
-        self.answer([job_view(self.services.lookup.latest(job)) for job in page.jobs])
+            self.set_next_link(page.next)
+        self.send_json([job_view(self.services.lookup.refresh(job)) for job in page.jobs])
 
 
 class JobHandler(NdsHandler):
@@ -91,15 +91,15 @@ class JobHandler(NdsHandler):
     @allowed("read")
     async def get(self, job_id: str) -> None:
         """Give what it was asked for, in the words of `POST /upload`."""
-        self.query(NoQuery)
-        job = await self.services.lookup.job(self.owner, job_id)
+        self.decode_query(NoQuery)
+        job = await self.services.lookup.find_job(self.owner, job_id)
         script = await self.services.journal.do(Journal.script, job.job_id)
-        self.answer(spec_view(job.spec, script))
+        self.send_json(spec_view(job.spec, script))
 
     @allowed("write")
     async def delete(self, job_id: str) -> None:
         """Stop it if it runs, remove its container and its record."""
-        self.query(NoQuery)
+        self.decode_query(NoQuery)
         await self.services.actions.delete(self.owner, job_id)
         self.set_status(204)
         self.finish()
@@ -111,7 +111,7 @@ class ScriptHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Give it as it was sent; of a cell that came with its values, the cell."""
-        job = await self.services.lookup.job(self.owner, self.query(JobQuery).job_id)
+        job = await self.services.lookup.find_job(self.owner, self.decode_query(JobQuery).job_id)
         script = await self.services.journal.do(Journal.script, job.job_id)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(script if (cell := extract_cell(script)) is None else cell)
@@ -123,8 +123,8 @@ class RerunHandler(NdsHandler):
     @allowed("write")
     async def post(self, job_id: str) -> None:
         """Accept it as a new job."""
-        self.query(NoQuery)
-        self.answer(job_view(await self.services.actions.rerun(self.owner, job_id)), 201)
+        self.decode_query(NoQuery)
+        self.send_json(job_view(await self.services.actions.rerun(self.owner, job_id)), 201)
 
 
 class BackgroundHandler(NdsHandler):
@@ -133,8 +133,8 @@ class BackgroundHandler(NdsHandler):
     @allowed("write")
     async def post(self, job_id: str) -> None:
         """Let the cell that waits for it go on."""
-        self.query(NoQuery)
-        self.answer(job_view(await self.services.actions.send_to_background(self.owner, job_id)))
+        self.decode_query(NoQuery)
+        self.send_json(job_view(await self.services.actions.send_to_background(self.owner, job_id)))
 
 
 class StopHandler(NdsHandler):
@@ -152,8 +152,8 @@ class StopHandler(NdsHandler):
         await self._stop()
 
     async def _stop(self) -> None:
-        query = self.arguments(StopQuery)
-        self.answer(
+        query = self.decode_arguments(StopQuery)
+        self.send_json(
             await self.services.actions.stop(
                 self.owner, job_id=query.job_id, cont_id=query.cont_id, grace=query.timeout
             )
@@ -172,17 +172,17 @@ class FileHandler(BodyReceiver[Entry]):
     @allowed("read")
     async def get(self, sha256: str) -> None:
         """Stream it."""
-        entry = await self._described(sha256)
-        await self.stream(self.services.spool.read(entry))
+        entry = await self._find_file(sha256)
+        await self.send_stream(self.services.spool.read(entry))
 
     @allowed("read")
     async def head(self, sha256: str) -> None:
         """Say whether it is here, and keep it for another while if it is."""
-        await self._described(sha256)
+        await self._find_file(sha256)
         self.finish()
 
-    async def _described(self, sha256: str) -> Entry:
-        self.query(NoQuery)
+    async def _find_file(self, sha256: str) -> Entry:
+        self.decode_query(NoQuery)
         entry = await self.services.spool.find(self.owner, sha256)
         self.set_header("Content-Type", "application/octet-stream")
         self.set_header("Content-Disposition", "attachment")
@@ -191,17 +191,17 @@ class FileHandler(BodyReceiver[Entry]):
 
     async def receive(self) -> Entry:
         """Take the body."""
-        self.query(NoQuery)
+        self.decode_query(NoQuery)
         length = self.request.headers.get("Content-Length")
         return await self.services.spool.add(
             self.owner,
             self.path_kwargs["sha256"],
-            self.body(),
+            self.body_blocks(),
             None if length is None else int(length),
         )
 
     @allowed("write")
     async def put(self, sha256: str) -> None:
         """Answer once all of it is here and has this digest."""
-        entry = await self.received()
-        self.answer(FileView(sha256=sha256, size=entry.size), HTTPStatus.CREATED)
+        entry = await self.wait_for_result()
+        self.send_json(FileView(sha256=sha256, size=entry.size), HTTPStatus.CREATED)

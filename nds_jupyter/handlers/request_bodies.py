@@ -31,29 +31,29 @@ class RequestBody:
         self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(BLOCKS_AHEAD)
         self.dropped = 0
 
-    async def feed(self, piece: bytes, taker: asyncio.Task[object]) -> None:
+    async def feed(self, chunk: bytes, consumer: asyncio.Task[object]) -> None:
         """Hand a piece on, waiting while the taker is behind; dropped if the taker has ended."""
-        if taker.done():
-            self.dropped += len(piece)
+        if consumer.done():
+            self.dropped += len(chunk)
             return
-        self._collected += piece
+        self._collected += chunk
         if len(self._collected) >= BLOCK:
-            await self._hand_on(taker)
+            await self._put_block(consumer)
 
-    async def end(self, taker: asyncio.Task[object]) -> None:
+    async def end(self, consumer: asyncio.Task[object]) -> None:
         """Say that the body is complete."""
         if self._collected:
-            await self._hand_on(taker)
-        await self._put(None, taker)
+            await self._put_block(consumer)
+        await self._put(None, consumer)
 
-    async def _hand_on(self, taker: asyncio.Task[object]) -> None:
+    async def _put_block(self, consumer: asyncio.Task[object]) -> None:
         block, self._collected = bytes(self._collected), bytearray()
-        await self._put(block, taker)
+        await self._put(block, consumer)
 
-    async def _put(self, block: bytes | None, taker: asyncio.Task[object]) -> None:
+    async def _put(self, block: bytes | None, consumer: asyncio.Task[object]) -> None:
         putting = asyncio.ensure_future(self._blocks.put(block))
         try:
-            await asyncio.wait({putting, taker}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({putting, consumer}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             putting.cancel()
 
@@ -76,65 +76,65 @@ class BodyReceiver(NdsHandler, Generic[T]):
     the end of the body.
     """
 
-    _receiving: asyncio.Task[T] | None = None
-    _incoming: RequestBody
+    _receive_task: asyncio.Task[T] | None = None
+    _body: RequestBody
 
     async def receive(self) -> T:
         """Take the body, and return what came of it."""
         raise NotImplementedError
 
-    async def answer_early(self, came: T) -> None:
+    async def respond_early(self, came: T) -> None:
         """Answer before the end of a body of which no more is wanted; by itself, nothing."""
 
-    def body(self) -> AsyncGenerator[bytes, None]:
+    def body_blocks(self) -> AsyncGenerator[bytes, None]:
         """Return the body in blocks."""
-        return self._incoming.blocks()
+        return self._body.blocks()
 
-    async def received(self) -> T:
+    async def wait_for_result(self) -> T:
         """Return what came of the body, at its end."""
-        if self._receiving is None:
+        if self._receive_task is None:
             raise RuntimeError("a body that nobody began to take")
-        await self._incoming.end(self._receiving)
-        return await self._receiving
+        await self._body.end(self._receive_task)
+        return await self._receive_task
 
     async def prepare(self, **options: Any) -> None:
         """Begin to take the body of a PUT."""
         await super().prepare(**options)
         if self.request.method == "PUT" and not self._finished:
             lift_size_limit(self.request)
-            await self._begin()
+            await self._start_receiving()
 
     @allowed("write")
-    async def _begin(self) -> None:
-        self._incoming = RequestBody()
-        self._receiving = asyncio.create_task(self.receive())
+    async def _start_receiving(self) -> None:
+        self._body = RequestBody()
+        self._receive_task = asyncio.create_task(self.receive())
 
     async def data_received(self, chunk: bytes) -> None:
         """Hand a piece of the body on."""
-        if self._receiving is None or self._finished:
+        if self._receive_task is None or self._finished:
             return
-        await self._incoming.feed(chunk, self._receiving)
-        if self._incoming.dropped > DRAIN_LIMIT:
+        await self._body.feed(chunk, self._receive_task)
+        if self._body.dropped > DRAIN_LIMIT:
             try:
-                await self.answer_early(await self._receiving)
+                await self.respond_early(await self._receive_task)
             except NdsError:
                 self.send_error(exc_info=sys.exc_info())
 
     def on_connection_close(self) -> None:
         """Give a body up whose sender went away."""
         super().on_connection_close()
-        self._give_up()
+        self._cancel_receiving()
 
     def on_finish(self) -> None:
         """Give a body up that was answered before its end."""
-        self._give_up()
+        self._cancel_receiving()
 
-    def _give_up(self) -> None:
-        if self._receiving is not None and not self._receiving.done():
-            self._receiving.cancel()
-        elif self._receiving is not None and not self._receiving.cancelled():
+    def _cancel_receiving(self) -> None:
+        if self._receive_task is not None and not self._receive_task.done():
+            self._receive_task.cancel()
+        elif self._receive_task is not None and not self._receive_task.cancelled():
             # Retrieved, so that an error nobody waits for any more is no defect.
-            self._receiving.exception()
+            self._receive_task.exception()
 
 
 def lift_size_limit(request: HTTPServerRequest) -> None:

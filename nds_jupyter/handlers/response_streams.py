@@ -72,10 +72,12 @@ FRAME_THRESHOLD = 2**16
 class StreamingHandler(APIHandler):
     """Base of what may answer with a stream."""
 
-    _sending: asyncio.Task[Any] | None = None
-    _reader_gone = False
+    _send_task: asyncio.Task[Any] | None = None
+    _client_gone = False
 
-    async def stream(self, chunks: AsyncGenerator[bytes, None], *, early: bool = False) -> None:
+    async def send_stream(
+        self, chunks: AsyncGenerator[bytes, None], *, early: bool = False
+    ) -> None:
         """Send chunks as they come, no faster than they are read.
 
         Parameters
@@ -84,20 +86,20 @@ class StreamingHandler(APIHandler):
             Send the headers before the first chunk is there, which may be long in coming; an error
             after that can only cut the connection.
         """
-        with self._until_the_reader_goes():
+        with self._ends_on_disconnect():
             async with contextlib.aclosing(chunks):
                 if early:
                     await self.flush()
                 async for chunk in chunks:
                     await self._send_chunk(chunk)
-            self._sending = None
+            self._send_task = None
             await self.finish()
 
-    async def relay(self, send: Callable[[OpenSink], Awaitable[None]]) -> None:
+    async def send_by_thread(self, send: Callable[[OpenSink], Awaitable[None]]) -> None:
         """Have a stream written to the reader's socket by the thread that reads it.
 
         A download that passes the event loop keeps it from everybody else, piece by piece. Only for
-        a connection of which `can_relay` is true.
+        a connection of which `can_send_by_thread` is true.
 
         Parameters
         ----------
@@ -109,13 +111,13 @@ class StreamingHandler(APIHandler):
             await self.flush()
             return SocketSink(self._connection.stream.socket)
 
-        with self._until_the_reader_goes():
+        with self._ends_on_disconnect():
             await send(open_sink)
-            self._sending = None
+            self._send_task = None
             await self.finish()
 
     @property
-    def can_relay(self) -> bool:
+    def can_send_by_thread(self) -> bool:
         """Whether this answer's bytes may be written past Tornado."""
         return self.request.version == "HTTP/1.1" and supports_socket_sink(self._connection.stream)
 
@@ -141,19 +143,19 @@ class StreamingHandler(APIHandler):
         await stream.write(b"\r\n")
 
     @contextlib.contextmanager
-    def _until_the_reader_goes(self) -> Iterator[None]:
-        self._sending = asyncio.current_task()
+    def _ends_on_disconnect(self) -> Iterator[None]:
+        self._send_task = asyncio.current_task()
         try:
             yield
         except (StreamClosedError, ConnectionError):
             self.log.debug("%s: the reader went away.", self.request.path)
         except asyncio.CancelledError:
-            if not self._reader_gone:
+            if not self._client_gone:
                 raise
 
     def on_connection_close(self) -> None:
         """End a stream that nobody reads any more."""
         super().on_connection_close()
-        self._reader_gone = True
-        if self._sending is not None:
-            self._sending.cancel()
+        self._client_gone = True
+        if self._send_task is not None:
+            self._send_task.cancel()

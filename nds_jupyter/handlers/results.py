@@ -34,10 +34,10 @@ class ResultsHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Stream a path of the container."""
-        query = self.query(ResultsQuery)
+        query = self.decode_query(ResultsQuery)
         path = _absolute_path(query.path)
-        target = await self.target(query)
-        container_id = target.present_container()
+        target = await self.find_target(query)
+        container_id = target.require_container()
         name = target.job.job_id if target.job else container_id[:12]
         engine = self.services.engine
         self.set_header("Content-Type", MIME[query.format])
@@ -48,10 +48,10 @@ class ResultsHandler(NdsHandler):
         leaf = path.name or "root"
         filename = f"{name}-{leaf}.{query.format.value}"
         self.set_header("Content-Disposition", content_disposition(filename))
-        if query.format is ResultFormat.TAR and self.can_relay:
-            await self.relay(partial(engine.send_archive, container_id, str(path)))
+        if query.format is ResultFormat.TAR and self.can_send_by_thread:
+            await self.send_by_thread(partial(engine.send_archive, container_id, str(path)))
         else:
-            await self.stream(convert(engine.archive(container_id, str(path)), query.format))
+            await self.send_stream(convert(engine.archive(container_id, str(path)), query.format))
 
     async def _send_file(self, archive: AsyncGenerator[bytes, None], filename: str) -> None:
         file = await open_raw(archive)
@@ -64,7 +64,7 @@ class ResultsHandler(NdsHandler):
             self.set_status(206)
             self.set_header("Content-Range", f"bytes {start}-{stop - 1}/{file.size}")
         self.set_header("Content-Length", str(stop - start))
-        await self.stream(file.read(start, stop))
+        await self.send_stream(file.read(start, stop))
 
 
 class ListResultsHandler(NdsHandler):
@@ -73,11 +73,11 @@ class ListResultsHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Give a page of it, by name."""
-        query = self.query(ListResultsQuery)
-        target = await self.target(query)
-        rows = await self.services.results.listing(target, container_path(query.path))
-        page = self.page_of(rows, query.limit, query.cursor)
-        self.answer(await self.services.results.described(target, page))
+        query = self.decode_query(ListResultsQuery)
+        target = await self.find_target(query)
+        rows = await self.services.results.list_folder(target, container_path(query.path))
+        page = self.take_page(rows, query.limit, query.cursor)
+        self.send_json(await self.services.results.add_types(target, page))
 
 
 class ArchiveHandler(NdsHandler):
@@ -94,21 +94,21 @@ class ArchiveHandler(NdsHandler):
         await self._send()
 
     async def _send(self) -> None:
-        query = self.archive_query()
-        target = await self.target(query)
-        container_id = target.present_container()
+        query = self.decode_archive_query()
+        target = await self.find_target(query)
+        container_id = target.require_container()
         paths = [container_path(path) for path in query.paths]
-        tar = await self.services.results.bundle(container_id, paths)
+        tar = await self.services.results.archive_paths(container_id, paths)
         name = target.job.job_id if target.job else container_id[:12]
         self.set_header("Content-Type", MIME[query.format])
         self.set_header(
             "Content-Disposition", content_disposition(f"{name}-selection.{query.format.value}")
         )
-        await self.stream(convert(tar, query.format))
+        await self.send_stream(convert(tar, query.format))
 
-    def archive_query(self) -> ArchiveQuery:
+    def decode_archive_query(self) -> ArchiveQuery:
         """Decode what is wanted."""
-        query = self.arguments(ArchiveQuery, lists=("paths",))
+        query = self.decode_arguments(ArchiveQuery, lists=("paths",))
         if query.format is ResultFormat.RAW:
             raise InvalidRequest("format: raw is for one file. Use GET /results, or tar or zip.")
         return query
@@ -131,13 +131,13 @@ class DeliverHandler(DataRootHandler):
     @allowed("write")
     async def post(self) -> None:
         """Give the objects that were written, once all of them are."""
-        asked = self.arguments(DeliverRequest, lists=("paths",))
+        asked = self.decode_arguments(DeliverRequest, lists=("paths",))
         to = self.services.data.parse_path(asked.to, "to")
-        target = await self.target(asked)
-        written = await self.services.handover.deliver(
-            target.present_container(),
+        target = await self.find_target(asked)
+        written = await self.services.selection_delivery.deliver(
+            target.require_container(),
             [container_path(path) for path in asked.paths],
             to,
             overwrite=asked.overwrite,
         )
-        self.answer([self.row(entry) for entry in written])
+        self.send_json([self.data_row(entry) for entry in written])

@@ -12,11 +12,11 @@ class HealthHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Answer 200 if all of it works, else 503."""
-        self.query(NoQuery)
+        self.decode_query(NoQuery)
         health = await self.services.health.check()
         parts = (health.engine, health.journal, health.catalogue)
         well = all(part is None or part.reachable for part in parts)
-        self.answer(health, 200 if well else 503)
+        self.send_json(health, 200 if well else 503)
 
 
 class LoadHandler(NdsHandler):
@@ -25,8 +25,8 @@ class LoadHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Give the owner's counts, and what the engine has."""
-        self.query(NoQuery)
-        self.answer(await self.services.load.of(self.owner))
+        self.decode_query(NoQuery)
+        self.send_json(await self.services.load.measure(self.owner))
 
 
 class OpenapiHandler(NdsHandler):
@@ -35,5 +35,5 @@ class OpenapiHandler(NdsHandler):
     @allowed("read")
     async def get(self) -> None:
         """Give the OpenAPI 3.1 document."""
-        self.query(NoQuery)
-        self.answer(self.services.openapi())
+        self.decode_query(NoQuery)
+        self.send_json(self.services.openapi())

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from nds_jupyter.errors import InvalidRequest
 
-MOST_LEVELS = 255
+MAX_LEVELS = 255
 """Collections inside each other; deeper ones have no path that a container could open."""
 
 LONGEST_NAME = 255
@@ -48,9 +48,9 @@ def logical_path(text: str, home: str = "/", field: str = "path") -> str:
         sizes = [len(name.encode()) for name in names]
     except UnicodeEncodeError:
         raise InvalidRequest(f"{field}: {text[:200]!r} is not UTF-8 text.") from None
-    if len(names) > MOST_LEVELS or len(path.encode()) > LONGEST_PATH:
+    if len(names) > MAX_LEVELS or len(path.encode()) > LONGEST_PATH:
         raise InvalidRequest(
-            f"{field}: {path[:60]}… is too deep: at most {MOST_LEVELS} levels and {LONGEST_PATH} "
+            f"{field}: {path[:60]}… is too deep: at most {MAX_LEVELS} levels and {LONGEST_PATH} "
             "bytes can be used in a container."
         )
     if max(sizes, default=0) > LONGEST_NAME:

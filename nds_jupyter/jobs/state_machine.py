@@ -141,7 +141,7 @@ JobEvent = (
 
 _RERUN_HINT = "Run the job again if it may run twice, or ask for retries."
 
-MOST_REPLACEMENTS = 3
+MAX_REPLACEMENTS = 3
 """Containers beyond the first that a script gets which has begun in none of them."""
 
 _BEFORE_SCRIPT = frozenset({Phase.ACCEPTED, Phase.PULLING, Phase.STAGING})
@@ -257,7 +257,7 @@ def _retry_or_finish(job: Job, at: datetime, reason: Reason | None, message: str
 
 def _place_again_or_finish(job: Job, at: datetime, message: str) -> Job:
     """Bring a job to another container whose script had not begun, but not for ever."""
-    if job.intent is not None or job.attempts >= job.spec.retries + 1 + MOST_REPLACEMENTS:
+    if job.intent is not None or job.attempts >= job.spec.retries + 1 + MAX_REPLACEMENTS:
         return _finish(job, at, Reason.ENGINE, f"{message} {_RERUN_HINT}")
     return _back_to_accepted(job, f"{message} It is placed again.")
 

@@ -16,7 +16,7 @@ Point = dict[str, Scalar]
 Sweep = dict[str, tuple[Scalar, ...]] | tuple[Point, ...]
 """Lists to be crossed, by name; or the points themselves."""
 
-MOST_POINTS = 10_000
+MAX_POINTS = 10_000
 LONGEST_JOB_NAME = 200
 """Characters of the name of a job."""
 
@@ -62,8 +62,8 @@ def expand_points(sweep: Sweep) -> tuple[Point, ...]:
     names = set(sweep) if isinstance(sweep, Mapping) else {name for each in sweep for name in each}
     if not names or count == 0:
         raise InvalidRequest("sweep: it has no point. Give each name at least one value.")
-    if count > MOST_POINTS:
-        raise TooLarge(f"sweep: it has {count} points; at most {MOST_POINTS} are allowed.")
+    if count > MAX_POINTS:
+        raise TooLarge(f"sweep: it has {count} points; at most {MAX_POINTS} are allowed.")
     for name in names:
         if _NAME.fullmatch(name) is None:
             raise InvalidRequest(f"sweep: {name!r} can be no variable's name.")

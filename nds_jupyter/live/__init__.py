@@ -1,4 +1,4 @@
-"""Live updates of open pages over WebSockets: jobs, logs, metrics, load."""
+"""Live updates over WebSockets, one subscriber for each open page: jobs, logs, metrics, load."""
 
 from __future__ import annotations
 

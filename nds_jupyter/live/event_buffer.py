@@ -1,4 +1,4 @@
-"""Bounded buffer of one owner's job messages, so that a page that reconnects misses none."""
+"""Bounded buffer of one owner's job events, so that a page that reconnects misses none."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from nds_jupyter.jobs.job import Job
 from nds_jupyter.rest.views import job_view
 
 BUFFER_SIZE = 512
-"""Messages of one owner."""
+"""Events of one owner."""
 
 _SINCE = re.compile(r"([0-9a-f]{8})\.(\d{1,18})")
 
 
 class BufferedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One message: the job as JSON, or None for a deleted one."""
+    """One event: the job as JSON, or None for a deleted one; `n` is its number."""
 
     n: int
     job_id: str
@@ -28,75 +28,77 @@ class BufferedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventBuffer:
-    """Numbered messages under an epoch of their own; a position is the number of the last one read.
+    """Bounded buffer of numbered events, under an epoch of its own.
+
+    A reader's position is the number of the last event that it has read.
 
     Parameters
     ----------
-    kept
-        Messages held; of the progress of one job only the newest counts.
+    capacity
+        Events held; of the progress of one job only the newest counts.
     """
 
-    def __init__(self, kept: int = BUFFER_SIZE) -> None:
+    def __init__(self, capacity: int = BUFFER_SIZE) -> None:
         self.epoch = secrets.token_hex(4)
-        self.readers: set[Callable[[], None]] = set()
-        self._kept = kept
-        self._entries: list[BufferedEvent] = []
-        self._newest = 0
-        self._forgotten = 0
+        self.listeners: set[Callable[[], None]] = set()
+        self._capacity = capacity
+        self._events: list[BufferedEvent] = []
+        self._last_number = 0
+        self._last_dropped = 0
         self._progress: dict[str, BufferedEvent] = {}
 
     @property
     def position(self) -> int:
-        """The position of who has read everything."""
-        return self._newest
+        """The position of a reader that has read everything."""
+        return self._last_number
 
-    def seq(self, position: int) -> str:
-        """Return a position as pages are told it."""
+    def format_seq(self, position: int) -> str:
+        """Return a position as the `seq` of a message: ``<epoch>.<number>``."""
         return f"{self.epoch}.{position}"
 
-    def resume(self, since: str | None) -> int | None:
-        """Return the position that a page names, or None if it can't go on from there."""
+    def resume_position(self, since: str | None) -> int | None:
+        """Return the position of a `seq`, or None if a reader can't go on from there."""
         match = _SINCE.fullmatch(since or "")
         if match is None or match[1] != self.epoch:
             return None
         position = int(match[2])
-        return position if self._forgotten <= position <= self._newest else None
+        return position if self._last_dropped <= position <= self._last_number else None
 
-    def can_read(self, position: int) -> bool:
-        """Whether everything after a position is still held."""
-        return position >= self._forgotten
+    def holds_all_after(self, position: int) -> bool:
+        """Return whether every event after a position is still held."""
+        return position >= self._last_dropped
 
-    def after(self, position: int) -> BufferedEvent | None:
-        """Return the first message after a position."""
-        index = bisect_right(self._entries, position, key=lambda entry: entry.n)
-        return self._entries[index] if index < len(self._entries) else None
+    def next_after(self, position: int) -> BufferedEvent | None:
+        """Return the first event after a position."""
+        index = bisect_right(self._events, position, key=lambda event: event.n)
+        return self._events[index] if index < len(self._events) else None
 
-    def tell(self, job: Job) -> None:
-        """Add what a job has become."""
+    def add_job(self, job: Job) -> None:
+        """Add a changed job."""
         body = msgspec.Raw(msgspec.json.encode(job_view(job)))
         self._add(job.job_id, body, progress=job.progress is not None)
 
-    def tell_deleted(self, job_id: str) -> None:
-        """Add that a job is no more."""
+    def add_deletion(self, job_id: str) -> None:
+        """Add the deletion of a job."""
         self._add(job_id, None, progress=False)
 
     def _add(self, job_id: str, body: msgspec.Raw | None, *, progress: bool) -> None:
-        # What a job was in the midst of is of no interest once it has come further.
-        overtaken = self._progress.pop(job_id, None)
-        if overtaken is not None:
-            self._entries.remove(overtaken)
-        self._newest += 1
-        entry = BufferedEvent(n=self._newest, job_id=job_id, body=body, progress=progress)
-        self._entries.append(entry)
+        # Progress is of no interest once the job has come further.
+        superseded = self._progress.pop(job_id, None)
+        if superseded is not None:
+            self._events.remove(superseded)
+        self._last_number += 1
+        event = BufferedEvent(n=self._last_number, job_id=job_id, body=body, progress=progress)
+        self._events.append(event)
         if progress:
-            self._progress[job_id] = entry
-        while len(self._entries) > self._kept:
-            self._forget_oldest()
-        for wake in self.readers:
+            self._progress[job_id] = event
+        while len(self._events) > self._capacity:
+            self._drop_oldest()
+        for wake in self.listeners:
             wake()
 
-    def _forget_oldest(self) -> None:
-        entry = self._entries.pop(0)
-        self._forgotten = entry.n
-        if self._progress.get(entry.job_id) is entry:
-            del self._progress[entry.job_id]
+    def _drop_oldest(self) -> None:
+        event = self._events.pop(0)
+        self._last_dropped = event.n
+        if self._progress.get(event.job_id) is event:
+            del self._progress[event.job_id]

@@ -1,4 +1,4 @@
-"""Subscriber: one open page, its positions in the buffers, and its next message."""
+"""Subscriber: one open page's positions in the buffers, and the messages that it gets."""
 
 from __future__ import annotations
 
@@ -27,124 +27,124 @@ from nds_jupyter.live.websocket_messages import (
 from nds_jupyter.rest.views import LoadView, SampleView
 
 GATHER_DELAY = 0.02
-"""Seconds between news and telling them, so that many come in one message."""
+"""Seconds between a wake-up and the next message, so that many lines come in one."""
 
-MOST_PENDING_ERRORS = 100
-"""Errors that wait to be told; a page that makes more of them loses the oldest."""
+MAX_PENDING_ERRORS = 100
+"""Errors that wait to be sent; a subscriber that makes more of them loses the oldest."""
 
 _ENCODE = msgspec.json.Encoder().encode
 
 
 class Subscriber:
-    """What one page has been told.
+    """One open page: what it follows, and how far it has read.
 
-    It holds positions, never messages: what a slow page has not read lies in the feed and the
-    logs, which all pages share, or is passed over.
+    It holds positions, never messages: what a slow page has not read lies in the buffers, which
+    all subscribers share, or is skipped.
 
     Parameters
     ----------
     owner
-        Whose jobs it sees.
-    feed
-        The owner's job messages.
+        The user whose jobs it sees.
+    event_buffer
+        The owner's job events.
     since
         The `seq` of the last message that the page got over an earlier connection.
     """
 
-    def __init__(self, owner: str, feed: EventBuffer, since: str | None) -> None:
+    def __init__(self, owner: str, event_buffer: EventBuffer, since: str | None) -> None:
         self.owner = owner
         self.follows: dict[str, Follow] = {}
-        self.followers: dict[str, LogSubscriber] = {}
-        self._feed = feed
-        resumed = feed.resume(since)
-        self._position = feed.position if resumed is None else resumed
-        self._first: type[Message] = Reset if resumed is None else Hello
+        self.log_subscribers: dict[str, LogSubscriber] = {}
+        self._event_buffer = event_buffer
+        resumed = event_buffer.resume_position(since)
+        self._position = event_buffer.position if resumed is None else resumed
+        self._first_message: type[Message] = Reset if resumed is None else Hello
         self._samples: dict[str, Sample] = {}
-        self._troubles: deque[tuple[str | None, NdsError]] = deque(maxlen=MOST_PENDING_ERRORS)
+        self._errors: deque[tuple[str | None, NdsError]] = deque(maxlen=MAX_PENDING_ERRORS)
         self._load: LoadView | None = None
-        self._load_is_news = False
-        self._news = asyncio.Event()
+        self._load_changed = False
+        self._wakeup = asyncio.Event()
         self._closed = False
-        feed.readers.add(self.wake)
+        event_buffer.listeners.add(self.wake)
 
     def wake(self) -> None:
-        """Look whether there is something to tell."""
-        self._news.set()
+        """Have `messages` check whether there is something to send."""
+        self._wakeup.set()
 
     def close(self) -> None:
-        """Tell nothing more."""
+        """End `messages`."""
         self._closed = True
-        self._feed.readers.discard(self.wake)
+        self._event_buffer.listeners.discard(self.wake)
         self.wake()
 
-    def sampled(self, job_id: str, sample: Sample) -> None:
-        """Tell a sample of a job if the page wants it; a newer one takes its place."""
+    def add_sample(self, job_id: str, sample: Sample) -> None:
+        """Queue a sample of a job if its metrics are followed; a newer one replaces it."""
         follow = self.follows.get(job_id)
         if follow is not None and follow.metrics:
             self._samples[job_id] = sample
             self.wake()
 
-    def loaded(self, load: LoadView) -> None:
-        """Tell the load if it has changed."""
+    def set_load(self, load: LoadView) -> None:
+        """Queue the load if it has changed."""
         if load != self._load:
             self._load = load
-            self._load_is_news = True
+            self._load_changed = True
             self.wake()
 
-    def failed(self, job_id: str | None, error: NdsError) -> None:
-        """Tell that something can't be had."""
-        self._troubles.append((job_id, error))
+    def add_error(self, job_id: str | None, error: NdsError) -> None:
+        """Queue an error, of a job or of a request."""
+        self._errors.append((job_id, error))
         self.wake()
 
     async def messages(self) -> AsyncGenerator[bytes, None]:
-        """Give the messages, each when the one before has been sent, until the page is closed."""
-        yield _ENCODE(self._first(seq=self._seq))
+        """Yield the messages, each when the one before has been sent, until this is closed."""
+        yield _ENCODE(self._first_message(seq=self._seq))
         while not self._closed:
-            told = False
-            for message in self._round():
-                told = True
+            sent = False
+            for message in self._pending_messages():
+                sent = True
                 yield _ENCODE(message)
-            if not told:
-                await self._news.wait()
+            if not sent:
+                await self._wakeup.wait()
                 await asyncio.sleep(GATHER_DELAY)
 
     @property
     def _seq(self) -> str:
-        return self._feed.seq(self._position)
+        return self._event_buffer.format_seq(self._position)
 
-    def _round(self) -> Iterator[Message]:
-        """Tell of everything once, so that a long log holds nothing else up."""
-        self._news.clear()
+    def _pending_messages(self) -> Iterator[Message]:
+        """Yield at most one batch of each kind, so that a long log holds nothing else up."""
+        self._wakeup.clear()
         yield from self._job_messages()
-        while self._troubles:
-            job_id, error = self._troubles.popleft()
-            yield self._trouble(job_id, error)
-        for job_id, follower in list(self.followers.items()):
-            yield from self._log_messages(job_id, follower)
+        while self._errors:
+            job_id, error = self._errors.popleft()
+            yield self._error_message(job_id, error)
+        for job_id, log_subscriber in list(self.log_subscribers.items()):
+            yield from self._log_messages(job_id, log_subscriber)
         while self._samples:
             job_id, sample = self._samples.popitem()
             view = msgspec.convert(sample, SampleView, from_attributes=True)
             yield NewSample(seq=self._seq, job_id=job_id, sample=view)
-        if self._load is not None and self._load_is_news:
-            self._load_is_news = False
+        if self._load is not None and self._load_changed:
+            self._load_changed = False
             yield LoadChanged(seq=self._seq, **msgspec.structs.asdict(self._load))
 
     def _job_messages(self) -> Iterator[Message]:
-        if not self._feed.can_read(self._position):
-            self._position = self._feed.position
+        if not self._event_buffer.holds_all_after(self._position):
+            self._position = self._event_buffer.position
             yield Reset(seq=self._seq)
-        while (entry := self._feed.after(self._position)) is not None:
+        while (entry := self._event_buffer.next_after(self._position)) is not None:
             self._position = entry.n
             if entry.body is None:
                 yield JobDeleted(seq=self._seq, job_id=entry.job_id)
             else:
                 yield JobChanged(seq=self._seq, job_id=entry.job_id, job=entry.body)
 
-    def _log_messages(self, job_id: str, follower: LogSubscriber) -> Iterator[Message]:
-        error = follower.trouble()
+    def _log_messages(self, job_id: str, log_subscriber: LogSubscriber) -> Iterator[Message]:
+        error = log_subscriber.new_error()
         if error is not None:
-            yield self._trouble(job_id, error)
-        batch = follower.next()
+            yield self._error_message(job_id, error)
+        batch = log_subscriber.next_batch()
         if batch is not None:
             yield LogLines(
                 seq=self._seq,
@@ -155,7 +155,7 @@ class Subscriber:
                 end=batch.end,
             )
 
-    def _trouble(self, job_id: str | None, error: NdsError) -> ErrorMessage:
+    def _error_message(self, job_id: str | None, error: NdsError) -> ErrorMessage:
         return ErrorMessage(
             seq=self._seq,
             job_id=job_id,

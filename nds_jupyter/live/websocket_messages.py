@@ -10,19 +10,19 @@ from msgspec import Meta
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.rest.views import SampleView
 
-MOST_FOLLOWED = 32
-"""Jobs that one page follows at a time: each may need a stream of the engine."""
+MAX_FOLLOWED_JOBS = 32
+"""Jobs that one subscriber follows at a time: each may need a stream of the engine."""
 
 Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")]
 
 
 class Follow(msgspec.Struct, frozen=True, kw_only=True):
-    """One job that a page follows.
+    """One job that a subscriber follows.
 
     Parameters
     ----------
     log_since
-        Send the lines after this time; `log_tail` is then not looked at.
+        Send the lines after this time; `log_tail` is then ignored.
     log_tail
         Begin with at most so many of the last lines.
     """
@@ -35,13 +35,13 @@ class Follow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FollowRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a page follows; replaces what it followed before."""
+    """All jobs that a subscriber follows; replaces what it followed before."""
 
-    follow: Annotated[tuple[Follow, ...], Meta(max_length=MOST_FOLLOWED)]
+    follow: Annotated[tuple[Follow, ...], Meta(max_length=MAX_FOLLOWED_JOBS)]
 
 
 def decode_follow_request(message: str | bytes) -> FollowRequest:
-    """Decode what a page sends.
+    """Decode the message of a subscriber.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def decode_follow_request(message: str | bytes) -> FollowRequest:
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A line of a log, or a piece of one; `cut` says that it goes on in the next."""
+    """A line of a log, or a part of one; `cut` says that it goes on in the next."""
 
     stream: str
     time: str
@@ -64,28 +64,28 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """What every message has; `seq` is ``<epoch>.<n>``."""
+    """Base of all messages; `seq` is ``<epoch>.<n>``."""
 
     seq: str
 
 
 class Hello(Message, frozen=True, kw_only=True, tag="hello"):
-    """The connection goes on where `since` was."""
+    """First message: the connection goes on where `since` was."""
 
 
 class Reset(Message, frozen=True, kw_only=True, tag="reset"):
-    """Nothing can be resumed: fetch `GET /jobs`."""
+    """First message: nothing can be resumed, so fetch `GET /jobs`."""
 
 
 class JobChanged(Message, frozen=True, kw_only=True, tag="job"):
-    """A job was accepted, moved or progressed; `job` is a `JobView`."""
+    """A job was accepted, changed its phase or progressed; `job` is a `JobView`."""
 
     job_id: str
     job: msgspec.Raw
 
 
 class JobDeleted(Message, frozen=True, kw_only=True, tag="job"):
-    """The job is no more."""
+    """The job was deleted."""
 
     job_id: str
     deleted: bool = True
@@ -112,14 +112,14 @@ class LogLines(Message, frozen=True, kw_only=True, tag="log"):
 
 
 class NewSample(Message, frozen=True, kw_only=True, tag="metric"):
-    """What a followed job used."""
+    """A sample of what a followed job uses."""
 
     job_id: str
     sample: SampleView
 
 
 class LoadChanged(Message, frozen=True, kw_only=True, tag="load"):
-    """The fields of `LoadView`."""
+    """The load has changed; the fields are those of `LoadView`."""
 
     running: int
     queued: int
@@ -131,7 +131,7 @@ class LoadChanged(Message, frozen=True, kw_only=True, tag="load"):
 
 
 class ErrorMessage(Message, frozen=True, kw_only=True, tag="error"):
-    """Something that was asked for can't be had."""
+    """A request failed, or a followed log can't be read."""
 
     job_id: str | None
     message: str

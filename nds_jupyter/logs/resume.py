@@ -23,7 +23,7 @@ from nds_jupyter.engines.base import Engine, LogChunk, LogRequest, LogStream
 from nds_jupyter.errors import NdsError
 from nds_jupyter.logs.lines import message_time, messages
 
-MOST_DISORDER = timedelta(seconds=1)
+MAX_DISORDER = timedelta(seconds=1)
 """How much earlier a message may be than one that was written before it, on the other stream: the
 engine reads each stream in a thread of its own, takes the time first, and writes then."""
 
@@ -105,7 +105,7 @@ class TimePosition:
         if not self._last:
             return request, TimeDuplicateFilter(b"", {})
         latest = max(time for time, _ in self._last.values())
-        since = _moment(latest) - MOST_DISORDER
+        since = _moment(latest) - MAX_DISORDER
         if request.since is not None:
             since = max(since, request.since)
         asked = msgspec.structs.replace(request, tail=None, since=since)

@@ -100,7 +100,7 @@ class OrphanCleanup:
         return JobPhase.ENDED if job.is_finished else JobPhase.ACTIVE
 
 
-MOST_RESULTS = 10_000
+MAX_RESULTS = 10_000
 """Entries of the list of results that is kept."""
 
 
@@ -220,6 +220,6 @@ class Retention:
             async with contextlib.aclosing(
                 self._engine.archive(container_id, "/results")
             ) as archive:
-                entries = await list_entries(archive, MOST_RESULTS)
+                entries = await list_entries(archive, MAX_RESULTS)
             body = msgspec.json.encode(entries)
             await self._journal.do(Journal.save_snapshot, job.job_id, "results", body)

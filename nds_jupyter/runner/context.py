@@ -52,7 +52,7 @@ class EngineAvailability:
                 await self.info()
 
 
-RETRY_FIRST, RETRY_MOST = 0.2, 5.0
+FIRST_RETRY_DELAY, MAX_RETRY_DELAY = 0.2, 5.0
 """Seconds between attempts to reach an engine that does not answer."""
 
 TEMPORARY_ERRORS = (EngineUnavailable, DeadlineExceeded, NotReady)

@@ -14,7 +14,12 @@ from nds_jupyter.engines.base import EngineEvent
 from nds_jupyter.errors import ImageNotFound, NdsError, NotPlaced
 from nds_jupyter.jobs.job import Job, Phase, Reason, utc_now
 from nds_jupyter.jobs.state_machine import JobAborted, OutputsDelivered, PlacementDelayed
-from nds_jupyter.runner.context import RETRY_FIRST, RETRY_MOST, TEMPORARY_ERRORS, RunnerContext
+from nds_jupyter.runner.context import (
+    FIRST_RETRY_DELAY,
+    MAX_RETRY_DELAY,
+    TEMPORARY_ERRORS,
+    RunnerContext,
+)
 from nds_jupyter.runner.script_run import ProgramNotFound, ScriptNeverStarted, ScriptRun
 from nds_jupyter.runner.transfers import InputsFailed, OutputFailed, wants_results
 
@@ -113,7 +118,7 @@ class JobLifecycle:
         if job.intent is Reason.TIMEOUT:
             # That stop is carried out; from now on only somebody who asks sets it again.
             self._stop_requested.clear()
-        pause = RETRY_FIRST
+        pause = FIRST_RETRY_DELAY
         while True:
             try:
                 delivering = self._context.transfers.deliver_results(job, job.container_id or "")
@@ -121,7 +126,7 @@ class JobLifecycle:
             except TEMPORARY_ERRORS as exc:
                 self._context.log.info("Job %s waits for the engine: %s", self.job_id, exc)
                 await self._run_unless_stopped(asyncio.sleep(pause))
-                pause = min(2 * pause, RETRY_MOST)
+                pause = min(2 * pause, MAX_RETRY_DELAY)
             except OutputFailed as exc:
                 if job.exit_code == 0 and job.intent is None:
                     raise
@@ -154,7 +159,7 @@ class JobLifecycle:
     async def _prepare_container(self) -> bool:
         """Prepare the job's container; False if it has run already, before a crash."""
         container_setup, transfers = self._context.container_setup, self._context.transfers
-        pause = RETRY_FIRST
+        pause = FIRST_RETRY_DELAY
         while True:
             try:
                 await self._run_unless_stopped(transfers.check_paths(self._job))
@@ -168,11 +173,11 @@ class JobLifecycle:
                 event = PlacementDelayed(message=exc.message)
                 await self._context.active_jobs.apply(self.job_id, event)
                 await self._run_unless_stopped(self._wait_for_placement(pause))
-                pause = min(2 * pause, RETRY_MOST)
+                pause = min(2 * pause, MAX_RETRY_DELAY)
             except TEMPORARY_ERRORS as exc:
                 self._context.log.info("Job %s waits for the engine: %s", self.job_id, exc)
                 await self._run_unless_stopped(asyncio.sleep(pause))
-                pause = min(2 * pause, RETRY_MOST)
+                pause = min(2 * pause, MAX_RETRY_DELAY)
             else:
                 if self._stop_requested.is_set():
                     raise _StepInterrupted
@@ -191,7 +196,7 @@ class JobLifecycle:
             try:
                 await self._context.container_setup.discard_container(self.job_id)
             except TEMPORARY_ERRORS:
-                await asyncio.sleep(RETRY_MOST)
+                await asyncio.sleep(MAX_RETRY_DELAY)
             except NdsError as exc:
                 self._context.log.warning("Job %s leaves a container: %s", self.job_id, exc)
                 break

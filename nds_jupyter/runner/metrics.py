@@ -18,7 +18,7 @@ from nds_jupyter.runner.settings import JobListener
 FIRST_SAMPLE_DELAY = 1.0
 """Seconds after the start; a shorter job is not worth a stream of its own."""
 
-MOST_SAMPLES = 3600
+MAX_SAMPLES = 3600
 """Samples kept of one job: an hour at one a second. Beyond it every second one is dropped."""
 
 WRITE_EVERY = 60
@@ -39,7 +39,7 @@ class MetricsHistory:
         if self._seen % self._stride:
             return
         self.samples.append(sample)
-        if len(self.samples) >= MOST_SAMPLES:
+        if len(self.samples) >= MAX_SAMPLES:
             del self.samples[::2]
             self._stride *= 2
 

@@ -31,7 +31,7 @@ from nds_jupyter.jobs.state_machine import (
     ScriptStarted,
     StopRequested,
 )
-from nds_jupyter.runner.context import RETRY_FIRST, TEMPORARY_ERRORS, RunnerContext
+from nds_jupyter.runner.context import FIRST_RETRY_DELAY, TEMPORARY_ERRORS, RunnerContext
 
 _NEVER = float("inf")
 
@@ -92,7 +92,7 @@ class StopRequest:
         except ContainerNotFound:
             pass
         except NdsError:
-            await asyncio.sleep(RETRY_FIRST)
+            await asyncio.sleep(FIRST_RETRY_DELAY)
         # The engine is called again for a container that runs on.
         self._sent_grace = _NEVER
         self._on_change()
@@ -186,7 +186,7 @@ class ScriptRun:
             worker = await engine.worker(other) if other else None
         except NotPlaced as exc:
             self._context.log.info("Job %s is let go: %s", self._job_id, exc)
-            await asyncio.sleep(RETRY_FIRST)
+            await asyncio.sleep(FIRST_RETRY_DELAY)
             self._changed.set()
             return False
         except (NodeLost, *TEMPORARY_ERRORS):
@@ -224,7 +224,7 @@ class ScriptRun:
         except NdsError as exc:
             # Whatever the engine has, the script may be running: nothing is known to have ended.
             self._context.log.debug("Job %s can't be looked at: %s", self._job_id, exc)
-            await asyncio.sleep(RETRY_FIRST)
+            await asyncio.sleep(FIRST_RETRY_DELAY)
             self._changed.set()
             return False
         return await self._record_state(container)

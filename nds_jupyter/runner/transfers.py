@@ -24,7 +24,7 @@ from nds_jupyter.runner.active_jobs import ActiveJobs
 from nds_jupyter.runner.settings import RunnerSettings
 
 TEMPORARY_ERRORS = (DataUnavailable, DeadlineExceeded)
-RETRY_FIRST = 0.5
+FIRST_RETRY_DELAY = 0.5
 
 
 class InputsFailed(TransferFailed):
@@ -135,7 +135,7 @@ class Transfers:
                 failures += 1
                 if not _is_temporary(exc) or failures > self._store.retries:
                     raise
-                await asyncio.sleep(RETRY_FIRST * 2**failures)
+                await asyncio.sleep(FIRST_RETRY_DELAY * 2**failures)
 
     def _progress_reporter(self, job: Job) -> Callable[[Progress], Awaitable[object]]:
         return lambda progress: self._active_jobs.apply(

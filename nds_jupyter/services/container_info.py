@@ -192,9 +192,9 @@ class ContainerInfo:
         self._engine = engine
         self._lookup = lookup
         self._policy = policy
-        self._all = all_containers
+        self._all_containers = all_containers
 
-    async def images(self) -> list[ImageView]:
+    async def list_images(self) -> list[ImageView]:
         """List the images that a job may use, those that a pull would bring included."""
         present = [
             view
@@ -210,9 +210,11 @@ class ContainerInfo:
             absent_image_view(name) for name in absent
         ]
 
-    async def rows(self, owner: str, *, include_ended: bool = True) -> list[ContainerRow]:
+    async def list_containers(
+        self, owner: str, *, include_ended: bool = True
+    ) -> list[ContainerRow]:
         """List an owner's containers, newest first."""
-        summaries = await self._summaries(owner, include_ended=include_ended)
+        summaries = await self._list_summaries(owner, include_ended=include_ended)
         return [
             ContainerRow(
                 id=each.id,
@@ -228,19 +230,19 @@ class ContainerInfo:
             for each in summaries
         ]
 
-    async def _summaries(self, owner: str, *, include_ended: bool) -> list[ContainerSummary]:
-        labels = {} if self._all else {LABEL_JOB: "", LABEL_OWNER: owner}
+    async def _list_summaries(self, owner: str, *, include_ended: bool) -> list[ContainerSummary]:
+        labels = {} if self._all_containers else {LABEL_JOB: "", LABEL_OWNER: owner}
         found = await self._engine.containers(labels, include_ended=include_ended)
         return sorted(found, key=lambda each: each.created, reverse=True)
 
-    async def container(self, owner: str, cont_id: str) -> ContainerView:
+    async def describe_container(self, owner: str, cont_id: str) -> ContainerView:
         """Describe one container."""
-        container = await self._lookup.container(owner, cont_id)
+        container = await self._lookup.find_container(owner, cont_id)
         return container_view(container)
 
-    async def last_used(self, owner: str) -> list[ContainerView]:
+    async def list_by_last_use(self, owner: str) -> list[ContainerView]:
         """Describe an owner's containers, the one that last started or ended first."""
-        summaries = await self._summaries(owner, include_ended=True)
+        summaries = await self._list_summaries(owner, include_ended=True)
         jobs = await self._journal.do(
             Journal.jobs, [each.labels.get(LABEL_JOB, "") for each in summaries]
         )
@@ -268,14 +270,14 @@ class ContainerInfo:
         elif job is not None and target.container_id is None:
             changes = ()
         else:
-            changes = await self._engine.diff(target.present_container())
+            changes = await self._engine.diff(target.require_container())
         return [
             ChangeView(path=change.path, kind=change.kind.value)
             for change in changes_of_script(changes)
             if not is_input_change(change, target.job)
         ]
 
-    async def metric(self, target: Target) -> MetricView:
+    async def read_metrics(self, target: Target) -> MetricView:
         """Tell what a container uses and used."""
         now: Sample | None = None
         history: tuple[Sample, ...] = ()

@@ -69,11 +69,11 @@ class JobActions:
         if key is not None and not 0 < len(key) <= LONGEST_KEY:
             raise InvalidRequest(f"Idempotency-Key: use 1 to {LONGEST_KEY} characters.")
         specs, script = admit_all(request, self._policy, self._logical)
-        await self._refuse_what_is_not_built(specs)
-        specs = await self._files.measured(owner, specs)
+        await self._refuse_builds_if_unsupported(specs)
+        specs = await self._files.add_sizes(owner, specs)
         return await self._runner.submit_all(owner, specs, script, key)
 
-    async def _refuse_what_is_not_built(self, specs: Sequence[JobSpec]) -> None:
+    async def _refuse_builds_if_unsupported(self, specs: Sequence[JobSpec]) -> None:
         if all(spec.build is None for spec in specs):
             return
         # A job of an engine that is slow to answer is accepted, and refused by the engine itself.
@@ -84,19 +84,19 @@ class JobActions:
 
     async def rerun(self, owner: str, job_id: str) -> Job:
         """Accept the same job again."""
-        job = await self._lookup.job(owner, job_id)
-        await self._refuse_what_is_not_built([job.spec])
+        job = await self._lookup.find_job(owner, job_id)
+        await self._refuse_builds_if_unsupported([job.spec])
         await self._files.restore(job)
         return await self._runner.rerun(job)
 
     async def send_to_background(self, owner: str, job_id: str) -> Job:
         """Let the cell that waits for a job go on without it."""
-        return await self._runner.send_to_background(await self._lookup.job(owner, job_id))
+        return await self._runner.send_to_background(await self._lookup.find_job(owner, job_id))
 
     async def delete(self, owner: str, job_id: str) -> None:
         """Stop and forget a job; fine if its owner deleted it before."""
         try:
-            await self._runner.delete(await self._lookup.job(owner, job_id))
+            await self._runner.delete(await self._lookup.find_job(owner, job_id))
         except JobNotFound:
             # Deleted before, or by somebody else while it was being stopped.
             if not await self._journal.do(Journal.was_deleted, owner, job_id):
@@ -112,7 +112,9 @@ class JobActions:
         DeadlineExceeded
             If it has not ended in time; the stop is recorded and will be carried out.
         """
-        target = await self._lookup.target(owner, job_id=job_id, cont_id=cont_id, reading=False)
+        target = await self._lookup.find_target(
+            owner, job_id=job_id, cont_id=cont_id, reading=False
+        )
         if target.job is None:
             return await self._stop_container(owner, target.container_id or "", grace)
         job = target.job

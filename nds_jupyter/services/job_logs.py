@@ -27,54 +27,56 @@ class JobLogs:
         self._journal = journal
         self._engine = engine
 
-    async def end(self, target: Target, request: LogRequest, limit: int) -> LogText:
+    async def read_end(self, target: Target, request: LogRequest, limit: int) -> LogText:
         """Return the end of a log as text, at most `limit` bytes of it."""
         if target.job is not None and target.job.removed is not None:
-            return await self._kept_end(target.job, request, limit)
+            return await self._read_stored_end(target.job, request, limit)
         if target.container_id is None:
             return LogText(stdout="", truncated=False)
-        container_id = target.present_container()
+        container_id = target.require_container()
         data, truncated = await read_text_tail(self._engine, container_id, request, limit)
         return LogText(stdout=data.decode("utf-8", "replace"), truncated=truncated)
 
-    async def text(self, target: Target, request: LogRequest) -> AsyncGenerator[bytes, None]:
+    async def stream_text(self, target: Target, request: LogRequest) -> AsyncGenerator[bytes, None]:
         """Stream a log as it is; when it is followed, the end of the stream is the job's end."""
-        async with contextlib.aclosing(self._build_lines(target, request)) as batches:
+        async with contextlib.aclosing(self._stream_build_lines(target, request)) as batches:
             async for lines in batches:
                 yield _format_lines(lines, request)
-        async with contextlib.aclosing(self._attempts(target, request)) as attempts:
+        async with contextlib.aclosing(self._follow_attempts(target, request)) as attempts:
             async for attempt, asked in attempts:
                 if attempt.job is not None and attempt.job.removed is not None:
-                    yield _format_lines(await self._kept_lines(attempt.job, asked), asked)
+                    yield _format_lines(await self._read_stored_lines(attempt.job, asked), asked)
                 elif attempt.container_id is not None:
-                    log = read_whole_log(self._engine, attempt.present_container(), asked)
+                    log = read_whole_log(self._engine, attempt.require_container(), asked)
                     async with contextlib.aclosing(log) as chunks:
                         async for chunk in chunks:
                             yield chunk.data
 
-    async def lines(
+    async def stream_lines(
         self, target: Target, request: LogRequest
     ) -> AsyncGenerator[list[LogLine], None]:
         """Stream a log as batches of lines; when it is followed, until the job's end.
 
         What is followed begins with the log of the build that the job waits for, if any.
         """
-        async with contextlib.aclosing(self._build_lines(target, request)) as built:
+        async with contextlib.aclosing(self._stream_build_lines(target, request)) as built:
             async for lines in built:
                 yield lines
-        async with contextlib.aclosing(self._container_lines(target, request)) as batches:
+        async with contextlib.aclosing(self._stream_container_lines(target, request)) as batches:
             async for lines in batches:
                 yield lines
 
-    async def of_job(self, job_id: str, request: LogRequest) -> AsyncGenerator[list[LogLine], None]:
+    async def stream_job_lines(
+        self, job_id: str, request: LogRequest
+    ) -> AsyncGenerator[list[LogLine], None]:
         """Stream the log of a job as batches of lines, for whoever may read it."""
         job = await self._runner.find_job(job_id)
         target = Target(job=job, container_id=job.container_id)
-        async with contextlib.aclosing(self._container_lines(target, request)) as batches:
+        async with contextlib.aclosing(self._stream_container_lines(target, request)) as batches:
             async for lines in batches:
                 yield lines
 
-    async def _build_lines(
+    async def _stream_build_lines(
         self, target: Target, request: LogRequest
     ) -> AsyncGenerator[list[LogLine], None]:
         """Stream the log of a build under way, to who follows both streams."""
@@ -84,16 +86,16 @@ class JobLogs:
             async for lines in batches:
                 yield lines
 
-    async def _container_lines(
+    async def _stream_container_lines(
         self, target: Target, request: LogRequest
     ) -> AsyncGenerator[list[LogLine], None]:
         timed = msgspec.structs.replace(request, timestamps=True)
-        async with contextlib.aclosing(self._attempts(target, timed)) as attempts:
+        async with contextlib.aclosing(self._follow_attempts(target, timed)) as attempts:
             async for attempt, asked in attempts:
                 if attempt.job is not None and attempt.job.removed is not None:
-                    yield await self._kept_lines(attempt.job, asked)
+                    yield await self._read_stored_lines(attempt.job, asked)
                 elif attempt.container_id is not None:
-                    log = read_whole_log(self._engine, attempt.present_container(), asked)
+                    log = read_whole_log(self._engine, attempt.require_container(), asked)
                     async with (
                         contextlib.aclosing(log) as chunks,
                         contextlib.aclosing(split_into_lines(chunks)) as batches,
@@ -101,18 +103,18 @@ class JobLogs:
                         async for lines in batches:
                             yield lines
 
-    async def _attempts(
+    async def _follow_attempts(
         self, target: Target, request: LogRequest
     ) -> AsyncGenerator[tuple[Target, LogRequest], None]:
         """Give what is to be read, one after another: when following, each attempt as it begins."""
         following: Target | None = target
         while following is not None:
-            begun = await self._begun(following, request)
+            begun = await self._wait_for_start(following, request)
             yield begun, request
-            following = await self._next_attempt(begun, request)
+            following = await self._wait_for_next_attempt(begun, request)
             request = msgspec.structs.replace(request, tail=None)
 
-    async def _begun(self, target: Target, request: LogRequest) -> Target:
+    async def _wait_for_start(self, target: Target, request: LogRequest) -> Target:
         """Wait, when following, until there is something to read or the job has ended."""
         job = target.job
         if job is None or job.is_finished or not request.follow:
@@ -122,7 +124,7 @@ class JobLogs:
         )
         return Target(job=job, container_id=job.container_id)
 
-    async def _next_attempt(self, target: Target, request: LogRequest) -> Target | None:
+    async def _wait_for_next_attempt(self, target: Target, request: LogRequest) -> Target | None:
         """Wait, when following, for the job's end; what to read on if it runs again instead."""
         if not request.follow or target.job is None:
             return None
@@ -132,18 +134,18 @@ class JobLogs:
         )
         return Target(job=job, container_id=job.container_id) if job.attempts > read else None
 
-    async def _kept_end(self, job: Job, request: LogRequest, limit: int) -> LogText:
-        kept = await self._kept_log(job)
+    async def _read_stored_end(self, job: Job, request: LogRequest, limit: int) -> LogText:
+        kept = await self._load_stored_log(job)
         text = _format_lines(_select_lines(kept.lines, request), request)
         return LogText(
             stdout=text[-limit:].decode("utf-8", "replace"),
             truncated=kept.truncated or len(text) > limit,
         )
 
-    async def _kept_lines(self, job: Job, request: LogRequest) -> list[LogLine]:
-        return _select_lines((await self._kept_log(job)).lines, request)
+    async def _read_stored_lines(self, job: Job, request: LogRequest) -> list[LogLine]:
+        return _select_lines((await self._load_stored_log(job)).lines, request)
 
-    async def _kept_log(self, job: Job) -> LogTail:
+    async def _load_stored_log(self, job: Job) -> LogTail:
         body = await self._journal.do(Journal.snapshot, job.job_id, "log")
         if body is None:
             raise Removed(f"The log of job {job.job_id} was removed with its container.")

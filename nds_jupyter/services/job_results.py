@@ -26,7 +26,7 @@ from nds_jupyter.services.target_lookup import Target
 
 RESULTS = "/results"
 
-MOST_ENTRIES = 10_000
+MAX_ENTRIES = 10_000
 """Entries listed of a folder that lies on a volume, which only an archive can list."""
 
 CONCURRENT_STATS = 4
@@ -46,15 +46,17 @@ class JobResults:
         self._engine = engine
         self._journal = journal
 
-    async def measured(self, target: Target, rows: Sequence[ChangeView]) -> list[ChangeView]:
+    async def add_types_and_sizes(
+        self, target: Target, rows: Sequence[ChangeView]
+    ) -> list[ChangeView]:
         """Add to each row of a difference what the path is now."""
         if target.container_id is None or (target.job is not None and target.job.removed):
             return list(rows)
         there = [row.path for row in rows if row.kind != ChangeKind.DELETED]
-        stats = await self._stats(target.container_id, there)
+        stats = await self._stat_paths(target.container_id, there)
         return [_change_with_stat(row, stats.get(row.path)) for row in rows]
 
-    async def _stats(self, container_id: str, paths: Iterable[str]) -> dict[str, PathStat]:
+    async def _stat_paths(self, container_id: str, paths: Iterable[str]) -> dict[str, PathStat]:
         gate = asyncio.Semaphore(CONCURRENT_STATS)
 
         async def ask(path: str) -> tuple[str, PathStat | None]:
@@ -64,8 +66,8 @@ class JobResults:
         found = await asyncio.gather(*map(ask, paths))
         return {path: stat for path, stat in found if stat is not None}
 
-    async def listing(self, target: Target, folder: str) -> list[ResultRow]:
-        """List what a folder holds, by name; `described` says what each of it is.
+    async def list_folder(self, target: Target, folder: str) -> list[ResultRow]:
+        """List what a folder holds, by name; `add_types` says what each of it is.
 
         Raises
         ------
@@ -79,26 +81,28 @@ class JobResults:
             return _rows_of_archive(entries, posixpath.dirname(RESULTS), folder)
         if job is not None and target.container_id is None:
             return _rows_of_archive((), RESULTS, folder)
-        container_id = target.present_container()
+        container_id = target.require_container()
         container = await self._engine.inspect(container_id)
         if any(_overlaps_mount(mount.destination, folder) for mount in container.mounts):
-            return await self._listing_by_archive(container_id, folder)
+            return await self._list_folder_by_archive(container_id, folder)
         return _rows_of_changes(await self._engine.diff(container_id), folder)
 
-    async def _listing_by_archive(self, container_id: str, folder: str) -> list[ResultRow]:
+    async def _list_folder_by_archive(self, container_id: str, folder: str) -> list[ResultRow]:
         async with contextlib.aclosing(self._engine.archive(container_id, folder)) as archive:
-            entries = await list_entries(archive, MOST_ENTRIES)
+            entries = await list_entries(archive, MAX_ENTRIES)
         return _rows_of_archive(entries, posixpath.dirname(folder), folder)
 
-    async def described(self, target: Target, rows: Sequence[ResultRow]) -> list[ResultRow]:
+    async def add_types(self, target: Target, rows: Sequence[ResultRow]) -> list[ResultRow]:
         """Say of each row what it is, where its list did not."""
         unknown = [row.path for row in rows if row.kind is None]
         if not unknown or target.container_id is None:
             return list(rows)
-        stats = await self._stats(target.container_id, unknown)
+        stats = await self._stat_paths(target.container_id, unknown)
         return [_row_with_stat(row, stats.get(row.path)) for row in rows]
 
-    async def bundle(self, container_id: str, paths: Sequence[str]) -> AsyncGenerator[bytes, None]:
+    async def archive_paths(
+        self, container_id: str, paths: Sequence[str]
+    ) -> AsyncGenerator[bytes, None]:
         """Return one tar stream of several paths, each by its name in the container.
 
         Raises
@@ -106,12 +110,12 @@ class JobResults:
         PathNotFound
             If one of them is not there; nothing is sent then.
         """
-        wanted = await self.present(container_id, paths)
+        wanted = await self.require_paths(container_id, paths)
         return bundled(
             (_archive_prefix(path), self._engine.archive(container_id, path)) for path in wanted
         )
 
-    async def present(self, container_id: str, paths: Sequence[str]) -> list[str]:
+    async def require_paths(self, container_id: str, paths: Sequence[str]) -> list[str]:
         """Return the paths without those that lie in another of them; all must be there.
 
         Raises
@@ -120,7 +124,7 @@ class JobResults:
             If one of them is not.
         """
         wanted = _without_nested(paths)
-        stats = await self._stats(container_id, wanted)
+        stats = await self._stat_paths(container_id, wanted)
         missing = [path for path in wanted if path not in stats]
         if missing:
             raise PathNotFound(f"There is no {missing[0]} in container {container_id[:12]}.")
@@ -229,7 +233,7 @@ class SelectionDelivery:
         Conflict
             If an object is there and `overwrite` is false; what was written before it stays.
         """
-        wanted = await self._results.present(container_id, paths)
+        wanted = await self._results.require_paths(container_id, paths)
         names = Counter(map(posixpath.basename, wanted))
         twice = next((name for name, count in names.items() if count > 1), None)
         if twice is not None:
@@ -240,10 +244,10 @@ class SelectionDelivery:
             for path in wanted:
                 archive = self._engine.archive(container_id, path)
                 async with contextlib.aclosing(archive) as tar:
-                    written += await self._take(tar, to, exists)
+                    written += await self._write_members(tar, to, exists)
         return written
 
-    async def _take(
+    async def _write_members(
         self, tar: AsyncGenerator[bytes, None], to: str, exists: IfExists
     ) -> list[Entry]:
         written: list[Entry] = []

@@ -34,7 +34,7 @@ class SentFiles:
         self._spool = spool
         self._engine = engine
 
-    async def measured(self, owner: str, specs: Sequence[JobSpec]) -> tuple[JobSpec, ...]:
+    async def add_sizes(self, owner: str, specs: Sequence[JobSpec]) -> tuple[JobSpec, ...]:
         """Return the specifications of one request with the sizes of their files.
 
         Raises
@@ -60,9 +60,9 @@ class SentFiles:
             try:
                 await self._spool.find(job.owner, each.sha256)
             except PathNotFound:
-                await self._take_back(job, each)
+                await self._restore_from_container(job, each)
 
-    async def _take_back(self, job: Job, file: SentFile) -> None:
+    async def _restore_from_container(self, job: Job, file: SentFile) -> None:
         gone = Removed(
             f"The file that was sent with job {job.job_id} for {file.to} is not kept any more. "
             "Submit the job again from where the file is made."

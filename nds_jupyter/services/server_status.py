@@ -36,11 +36,11 @@ class HealthChecks:
     async def check(self) -> HealthView:
         """Return what each part says of itself."""
         engine, journal, data, nodes, disk_free = await asyncio.gather(
-            _check_part(self._engine_version),
-            _check_part(self._journal_version),
+            _check_part(self._fetch_engine_version),
+            _check_part(self._check_journal),
             _check_part(self._data.version),
-            self._nodes(),
-            self._disk_free(),
+            self._check_nodes(),
+            self._find_disk_free(),
         )
         return HealthView(
             version=__version__,
@@ -51,13 +51,13 @@ class HealthChecks:
             disk_free=disk_free,
         )
 
-    async def _disk_free(self) -> int | None:
+    async def _find_disk_free(self) -> int | None:
         with contextlib.suppress(OSError, NdsError, TimeoutError):
             async with asyncio.timeout(CHECK_DEADLINE):
                 return await self._journal.do(Journal.disk_free)
         return None
 
-    async def _nodes(self) -> tuple[NodeHealth, ...]:
+    async def _check_nodes(self) -> tuple[NodeHealth, ...]:
         """Look at every node, where there are several and the manager says which."""
         if not isinstance(self._engine, SupportsNodeReports):
             return ()
@@ -67,11 +67,11 @@ class HealthChecks:
                 reports = await self._engine.nodes()
         return msgspec.convert(reports, tuple[NodeHealth, ...], from_attributes=True)
 
-    async def _engine_version(self) -> str:
+    async def _fetch_engine_version(self) -> str:
         info = await self._engine.info()
         return f"{info.version} (API {info.api_version})"
 
-    async def _journal_version(self) -> str:
+    async def _check_journal(self) -> str:
         await self._journal.do(Journal.unfinished)
         return sqlite3.sqlite_version
 
@@ -116,11 +116,11 @@ class EngineLoad:
         self._runner = runner
         self._engine = engine
         self._info: EngineInfo | None = None
-        self._asked = float("-inf")
+        self._fetched_at = float("-inf")
 
-    async def of(self, owner: str) -> LoadView:
+    async def measure(self, owner: str) -> LoadView:
         """Return the owner's jobs that run and wait, and what all jobs of this server use."""
-        info = await self._engine_info()
+        info = await self._fetch_engine_info()
         jobs = [job for job in self._runner.unfinished() if job.owner == owner]
         queued = sum(job.phase is Phase.ACCEPTED for job in jobs)
         samples = self._runner.newest_samples()
@@ -134,11 +134,11 @@ class EngineLoad:
             memory_usage=sum(sample.memory_usage for sample in samples),
         )
 
-    async def _engine_info(self) -> EngineInfo | None:
+    async def _fetch_engine_info(self) -> EngineInfo | None:
         now = asyncio.get_running_loop().time()
-        if now - self._asked >= ENGINE_INFO_TTL:
+        if now - self._fetched_at >= ENGINE_INFO_TTL:
             # Noted before it is asked, so that many who want to know ask once.
-            self._asked = now
+            self._fetched_at = now
             try:
                 async with asyncio.timeout(ENGINE_INFO_DEADLINE):
                     self._info = await self._engine.info()

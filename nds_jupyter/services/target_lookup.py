@@ -49,7 +49,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     job: Job | None
     container_id: str | None
 
-    def present_container(self) -> str:
+    def require_container(self) -> str:
         """Return the container's id, or say why there is none.
 
         Raises
@@ -93,7 +93,7 @@ class TargetLookup:
         self._engine = engine
         self._all = all_containers
 
-    async def job(self, owner: str, job_id: str) -> Job:
+    async def find_job(self, owner: str, job_id: str) -> Job:
         """Return an owner's job by its id or a unique prefix of it."""
         found = []
         if _HEX.fullmatch(job_id):
@@ -102,20 +102,20 @@ class TargetLookup:
             raise JobNotFound(f"No job of yours has the id {job_id}.", state="UNKNOWN")
         return self._runner.refresh(_require_unique(found, job_id, lambda job: job.job_id))
 
-    async def job_at_its_end(self, owner: str, job_id: str, wait: float) -> Job:
+    async def wait_for_end(self, owner: str, job_id: str, wait: float) -> Job:
         """Return a job when it has ended, or as it stands after `wait` seconds."""
-        job = await self.job(owner, job_id)
+        job = await self.find_job(owner, job_id)
         if wait and not job.is_finished:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     return await self._runner.wait_until(job.job_id, lambda job: job.is_finished)
         return self._runner.refresh(job)
 
-    def latest(self, job: Job) -> Job:
+    def refresh(self, job: Job) -> Job:
         """Return the job with the progress that only memory has."""
         return self._runner.refresh(job)
 
-    async def target(
+    async def find_target(
         self, owner: str, *, job_id: str | None, cont_id: str | None, reading: bool = True
     ) -> Target:
         """Return what `job_id` or `cont_id` means; exactly one of them is there.
@@ -129,21 +129,21 @@ class TargetLookup:
             found = "neither is there" if job_id is None else "both are there"
             raise InvalidRequest(f"cont_id, job_id: give exactly one of them; {found}.")
         if job_id is not None:
-            job = await self.job(owner, job_id)
+            job = await self.find_job(owner, job_id)
             return Target(job=job, container_id=job.container_id)
-        return await self._container_target(owner, cont_id or "", reading=reading)
+        return await self._find_container_target(owner, cont_id or "", reading=reading)
 
-    async def _container_target(self, owner: str, cont_id: str, *, reading: bool) -> Target:
-        job = await self._job_of_container(owner, cont_id)
+    async def _find_container_target(self, owner: str, cont_id: str, *, reading: bool) -> Target:
+        job = await self._find_job_of_container(owner, cont_id)
         if job is not None:
             return Target(job=job, container_id=job.container_id)
-        container = await self.container(owner, cont_id, reading=reading)
+        container = await self.find_container(owner, cont_id, reading=reading)
         job = await self._journal.do(Journal.job, container.labels.get(LABEL_JOB, ""))
         if job is not None and job.owner == owner:
             return Target(job=self._runner.refresh(job), container_id=container.id)
         return Target(job=None, container_id=container.id)
 
-    async def _job_of_container(self, owner: str, cont_id: str) -> Job | None:
+    async def _find_job_of_container(self, owner: str, cont_id: str) -> Job | None:
         """Return the job whose container this is, also when the container is gone."""
         found: list[Job] = []
         name = cont_id.removeprefix("nds-")
@@ -157,7 +157,7 @@ class TargetLookup:
             _require_unique(found, cont_id, lambda job: job.container_id or "")
         )
 
-    async def container(self, owner: str, cont_id: str, *, reading: bool = True) -> Container:
+    async def find_container(self, owner: str, cont_id: str, *, reading: bool = True) -> Container:
         """Return a container on the engine that this owner may see."""
         missing = ContainerNotFound(f"No container of yours has the id or name {cont_id}.")
         if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", cont_id):
@@ -165,11 +165,11 @@ class TargetLookup:
         try:
             container = await self._engine.inspect(cont_id)
         except AmbiguousId:
-            return await self._container_among(owner, cont_id, reading=reading)
+            return await self._find_container_by_prefix(owner, cont_id, reading=reading)
         except ContainerNotFound:
-            job = await self._job_of_container(owner, cont_id)
+            job = await self._find_job_of_container(owner, cont_id)
             if job is not None and job.container_id is not None:
-                Target(job=job, container_id=job.container_id).present_container()
+                Target(job=job, container_id=job.container_id).require_container()
             raise missing from None
         by_prefix = container.name != cont_id and len(cont_id) < SHORTEST_PREFIX
         if by_prefix or not self._may_see(owner, container.labels, reading=reading):
@@ -181,7 +181,9 @@ class TargetLookup:
             return True
         return LABEL_JOB in labels and labels.get(LABEL_OWNER) == owner
 
-    async def _container_among(self, owner: str, prefix: str, *, reading: bool) -> Container:
+    async def _find_container_by_prefix(
+        self, owner: str, prefix: str, *, reading: bool
+    ) -> Container:
         labels = {} if self._all and reading else {LABEL_JOB: "", LABEL_OWNER: owner}
         rows = await self._engine.containers(labels, include_ended=True)
         found = [row.id for row in rows if row.id.startswith(prefix)]

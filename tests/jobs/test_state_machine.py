@@ -72,7 +72,7 @@ def test_any_order_of_events_keeps_the_rules(
     events: list[state_machine.JobEvent], retries: int
 ) -> None:
     job = a_job(retries=retries)
-    most = retries + 1 + state_machine.MOST_REPLACEMENTS
+    most = retries + 1 + state_machine.MAX_REPLACEMENTS
     for event in events:
         before, job = job, advance(job, event)
         if ORDER.index(job.phase) < ORDER.index(before.phase):
@@ -132,7 +132,7 @@ def test_script_on_a_lost_node_never_runs_again_unasked() -> None:
 def test_script_that_had_not_begun_is_placed_again_but_not_for_ever() -> None:
     gone = state_machine.NodeWentDown(message="node3 was drained.", at=NOW, ran=False)
     job = a_job()
-    for number in range(state_machine.MOST_REPLACEMENTS):
+    for number in range(state_machine.MAX_REPLACEMENTS):
         job = after(job, *LAUNCHED[:2], gone)
         assert (job.phase, job.attempts, job.started) == (Phase.ACCEPTED, number + 1, None)
     job = after(job, *LAUNCHED[:2], gone)

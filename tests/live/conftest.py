@@ -1,4 +1,4 @@
-"""Open pages over a log that the test writes, with no server and no engine."""
+"""Subscribers to a log that the test writes, with no server and no engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.live.written import Reader, WrittenLog, a_job
 JOB = a_job().job_id
 LOAD = LoadView(running=0, queued=0, places=1, cpus=1, memory=1, cpu_percent=0.0, memory_usage=0)
 
-Open = Callable[..., Awaitable[Reader]]
+Subscribe = Callable[..., Awaitable[Reader]]
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def written() -> WrittenLog:
 
 
 @pytest.fixture
-def pages(written: WrittenLog, jp_asyncio_loop: object) -> Iterator[Broadcaster]:
+def broadcaster(written: WrittenLog, jp_asyncio_loop: object) -> Iterator[Broadcaster]:
     async def find_job(owner: str, job_id: str) -> Job:
         if owner != "ada" or not JOB.startswith(job_id):
             raise JobNotFound(f"No job of yours has the id {job_id}.")
@@ -35,24 +35,24 @@ def pages(written: WrittenLog, jp_asyncio_loop: object) -> Iterator[Broadcaster]
     async def load_of(owner: str) -> LoadView:
         return LOAD
 
-    made = Broadcaster(find_job, written.read, load_of, logging.getLogger("pages"))
+    made = Broadcaster(find_job, written.read, load_of, logging.getLogger("live"))
     yield made
-    for page in list(made._open):
-        jp_asyncio_loop.run_until_complete(made.leave(page))  # type: ignore[attr-defined]
+    for subscriber in list(made._subscribers):
+        jp_asyncio_loop.run_until_complete(made.unsubscribe(subscriber))  # type: ignore[attr-defined]
     jp_asyncio_loop.run_until_complete(made.close())  # type: ignore[attr-defined]
     assert written.open == 0
 
 
 @pytest.fixture
-def open_page(pages: Broadcaster) -> Open:
-    """Open a page; `follow` says how it follows the one job, if it does."""
+def subscribe(broadcaster: Broadcaster) -> Subscribe:
+    """Open a page and return its reader; `follow` says how it follows the one job, if it does."""
 
-    async def open_page(owner: str = "ada", since: str | None = None, **follow: object) -> Reader:
-        reader = Reader(pages.open(owner, since))
+    async def subscribe(owner: str = "ada", since: str | None = None, **follow: object) -> Reader:
+        reader = Reader(broadcaster.subscribe(owner, since))
         await reader.next()
         if follow:
-            wish = Follow(job_id=JOB, **follow)  # type: ignore[arg-type]
-            await pages.follow(reader.page, FollowRequest(follow=(wish,)))
+            wanted = Follow(job_id=JOB, **follow)  # type: ignore[arg-type]
+            await broadcaster.follow(reader.subscriber, FollowRequest(follow=(wanted,)))
         return reader
 
-    return open_page
+    return subscribe

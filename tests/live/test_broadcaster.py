@@ -1,4 +1,4 @@
-"""Open pages: what each is told, and what none is."""
+"""Broadcaster: which messages each subscriber gets, and which none does."""
 
 from __future__ import annotations
 
@@ -9,68 +9,72 @@ import pytest
 from nds_jupyter.engines.base import Sample
 from nds_jupyter.errors import TooBusy
 from nds_jupyter.jobs.job import Phase
-from nds_jupyter.live import Broadcaster, broadcaster
+from nds_jupyter.live import Broadcaster
 from nds_jupyter.live.event_buffer import BUFFER_SIZE
-from tests.live.conftest import JOB, Open
+from tests.live.conftest import JOB, Subscribe
 from tests.live.written import Reader, WrittenLog, a_job
 
 
-async def test_page_sees_its_owner_s_jobs_only(open_page: Open, pages: Broadcaster) -> None:
-    ada, eve = await open_page("ada"), await open_page("eve")
-    pages.job_changed(a_job(owner="ada"))
-    pages.job_changed(a_job("f" * 16, owner="eve"))
-    pages.job_deleted(a_job(owner="ada"))
+async def test_page_sees_its_owner_s_jobs_only(
+    subscribe: Subscribe, broadcaster: Broadcaster
+) -> None:
+    ada, eve = await subscribe("ada"), await subscribe("eve")
+    broadcaster.job_changed(a_job(owner="ada"))
+    broadcaster.job_changed(a_job("f" * 16, owner="eve"))
+    broadcaster.job_deleted(a_job(owner="ada"))
     await ada.until(lambda m: m.get("deleted"))
     await eve.until(lambda m: m["type"] == "job")
-    assert {m["job_id"] for m in ada.told if m["type"] == "job"} == {JOB}
-    assert {m["job_id"] for m in eve.told if m["type"] == "job"} == {"f" * 16}
+    assert {m["job_id"] for m in ada.received if m["type"] == "job"} == {JOB}
+    assert {m["job_id"] for m in eve.received if m["type"] == "job"} == {"f" * 16}
 
 
 async def test_job_of_another_is_not_followed(
-    open_page: Open, pages: Broadcaster, written: WrittenLog
+    subscribe: Subscribe, broadcaster: Broadcaster, written: WrittenLog
 ) -> None:
-    eve = await open_page("eve")
-    await pages.hear(eve.page, f'{{"follow": [{{"job_id": "{JOB}"}}]}}')
+    eve = await subscribe("eve")
+    await broadcaster.handle_message(eve.subscriber, f'{{"follow": [{{"job_id": "{JOB}"}}]}}')
     told = await eve.until(lambda m: m["type"] == "error")
     assert (told["job_id"], told["code"]) == (JOB, "job_not_found")
     assert not written.requests
 
 
 async def test_positions_go_on_in_one_epoch_and_are_lost_in_another(
-    open_page: Open, pages: Broadcaster
+    subscribe: Subscribe, broadcaster: Broadcaster
 ) -> None:
-    page = await open_page()
-    pages.job_changed(a_job(phase=Phase.STAGING))
+    page = await subscribe()
+    broadcaster.job_changed(a_job(phase=Phase.STAGING))
     seen = await page.until(lambda m: m["type"] == "job")
-    pages.job_changed(a_job(phase=Phase.RUNNING))
-    await pages.leave(page.page)
-    pages.job_changed(a_job(phase=Phase.COLLECTING))
-    back = await open_page(since=seen["seq"])
-    assert back.told[0]["type"] == "hello"
+    broadcaster.job_changed(a_job(phase=Phase.RUNNING))
+    await broadcaster.unsubscribe(page.subscriber)
+    broadcaster.job_changed(a_job(phase=Phase.COLLECTING))
+    back = await subscribe(since=seen["seq"])
+    assert back.received[0]["type"] == "hello"
     for phase in (Phase.RUNNING, Phase.COLLECTING):
         assert (await back.until(lambda m: m["type"] == "job"))["job"]["phase"] == phase
-    restarted = Broadcaster(pages._find_job, pages._read_log, pages._load_of, pages._log)
-    after = Reader(restarted.open("ada", seen["seq"]))
+    restarted = Broadcaster(
+        broadcaster._find_job, broadcaster._read_log, broadcaster._measure_load, broadcaster._log
+    )
+    after = Reader(restarted.subscribe("ada", seen["seq"]))
     assert (await after.next())["type"] == "reset"
-    await restarted.leave(after.page)
+    await restarted.unsubscribe(after.subscriber)
     await restarted.close()
 
 
 async def test_page_that_sleeps_too_long_is_reset_in_the_midst(
-    open_page: Open, pages: Broadcaster
+    subscribe: Subscribe, broadcaster: Broadcaster
 ) -> None:
-    page = await open_page()
+    page = await subscribe()
     for number in range(BUFFER_SIZE + 1):
-        pages.job_changed(a_job(message=str(number)))
+        broadcaster.job_changed(a_job(message=str(number)))
     await page.until(lambda m: m["type"] == "reset")
-    pages.job_changed(a_job(message="new"))
+    broadcaster.job_changed(a_job(message="new"))
     assert (await page.until(lambda m: m["type"] == "job"))["job"]["message"] == "new"
 
 
 async def test_page_gets_the_newest_sample_of_what_it_follows(
-    open_page: Open, pages: Broadcaster
+    subscribe: Subscribe, broadcaster: Broadcaster
 ) -> None:
-    watcher, other = await open_page(log=False, metrics=True), await open_page(log=False)
+    watcher, other = await subscribe(log=False, metrics=True), await subscribe(log=False)
     for number in range(100):
         sample = Sample(
             at=datetime.now(UTC),
@@ -83,50 +87,54 @@ async def test_page_gets_the_newest_sample_of_what_it_follows(
             block_write=0,
             pids=1,
         )
-        pages.job_sampled(JOB, sample)
+        broadcaster.job_sampled(JOB, sample)
     told = await watcher.until(lambda m: m["type"] == "metric")
     assert told["sample"]["cpu_percent"] == 99
-    pages.job_changed(a_job())
+    broadcaster.job_changed(a_job())
     for page in (watcher, other):
         await page.until(lambda m: m["type"] == "job")
-    assert len([m for m in watcher.told if m["type"] == "metric"]) == 1
-    assert not [m for m in other.told if m["type"] == "metric"]
+    assert len([m for m in watcher.received if m["type"] == "metric"]) == 1
+    assert not [m for m in other.received if m["type"] == "metric"]
 
 
-async def test_load_is_told_once_while_it_is_the_same(open_page: Open, pages: Broadcaster) -> None:
-    page = await open_page()
+async def test_load_is_sent_once_while_it_is_the_same(
+    subscribe: Subscribe, broadcaster: Broadcaster
+) -> None:
+    page = await subscribe()
     assert (await page.until(lambda m: m["type"] == "load"))["places"] == 1
-    page.page.loaded(await pages._load_of("ada"))
-    pages.job_changed(a_job())
+    page.subscriber.set_load(await broadcaster._measure_load("ada"))
+    broadcaster.job_changed(a_job())
     await page.until(lambda m: m["type"] == "job")
-    assert len([m for m in page.told if m["type"] == "load"]) == 1
+    assert len([m for m in page.received if m["type"] == "load"]) == 1
 
 
 async def test_too_many_follows_change_nothing(
-    open_page: Open, pages: Broadcaster, written: WrittenLog
+    subscribe: Subscribe, broadcaster: Broadcaster, written: WrittenLog
 ) -> None:
-    page = await open_page(log_tail=5)
+    page = await subscribe(log_tail=5)
     many = ", ".join(f'{{"job_id": "{JOB}"}}' for _ in range(33))
-    await pages.hear(page.page, f'{{"follow": [{many}]}}')
+    await broadcaster.handle_message(page.subscriber, f'{{"follow": [{many}]}}')
     told = await page.until(lambda m: m["type"] == "error")
     assert told["code"] == "invalid_request"
     written.write("still followed")
     await page.until(lambda m: m["type"] == "log")
 
 
-async def test_pages_are_counted(pages: Broadcaster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcaster, "MOST_SUBSCRIBERS", 2)
-    opened = [pages.open("ada", None) for _ in range(2)]
-    with pytest.raises(TooBusy):
-        pages.refuse_if_full()
-    await pages.leave(opened[0])
-    pages.refuse_if_full()
-
-
-async def test_owners_that_are_long_gone_are_forgotten(
-    pages: Broadcaster, monkeypatch: pytest.MonkeyPatch
+async def test_subscribers_are_counted(
+    broadcaster: Broadcaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broadcaster, "IDLE_BUFFERS", 2)
+    monkeypatch.setattr("nds_jupyter.live.broadcaster.MAX_SUBSCRIBERS", 2)
+    opened = [broadcaster.subscribe("ada", None) for _ in range(2)]
+    with pytest.raises(TooBusy):
+        broadcaster.refuse_if_full()
+    await broadcaster.unsubscribe(opened[0])
+    broadcaster.refuse_if_full()
+
+
+async def test_event_buffers_of_long_idle_owners_are_dropped(
+    broadcaster: Broadcaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nds_jupyter.live.broadcaster.IDLE_BUFFERS", 2)
     for number in range(5):
-        await pages.leave(pages.open(f"owner-{number}", None))
-    assert list(pages._feeds) == ["owner-3", "owner-4"]
+        await broadcaster.unsubscribe(broadcaster.subscribe(f"owner-{number}", None))
+    assert list(broadcaster._event_buffers) == ["owner-3", "owner-4"]

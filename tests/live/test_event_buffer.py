@@ -1,4 +1,4 @@
-"""An owner's job messages: none is lost, and they do not pile up."""
+"""An owner's event buffer: no event is lost, and they do not pile up."""
 
 from __future__ import annotations
 
@@ -19,72 +19,79 @@ STEPS = st.lists(
 )
 
 
-def play(feed: EventBuffer, number: int, job_id: str, what: str) -> None:
+def add(event_buffer: EventBuffer, number: int, job_id: str, what: str) -> None:
     if what == "deleted":
-        feed.tell_deleted(job_id)
+        event_buffer.add_deletion(job_id)
     elif what == "moved":
-        feed.tell(a_job(job_id, message=str(number)))
+        event_buffer.add_job(a_job(job_id, message=str(number)))
     else:
         progress = Progress(done=number, total=None, unit="bytes")
-        feed.tell(a_job(job_id, phase=Phase.PULLING, progress=progress))
+        event_buffer.add_job(a_job(job_id, phase=Phase.PULLING, progress=progress))
 
 
-def read(feed: EventBuffer, position: int, seen: dict[str, Any]) -> tuple[int, int]:
+def read(event_buffer: EventBuffer, position: int, seen: dict[str, Any]) -> tuple[int, int]:
     """Apply what comes after a position, as a page does; return where that ends, and how many."""
     count = 0
-    while (entry := feed.after(position)) is not None:
-        assert entry.n > position
-        position, count = entry.n, count + 1
-        if entry.body is None:
-            seen.pop(entry.job_id, None)
+    while (event := event_buffer.next_after(position)) is not None:
+        assert event.n > position
+        position, count = event.n, count + 1
+        if event.body is None:
+            seen.pop(event.job_id, None)
         else:
-            seen[entry.job_id] = json.loads(bytes(entry.body))
+            seen[event.job_id] = json.loads(bytes(event.body))
     return position, count
 
 
 @given(STEPS, STEPS, st.integers(1, 20))
 def test_who_comes_back_knows_what_who_stayed_knows(
-    before: list[tuple[str, str]], after: list[tuple[str, str]], kept: int
+    before: list[tuple[str, str]], after: list[tuple[str, str]], capacity: int
 ) -> None:
-    feed = EventBuffer(kept=kept)
+    event_buffer = EventBuffer(capacity=capacity)
     stayed: dict[str, Any] = {}
     position = left_at = 0
     for number, step in enumerate(before):
-        play(feed, number, *step)
-        position, _ = read(feed, position, stayed)
+        add(event_buffer, number, *step)
+        position, _ = read(event_buffer, position, stayed)
     left, left_at = dict(stayed), position
     for number, step in enumerate(after, len(before)):
-        play(feed, number, *step)
-        position, _ = read(feed, position, stayed)
-    resumed = feed.resume(feed.seq(left_at))
-    assert feed.can_read(left_at) == (resumed is not None)
+        add(event_buffer, number, *step)
+        position, _ = read(event_buffer, position, stayed)
+    resumed = event_buffer.resume_position(event_buffer.format_seq(left_at))
+    assert event_buffer.holds_all_after(left_at) == (resumed is not None)
     if resumed is not None:
-        _, count = read(feed, resumed, left)
+        _, count = read(event_buffer, resumed, left)
         assert left == stayed
-        assert count <= min(kept, len(after))
+        assert count <= min(capacity, len(after))
     else:
-        assert len(after) > kept or len(before) > kept
+        assert len(after) > capacity or len(before) > capacity
 
 
 def test_every_transition_is_kept_but_only_the_newest_progress() -> None:
-    feed = EventBuffer()
+    event_buffer = EventBuffer()
     for number in range(5000):
-        play(feed, number, IDS[0], "progressed")
-        play(feed, number, IDS[1], "progressed")
-    play(feed, 0, IDS[0], "moved")
+        add(event_buffer, number, IDS[0], "progressed")
+        add(event_buffer, number, IDS[1], "progressed")
+    add(event_buffer, 0, IDS[0], "moved")
     seen: dict[str, Any] = {}
-    _, count = read(feed, 0, seen)
+    _, count = read(event_buffer, 0, seen)
     assert count == 2
     assert seen[IDS[1]]["progress"]["done"] == 4999
     assert seen[IDS[0]]["phase"] == "accepted"
 
 
 def test_position_of_another_epoch_is_not_resumed() -> None:
-    feed, restarted = EventBuffer(), EventBuffer()
-    for each in (feed, restarted):
-        play(each, 0, IDS[0], "moved")
-    assert feed.resume(feed.seq(1)) == 1
-    assert restarted.resume(feed.seq(1)) is None
-    assert feed.resume(feed.seq(2)) is None
-    for nonsense in ("", "1", f"{feed.epoch}.", f"{feed.epoch}.-1", f"{feed.epoch}.1 ", None):
-        assert feed.resume(nonsense) is None
+    event_buffer, restarted = EventBuffer(), EventBuffer()
+    for each in (event_buffer, restarted):
+        add(each, 0, IDS[0], "moved")
+    assert event_buffer.resume_position(event_buffer.format_seq(1)) == 1
+    assert restarted.resume_position(event_buffer.format_seq(1)) is None
+    assert event_buffer.resume_position(event_buffer.format_seq(2)) is None
+    for nonsense in (
+        "",
+        "1",
+        f"{event_buffer.epoch}.",
+        f"{event_buffer.epoch}.-1",
+        f"{event_buffer.epoch}.1 ",
+        None,
+    ):
+        assert event_buffer.resume_position(nonsense) is None

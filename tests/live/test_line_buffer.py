@@ -1,4 +1,4 @@
-"""The lines of a log that are held: in order, bounded, and what is missing is counted."""
+"""The line buffer: in order, bounded, and what is missing is counted."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def log_of(texts: list[str]) -> list[LogLine]:
     st.integers(1, 2000),
 )
 def test_what_is_read_and_what_is_skipped_is_all_there_was(
-    steps: list[tuple[str, bool]], most_lines: int, most_bytes: int
+    steps: list[tuple[str, bool]], max_lines: int, max_bytes: int
 ) -> None:
-    held = LineBuffer(most_lines, most_bytes)
+    buffer = LineBuffer(max_lines, max_bytes)
     position = skipped = 0
     read: list[str] = []
     for line, (_, reads) in zip(log_of([text for text, _ in steps]), steps, strict=True):
-        for piece in encode_batches([line]):
-            for each in piece:
-                held.add(each)
-        assert held.next - held.first <= most_lines
+        for batch in encode_batches([line]):
+            for each in batch:
+                buffer.add(each)
+        assert buffer.end - buffer.start <= max_lines
         if reads:
-            found = held.read(position)
+            found = buffer.read(position)
             position, skipped = found.position, skipped + found.skipped
             read += [json.loads(each.body)["text"] for each in found.lines]
-    while (found := held.read(position)).lines:
+    while (found := buffer.read(position)).lines:
         position, skipped = found.position, skipped + found.skipped
         read += [json.loads(each.body)["text"] for each in found.lines]
     assert len(read) + skipped == len(steps)
@@ -47,9 +47,9 @@ def test_what_is_read_and_what_is_skipped_is_all_there_was(
     assert all(text in remaining for text in read)
 
 
-def test_long_line_comes_in_pieces_that_say_so() -> None:
+def test_long_line_is_split_and_marked() -> None:
     text = "\x00<b>" * LONGEST_TEXT
-    found = [line for piece in encode_batches(log_of(["a", text, "z"])) for line in piece]
+    found = [line for batch in encode_batches(log_of(["a", text, "z"])) for line in batch]
     lines = [json.loads(line.body) for line in found]
     assert "".join(line["text"] for line in lines) == f"a{text}z"
     assert [line.get("cut", False) for line in lines] == [False, *[True] * 3, False, False]
@@ -57,7 +57,7 @@ def test_long_line_comes_in_pieces_that_say_so() -> None:
 
 
 @given(st.lists(st.integers(0, 3 * MESSAGE_BYTES), max_size=20))
-def test_slice_is_bounded(sizes: list[int]) -> None:
-    for piece in encode_batches(log_of(["x" * size for size in sizes])):
-        assert piece
-        assert len(piece) == 1 or sum(len(line.body) for line in piece) <= MESSAGE_BYTES
+def test_batch_is_bounded(sizes: list[int]) -> None:
+    for batch in encode_batches(log_of(["x" * size for size in sizes])):
+        assert batch
+        assert len(batch) == 1 or sum(len(line.body) for line in batch) <= MESSAGE_BYTES

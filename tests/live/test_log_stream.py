@@ -10,14 +10,14 @@ from nds_jupyter.errors import EngineError, EngineUnavailable, JobNotFound, TooB
 from nds_jupyter.live import Broadcaster, log_stream
 from nds_jupyter.live.log_stream import BUFFERED_BYTES, BUFFERED_LINES
 from nds_jupyter.live.websocket_messages import FollowRequest
-from tests.live.conftest import JOB, Open
+from tests.live.conftest import JOB, Subscribe
 from tests.live.written import WrittenLog, time_of
 from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_stream, "RETRY_FIRST", 0.1)
+    monkeypatch.setattr(log_stream, "FIRST_RETRY_DELAY", 0.1)
 
 
 async def begun(written: WrittenLog) -> None:
@@ -30,9 +30,9 @@ def texts(start: int, stop: int) -> list[str]:
 
 
 async def test_every_page_gets_every_line_by_one_stream(
-    open_page: Open, written: WrittenLog
+    subscribe: Subscribe, written: WrittenLog
 ) -> None:
-    readers = [await open_page(log_tail=10) for _ in range(5)]
+    readers = [await subscribe(log_tail=10) for _ in range(5)]
     await begun(written)
     ends = [asyncio.ensure_future(reader.end()) for reader in readers]
     for start in range(0, 20_000, 5000):
@@ -46,17 +46,17 @@ async def test_every_page_gets_every_line_by_one_stream(
 
 
 async def test_stalled_page_skips_and_costs_the_others_nothing(
-    open_page: Open, written: WrittenLog, pages: Broadcaster
+    subscribe: Subscribe, written: WrittenLog, broadcaster: Broadcaster
 ) -> None:
-    stalled, quick = await open_page(log_tail=10), await open_page(log_tail=10)
+    stalled, quick = await subscribe(log_tail=10), await subscribe(log_tail=10)
     await begun(written)
     written.write("first")
     assert (await stalled.until(lambda m: m["type"] == "log"))["lines"][0]["text"] == "first"
     written.write(*texts(0, 50_000))
     written.end()
     assert await quick.end() == ["first", *texts(0, 50_000)]
-    held = pages._logs[JOB].held
-    assert held.next - held.first <= BUFFERED_LINES
+    buffer = broadcaster._log_streams[JOB].buffer
+    assert buffer.end - buffer.start <= BUFFERED_LINES
     got = (await stalled.end())[1:]
     gaps = [message for message in stalled.logs if message["skipped"]]
     assert [gap["refetch_since"] for gap in gaps] == [time_of(0)]
@@ -65,9 +65,9 @@ async def test_stalled_page_skips_and_costs_the_others_nothing(
 
 
 async def test_one_page_alone_is_waited_for_and_misses_nothing(
-    open_page: Open, written: WrittenLog
+    subscribe: Subscribe, written: WrittenLog
 ) -> None:
-    reader = await open_page(log_tail=10)
+    reader = await subscribe(log_tail=10)
     await begun(written)
     written.write(*["x" * 50_000 for _ in range(200)])
     written.end()
@@ -77,9 +77,9 @@ async def test_one_page_alone_is_waited_for_and_misses_nothing(
 
 @pytest.mark.parametrize("error", [EngineUnavailable("It is away."), TooBusy("It is full.")])
 async def test_log_that_breaks_off_goes_on_without_loss_or_repetition(
-    open_page: Open, written: WrittenLog, error: EngineUnavailable
+    subscribe: Subscribe, written: WrittenLog, error: EngineUnavailable
 ) -> None:
-    reader = await open_page(log_tail=100)
+    reader = await subscribe(log_tail=100)
     written.write(*texts(0, 15))
     await reader.until(lambda m: m["type"] == "log")
     written.break_off(error)
@@ -92,29 +92,29 @@ async def test_log_that_breaks_off_goes_on_without_loss_or_repetition(
 
 
 async def test_log_that_can_not_be_read_is_told_and_ends(
-    open_page: Open, written: WrittenLog
+    subscribe: Subscribe, written: WrittenLog
 ) -> None:
     written.break_off(EngineError("It is gone."))
-    reader = await open_page(log_tail=1)
+    reader = await subscribe(log_tail=1)
     await reader.end()
-    assert [m["message"] for m in reader.told if m["type"] == "error"] == ["It is gone."]
+    assert [m["message"] for m in reader.received if m["type"] == "error"] == ["It is gone."]
 
 
-async def test_log_of_a_deleted_job_just_ends(open_page: Open, written: WrittenLog) -> None:
-    reader = await open_page(log_tail=1)
+async def test_log_of_a_deleted_job_just_ends(subscribe: Subscribe, written: WrittenLog) -> None:
+    reader = await subscribe(log_tail=1)
     written.break_off(JobNotFound("It is deleted."))
     assert await reader.end() == []
-    assert not [m for m in reader.told if m["type"] == "error"]
+    assert not [m for m in reader.received if m["type"] == "error"]
 
 
 async def test_page_that_comes_back_goes_on_after_its_last_line(
-    open_page: Open, written: WrittenLog
+    subscribe: Subscribe, written: WrittenLog
 ) -> None:
-    stayed = await open_page(log_tail=100)
+    stayed = await subscribe(log_tail=100)
     written.write(*texts(0, 25))
     await stayed.until(lambda m: m["type"] == "log")
-    back = await open_page(log_since=time_of(12))
-    ahead = await open_page(log_since=time_of(24))
+    back = await subscribe(log_since=time_of(12))
+    ahead = await subscribe(log_since=time_of(24))
     written.write(*texts(25, 40))
     written.end()
     assert await back.end() == texts(13, 40)
@@ -124,12 +124,12 @@ async def test_page_that_comes_back_goes_on_after_its_last_line(
 
 
 async def test_page_that_comes_back_after_one_that_knows_more_misses_nothing(
-    open_page: Open, written: WrittenLog
+    subscribe: Subscribe, written: WrittenLog
 ) -> None:
     written.write(*texts(0, 100))
-    ahead = await open_page(log_since=time_of(90))
+    ahead = await subscribe(log_since=time_of(90))
     await ahead.until(lambda m: m["type"] == "log")
-    back = await open_page(log_since=time_of(50))
+    back = await subscribe(log_since=time_of(50))
     await back.until(lambda m: m["type"] == "log")
     written.write(*texts(100, 110))
     written.end()
@@ -139,23 +139,23 @@ async def test_page_that_comes_back_after_one_that_knows_more_misses_nothing(
     assert (len(written.requests), written.most_open) == (2, 1)
 
 
-async def test_gap_before_the_first_line_is_told(open_page: Open, written: WrittenLog) -> None:
+async def test_gap_before_the_first_line_is_told(subscribe: Subscribe, written: WrittenLog) -> None:
     written.write(*texts(0, 100))
-    short = await open_page(log_tail=10)
+    short = await subscribe(log_tail=10)
     await short.until(lambda m: m["type"] == "log")
-    back = await open_page(log_since=time_of(50))
+    back = await subscribe(log_since=time_of(50))
     written.end()
     assert await back.end() == texts(90, 100)
     assert (back.logs[0]["skipped"], back.logs[0]["refetch_since"]) == (None, time_of(50))
 
 
 async def test_page_that_wants_more_of_the_past_gets_it(
-    open_page: Open, written: WrittenLog
+    subscribe: Subscribe, written: WrittenLog
 ) -> None:
     written.write(*texts(0, 1000))
-    back = await open_page(log_since=time_of(995))
+    back = await subscribe(log_since=time_of(995))
     await back.until(lambda m: m["type"] == "log")
-    new = await open_page(log_tail=500)
+    new = await subscribe(log_tail=500)
     await new.until(lambda m: m["type"] == "log")
     written.write(*texts(1000, 1010))
     written.end()
@@ -165,12 +165,12 @@ async def test_page_that_wants_more_of_the_past_gets_it(
 
 
 async def test_stream_ends_with_the_last_page(
-    open_page: Open, written: WrittenLog, pages: Broadcaster
+    subscribe: Subscribe, written: WrittenLog, broadcaster: Broadcaster
 ) -> None:
-    one, other = await open_page(log_tail=1), await open_page(log_tail=1)
+    one, other = await subscribe(log_tail=1), await subscribe(log_tail=1)
     await begun(written)
-    await pages.leave(one.page)
+    await broadcaster.unsubscribe(one.subscriber)
     assert written.open == 1
-    await pages.follow(other.page, FollowRequest(follow=()))
+    await broadcaster.follow(other.subscriber, FollowRequest(follow=()))
     assert written.open == 0
-    assert not pages._logs
+    assert not broadcaster._log_streams

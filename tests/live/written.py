@@ -1,4 +1,4 @@
-"""A log that a test writes, and jobs and pages to read it with."""
+"""A log that a test writes, and the jobs and readers that follow it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from nds_jupyter.live import Subscriber
 from nds_jupyter.rest.views import LogLine
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-PATIENCE = 30.0
-PIECE = 700
+DEADLINE = 30.0
+BATCH = 700
 """Lines that the log gives at a time."""
 
 
@@ -48,22 +48,22 @@ class WrittenLog:
         self.lines: list[LogLine] = []
         self._ended = False
         self._broken: NdsError | None = None
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def write(self, *texts: str) -> None:
         for text in texts:
             time = time_of(len(self.lines))
             self.lines.append(LogLine(stream="stdout", time=time, text=text))
-        self._news.set()
+        self._changed.set()
 
     def end(self) -> None:
         self._ended = True
-        self._news.set()
+        self._changed.set()
 
     def break_off(self, error: NdsError) -> None:
         """Let whoever reads, or the next who begins to, meet an error once."""
         self._broken = error
-        self._news.set()
+        self._changed.set()
 
     async def read(self, job_id: str, request: LogRequest) -> AsyncGenerator[list[LogLine], None]:
         del job_id
@@ -73,17 +73,17 @@ class WrittenLog:
         try:
             position = self._first(request)
             while True:
-                self._news.clear()
+                self._changed.clear()
                 if self._broken is not None:
                     error, self._broken = self._broken, None
                     raise error
                 while position < len(self.lines):
-                    piece = self.lines[position : position + PIECE]
-                    position += len(piece)
-                    yield piece
+                    batch = self.lines[position : position + BATCH]
+                    position += len(batch)
+                    yield batch
                 if self._ended:
                     return
-                await self._news.wait()
+                await self._changed.wait()
         finally:
             self.open -= 1
 
@@ -96,17 +96,17 @@ class WrittenLog:
 
 
 class Reader:
-    """What is at the other end of a page: reads messages when the test wants it to."""
+    """The other end of a subscriber: reads its messages when the test wants it to."""
 
-    def __init__(self, page: Subscriber) -> None:
-        self.page = page
-        self.told: list[dict[str, Any]] = []
-        self._messages = page.messages()
+    def __init__(self, subscriber: Subscriber) -> None:
+        self.subscriber = subscriber
+        self.received: list[dict[str, Any]] = []
+        self._messages = subscriber.messages()
 
     async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(PATIENCE):
-            self.told.append(json.loads(await anext(self._messages)))
-        return self.told[-1]
+        async with asyncio.timeout(DEADLINE):
+            self.received.append(json.loads(await anext(self._messages)))
+        return self.received[-1]
 
     async def until(self, reached: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         while not reached(message := await self.next()):
@@ -120,7 +120,7 @@ class Reader:
 
     @property
     def logs(self) -> list[dict[str, Any]]:
-        return [message for message in self.told if message["type"] == "log"]
+        return [message for message in self.received if message["type"] == "log"]
 
     @property
     def texts(self) -> list[str]:
