@@ -1,4 +1,4 @@
-"""What checks the front end's types: node and npm, from Debian where missing, and TypeScript."""
+"""Installation of npm, from Debian where missing, and of the packages that check the front end."""
 
 from __future__ import annotations
 

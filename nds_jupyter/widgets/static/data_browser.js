@@ -27,7 +27,7 @@ const COLUMNS = [
   { id: "modified", label: "Modified" },
 ];
 
-/** The panel; it shows one collection at a time. */
+/** Panel of the data root that shows one collection at a time. */
 export class DataBrowser {
   /**
    * @param {JobStore} store
@@ -86,7 +86,7 @@ export class DataBrowser {
   open(path) {
     const from = this._listing.path;
     this._search.value = "";
-    // Who comes from below goes on at the collection that was left.
+    // From below, the row of the collection that was left becomes the active one.
     this._load(path, parentOf(from) === path ? from : "");
   }
 
@@ -118,7 +118,7 @@ export class DataBrowser {
       iconButton(icon("back"), "Up to the parent collection", () => this._openParent()),
       this._search,
       iconButton(icon("add"), "New collection", () => this._makeCollection()),
-      iconButton(icon("up"), "Upload files", chooseFiles, { disabled: !this._api.server.links }),
+      iconButton(icon("up"), "Upload files", chooseFiles, { disabled: !this._api.server.isDirect }),
       iconButton(icon("refresh"), "Refresh", () => this.refresh()),
       this._status,
       this._fileInput,
@@ -204,7 +204,7 @@ export class DataBrowser {
   /** @param {DataTransfer} data */
   async _uploadDropped(data) {
     const collection = this._listing.path;
-    if (!this._api.server.links) {
+    if (!this._api.server.isDirect) {
       this._host.notify("This page can't reach the Jupyter server itself, and can't upload.", "error");
       return;
     }
@@ -251,7 +251,7 @@ export class DataBrowser {
     if (!complete && !loading && entries.length) this._prefetch();
   }
 
-  /** Whoever goes on by keys in another collection begins in it somewhere. */
+  /** Make the first row active where keys go from row to row and none is. */
   _keepActive() {
     const { complete, entries } = this._listing;
     if (this._active && (this._activeIndex >= 0 || !complete)) return;
@@ -264,7 +264,7 @@ export class DataBrowser {
     const entry = this._listing.entries[index];
     if (!entry) return;
     this._active = entry.path;
-    // What was clicked in a row may be another's in a moment.
+    // The row that was clicked may show another entry in a moment.
     if (this._rows.element.contains(document.activeElement)) this._grid.focus();
     this._rows.scrollToRow(index);
   }
@@ -282,7 +282,7 @@ export class DataBrowser {
   }
 
   _closeDetails() {
-    // Whoever closed, renamed or deleted by a button in it goes on in the list.
+    // The button that had the focus, to close, rename or delete, is gone: the focus goes to the table.
     if (this._detailsPane.contains(document.activeElement)) this._grid.focus();
     this._detailsPane.hidden = true;
     this._detailsPane.replaceChildren();

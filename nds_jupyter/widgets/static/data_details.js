@@ -84,7 +84,7 @@ export class DataDetails {
 
   async _download() {
     const { name, path } = this._entry;
-    if (this._api.server.links) saveUrl(this._api.dataUrl(path), name);
+    if (this._api.server.isDirect) saveUrl(this._api.dataUrl(path), name);
     else await this._notifyErrors(async () => saveBlob(await (await this._api.dataContent(path)).blob(), name));
   }
 

@@ -33,7 +33,7 @@ export function baseName(path) {
  */
 export async function downloadFile({ api }, job_id, path) {
   const query = { job_id, path, format: "raw" };
-  if (api.server.links) saveUrl(api.url("/results", query), baseName(path));
+  if (api.server.isDirect) saveUrl(api.url("/results", query), baseName(path));
   else saveBlob(await (await api.request("GET", "/results", query)).blob(), baseName(path));
 }
 
@@ -45,7 +45,7 @@ export async function downloadFile({ api }, job_id, path) {
  * @param {string[]} paths
  */
 export async function downloadArchive({ api }, job_id, paths) {
-  if (!api.server.links) {
+  if (!api.server.isDirect) {
     const headers = { "Content-Type": "application/json" };
     const body = JSON.stringify({ job_id, paths, format: "zip" });
     saveBlob(await (await api.request("POST", "/archive", {}, { headers, body })).blob(), `${job_id}.zip`);

@@ -283,7 +283,7 @@ class TreeRow {
  * @property {string} summary
  */
 
-/** The mark of what is no longer there. */
+/** Mark of a deleted file. */
 const DELETED = "deleted";
 
 /** Tab of a job with a tree of files: to look at, select from, download, and send to the data root. */

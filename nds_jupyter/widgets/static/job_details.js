@@ -14,7 +14,7 @@ import { resultsSource } from "./results_tab.js";
 import { makeConnectionNotice } from "./status_bar.js";
 import { Tabs } from "./tabs.js";
 
-/** The panel; tabs are made when they are first shown. */
+/** Panel of one job, whose tabs are made when they are first shown. */
 export class JobDetails {
   /**
    * @param {JobStore} store

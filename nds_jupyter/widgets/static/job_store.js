@@ -8,7 +8,7 @@ import { RestApi } from "./rest_api.js";
 /** Milliseconds until listeners are told of a change; a burst of messages is one change. */
 const NOTIFY_DELAY = 60;
 const LOG_TAIL = 10_000;
-/** Attempts after which a WebSocket that never opened is taken for one that can't. */
+/** Attempts after which polling replaces a WebSocket that never opened. */
 const ATTEMPTS = 3;
 const STREAM_RETRY = 60_000;
 
@@ -52,7 +52,7 @@ export class JobStore {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this._streamRetry = undefined;
     /** @type {EventFeed} */
-    this._feed = server.events ? this._openStream() : this._openPolling();
+    this._feed = server.isDirect ? this._openStream() : this._openPolling();
   }
 
   /**

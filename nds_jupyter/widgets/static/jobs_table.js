@@ -16,7 +16,7 @@ import { VirtualList } from "./virtual_list.js";
 const ROW_HEIGHT = 36;
 const STATE_FILTERS = ["", "running", "queued", "completed", "failed", "stopped"];
 
-/** The panel; the row that keys act on stays the same job wherever it moves. */
+/** Panel of all jobs, in which the row that keys act on stays the same job wherever it moves. */
 export class JobsTable {
   /**
    * @param {JobStore} store
@@ -252,7 +252,7 @@ class JobRow {
   }
 
   /**
-   * Make what only who points at a row, or comes to it by keys, has a use for: hundreds pass by for each of those.
+   * Set the tooltips and make the buttons once a row is pointed at or reached by keys: hundreds pass by for each of those.
    *
    * @param {Job} job
    * @param {boolean} active
@@ -288,7 +288,7 @@ function noteText(job) {
   return job.name ? job.job_id.slice(0, 8) : "";
 }
 
-/** Buttons of a row, made when there is first somebody to press them. */
+/** Buttons of a row, made when the row is first pointed at or reached by keys. */
 class RowButtons {
   /**
    * @param {JobActions} actions

@@ -49,9 +49,9 @@ export class LogBuffer {
     this._characters = 0;
     /** @type {Block[]} */
     this.blocks = [newBlock(0)];
-    /** Whether the last line goes on. */
+    /** Whether the last line is unfinished. */
     this.open = false;
-    /** How the next line begins, on stdout and on stderr. */
+    /** Styles that the next line begins with, on stdout and on stderr. */
     this._styles = [PLAIN, PLAIN];
     /** @type {Map<number, StyledLine>} */
     this._styledLines = new Map();

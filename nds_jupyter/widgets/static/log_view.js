@@ -25,7 +25,7 @@ const MEASURED_AT_ONCE = 256;
 const SEARCHED_AT_ONCE = 100;
 const NUMBER = new Intl.NumberFormat("en");
 
-/** The tab; it draws at most once in a frame. */
+/** Log tab, drawn at most once a frame. */
 export class LogView {
   /**
    * @param {JobStore} store

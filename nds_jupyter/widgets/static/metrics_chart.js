@@ -18,7 +18,7 @@ const MOST_POINTS = 600;
  * @property {(number | null)[]} values
  */
 
-/** The tab; it draws only while it is in the document. */
+/** Metrics tab, drawn only while it is in the document. */
 export class MetricsView {
   /**
    * @param {JobStore} store

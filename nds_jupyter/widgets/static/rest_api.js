@@ -233,7 +233,7 @@ export class RestApi {
     const headers = { Accept: "application/x-ndjson" };
     // The route reads microseconds; lines up to the exact time are dropped by the reader.
     const from = since?.replace(/(\.\d{6})\d*/, "$1");
-    const tail = this.server.links ? null : RELAYED_LINES;
+    const tail = this.server.isDirect ? null : RELAYED_LINES;
     const answer = await this.request("GET", "/stdout", { job_id, since: from, tail }, { headers, signal });
     if (!answer.body) return;
     yield* parseBatches(answer.body.pipeThrough(new TextDecoderStream()).getReader());

@@ -4,8 +4,7 @@
  * @typedef {object} ServerConnection how a page reaches the routes
  * @property {string} url of the routes, without a slash at its end
  * @property {typeof fetch} fetch
- * @property {boolean} events whether a WebSocket can reach it
- * @property {boolean} links whether a link of the page can download from it
+ * @property {boolean} isDirect whether the page itself reaches it, by WebSocket, links and forms; else a kernel does
  * @property {() => Record<string, string>} headers that a request of the page needs
  */
 
@@ -28,7 +27,7 @@ export function pageServer() {
   const url = new URL(path, window.location.href).href.replace(/\/+$/, "");
   const token = typeof config.token === "string" ? config.token : "";
   const headers = () => authHeaders(token);
-  return { url, events: true, links: true, headers, fetch: (input, init) => fetchWithHeaders(input, init, headers()) };
+  return { url, isDirect: true, headers, fetch: (input, init) => fetchWithHeaders(input, init, headers()) };
 }
 
 /** Headers that authenticate the page. Jupyter's own pages ask by cookie with the XSRF token, and by token where the page has one. @param {string} token */

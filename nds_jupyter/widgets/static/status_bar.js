@@ -78,7 +78,7 @@ export function makeConnectionNotice() {
 /** @param {JobStore} store @returns {string} empty where all is well */
 function connectionText(store) {
   const { connection, problem, api } = store;
-  if (!api.server.links) {
+  if (!api.server.isDirect) {
     return "This page can't reach the Jupyter server itself: what it shows comes through the kernel, and waits while a cell runs.";
   }
   if (connection === "lost") return "The connection to the server is lost; it is tried again.";

@@ -20,7 +20,7 @@ let lastFormId = 0;
 
 /** @typedef {[name: string, sentence: string]} FieldError */
 
-/** The form; what is not filled in is left to the server. */
+/** Form for a new job; what is not filled in is left to the server. */
 export class SubmitForm {
   /**
    * @param {JobStore} store

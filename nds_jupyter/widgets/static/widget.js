@@ -99,8 +99,7 @@ function kernelConnection(model) {
   const url = "http://kernel";
   return {
     url,
-    events: false,
-    links: false,
+    isDirect: false,
     headers: () => ({}),
     fetch: async (input, init = {}) => {
       const { pathname, search } = new URL(String(input));

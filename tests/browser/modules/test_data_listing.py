@@ -41,7 +41,7 @@ OPEN = """async (many) => {
   const { RestApi } = await import("/rest_api.js");
   const { DataBrowser } = await import("/data_browser.js");
   const url = `${location.origin}/nds`;
-  const api = new RestApi({ url, events: false, links: false, headers: () => ({}), fetch: answer });
+  const api = new RestApi({ url, isDirect: false, headers: () => ({}), fetch: answer });
   const nothing = () => {};
   const host = { openJob: nothing, openSubmit: nothing, notify: nothing, insertInCell: null };
   window.browser = new DataBrowser({ api }, host, "/home");

@@ -46,7 +46,7 @@ OPEN = """async (many) => {
   const { JobsTable } = await import("/jobs_table.js");
   const url = `${location.origin}/nds`;
   const headers = () => ({});
-  window.store = new JobStore({ url, events: false, links: false, headers, fetch: answer });
+  window.store = new JobStore({ url, isDirect: false, headers, fetch: answer });
   const openJob = (job) => window.opened.push(job.name);
   const nothing = () => {};
   const host = { openJob, openSubmit: nothing, notify: nothing, insertInCell: null };

@@ -40,7 +40,7 @@ OPEN = """async (many) => {
   const { h } = await import("/dom.js");
   const url = `${location.origin}/nds`;
   const headers = () => ({});
-  const store = new JobStore({ url, events: false, links: false, headers, fetch: answer });
+  const store = new JobStore({ url, isDirect: false, headers, fetch: answer });
   store.put({ job_id: "a", phase: "finished" });
   const view = new LogView(store, "a");
   view.element.style.height = "100%";
