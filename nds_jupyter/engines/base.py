@@ -224,9 +224,9 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     workers
         The nodes that have it, where there are several.
     labels
-        Where a list of images says them.
+        Only in lists of images.
     is_root
-        Whether its containers run as root; not said by lists.
+        Whether its containers run as root; not in lists of images.
     """
 
     id: str
@@ -277,7 +277,7 @@ class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
         ``start``, ``die``, ``oom`` or ``destroy``; ``connected`` when the stream has just been
         (re)connected, with an empty `container_id`: look at every container again.
     exit_code
-        What the script exited with, where the engine says so together with ``die``.
+        Exit code of the script, where the engine sends it together with ``die``.
     task
         The task whose container it is, if it is a service's.
     """
@@ -291,7 +291,7 @@ class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine says of itself.
+    """Description of an engine.
 
     Parameters
     ----------
@@ -397,14 +397,15 @@ class Engine(Protocol):
         Returns
         -------
         str or None
-            The id of another container, where it was made anew to be started.
+            The id of another container, where one was created in its place.
 
         Raises
         ------
         ImageNotFound
             If what it runs is not in its image.
         NotPlaced
-            If it was made anew and waits for a node; calling this again goes on waiting.
+            If another one was created in its place and waits for a node; calling this again goes on
+            waiting.
         """
 
     async def worker(self, container_id: str) -> str:

@@ -129,7 +129,7 @@ def parse_container(data: Mapping[str, Any], worker: str) -> Container:
         parse_time, (data["Created"], state["StartedAt"], state["FinishedAt"])
     )
     if ended and started and finished:
-        # The engine notes a start when it hears of it, which can be after a quick script's end.
+        # The engine records a start when it learns of it, which can be after a quick script's end.
         started = min(started, finished)
     return Container(
         id=data["Id"],

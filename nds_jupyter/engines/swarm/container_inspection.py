@@ -35,7 +35,7 @@ from nds_jupyter.errors import (
 )
 
 SIGNAL_EXIT_CODES = frozenset({137, 143})
-"""What a script exits with that was killed, or told to end and did not listen to that."""
+"""Exit codes of a script that was ended by SIGKILL or SIGTERM."""
 
 _NOT_ANSWERING = (EngineUnavailable, DeadlineExceeded)
 
@@ -212,7 +212,7 @@ class ContainerInspection:
         Raises
         ------
         NoEndpoint, EngineUnavailable
-            If nobody can tell whether its script was released by a file.
+            If it is not known whether its script was released by a file.
         """
         out_of_reach = no_endpoint_text(name)
         if task.has_ended or task.is_released:
@@ -292,10 +292,8 @@ async def list_containers(
     )
     if isinstance(replies, BaseException):
         raise replies
-    if isinstance(listed, BaseException) and not isinstance(listed, NdsError):
-        raise listed
-    if isinstance(listed, NdsError):
-        if not replies.results:
+    if isinstance(listed, BaseException):
+        if not isinstance(listed, NdsError) or not replies.results:
             raise listed
         listed = ()
     rows = [
@@ -312,22 +310,24 @@ async def list_containers(
         and (task.container_id or task.id) not in shown
         and task.node_id not in replies.results
     ]
-    for task in await _with_existing_service(nodes, missing):
-        rows.append(await _row_of_task(nodes, task, replies))
-    return tuple(
-        row
-        for row in rows
-        if not locations.is_removed(row.id) and not locations.is_removed(row.name)
-    )
+    rows += await _rows_of_tasks(nodes, missing, replies)
+    removed = locations.is_removed
+    return tuple(row for row in rows if not removed(row.id) and not removed(row.name))
 
 
-async def _with_existing_service(nodes: Nodes, listed: list[Task]) -> list[Task]:
-    """Return the tasks whose service is there: a node that is lost keeps those of removed ones."""
+async def _rows_of_tasks(
+    nodes: Nodes, listed: list[Task], replies: NodeReplies
+) -> list[ContainerSummary]:
+    """Return rows of the tasks whose service is there: a lost node keeps those of removed ones."""
     if not listed:
         return []
     services = await nodes.call_manager(lambda manager: manager.services([LABEL_JOB]))
     service_ids = {service["ID"] for service in services}
-    return [task for task in listed if task.service_id in service_ids]
+    return [
+        await _row_of_task(nodes, task, replies)
+        for task in listed
+        if task.service_id in service_ids
+    ]
 
 
 async def _row_of_task(nodes: Nodes, task: Task, replies: NodeReplies) -> ContainerSummary:

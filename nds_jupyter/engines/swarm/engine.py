@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -71,7 +72,7 @@ class SwarmSettings(msgspec.Struct, frozen=True, kw_only=True):
     gpu_resource
         What the nodes call a GPU in their ``node-generic-resources``.
     node_deadline
-        Seconds after which a node that says nothing is left out of an answer about all nodes.
+        Seconds after which a silent node is left out of an answer about all nodes.
     lost_after
         Seconds for which a node may be down before what ran there is given up.
     """
@@ -107,17 +108,15 @@ class SwarmEngine:
     ) -> None:
         settings = settings or SwarmSettings()
         first = () if base_url is None and settings.endpoints else (base_url,)
-        engines = tuple(
-            CachedNodeEngine(
-                text,
-                threads=threads,
-                max_streams=max_streams,
-                deadline=deadline,
-                certificates=settings.certificates,
-            )
-            for text in (*first, *settings.endpoints)
+        create_engine = partial(
+            CachedNodeEngine,
+            threads=threads,
+            max_streams=max_streams,
+            deadline=deadline,
+            certificates=settings.certificates,
         )
-        self._nodes = Nodes(engines, settings.node_deadline)
+        endpoints = (*first, *settings.endpoints)
+        self._nodes = Nodes(tuple(map(create_engine, endpoints)), settings.node_deadline)
         self._locations = TaskLocations(self._nodes)
         self._task_lists = TaskListCache(self._nodes)
         self._started_containers = StartedContainers(self._task_lists.clear)

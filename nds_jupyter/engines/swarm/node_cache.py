@@ -96,8 +96,8 @@ FetchRows = Callable[[Mapping[str, list[str]]], Awaitable[Iterable[ContainerSumm
 SETTLE_SECONDS = 2.0
 """Seconds after an event until the engine's list has it for certain.
 
-Docker 20.10 tells of an end before it tidies up, which takes 50 ms and more, and then changes what
-its list is read from.
+Docker 20.10 sends the event of an end before it tidies up, which takes 50 ms and more, and only
+then changes what its list is read from.
 """
 
 MAX_AGE = 30.0

@@ -49,7 +49,7 @@ _PASSWORD = re.compile(r"(?<=[^/]):[^/@]*@")
 
 
 class SwarmMembership(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine says of its part in a Swarm; `node_id` is empty if it is in none."""
+    """Membership of an engine in a Swarm; `node_id` is empty if it is in none."""
 
     node_id: str
     name: str
@@ -99,7 +99,7 @@ class NodeEngine(DockerEngine):
         )
 
     async def registry_image(self, reference: str) -> Image:
-        """Return what an image's registry says of it; `ImageNotFound` if it can't be had."""
+        """Return an image as its registry describes it; `ImageNotFound` if it can't be had."""
 
         def request(client: Any) -> str:
             url = client._url("/distribution/{0}/json", reference)
@@ -206,7 +206,7 @@ class NodeEngine(DockerEngine):
     async def update_service(
         self, name: str, change: Callable[[dict[str, Any]], dict[str, Any] | None]
     ) -> None:
-        """Change a service, once: who comes second is given what the first has made of it.
+        """Update a service; where somebody else was quicker, start again from what they made of it.
 
         Parameters
         ----------

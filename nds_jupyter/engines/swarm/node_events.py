@@ -18,7 +18,7 @@ MAX_STARTS = 5000
 """Starts that are remembered: a caller may wait for one after its event came."""
 
 POLL_INTERVAL = 2.0
-"""Seconds between two polls of the manager, whose events tell nothing of tasks."""
+"""Seconds between two polls of the manager, which has no events of tasks."""
 
 EventQueue = asyncio.Queue[EngineEvent]
 

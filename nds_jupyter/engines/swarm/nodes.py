@@ -1,7 +1,7 @@
 """Engines of a Swarm's nodes: which endpoint is which node, and calls to one manager or to all.
 
-An endpoint is an address of the configuration, a node is what the manager lists; an engine says
-by its NodeID which node it is.
+An endpoint is an address of the configuration, a node is what the manager lists; the NodeID of an
+engine shows which node it is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nds_jupyter.errors import DeadlineExceeded, EngineError, EngineUnavailable,
 T = TypeVar("T")
 
 IDENTIFY_INTERVAL = 2.0
-"""Seconds between attempts to learn which node is at an endpoint that has not said so."""
+"""Seconds between attempts to learn which node is at an endpoint."""
 
 IDENTIFY_ATTEMPTS = 4
 """Attempts to find the endpoint of a node that is well; IDENTIFY_INTERVAL lies between two."""
@@ -79,7 +79,7 @@ class SwarmSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     nodes
         As a manager has listed them last.
     members
-        Which node each endpoint has said that it is, now or before.
+        Which node each endpoint is, by its latest answer.
     silent, errors
         Of nodes that do not answer now; see `NodeReplies`.
     unidentified
@@ -119,7 +119,7 @@ class Nodes:
         self._down_since: dict[str, float] = {}
 
     async def identify_endpoints(self) -> None:
-        """Ask endpoints which node they are: those that have not said so, or all after a change."""
+        """Ask endpoints which node they are: those not known yet, or all after a change."""
         async with self._identify_lock:
             if time.monotonic() - self._identified_at < IDENTIFY_INTERVAL:
                 return
@@ -131,7 +131,7 @@ class Nodes:
             self._identified_at = time.monotonic()
 
     def _is_unidentified(self, engine: NodeEngine) -> bool:
-        """Whether an endpoint has said nothing yet, or is a node that has left since."""
+        """Whether an endpoint has not answered yet, or is a node that has left since."""
         member = self._members.get(engine)
         return member is None or bool(self._nodes and member.node_id not in self._nodes)
 
@@ -170,7 +170,7 @@ class Nodes:
         return self._engines_by_node().get(node_id)
 
     async def _may_get_endpoint(self, node_id: str) -> bool:
-        """Whether an endpoint that has said nothing yet may be that of this node, which is well.
+        """Whether an endpoint that has not answered yet may be that of this node, which is well.
 
         A node that has just come back gets tasks at once, before its endpoint was asked again.
         """

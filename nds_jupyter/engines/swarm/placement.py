@@ -75,7 +75,7 @@ class Placement:
         location = await self._wait_for_container(spec, constraints, service_id)
         await self._refuse_without_endpoint(spec, location)
         if spec.volume:
-            # The event of a start does not say that.
+            # The event of a start does not have that.
             self._locations.add(msgspec.structs.replace(location, volume=spec.name))
         self._inspection.mark_waiting(location.container_id)
         return location.container_id
@@ -158,7 +158,7 @@ class Placement:
             return task.service_id
         if self._inspection.is_waiting(task.container_id):
             raise taken
-        # Of one that is out of reach nobody can tell, but this job was not released, or it would
+        # Of one that is out of reach that is not known, but this job was not released, or it would
         # not be created again.
         with contextlib.suppress(NoEndpoint):
             if (await self._inspection.inspect(spec.name)).state is not ContainerStatus.CREATED:

@@ -59,7 +59,7 @@ START_TIMEOUT = 30.0
 
 
 class ScriptStarter:
-    """Gives each container its start signal once, whoever asks how often."""
+    """Gives each container its start signal exactly once, also where it is asked to again."""
 
     def __init__(
         self,

@@ -123,7 +123,7 @@ JOB_LABELS = (LABEL_JOB, LABEL_OWNER, LABEL_SERVER)
 
 
 def job_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return those of a container's labels that say whose it is."""
+    """Return those of a container's labels that name its job, owner and server."""
     return {name: labels[name] for name in JOB_LABELS if name in labels}
 
 

@@ -18,7 +18,7 @@ MAX_REMOVED = 2000
 """Names whose removal is remembered: their node may take a moment to carry it out."""
 
 INSPECT_TIMEOUT = 30.0
-"""Seconds in which a node says whether it has a container."""
+"""Seconds in which a node answers whether it has a container."""
 
 _SERVICE = re.compile(r"nds-[0-9a-f]{16}")
 
@@ -26,7 +26,7 @@ _SERVICE = re.compile(r"nds-[0-9a-f]{16}")
 class TaskLocation(msgspec.Struct, frozen=True, kw_only=True):
     """Node, task and service of a container; no `service` for one that is no job's.
 
-    A service that is made anew has its old name, and another `service_id`.
+    A service that is created again has its old name, and another `service_id`.
     """
 
     service: str

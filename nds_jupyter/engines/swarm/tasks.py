@@ -60,7 +60,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     state
         The manager's word: ``pending``, ``running``, ``complete``, …
     error
-        What the scheduler or the node says; empty if nothing.
+        Error of the scheduler or the node; empty if there is none.
     container_id
         None until the node has made a container.
     is_released
@@ -96,7 +96,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_given_up(self) -> bool:
-        """Whether the manager has ended it, so that nobody tells how its container ended."""
+        """Whether the manager has ended it, so that it is not known how its container ended."""
         return self.state in _GIVEN_UP and self.container_id is not None
 
     @property
@@ -200,7 +200,7 @@ def to_container(task: Task, worker: str, *, is_waiting: bool, out_of_reach: str
     is_waiting
         Whether its script waits for the start signal.
     out_of_reach
-        Why nobody else can be asked.
+        Why its node can't be asked; empty where it can.
     """
     status = _STATES.get(task.state, ContainerStatus.DEAD if task.has_ended else None)
     if status is None or (is_waiting and status is ContainerStatus.RUNNING):
@@ -212,7 +212,7 @@ def to_container(task: Task, worker: str, *, is_waiting: bool, out_of_reach: str
         image_id="",
         command=task.command,
         state=status,
-        # A task that never came to a container has no exit code, and the manager says 0.
+        # A task that never came to a container has no exit code, and the manager has 0.
         exit_code=task.exit_code if task.has_ended and task.container_id else None,
         oom=False,
         created=task.created,
