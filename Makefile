@@ -6,9 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # ARGS="-n 0" runs the tests one after another.
-PARALLEL := --dist loadfile --max-worker-restart 0
-# Tests on an engine wait more than they compute: one process more than there are cores.
-PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+PARALLEL := -n auto --dist loadfile --max-worker-restart 0
 WITH_ENGINE := $(BIN)/python dev/engine.py run --
 
 # The package is installed as its users install it, so its files count as inputs.
@@ -35,10 +33,10 @@ lab: $(VENV)/lab.stamp
 	@$(BIN)/python dev/lab.py
 
 test: $(VENV)/test.stamp
-	@$(WITH_ENGINE) sh -c '$(BIN)/python dev/images.py && exec $(BIN)/python -m pytest -n $(PROCESSES) $(PARALLEL) $(ARGS)'
+	@$(WITH_ENGINE) sh -c '$(BIN)/python dev/images.py && exec $(BIN)/python -m pytest $(PARALLEL) $(ARGS)'
 
 check: $(VENV)/test.stamp
-	@$(BIN)/python -m pytest -n auto $(PARALLEL) -m 'not engine and not swarm and not browser and not slow' $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m 'not engine and not swarm and not browser and not slow' $(ARGS)
 
 lint: $(VENV)/test.stamp
 	@$(BIN)/ruff check .

@@ -61,9 +61,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
-def pytest_xdist_auto_num_workers() -> int | None:
-    """Let one worker alone use a real zone, in which the tests make a user."""
-    return 1 if "NDS_TEST_IRODS_ENV" in os.environ else None
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Take a process for each core, and one more where tests wait for an engine.
+
+    A real zone is used by one process alone: the tests make a user in it.
+    """
+    if "NDS_TEST_IRODS_ENV" in os.environ:
+        return 1
+    cores = len(os.sched_getaffinity(0))
+    return cores if "not engine" in config.option.markexpr else cores + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling | None:
