@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree that knows no HTTP.
+"""The errors of this package, as one tree that knows no HTTP.
 
     NdsError
     ├── InvalidRequest          a parameter is missing, repeated, unknown or malformed

@@ -1,7 +1,7 @@
-"""Parsing of Dockerfiles and requirements before any engine sees them. Pure.
+"""Parsing of Dockerfiles and requirements, to check the images that they use. Pure.
 
-Where a line could be read in two ways, the Dockerfile is refused: the images that it names are held
-against a policy, so none may hide in a line that the engine reads differently.
+Where a line could be read in two ways, the Dockerfile is refused: the images that it names are
+checked by a policy, so none may hide in a line that the engine reads differently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LONGEST_TEXT = 64 * 1024
 """Characters of a Dockerfile or of requirements."""
 
 REQUIREMENTS = "requirements.txt"
-"""The one file that a build of requirements finds beside its Dockerfile."""
+"""The one file in the context of a build of requirements."""
 
 _INSTALL = """FROM {image}
 COPY requirements.txt /tmp/nds-requirements.txt
@@ -43,7 +43,7 @@ _REFUSED = {
 
 
 class ParsedDockerfile(msgspec.Struct, frozen=True, kw_only=True):
-    """A Dockerfile that names its base, and every image that it uses; the last FROM is `base`."""
+    """A Dockerfile, the image of its last FROM (`base`), and every image that it uses."""
 
     dockerfile: str
     base: str
@@ -51,7 +51,7 @@ class ParsedDockerfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def requirements_dockerfile(image: str) -> ParsedDockerfile:
-    """Return the recipe that installs requirements on top of an image by its own pip."""
+    """Return the Dockerfile that installs requirements on top of an image by its own pip."""
     return ParsedDockerfile(dockerfile=_INSTALL.format(image=image), base=image, images=(image,))
 
 
@@ -70,12 +70,12 @@ def requirements_text(given: tuple[str, ...] | str) -> str:
 
 
 def has_from(dockerfile: str) -> bool:
-    """Tell whether a Dockerfile says what it begins from."""
+    """Return whether a Dockerfile has a FROM."""
     return any(name == "FROM" for name, _ in _split_instructions(dockerfile))
 
 
 def parse_dockerfile(dockerfile: str) -> ParsedDockerfile:
-    """Read a Dockerfile that has a FROM.
+    """Parse a Dockerfile that has a FROM.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What is asked for with a job, and what its fields may hold. Pure."""
+"""Request for a job, and the checks of its single fields. Pure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def checked_scriptname(request: JobRequest) -> str:
-    """Return the script's file name; `InvalidRequest` if it is none."""
+    """Return the script's file name; `InvalidRequest` if it is not a valid one."""
     name = "script.py" if request.scriptname is None else request.scriptname
     bad = "/" in name or name in {"", ".", ".."} or any(ord(char) < 32 for char in name)
     if bad or len(name.encode()) > 255:
@@ -77,7 +77,7 @@ def checked_scriptname(request: JobRequest) -> str:
 
 
 def checked_command(request: JobRequest) -> tuple[str, ...] | None:
-    """Return what replaces the interpreter; `InvalidRequest` if empty, or with `args` beside it."""
+    """Return the command; `InvalidRequest` if it is empty, or `args` are given, too."""
     if request.command is None:
         return None
     if not request.command or not request.command[0]:
@@ -88,7 +88,7 @@ def checked_command(request: JobRequest) -> tuple[str, ...] | None:
 
 
 def without_nul(field: str, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return texts that a program can be given; `InvalidRequest` if one holds a NUL."""
+    """Return arguments of a program; `InvalidRequest` if one holds a NUL."""
     if any("\0" in value for value in values):
         raise InvalidRequest(f"{field}: it holds a NUL character, which no program can be given.")
     return values

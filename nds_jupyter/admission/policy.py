@@ -1,4 +1,4 @@
-"""Admission policy: which images, limits, networks and nodes a request may ask for. Pure."""
+"""Admission policy: the images, limits, networks and nodes that a request may ask for. Pure."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _CONSTRAINT = re.compile(
 def node_constraints(
     given: tuple[str, ...] | str | None, *, chooses_nodes: bool
 ) -> tuple[str, ...]:
-    """Return constraints that Swarm will understand.
+    """Parse and check placement constraints.
 
     Parameters
     ----------
     given
-        A text has one a line.
+        Constraints; a text has one a line.
     chooses_nodes
-        Whether there may be nodes to choose between.
+        Whether there may be several nodes.
 
     Raises
     ------
@@ -78,7 +78,7 @@ LEAST_MEMORY = 6 * 2**20
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """What an administrator allows, and what a job gets that asks for nothing.
+    """What an administrator allows, and the defaults of a job.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     allow_builds: bool = True
 
     def allows_image(self, reference: str) -> bool:
-        """Whether a full reference matches one of the patterns; what was built is not named."""
+        """Return whether a full reference matches one of the patterns; built images never do."""
         if reference.startswith(f"{BUILT_IMAGE_NAME}:"):
             return False
         return any(fnmatch.fnmatchcase(reference, pattern) for pattern in self.allowed_images)
@@ -123,7 +123,7 @@ def _plain_path(text: str, field: str) -> str:
 def admit(
     request: JobRequest, policy: Policy, logical: PathResolver = _plain_path
 ) -> tuple[JobSpec, bytes]:
-    """Judge a request and fill in what it left out.
+    """Check a request against the policy and fill in the defaults.
 
     Parameters
     ----------
@@ -303,7 +303,7 @@ def _check_runnable(spec: JobSpec) -> None:
 def admit_all(
     request: JobRequest, policy: Policy, logical: PathResolver
 ) -> tuple[tuple[JobSpec, ...], bytes]:
-    """Judge a request; as many specifications as its sweep has points, or one without a sweep.
+    """Admit a request: one specification for each point of its sweep, or one without a sweep.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Configuration of the server extension by traits, and what kernels are told of it."""
+"""Configuration of the server extension: its traits, its authorizer, the variables of kernels."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 URL_VARIABLE = "NDS_URL"
 PREFIX_VARIABLE = "NDS_ROUTE_PREFIX"
 EXPORTED_URL_VARIABLE = "NDS_URL_OF_SERVER"
-"""Has the URL that a server told, so that it is not taken for an administrator's."""
+"""Has the URL that a server has exported, so that it is not taken for an administrator's."""
 
 ANY_ADDRESS = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104
 
@@ -22,10 +22,10 @@ ANY_ADDRESS = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104
 def export_server_url(
     environ: MutableMapping[str, str], serverapp: ServerApp, route_prefix: str
 ) -> None:
-    """Put the server's base URL where its kernels inherit it.
+    """Export the server's base URL to the environment that its kernels inherit.
 
-    A URL that an administrator put there stays: it leads to a server that runs jobs for many. One
-    that another server told is replaced: this server was started from a terminal of that one.
+    A URL that an administrator has set stays: it leads to a server that runs jobs for many. One
+    that another server exported is replaced: this server was started from a terminal of that one.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def export_server_url(
 
 
 def configured_url(environ: Mapping[str, str]) -> str:
-    """Return the URL of the server that is to run the jobs; empty where nobody named one."""
+    """Return the URL that an administrator has set; empty if none, or if a server exported it."""
     named = environ.get(URL_VARIABLE, "")
     return "" if named == environ.get(EXPORTED_URL_VARIABLE) else named
 

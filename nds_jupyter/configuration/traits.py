@@ -1,4 +1,4 @@
-"""Traits that configure the server extension, and the settings that its parts get from them."""
+"""Traits that configure the server extension and a Swarm, and the settings made from them."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class SwarmConfiguration(HasTraits):
     ).tag(config=True)
 
     def swarm_settings(self) -> SwarmSettings:
-        """Return how a Swarm is used."""
+        """Return the settings of a Swarm."""
         return SwarmSettings(
             endpoints=tuple(self.endpoints),
             certificates=self.endpoint_certificates,
@@ -288,7 +288,7 @@ class Configuration(SwarmConfiguration):
         return text
 
     def policy(self) -> Policy:
-        """Return what a job may ask for."""
+        """Return the admission policy."""
         memory = parse_size(self.default_memory, "default_memory")
         most = parse_size(self.max_memory, "max_memory") if self.max_memory else UNBOUNDED
         return Policy(
@@ -307,7 +307,7 @@ class Configuration(SwarmConfiguration):
         )
 
     def spool_limits(self) -> SpoolLimits:
-        """Return how much may be sent with jobs, and how long it is kept."""
+        """Return the limits of the spool of sent files."""
         return SpoolLimits(
             max_file_bytes=self.max_file_bytes,
             max_owner_bytes=self.max_files_bytes,
@@ -315,7 +315,7 @@ class Configuration(SwarmConfiguration):
         )
 
     def runner_settings(self) -> RunnerSettings:
-        """Return how jobs are run and kept."""
+        """Return the settings of the runner."""
         return RunnerSettings(
             max_running=self.max_running,
             keep_days=self.keep_days,

@@ -1,4 +1,4 @@
-"""Proxy handlers: check who asks, then forward the request to the upstream server."""
+"""Proxy handlers: authorize a request, then forward it to the upstream server."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from nds_jupyter.rest import routes
 GATEWAY_KEY = "nds_gateway"
 PREFIX_KEY = "nds_prefix"
 MAX_MESSAGE_SIZE = 64 * 2**20
-"""Bytes of a message to a page: a batch of lines, or a job."""
+"""Bytes of a WebSocket message: a batch of lines, or a job."""
 
 
 class ProxyHandler(NdsHandler):
-    """Any route that is not one of those below."""
+    """Forwards any route that has no handler of its own below."""
 
     @property
     def upstream(self) -> UpstreamServer:
-        """The way to the other server."""
+        """The upstream server."""
         gateway: UpstreamServer = self.settings[GATEWAY_KEY]
         return gateway
 
     @property
     def route(self) -> str:
         """The request's path below the prefix, as it stands in the URL."""
-        # Counted, not compared: who asks may have encoded the base URL in another way.
+        # Counted, not compared: a client may have encoded the base URL in another way.
         return "/" + "/".join(self.request.path.split("/")[self.public_path.count("/") + 1 :])
 
     @property
@@ -48,31 +48,31 @@ class ProxyHandler(NdsHandler):
 
     @allowed("read")
     async def get(self) -> None:
-        """Look at something."""
+        """Forward a read."""
         await self.forward()
 
     @allowed("read")
     async def head(self) -> None:
-        """Look at headers."""
+        """Forward a read of headers."""
         await self.forward()
 
     @allowed("write")
     async def post(self) -> None:
-        """Change something."""
+        """Forward a change."""
         await self.forward()
 
     @allowed("write")
     async def put(self) -> None:
-        """Replace something."""
+        """Forward a replacement."""
         await self.forward()
 
     @allowed("write")
     async def delete(self) -> None:
-        """Remove something."""
+        """Forward a removal."""
         await self.forward()
 
     async def forward(self) -> None:
-        """Answer what the other server answers."""
+        """Forward the request, and send the upstream response back."""
         self._send_task = asyncio.current_task()
         try:
             await self.send_response(await self.send_upstream(self.request.body))
@@ -81,7 +81,7 @@ class ProxyHandler(NdsHandler):
                 raise
 
     async def send_upstream(self, body: bytes | AsyncIterator[bytes]) -> UpstreamResponse:
-        """Ask the other server; what is returned has to be delivered or closed."""
+        """Send the request upstream; the response must be sent or closed."""
         self.refuse_loop()
         request = self.request
         verb = request.method or "GET"
@@ -90,7 +90,7 @@ class ProxyHandler(NdsHandler):
         )
 
     def refuse_loop(self) -> None:
-        """Refuse what a gateway sent: it would go round for ever."""
+        """Refuse a request that another gateway has forwarded: it would loop for ever."""
         if routes.FORWARDED_PREFIX in self.request.headers:
             raise GatewayUnavailable(
                 "The server that is to run the jobs passes them on itself. Let NDS_URL, or "
@@ -98,7 +98,7 @@ class ProxyHandler(NdsHandler):
             )
 
     async def send_response(self, answer: UpstreamResponse) -> None:
-        """Send an answer of the other server, no faster than it is read."""
+        """Send an upstream response to the client, with back-pressure."""
         try:
             self.set_status(answer.status)
             for name, value in answer.headers.items():
@@ -109,7 +109,7 @@ class ProxyHandler(NdsHandler):
 
 
 class ProxyStopHandler(ProxyHandler):
-    """The route that changes something by GET."""
+    """Forwards `/stop`, the route that changes something by GET."""
 
     @allowed("write")
     async def get(self) -> None:
@@ -119,7 +119,7 @@ class ProxyStopHandler(ProxyHandler):
 
 
 class ProxyArchiveHandler(ProxyHandler):
-    """The route that only looks, also by POST."""
+    """Forwards `/archive`, the route that only reads, also by POST."""
 
     @allowed("read")
     async def post(self) -> None:
@@ -129,30 +129,30 @@ class ProxyArchiveHandler(ProxyHandler):
 
 @web.stream_request_body
 class ProxyDataHandler(BodyReceiver[UpstreamResponse], ProxyHandler):
-    """Content of any size, passed on as it comes."""
+    """Forwards uploads of any size as they arrive."""
 
     async def receive(self) -> UpstreamResponse:
-        """Pass the body on."""
+        """Forward the body."""
         return await self.send_upstream(self.body_blocks())
 
     async def respond_early(self, came: UpstreamResponse) -> None:
-        """Answer what the other server said before it had the whole body."""
+        """Send the response that came before upstream had the whole body."""
         await self.send_response(came)
 
     @allowed("write")
     async def put(self) -> None:
-        """Answer an upload once it is in place."""
+        """Send the response once upstream has the whole body."""
         await self.send_response(await self.wait_for_result())
 
 
 class ProxyEventsHandler(ProxyHandler, EventsHandler):
-    """One page; what it is told comes from the other server."""
+    """Forwards the messages of a WebSocket in both directions."""
 
     _upstream: WebSocketClientConnection | None = None
 
     @allowed("read")
     async def get(self) -> None:
-        """Upgrade to a WebSocket, if the other server does."""
+        """Upgrade to a WebSocket, if upstream does."""
         if self.request.headers.get("Upgrade", "").lower() != "websocket":
             raise InvalidRequest("/events: open it as a WebSocket; docs/events.md says how.")
         self.refuse_loop()
@@ -168,24 +168,24 @@ class ProxyEventsHandler(ProxyHandler, EventsHandler):
                 upstream.close()
 
     def open(self, *args: Any, **kwargs: Any) -> None:
-        """Begin to tell the page."""
+        """Start to forward messages."""
         WebSocketHandler.open(self, *args, **kwargs)
         if self._upstream is not None:
             self._message_task = asyncio.create_task(self._forward_messages(self._upstream))
 
     async def on_message(self, message: str | bytes) -> None:
-        """Hand on what the page follows."""
+        """Forward a message of the page."""
         if self._upstream is not None:
             with contextlib.suppress(WebSocketClosedError):
                 await self._upstream.write_message(message, binary=isinstance(message, bytes))
 
     def on_close(self) -> None:
-        """Leave the other server."""
+        """Close the upstream WebSocket."""
         if self._upstream is not None:
             self._upstream.close()
 
     async def _forward_messages(self, upstream: WebSocketClientConnection) -> None:
-        """Send one message after another, no faster than the page reads."""
+        """Send the upstream messages to the page, with back-pressure."""
         with contextlib.suppress(WebSocketClosedError):
             while (message := await upstream.read_message()) is not None:
                 await self.write_message(message, binary=isinstance(message, bytes))
@@ -199,7 +199,7 @@ PROXY_HANDLERS: dict[str, type[NdsHandler]] = {
     routes.FILE: ProxyDataHandler,
     routes.EVENTS: ProxyEventsHandler,
 }
-"""The routes that are passed on in a way of their own."""
+"""The routes that need a proxy handler of their own."""
 
 
 def proxy_rules(prefix: str) -> list[tuple[str, type[NdsHandler]]]:

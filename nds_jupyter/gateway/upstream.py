@@ -50,16 +50,16 @@ FORWARDED_RESPONSE_HEADERS = frozenset(
         "x-total-count",
     }
 )
-"""Headers that go through; cookies and who asks end here."""
+"""Headers that are forwarded; cookies and credentials are not."""
 
 
 class UpstreamResponse:
-    """What the other server answers, before its body.
+    """Response of the upstream server: status and headers, and the body as a stream.
 
     Parameters
     ----------
-    away
-        Makes an error of ours of one of the connection's.
+    unavailable
+        Translates an error of the connection.
     """
 
     def __init__(
@@ -90,13 +90,7 @@ class UpstreamResponse:
 
 
 class UpstreamServer:
-    """Passes requests on to another server, with the token that this one has for it.
-
-    Parameters
-    ----------
-    address
-        Of the other server.
-    """
+    """HTTP and WebSocket client of the upstream server, with this server's token for it."""
 
     def __init__(self, address: ServerAddress) -> None:
         # Not before it is needed: most servers run their jobs themselves.
@@ -112,7 +106,7 @@ class UpstreamServer:
 
     @classmethod
     def from_url(cls, url: str, token: str) -> UpstreamServer:
-        """Return one to the server with a base URL; its token is looked for where none is given."""
+        """Return a client for a base URL; its token is discovered where none is given."""
         return cls(find_server(url, token))
 
     async def close(self) -> None:
@@ -128,16 +122,16 @@ class UpstreamServer:
         body: bytes | AsyncIterator[bytes],
         public_path: str,
     ) -> UpstreamResponse:
-        """Ask the other server the same; what is returned has to be closed.
+        """Forward a request; the response must be closed.
 
         Parameters
         ----------
         path
             Of the route, as it stands in a URL.
-        served_at
-            The path of this server's routes, that URLs in the answer begin with.
         query
-            As it stands in a URL; a token in it stays here.
+            As it stands in a URL; a token in it is removed.
+        public_path
+            The path of this server's routes, that URLs in the response begin with.
 
         Raises
         ------
@@ -164,7 +158,7 @@ class UpstreamServer:
         return answer
 
     def _rewrite_location(self, headers: dict[str, str], public_path: str) -> None:
-        """Let a `Location` be one of this server."""
+        """Rewrite a `Location` to this server's routes."""
         there = urlsplit(self.address.route("")).path
         if headers.get("location", "").startswith(f"{there}/"):
             headers["location"] = public_path + headers["location"].removeprefix(there)
@@ -172,13 +166,13 @@ class UpstreamServer:
     async def open_websocket(
         self, path: str, query: str, public_path: str, max_message_size: int
     ) -> WebSocketClientConnection:
-        """Open a WebSocket at the other server.
+        """Open a WebSocket at the upstream server.
 
         Parameters
         ----------
-        served_at
+        public_path
             The path of this server's routes.
-        largest
+        max_message_size
             Bytes of a message at most.
 
         Raises
@@ -186,7 +180,7 @@ class UpstreamServer:
         GatewayUnavailable
             If it does not answer, or not as it should.
         TooBusy
-            If it takes no more pages.
+            If it accepts no more WebSockets.
         """
         scheme, *rest = urlsplit(self._url(path, query))
         url = urlunsplit(("wss" if scheme == "https" else "ws", *rest))
@@ -209,7 +203,7 @@ class UpstreamServer:
 
     def _own_headers(self, public_path: str) -> dict[str, str]:
         token = {"Authorization": f"token {self.address.token}"} if self.address.token else {}
-        # What comes is handed on as it is, and this side need not understand its encoding.
+        # The body is forwarded as it is, and this side need not understand its encoding.
         return {"Accept-Encoding": "identity", routes.FORWARDED_PREFIX: public_path, **token}
 
     def _unavailable(self, exc: Exception) -> GatewayUnavailable:

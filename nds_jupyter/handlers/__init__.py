@@ -1,4 +1,4 @@
-"""The REST routes: decode, one await, respond."""
+"""Handlers of the REST routes: decode, one await, respond."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base handler: authorization, decoding, owner, answers, and errors mapped to statuses."""
+"""Base of the handlers: authorization, decoding, owner, JSON responses and error responses."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SETTINGS_KEY = "nds_services"
 
 
 def allowed(action: Literal["read", "write"]) -> Callable[[Method], Method]:
-    """Let a method be called by who is authenticated, and authorized for the action on `nds`.
+    """Require that a request is authenticated, and authorized for the action on `nds`.
 
     The action is spelt out, since Jupyter would take every GET for a `read`.
     """
@@ -61,12 +61,12 @@ class _TargetFields(Protocol):
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """What the handlers call; made by the application.
+    """The services that handlers call; made by the application.
 
     Parameters
     ----------
     owner_of
-        Whose jobs a request's user sees.
+        Returns the owner whose jobs a request's user sees.
     prefix
         Where the routes live under the base URL.
     """
@@ -90,19 +90,19 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NdsHandler(StreamingHandler):
-    """Base of every route."""
+    """Base of every handler."""
 
     auth_resource = RESOURCE
 
     @property
     def services(self) -> Services:
-        """What this application is made of."""
+        """The services of this application."""
         services: Services = self.settings[SETTINGS_KEY]
         return services
 
     @property
     def owner(self) -> str:
-        """Whose jobs this request is about."""
+        """The owner whose jobs this request is about."""
         return self.services.owner_of(self.current_user)
 
     def decode_query(self, wanted: type[T]) -> T:
@@ -150,7 +150,7 @@ class NdsHandler(StreamingHandler):
         return rows[cursor : cursor + limit]
 
     def set_next_link(self, cursor: int | str) -> None:
-        """Say where the next page is, relative to this one (RFC 8288)."""
+        """Set the link to the next page, relative to this one (RFC 8288)."""
         fields = {
             name: values[-1]
             for name, values in self.request.query_arguments.items()
@@ -160,7 +160,7 @@ class NdsHandler(StreamingHandler):
         self.set_header("Link", f'<?{query}>; rel="next"')
 
     def refuse_cross_site_get(self) -> None:
-        """Hold a GET that changes something to Jupyter's XSRF and origin check, if a cookie asks.
+        """Check XSRF and origin of a GET that changes something, if it is authorized by a cookie.
 
         JupyterHub's check lets a link that is followed pass, wherever it stands; what a browser
         says of itself (https://www.w3.org/TR/fetch-metadata/) does not.
@@ -171,18 +171,18 @@ class NdsHandler(StreamingHandler):
         self.check_xsrf_cookie()
 
     def finish(self, *args: Any, **kwargs: Any) -> Future[None]:
-        """Keep the type that was set; Jupyter would call every answer JSON."""
+        """Keep the content type that was set; Jupyter would call every response JSON."""
         kwargs.setdefault("set_content_type", self._headers.get("Content-Type"))
         finished: Future[None] = super().finish(*args, **kwargs)
         return finished
 
     def set_default_headers(self) -> None:
-        """Keep JSON as the default, also where Jupyter looks for another type."""
+        """Set JSON as the default content type, also where Jupyter would choose another."""
         self.set_header("Content-Type", "application/json")
         self.set_header("X-Content-Type-Options", "nosniff")
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        """Give our own errors the status of their class."""
+        """Send an error of our own with the status of its class."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         if self._headers_written:
             self._close_connection()
@@ -192,9 +192,9 @@ class NdsHandler(StreamingHandler):
         )
 
     def _close_connection(self) -> None:
-        """Close the connection: an answer that has begun can't become an error any more.
+        """Close the connection: a response that has begun can't become an error any more.
 
-        Tornado would end it as if it were whole, and a client would keep half of a file.
+        Tornado would end it as if it were complete, and a client would keep half of a file.
         """
         connection: Any = self.request.connection
         self._finished = True

@@ -25,7 +25,7 @@ class ListImagesHandler(NdsHandler):
 
     @allowed("read")
     async def get(self) -> None:
-        """Give them all."""
+        """Send them all."""
         self.decode_query(NoQuery)
         self.send_json(await self.services.container_info.list_images())
 
@@ -35,7 +35,7 @@ class ListContainerHandler(NdsHandler):
 
     @allowed("read")
     async def get(self) -> None:
-        """Give a page of them, newest first."""
+        """Send a page of them, newest first."""
         query = self.decode_query(ContainersQuery)
         rows = await self.services.container_info.list_containers(
             self.owner, include_ended=query.all
@@ -44,11 +44,11 @@ class ListContainerHandler(NdsHandler):
 
 
 class InfoHandler(NdsHandler):
-    """What the engine knows of containers."""
+    """Information about containers."""
 
     @allowed("read")
     async def get(self) -> None:
-        """Give one container, or a page of them by last use."""
+        """Send one container, or a page of them by last use."""
         query = self.decode_query(InfoQuery)
         if query.cont_id is not None:
             self.send_json(
@@ -64,7 +64,7 @@ class DiffHandler(NdsHandler):
 
     @allowed("read")
     async def get(self) -> None:
-        """Give a page of changed paths."""
+        """Send a page of changed paths."""
         query = self.decode_query(DiffQuery)
         target = await self.find_target(query)
         rows = await self.services.container_info.diff(target)
@@ -73,11 +73,11 @@ class DiffHandler(NdsHandler):
 
 
 class MetricHandler(NdsHandler):
-    """What a container uses and used."""
+    """Metrics of a container."""
 
     @allowed("read")
     async def get(self) -> None:
-        """Give the newest sample, the history and the container."""
+        """Send the newest sample, the history and the container."""
         target = await self.find_target(self.decode_query(TargetQuery))
         self.send_json(await self.services.container_info.read_metrics(target))
 
@@ -88,11 +88,11 @@ PLAIN = "text/plain"
 
 
 class StdoutHandler(NdsHandler):
-    """The log."""
+    """The log of a job or container."""
 
     @allowed("read")
     async def get(self) -> None:
-        """Give its end as JSON, or all of it as a stream."""
+        """Send its end as JSON, or all of it as a stream."""
         query = self.decode_query(StdoutQuery)
         target = await self.find_target(query)
         request = LogRequest(

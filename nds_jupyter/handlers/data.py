@@ -1,4 +1,7 @@
-"""Routes of the data root: list, read, write, move, remove, metadata, replicas."""
+"""Routes of the data root: list, read, write, move, remove, metadata, replicas.
+
+Reads and writes may be conditional, by entity tags (RFC 9110, 8.8 and 13).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
 def entity_tag(entry: Entry) -> str:
-    """Return a tag that changes whenever the content does: from its checksum where there is one."""
+    """Return an ETag that changes whenever the content does: its checksum where there is one."""
     if entry.checksum:
         return f'"{entry.checksum}"'
     facts = f"{entry.stamp} {entry.size} {entry.modified}"
@@ -35,12 +38,12 @@ def entity_tag(entry: Entry) -> str:
 
 
 def tag_matches(header: str, tag: str | None) -> bool:
-    """Whether a header, ``*`` or a list of tags, names the version that is there.
+    """Return whether a header, ``*`` or a list of ETags, names the version that exists.
 
     Parameters
     ----------
     tag
-        None if nothing is there.
+        The ETag of that version; None if nothing exists.
     """
     if header.strip() == "*":
         return tag is not None
@@ -50,12 +53,12 @@ def tag_matches(header: str, tag: str | None) -> bool:
 def check_preconditions(
     if_match: str | None, if_none_match: str | None, tag: str | None, path: str
 ) -> None:
-    """Hold a request that changes something to its conditions.
+    """Check the conditions of a request that changes something.
 
     Raises
     ------
     PreconditionFailed
-        If it is meant for another version than the one that is there.
+        If it is meant for another version than the one that exists.
     """
     if if_match is not None and not tag_matches(if_match, tag):
         what = "has changed" if tag else "does not exist"
@@ -65,11 +68,11 @@ def check_preconditions(
 
 
 class DataRootHandler(NdsHandler):
-    """What the routes of the data root share."""
+    """Base of the handlers of the data root."""
 
     def data_row(self, entry: Entry) -> DataRow:
-        """Return what the API shows of an entry; its URL opens it."""
-        # Who comes through a gateway opens it there.
+        """Return the row of an entry; its URL opens it."""
+        # A URL for a client of a gateway leads to the gateway.
         head = (
             self.request.headers.get(routes.FORWARDED_PREFIX) if self.token_authenticated else None
         )
@@ -87,23 +90,23 @@ class DataRootHandler(NdsHandler):
         )
 
     def logical_path(self, path: str) -> str:
-        """Return the path of the data root that the URL's path means."""
+        """Return the path of the data root for the path in the URL."""
         return self.services.data.parse_path(path if is_url(path) else f"/{path}")
 
 
 class ListDataHandler(DataRootHandler):
-    """Collections."""
+    """Listing of a collection."""
 
     @allowed("read")
     async def get(self) -> None:
-        """Give a page of one."""
+        """Send a page of one."""
         query = self.decode_query(ListDataQuery)
         data = self.services.data
         path = data.parse_path(query.path) if query.path else data.home
         page = await data.list_page(
             path, after=query.cursor or "", limit=query.limit, q=query.q or ""
         )
-        # Who names no path learns what was listed, also where that holds nothing.
+        # A client that names no path learns what was listed, also where that holds nothing.
         self.set_header("Content-Location", f"list_data?path={quote(path, safe='/')}")
         if page.next is not None:
             self.set_next_link(page.next)
@@ -112,7 +115,7 @@ class ListDataHandler(DataRootHandler):
 
 @web.stream_request_body
 class DataHandler(BodyReceiver[Entry], DataRootHandler):
-    """One path."""
+    """Content of an object, and changes of a path."""
 
     @allowed("read")
     async def get(self, path: str) -> None:
@@ -126,7 +129,7 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
 
     @allowed("read")
     async def head(self, path: str) -> None:
-        """Describe an object in headers."""
+        """Send the headers of an object."""
         entry = await self._find_object(path)
         if self._finish_if_unmodified(entry):
             return
@@ -141,7 +144,7 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
         return entry
 
     def _finish_if_unmodified(self, entry: Entry) -> bool:
-        """Set the headers of an object; answer 304 and return true if the client has it."""
+        """Set the headers of an object; respond 304 and return true if the client has it."""
         tag = entity_tag(entry)
         check_preconditions(self.request.headers.get("If-Match"), None, tag, entry.path)
         self.set_header("ETag", tag)
@@ -191,7 +194,7 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
 
     @allowed("write")
     async def put(self, path: str) -> None:
-        """Answer an upload once it is in place."""
+        """Respond to an upload once it is in place."""
         del path
         entry = await self.wait_for_result()
         row = self.data_row(entry)
@@ -213,7 +216,7 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
 
     @allowed("write")
     async def post(self, path: str) -> None:
-        """Make a collection, or move what is there."""
+        """Create a collection, or move an object or collection."""
         query = self.decode_query(DataPostQuery)
         data = self.services.data
         target = self.logical_path(path)
@@ -229,11 +232,11 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
 
 
 class MetadataHandler(DataRootHandler):
-    """What is known of one path."""
+    """Metadata of one path."""
 
     @allowed("read")
     async def get(self, path: str) -> None:
-        """Give the AVUs."""
+        """Send the AVUs."""
         self.decode_query(NoQuery)
         self.send_json(await self.services.data.metadata(self.logical_path(path)))
 
@@ -250,10 +253,10 @@ class MetadataHandler(DataRootHandler):
 
 
 class ReplicasHandler(DataRootHandler):
-    """The copies of one object."""
+    """The replicas of one object."""
 
     @allowed("read")
     async def get(self, path: str) -> None:
-        """Give them all."""
+        """Send them all."""
         self.decode_query(NoQuery)
         self.send_json(await self.services.data.replicas(self.logical_path(path)))

@@ -46,12 +46,12 @@ def single_values(fields: Mapping[str, Iterable[bytes]]) -> dict[str, str]:
 
 
 def convert_fields(fields: Mapping[str, object], wanted: type[T], *, strict: bool = False) -> T:
-    """Return fields as a type.
+    """Convert fields to a type.
 
     Parameters
     ----------
     strict
-        False where every value came as text, so that ``"1"`` is a number.
+        False where every value is text, so that ``"1"`` is a number.
     """
     try:
         return msgspec.convert(fields, wanted, strict=strict)
@@ -73,7 +73,7 @@ def _describe_error(message: str) -> str:
 
 
 def parse_text_list(name: str, text: str) -> object:
-    """Return an array that came as text: as JSON, or an item a line."""
+    """Parse an array from text: JSON, or an item a line."""
     if text.lstrip().startswith("["):
         return _decode_json_field(name, text)
     return [line for line in text.splitlines() if line]
@@ -82,7 +82,7 @@ def parse_text_list(name: str, text: str) -> object:
 def decode_form_request(
     fields: dict[str, str], files: Mapping[str, tuple[str, bytes]]
 ) -> JobRequest:
-    """Return a job's request from a form.
+    """Decode a job's request from a form.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def _decode_json_field(name: str, text: str) -> object:
 
 
 def decode_json_request(body: bytes) -> JobRequest:
-    """Return a job's request from a JSON body."""
+    """Decode a job's request from a JSON body."""
     fields = decode_json_object(body)
     given = fields.get("file")
     if isinstance(given, str):
@@ -124,7 +124,7 @@ def decode_json_request(body: bytes) -> JobRequest:
 
 
 def decode_json_object(body: bytes) -> dict[str, object]:
-    """Return the fields of a JSON body."""
+    """Decode the fields of a JSON body."""
     try:
         fields = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
@@ -135,7 +135,7 @@ def decode_json_object(body: bytes) -> dict[str, object]:
 
 
 def decode_json_body(body: bytes, wanted: type[T]) -> T:
-    """Return a JSON body as a type."""
+    """Decode a JSON body into a type."""
     try:
         return msgspec.json.decode(body, type=wanted)
     except msgspec.ValidationError as exc:

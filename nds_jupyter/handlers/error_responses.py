@@ -1,4 +1,4 @@
-"""Problem bodies (RFC 9457): the table from error class to HTTP status."""
+"""Error responses (RFC 9457): the table from error class to HTTP status, and their bodies."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def status_of(error: NdsError) -> int:
 
 
 def make_problem(status: int, error: BaseException | None, message: str = "") -> dict[str, object]:
-    """Return the body of an error answer (RFC 9457, with `message`, `reason` and `code`).
+    """Return the body of an error response (RFC 9457, with `message`, `reason` and `code`).
 
     Parameters
     ----------
     error
-        What was raised; of an error that is not ours nothing is told but the status.
+        The exception; of one that is not ours nothing is shown but the status.
     message
         The sentence, where Jupyter or Tornado chose it.
     """

@@ -1,4 +1,4 @@
-"""WebSocket route `/events`."""
+"""The WebSocket route `/events`, over which open pages get live updates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nds_jupyter.live import Subscriber
 from nds_jupyter.rest.queries import EventsQuery
 
 LARGEST_FRAME = 64 * 1024
-"""Bytes of a message from a page."""
+"""Bytes of a message from a page at most."""
 
 PING_INTERVAL = 30.0
 """Seconds, where the server's configuration does not say."""
@@ -28,7 +28,7 @@ GOING_AWAY = 1001
 
 
 class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):
-    """One page; whoever may look at jobs may open it."""
+    """WebSocket of one page; `read` is enough to open it."""
 
     _subscriber: Subscriber | None = None
     _since: str | None = None
@@ -36,7 +36,7 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):
 
     @property
     def max_message_size(self) -> int:
-        """What Tornado takes from a page at most."""
+        """Bytes of a message from a page at most."""
         return LARGEST_FRAME
 
     @property
@@ -46,11 +46,11 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):
 
     @property
     def ping_timeout(self) -> float:
-        """Seconds in which a page has to answer a ping."""
+        """Seconds for the answer to a ping."""
         return float(self.settings.get("websocket_ping_timeout") or self.ping_interval)
 
     async def prepare(self, **_kwargs: Any) -> None:
-        """Do as for every route, but leave the origin to the handshake."""
+        """Prepare as for every route, but leave the check of the origin to the handshake."""
         await JupyterHandler.prepare(self, _redirect_to_login=False)
 
     @allowed("read")
@@ -63,30 +63,30 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):
         await super().get()
 
     def finish(self, *args: Any, **kwargs: Any) -> asyncio.Future[None]:
-        """Send no type with the upgrade, which has no body."""
+        """Send no content type with the upgrade, which has no body."""
         if self.get_status() == HTTPStatus.SWITCHING_PROTOCOLS:
             return RequestHandler.finish(self, *args, **kwargs)
         return super().finish(*args, **kwargs)
 
     def open(self, *args: Any, **kwargs: Any) -> None:
-        """Begin to tell the page."""
+        """Subscribe the page, and start to send its messages."""
         # Tornado pings; the mixin would do it once more.
         WebSocketHandler.open(self, *args, **kwargs)
         self._subscriber = self.services.broadcaster.subscribe(self.owner, self._since)
         self._message_task = asyncio.create_task(self._send_messages(self._subscriber))
 
     async def on_message(self, message: str | bytes) -> None:
-        """Hear what the page follows."""
+        """Pass a message of the page to the broadcaster."""
         if self._subscriber is not None:
             await self.services.broadcaster.handle_message(self._subscriber, message)
 
     def on_close(self) -> None:
-        """Stop telling; the task takes the page off."""
+        """Close the subscriber; the task unsubscribes it."""
         if self._subscriber is not None:
             self._subscriber.close()
 
     async def _send_messages(self, page: Subscriber) -> None:
-        """Send one message after another, no faster than the page reads."""
+        """Send one message after another, with back-pressure."""
         try:
             async with contextlib.aclosing(page.messages()) as messages:
                 with contextlib.suppress(WebSocketClosedError):

@@ -26,7 +26,7 @@ class UploadHandler(NdsHandler):
 
     @allowed("read")
     async def get(self) -> None:
-        """Give the job, at once or when it has ended."""
+        """Send the job, at once or when it has ended."""
         query = self.decode_query(JobQuery)
         job = await self.services.lookup.wait_for_end(self.owner, query.job_id, query.wait)
         self.send_json(job_view(job))
@@ -66,7 +66,7 @@ class JobsHandler(NdsHandler):
 
     @allowed("read")
     async def get(self) -> None:
-        """Give a page of jobs, newest first."""
+        """Send a page of jobs, newest first."""
         query = self.decode_query(JobsQuery)
         wanted = JobFilter(
             q=query.q,
@@ -90,7 +90,7 @@ class JobHandler(NdsHandler):
 
     @allowed("read")
     async def get(self, job_id: str) -> None:
-        """Give what it was asked for, in the words of `POST /upload`."""
+        """Send its specification, with the fields of `POST /upload`."""
         self.decode_query(NoQuery)
         job = await self.services.lookup.find_job(self.owner, job_id)
         script = await self.services.journal.do(Journal.script, job.job_id)
@@ -110,7 +110,7 @@ class ScriptHandler(NdsHandler):
 
     @allowed("read")
     async def get(self) -> None:
-        """Give it as it was sent; of a cell that came with its values, the cell."""
+        """Send it as it was uploaded; of a cell that was sent with its values, the cell."""
         job = await self.services.lookup.find_job(self.owner, self.decode_query(JobQuery).job_id)
         script = await self.services.journal.do(Journal.script, job.job_id)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
@@ -118,21 +118,21 @@ class ScriptHandler(NdsHandler):
 
 
 class RerunHandler(NdsHandler):
-    """The same job again."""
+    """Rerun of a job."""
 
     @allowed("write")
     async def post(self, job_id: str) -> None:
-        """Accept it as a new job."""
+        """Accept the same job again, as a new one."""
         self.decode_query(NoQuery)
         self.send_json(job_view(await self.services.actions.rerun(self.owner, job_id)), 201)
 
 
 class BackgroundHandler(NdsHandler):
-    """A job that nobody waits for."""
+    """A job whose cell is to go on without it."""
 
     @allowed("write")
     async def post(self, job_id: str) -> None:
-        """Let the cell that waits for it go on."""
+        """Tell the cell that waits for it to go on."""
         self.decode_query(NoQuery)
         self.send_json(job_view(await self.services.actions.send_to_background(self.owner, job_id)))
 
@@ -160,7 +160,7 @@ class StopHandler(NdsHandler):
         )
 
     def problem_body(self, status: int, body: dict[str, object]) -> dict[str, object]:
-        """Say in the words of this route what became of it."""
+        """Add the fields of this route's responses to an error."""
         state = "UNKNOWN" if status == 404 else "failed"
         return {**body, "state": state, "error": body["message"]}
 
@@ -177,7 +177,7 @@ class FileHandler(BodyReceiver[Entry]):
 
     @allowed("read")
     async def head(self, sha256: str) -> None:
-        """Say whether it is here, and keep it for another while if it is."""
+        """Send whether the server has it, which then keeps it for longer."""
         await self._find_file(sha256)
         self.finish()
 
@@ -190,7 +190,7 @@ class FileHandler(BodyReceiver[Entry]):
         return entry
 
     async def receive(self) -> Entry:
-        """Take the body."""
+        """Write the body into the spool."""
         self.decode_query(NoQuery)
         length = self.request.headers.get("Content-Length")
         return await self.services.spool.add(
@@ -202,6 +202,6 @@ class FileHandler(BodyReceiver[Entry]):
 
     @allowed("write")
     async def put(self, sha256: str) -> None:
-        """Answer once all of it is here and has this digest."""
+        """Respond once the file is complete and has this digest."""
         entry = await self.wait_for_result()
         self.send_json(FileView(sha256=sha256, size=entry.size), HTTPStatus.CREATED)

@@ -13,10 +13,10 @@ from nds_jupyter.errors import NdsError
 from nds_jupyter.handlers.base import NdsHandler, allowed
 
 BLOCK = 2**20
-"""Bytes collected before they are handed on; they come in pieces of 64 KiB."""
+"""Bytes collected before they are handed on; they arrive in chunks of 64 KiB."""
 
 BLOCKS_AHEAD = 2
-"""Blocks received ahead of who takes them."""
+"""Blocks received ahead of the consumer."""
 
 DRAIN_LIMIT = 64 * 2**20
 """Bytes still received, and dropped, after a failure: a client that is cut off in the middle of its
@@ -24,7 +24,7 @@ body may never read the answer that says why."""
 
 
 class RequestBody:
-    """What is between a connection that gives pieces and a task that takes blocks."""
+    """Bounded queue between a connection that gives chunks and a task that consumes blocks."""
 
     def __init__(self) -> None:
         self._collected = bytearray()
@@ -32,7 +32,7 @@ class RequestBody:
         self.dropped = 0
 
     async def feed(self, chunk: bytes, consumer: asyncio.Task[object]) -> None:
-        """Hand a piece on, waiting while the taker is behind; dropped if the taker has ended."""
+        """Add a chunk, waiting while the consumer is behind; drop it if the consumer has ended."""
         if consumer.done():
             self.dropped += len(chunk)
             return
@@ -41,7 +41,7 @@ class RequestBody:
             await self._put_block(consumer)
 
     async def end(self, consumer: asyncio.Task[object]) -> None:
-        """Say that the body is complete."""
+        """Mark the body as complete."""
         if self._collected:
             await self._put_block(consumer)
         await self._put(None, consumer)
@@ -66,11 +66,11 @@ class RequestBody:
 T = TypeVar("T")
 
 UNBOUNDED = 2**63
-"""Bytes of a body: Jupyter's own bound is for bodies that are held in memory."""
+"""Bytes of a body: Jupyter's own limit is for bodies that are held in memory."""
 
 
 class BodyReceiver(NdsHandler, Generic[T]):
-    """A route whose PUT takes its body in `receive` while it comes.
+    """Base of handlers whose PUT consumes its body in `receive` while it arrives.
 
     Its class is decorated with `tornado.web.stream_request_body`; Tornado then calls `put` only at
     the end of the body.
@@ -80,25 +80,25 @@ class BodyReceiver(NdsHandler, Generic[T]):
     _body: RequestBody
 
     async def receive(self) -> T:
-        """Take the body, and return what came of it."""
+        """Consume the body, and return the result."""
         raise NotImplementedError
 
     async def respond_early(self, came: T) -> None:
-        """Answer before the end of a body of which no more is wanted; by itself, nothing."""
+        """Respond before the end of a body that `receive` has read enough of; nothing by itself."""
 
     def body_blocks(self) -> AsyncGenerator[bytes, None]:
         """Return the body in blocks."""
         return self._body.blocks()
 
     async def wait_for_result(self) -> T:
-        """Return what came of the body, at its end."""
+        """Return the result of `receive`, at the end of the body."""
         if self._receive_task is None:
             raise RuntimeError("a body that nobody began to take")
         await self._body.end(self._receive_task)
         return await self._receive_task
 
     async def prepare(self, **options: Any) -> None:
-        """Begin to take the body of a PUT."""
+        """Start to receive the body of a PUT."""
         await super().prepare(**options)
         if self.request.method == "PUT" and not self._finished:
             lift_size_limit(self.request)
@@ -110,7 +110,7 @@ class BodyReceiver(NdsHandler, Generic[T]):
         self._receive_task = asyncio.create_task(self.receive())
 
     async def data_received(self, chunk: bytes) -> None:
-        """Hand a piece of the body on."""
+        """Pass a chunk of the body on to `receive`."""
         if self._receive_task is None or self._finished:
             return
         await self._body.feed(chunk, self._receive_task)
@@ -121,12 +121,12 @@ class BodyReceiver(NdsHandler, Generic[T]):
                 self.send_error(exc_info=sys.exc_info())
 
     def on_connection_close(self) -> None:
-        """Give a body up whose sender went away."""
+        """Cancel `receive` when the client has disconnected."""
         super().on_connection_close()
         self._cancel_receiving()
 
     def on_finish(self) -> None:
-        """Give a body up that was answered before its end."""
+        """Cancel `receive` when the response was sent before the end of the body."""
         self._cancel_receiving()
 
     def _cancel_receiving(self) -> None:
@@ -138,6 +138,6 @@ class BodyReceiver(NdsHandler, Generic[T]):
 
 
 def lift_size_limit(request: HTTPServerRequest) -> None:
-    """Let a body that is streamed be of any size."""
+    """Allow a streamed body of any size."""
     connection: Any = request.connection
     connection.set_max_body_size(UNBOUNDED)

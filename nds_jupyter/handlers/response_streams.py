@@ -1,4 +1,4 @@
-"""Streamed responses with back-pressure, ended when the reader disconnects."""
+"""Streamed responses with back-pressure, ended when the client disconnects."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from nds_jupyter.engines.base import BytesLike, OpenSink, Sink
 
 
 def supports_socket_sink(stream: object) -> bool:
-    """Tell whether bytes may be written past Tornado: not through TLS, which it does itself."""
+    """Return whether bytes may be written past Tornado: not through TLS, which it does itself."""
     return (
         type(stream) is IOStream and hasattr(select, "poll") and hasattr(socket.socket, "sendmsg")
     )
 
 
 class SocketSink:
-    """Frames what it is given as HTTP chunks (RFC 9112, 7.1); the last one is left to Tornado.
+    """Sink that writes HTTP chunks (RFC 9112, 7.1) to a socket; the last one is left to Tornado.
 
     Parameters
     ----------
     connection
-        Of the answer, whose headers were sent. Tornado goes on watching it for the reader's end;
-        this has a descriptor of its own, since Tornado closes its own then.
+        Socket of the response, whose headers were sent. Tornado goes on watching it for a
+        disconnect; this has a descriptor of its own, since Tornado closes its own then.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -38,7 +38,7 @@ class SocketSink:
         self._room.register(self._socket, select.POLLOUT)
 
     def send(self, parts: Sequence[BytesLike]) -> None:
-        """Write one chunk, however long the reader takes."""
+        """Write one chunk, however long the client takes."""
         left = [b"%x\r\n" % sum(map(len, parts)), *parts, b"\r\n"]
         while left:
             try:
@@ -57,7 +57,7 @@ class SocketSink:
 
 
 def _skip_sent(parts: Sequence[BytesLike], sent: int) -> list[BytesLike]:
-    """Return what is left after so many bytes."""
+    """Return the parts without the bytes that were sent."""
     for number, part in enumerate(parts):
         if sent < len(part):
             return [memoryview(part)[sent:], *parts[number + 1 :]]
@@ -70,7 +70,7 @@ FRAME_THRESHOLD = 2**16
 
 
 class StreamingHandler(APIHandler):
-    """Base of what may answer with a stream."""
+    """Base of handlers that may send a stream."""
 
     _send_task: asyncio.Task[Any] | None = None
     _client_gone = False
@@ -83,8 +83,8 @@ class StreamingHandler(APIHandler):
         Parameters
         ----------
         early
-            Send the headers before the first chunk is there, which may be long in coming; an error
-            after that can only cut the connection.
+            Send the headers before the first chunk, which may take long; an error after that can
+            only close the connection.
         """
         with self._ends_on_disconnect():
             async with contextlib.aclosing(chunks):
@@ -96,15 +96,16 @@ class StreamingHandler(APIHandler):
             await self.finish()
 
     async def send_by_thread(self, send: Callable[[OpenSink], Awaitable[None]]) -> None:
-        """Have a stream written to the reader's socket by the thread that reads it.
+        """Have a stream written to the client's socket by the thread that reads it.
 
-        A download that passes the event loop keeps it from everybody else, piece by piece. Only for
+        A download through the event loop keeps it from everybody else, chunk by chunk. Only for
         a connection of which `can_send_by_thread` is true.
 
         Parameters
         ----------
         send
-            Given what sends the headers and returns the sink; returns when everything is written.
+            Called with a function that sends the headers and returns the sink; returns when
+            everything is written.
         """
 
         async def open_sink() -> Sink:
@@ -118,7 +119,7 @@ class StreamingHandler(APIHandler):
 
     @property
     def can_send_by_thread(self) -> bool:
-        """Whether this answer's bytes may be written past Tornado."""
+        """Whether this response may be written past Tornado."""
         return self.request.version == "HTTP/1.1" and supports_socket_sink(self._connection.stream)
 
     @property
@@ -126,7 +127,7 @@ class StreamingHandler(APIHandler):
         return self.request.connection
 
     async def _send_chunk(self, chunk: bytes) -> None:
-        """Send a chunk, and wait until the reader has room for more.
+        """Send a chunk, and wait until the client has room for more.
 
         Tornado copies a chunk twice to frame it (RFC 9112, 7.1), which costs a large download a
         quarter of its rate. Large ones are framed here instead, on the connection that has sent the
@@ -154,7 +155,7 @@ class StreamingHandler(APIHandler):
                 raise
 
     def on_connection_close(self) -> None:
-        """End a stream that nobody reads any more."""
+        """Cancel the stream when the client has disconnected."""
         super().on_connection_close()
         self._client_gone = True
         if self._send_task is not None:

@@ -29,7 +29,7 @@ MIME = {
 
 
 class ResultsHandler(NdsHandler):
-    """The results."""
+    """Results of a job, as an archive or one file."""
 
     @allowed("read")
     async def get(self) -> None:
@@ -68,11 +68,11 @@ class ResultsHandler(NdsHandler):
 
 
 class ListResultsHandler(NdsHandler):
-    """What a folder of the results holds."""
+    """Listing of a folder of the results."""
 
     @allowed("read")
     async def get(self) -> None:
-        """Give a page of it, by name."""
+        """Send a page of it, by name."""
         query = self.decode_query(ListResultsQuery)
         target = await self.find_target(query)
         rows = await self.services.results.list_folder(target, container_path(query.path))
@@ -81,7 +81,7 @@ class ListResultsHandler(NdsHandler):
 
 
 class ArchiveHandler(NdsHandler):
-    """Several paths of a container as one archive; both verbs only look."""
+    """Several paths of a container as one archive; both verbs only read."""
 
     @allowed("read")
     async def get(self) -> None:
@@ -107,7 +107,7 @@ class ArchiveHandler(NdsHandler):
         await self.send_stream(convert(tar, query.format))
 
     def decode_archive_query(self) -> ArchiveQuery:
-        """Decode what is wanted."""
+        """Decode the query or the body."""
         query = self.decode_arguments(ArchiveQuery, lists=("paths",))
         if query.format is ResultFormat.RAW:
             raise InvalidRequest("format: raw is for one file. Use GET /results, or tar or zip.")
@@ -115,7 +115,7 @@ class ArchiveHandler(NdsHandler):
 
 
 def container_path(path: str) -> str:
-    """Return the absolute path in a container that a user means."""
+    """Return a user's path as an absolute one in the container; relative to the results."""
     return str(_absolute_path(path))
 
 
@@ -126,11 +126,11 @@ def _absolute_path(path: str) -> PurePosixPath:
 
 
 class DeliverHandler(DataRootHandler):
-    """Copies what was selected."""
+    """Delivery of selected paths to the data root."""
 
     @allowed("write")
     async def post(self) -> None:
-        """Give the objects that were written, once all of them are."""
+        """Copy them, and send the rows of the written objects."""
         asked = self.decode_arguments(DeliverRequest, lists=("paths",))
         to = self.services.data.parse_path(asked.to, "to")
         target = await self.find_target(asked)

@@ -11,7 +11,7 @@ class HealthHandler(NdsHandler):
 
     @allowed("read")
     async def get(self) -> None:
-        """Answer 200 if all of it works, else 503."""
+        """Respond 200 if all of it works, else 503."""
         self.decode_query(NoQuery)
         health = await self.services.health.check()
         parts = (health.engine, health.journal, health.catalogue)
@@ -20,20 +20,20 @@ class HealthHandler(NdsHandler):
 
 
 class LoadHandler(NdsHandler):
-    """How busy the engine is."""
+    """Load of the engine."""
 
     @allowed("read")
     async def get(self) -> None:
-        """Give the owner's counts, and what the engine has."""
+        """Send the counts of the owner's jobs, and the resources of the engine."""
         self.decode_query(NoQuery)
         self.send_json(await self.services.load.measure(self.owner))
 
 
 class OpenapiHandler(NdsHandler):
-    """The description of all routes."""
+    """The OpenAPI document."""
 
     @allowed("read")
     async def get(self) -> None:
-        """Give the OpenAPI 3.1 document."""
+        """Send the OpenAPI 3.1 document."""
         self.decode_query(NoQuery)
         self.send_json(self.services.openapi())

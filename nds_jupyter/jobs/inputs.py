@@ -1,4 +1,4 @@
-"""Inputs and outputs of a job: which path of the data root goes where in the container."""
+"""Inputs and outputs of a job: paths of the data root, and their paths in the container."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from nds_jupyter.jobs.job import Input, SentFile
 from nds_jupyter.jobs.logical_paths import LONGEST_NAME, LONGEST_PATH, is_inside, join, name_of
 
 DATA_FOLDER = "/data"
-"""Where inputs go that name no place."""
+"""Folder in the container of inputs that name no path of their own."""
 
 SENT_FILES_FOLDER = "/nds/in"
-"""Where files go that are sent with a job, unless they name another place."""
+"""Folder in the container of files sent with a job that name no path of their own."""
 
 _RESERVED_FOLDERS = ("/nds", "/proc", "/sys", "/dev")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -34,7 +34,7 @@ PathResolver = Callable[[str, str], str]
 
 
 def parse_inputs(given: RequestedInputs, logical: PathResolver) -> tuple[Input, ...]:
-    """Return what goes into the container, and where.
+    """Parse the field `data` of a request.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def _parse_input(given: str | dict[str, str], logical: PathResolver) -> Input:
 
 
 def split_target(text: str) -> tuple[str, str | None]:
-    """Return path and place of ``path:/where``: cut at the last ``:/`` that begins no ``://``."""
+    """Split ``path:/where`` into both, at the last ``:/`` that begins no ``://``."""
     at = len(text)
     while (at := text.rfind(":/", 0, at)) >= 0:
         if not text.startswith("://", at):
@@ -97,7 +97,7 @@ def split_target(text: str) -> tuple[str, str | None]:
 
 
 def format_input(given: Input) -> str:
-    """Return an input as text, like who asked for it would write it."""
+    """Return an input as text, as a user would write it."""
     if given.to == _container_path(None, given.path) and split_target(given.path)[1] is None:
         return given.path
     return f"{given.path}:{given.to}"
@@ -134,7 +134,7 @@ def _container_path(to: str | None, path: str, field: str = "data") -> str:
 
 
 def parse_files(given: Iterable[GivenFile], inputs: Iterable[Input]) -> tuple[SentFile, ...]:
-    """Return what was sent for a job, and where each file goes.
+    """Parse the field `files` of a request.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def _parse_file(given: GivenFile) -> SentFile:
     digest = check_digest(given.sha256)
     name = name_of(given.to)
     if given.to in {name, f"{SENT_FILES_FOLDER}/{name}"} and name not in {"", ".", ".."}:
-        # The folder is the runner's own, and open for this alone.
+        # The folder is reserved, except for this.
         _container_path(f"/data/{name}", name, "files")
         return SentFile(sha256=digest, to=f"{SENT_FILES_FOLDER}/{name}")
     if given.to.endswith("/"):
@@ -170,7 +170,7 @@ def _parse_file(given: GivenFile) -> SentFile:
 
 
 def check_digest(text: str) -> str:
-    """Return a SHA-256 in hexadecimal, or raise `InvalidRequest`."""
+    """Return a valid SHA-256 in hexadecimal, or raise `InvalidRequest`."""
     if _SHA256.fullmatch(text) is None:
         raise InvalidRequest(
             f"sha256: {text[:80]!r} is no SHA-256: 64 hexadecimal digits in lower case."
@@ -179,7 +179,7 @@ def check_digest(text: str) -> str:
 
 
 def parse_output(given: str | None, logical: PathResolver) -> str | None:
-    """Return the collection that results go to."""
+    """Parse the field `output` of a request: the collection that results go to."""
     if given is None or not given.strip():
         return None
     path = logical(given, "output")

@@ -49,7 +49,7 @@ class Reason(enum.StrEnum):
 
 
 BUILT_IMAGE_NAME = "nds-build"
-"""The name of every image that was built for a job; its tag says of what."""
+"""The name of every image that was built for a job; its tag is a digest of its sources."""
 
 
 class Network(enum.StrEnum):
@@ -117,16 +117,16 @@ class SentFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BuildSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """An image that is made for a job, unless the engine has it from an earlier one.
+    """An image that is built for a job, unless the engine has it from an earlier one.
 
     Parameters
     ----------
     dockerfile
-        What it is built by.
+        The text of its Dockerfile.
     requirements
         The file that pip reads, where the Dockerfile is made by us; else empty.
     network
-        What its steps may reach.
+        The network of its steps.
     """
 
     dockerfile: str
@@ -135,13 +135,13 @@ class BuildSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tag(self) -> str:
-        """The full reference of the image, by what it is built from."""
+        """The full reference of the image; its tag is a digest of what it is built from."""
         content = f"{self.dockerfile}\0{self.requirements}".encode()
         return f"{BUILT_IMAGE_NAME}:{hashlib.sha256(content).hexdigest()[:32]}"
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for, after policy filled in what was left out. It never changes.
+    """Specification of a job, after the policy has filled in the defaults. It never changes.
 
     Parameters
     ----------
@@ -152,9 +152,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     script_shebang
         Whether the script begins with ``#!``, so that the kernel starts it by itself.
     image
-        Full reference: ``name:tag``, or ``name@sha256:…``; what `build` begins from.
+        Full reference: ``name:tag``, or ``name@sha256:…``; the base of `build`.
     build
-        What is built on top of `image` to run the script; None to run it in `image`.
+        The image that is built on top of `image` to run the script; None to run it in `image`.
     command
         Replaces the interpreter; the script's path and `args` are not added to it.
     args
@@ -164,7 +164,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     timeout
         Seconds from the start of the script; None for no limit.
     constraints
-        What the node must fulfil, where there are several: ``node.labels.gpu==true``.
+        Constraints on the node, where there are several: ``node.labels.gpu==true``.
     gpus
         Whole GPUs.
     retries
@@ -177,9 +177,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     output_on_failure
         Whether results are delivered also when the script fails.
     sweep
-        Its place among the jobs of one request; None for a job of its own.
+        Its point of a parameter sweep; None for a job of no sweep.
     files
-        What was sent with it.
+        The files that were sent with it.
     """
 
     scriptname: str
@@ -212,12 +212,12 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One job as the journal has it.
+    """Record of one job, as the journal stores it.
 
     Parameters
     ----------
     intent
-        The first recorded wish to end it, ``stopped`` or ``timeout``; it decides the reason.
+        The first recorded stop request, ``stopped`` or ``timeout``; it decides the reason.
     state
         RUNNING until `phase` is ``finished``.
     removed
@@ -263,10 +263,10 @@ def new_job_id() -> str:
 
 
 def container_name(job_id: str) -> str:
-    """Return the one name that a job's container has, so that making it twice is an error."""
+    """Return the one name of a job's container, so that creating it twice is an error."""
     return f"nds-{job_id}"
 
 
 def utc_now() -> datetime:
-    """Return the time, with its zone."""
+    """Return the current time, with its zone."""
     return datetime.now(UTC)

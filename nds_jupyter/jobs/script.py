@@ -1,4 +1,4 @@
-"""The script of a job: its digest and suffix, its place in the container, its interpreter."""
+"""The script of a job: its digest, its path in the container, its interpreter, its command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INTERPRETERS: dict[str, tuple[str, ...]] = {
     ".r": ("Rscript",),
     ".jl": ("julia",),
 }
-"""What runs a script without a shebang, by its suffix, in the order of preference."""
+"""Interpreters of a script without a shebang, by its suffix, in the order of preference."""
 
 
 def inspect_script(script: bytes) -> tuple[str, bool]:
@@ -27,7 +27,7 @@ def inspect_script(script: bytes) -> tuple[str, bool]:
 
 
 def script_path(spec: JobSpec) -> str:
-    """Return where the script lies in the container."""
+    """Return the path of the script in the container."""
     return f"/nds/{spec.scriptname}"
 
 
@@ -39,12 +39,12 @@ def interpreter_candidates(spec: JobSpec) -> tuple[str, ...]:
 
 
 def missing_program_message(spec: JobSpec, first_line: str = "") -> str:
-    """Return the sentence for a job that ran nothing, since its image lacks what should run it.
+    """Return the message of a job whose image lacks the program that should run its script.
 
     Parameters
     ----------
     first_line
-        Of the script; it matters where that names what runs it.
+        First line of the script; it matters where that is a shebang.
     """
     if spec.command is not None:
         return (
@@ -69,7 +69,7 @@ def missing_program_message(spec: JobSpec, first_line: str = "") -> str:
 
 
 def build_command(spec: JobSpec, interpreter: str | None) -> tuple[str, ...]:
-    """Return what the container runs.
+    """Return the command of the container.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def build_command(spec: JobSpec, interpreter: str | None) -> tuple[str, ...]:
 
 
 CELL_ARCHIVE_NAME = "cell.pyz"
-"""The name of such an archive as a script."""
+"""Script name of a cell that is sent with its values, as a Python zip archive."""
 
 CELL_MEMBER = "cell.py"
 
@@ -94,7 +94,7 @@ LONGEST_CELL = 4 * 2**20
 
 
 def extract_cell(script: bytes) -> bytes | None:
-    """Return the cell in an archive; None if the script is no such archive."""
+    """Return the source of the cell in a script; None if the script is no cell archive."""
     try:
         with zipfile.ZipFile(io.BytesIO(script)) as archive:
             if archive.getinfo(CELL_MEMBER).file_size > LONGEST_CELL:

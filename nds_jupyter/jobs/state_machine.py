@@ -14,7 +14,7 @@ from nds_jupyter.jobs.sizes import size_text
 
 
 class ImagePullStarted(msgspec.Struct, frozen=True, kw_only=True):
-    """The image is about to be fetched."""
+    """The image is about to be pulled or built."""
 
 
 class StagingStarted(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,22 +27,22 @@ class StagingStarted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContainerReady(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything is in place in this container, which is about to be started."""
+    """The container has its inputs, and is about to be started."""
 
     container_id: str
     worker: str
 
 
 class PlacementDelayed(msgspec.Struct, frozen=True, kw_only=True):
-    """No node has room for the container yet; the message says what is missing."""
+    """No node has room for the container yet; `message` says what is missing."""
 
     message: str
 
 
 class ScriptStarted(msgspec.Struct, frozen=True, kw_only=True):
-    """The engine started the script.
+    """The engine has started the script.
 
-    `container_id` and `worker` are there where the container was made anew to start it.
+    `container_id` and `worker` are given where the container was created anew to start it.
     """
 
     at: datetime
@@ -51,7 +51,7 @@ class ScriptStarted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScriptExited(msgspec.Struct, frozen=True, kw_only=True):
-    """The script ended."""
+    """The script has ended."""
 
     exit_code: int
     oom: bool
@@ -60,23 +60,23 @@ class ScriptExited(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputsDelivered(msgspec.Struct, frozen=True, kw_only=True):
-    """Every output is where it belongs; `message` says what else there is to know."""
+    """Every output was delivered, or there was none; `message` is a remark."""
 
     at: datetime
     message: str = ""
 
 
 class StopRequested(msgspec.Struct, frozen=True, kw_only=True):
-    """Someone wants it ended (``stopped``), or its time is up (``timeout``)."""
+    """The job is to end: on request (``stopped``), or at its time limit (``timeout``)."""
 
     intent: Reason
     at: datetime
 
 
 class JobAborted(msgspec.Struct, frozen=True, kw_only=True):
-    """It can't go on, for a reason that is not the script's.
+    """The job can't go on, for a reason that is not the script's.
 
-    `exit_code` is there where its container ended without having run the script.
+    `exit_code` is given where its container has ended without having run the script.
     """
 
     reason: Reason
@@ -86,13 +86,16 @@ class JobAborted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContainerVanished(msgspec.Struct, frozen=True, kw_only=True):
-    """The container was removed behind our back before its end was known."""
+    """The container was removed by somebody else before its end was known."""
 
     at: datetime
 
 
 class NodeWentDown(msgspec.Struct, frozen=True, kw_only=True):
-    """The container went with its node before its end was known; not `ran`: nor had it begun."""
+    """The container was lost with its node before its end was known.
+
+    `ran` is false if its script had not begun.
+    """
 
     message: str
     at: datetime
@@ -100,23 +103,23 @@ class NodeWentDown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TransferProgressed(msgspec.Struct, frozen=True, kw_only=True):
-    """A pull or a transfer has come this far."""
+    """A pull or a transfer has made progress."""
 
     progress: Progress
 
 
 class SentToBackground(msgspec.Struct, frozen=True, kw_only=True):
-    """Who waits for it is to go on without it."""
+    """The cell that waits for the job is to go on without it."""
 
 
 class BuildOutputReceived(msgspec.Struct, frozen=True, kw_only=True):
-    """A build said something: the last line of its log."""
+    """A build has written a line to its log."""
 
     message: str
 
 
 class ContainerRemoved(msgspec.Struct, frozen=True, kw_only=True):
-    """Retention removed the container of a finished job."""
+    """Retention has removed the container of a finished job."""
 
     at: datetime
 
@@ -142,7 +145,7 @@ JobEvent = (
 _RERUN_HINT = "Run the job again if it may run twice, or ask for retries."
 
 MAX_REPLACEMENTS = 3
-"""Containers beyond the first that a script gets which has begun in none of them."""
+"""Containers beyond the first for a script that has not begun in any of them."""
 
 _BEFORE_SCRIPT = frozenset({Phase.ACCEPTED, Phase.PULLING, Phase.STAGING})
 
@@ -165,7 +168,7 @@ APPLICABLE_PHASES: dict[type[JobEvent], frozenset[Phase]] = {
     BuildOutputReceived: frozenset({Phase.PULLING}),
     ContainerRemoved: frozenset({Phase.FINISHED}),
 }
-"""The phases in which an event means something; in any other it is stale and changes nothing."""
+"""The phases in which an event applies; in any other it is stale and changes nothing."""
 
 
 def advance(job: Job, event: JobEvent) -> Job:
@@ -200,7 +203,7 @@ def advance(job: Job, event: JobEvent) -> Job:
                 else _place_again_or_finish(job, at, message)
             )
         case StopRequested(intent=intent):
-            # A script that has ended is past stopping; only its outputs can still be held back.
+            # A script that has ended can't be stopped; only its outputs can still be held back.
             past = job.phase is Phase.COLLECTING and job.spec.output is None
             return job if job.intent or past else msgspec.structs.replace(job, intent=intent)
         case _:
@@ -245,7 +248,7 @@ def _record_exit(job: Job, event: ScriptExited) -> Job:
 
 
 def _retry_or_finish(job: Job, at: datetime, reason: Reason | None, message: str) -> Job:
-    """Let a script whose end nobody knows run again if that was asked for, else end the job."""
+    """Retry a script whose end nobody knows if that was requested, else finish the job."""
     attempt = max(1, job.attempts)
     most = job.spec.retries + 1
     if job.intent is not None or attempt >= most:
@@ -256,7 +259,7 @@ def _retry_or_finish(job: Job, at: datetime, reason: Reason | None, message: str
 
 
 def _place_again_or_finish(job: Job, at: datetime, message: str) -> Job:
-    """Bring a job to another container whose script had not begun, but not for ever."""
+    """Place a job whose script had not begun in another container, a limited number of times."""
     if job.intent is not None or job.attempts >= job.spec.retries + 1 + MAX_REPLACEMENTS:
         return _finish(job, at, Reason.ENGINE, f"{message} {_RERUN_HINT}")
     return _back_to_accepted(job, f"{message} It is placed again.")

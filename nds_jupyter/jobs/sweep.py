@@ -44,7 +44,7 @@ class SweepPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def expand_points(sweep: Sweep) -> tuple[Point, ...]:
-    """Return the points, the last name's values changing fastest.
+    """Return all points of a sweep, the last name's values changing fastest.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _iter_points(sweep: Sweep) -> Iterator[Point]:
 
 
 def sweep_points(sweep: Sweep, most_at_once: int | None) -> tuple[SweepPoint, ...]:
-    """Return the places of a new sweep's jobs."""
+    """Return the points of a new sweep, with an id of their own."""
     if most_at_once is not None and most_at_once < 1:
         raise InvalidRequest("max_concurrent: give at least 1.")
     sweep_id = secrets.token_hex(8)
@@ -97,7 +97,7 @@ def sweep_points(sweep: Sweep, most_at_once: int | None) -> tuple[SweepPoint, ..
 
 
 def sweep_environment(point: SweepPoint) -> dict[str, str]:
-    """Return what a script finds of its point: all as JSON, and a variable for each value."""
+    """Return the variables of a point: all values as JSON, and one variable for each."""
     encoded = msgspec.json.encode(point.values).decode()
     each = {
         f"NDS_SWEEP_{name.upper()}": _format_value(value) for name, value in point.values.items()

@@ -23,21 +23,21 @@ LONGEST_TIME = 64
 """Bytes within which a message's time ends."""
 
 LONGEST_LINE = 2**20
-"""Bytes of a line; a longer one is given in pieces, so that memory is bounded."""
+"""Bytes of a line; a longer one is split, so that memory is bounded."""
 
 FIRST_TAIL = 10_000
-"""Lines asked for at first when the end of a log is wanted by its size."""
+"""Lines read at first when the end of a log is limited by its size."""
 
 
 class LogTail(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a log that has outlived its container."""
+    """The last lines of a log, as they are stored when its container is removed."""
 
     lines: tuple[LogLine, ...]
     truncated: bool
 
 
 class _PartialLine:
-    """What has come of one stream's current line."""
+    """The beginning of one stream's current line."""
 
     def __init__(self) -> None:
         self.raw = b""
@@ -46,44 +46,44 @@ class _PartialLine:
 
 
 class LineSplitter:
-    """Makes lines of the chunks of a log that was read with timestamps."""
+    """Splitter of chunks of a log, read with timestamps, into lines."""
 
     def __init__(self) -> None:
-        self._halves: dict[LogStream, _PartialLine] = {}
+        self._partial_lines: dict[LogStream, _PartialLine] = {}
 
     def feed(self, chunk: LogChunk) -> list[LogLine]:
         """Return the lines that this chunk completes."""
-        half = self._halves.setdefault(chunk.stream, _PartialLine())
-        raw = half.raw + chunk.data
+        partial = self._partial_lines.setdefault(chunk.stream, _PartialLine())
+        raw = partial.raw + chunk.data
         lines: list[LogLine] = []
         done = 0
-        for start, text, end, cut in messages(raw):
+        for start, text, end, cut in iter_messages(raw):
             # One byte more tells a full message from a line of exactly that length.
             if cut and len(raw) <= end:
                 break
-            half.time = half.time or raw[start : text - 1].decode("ascii", "replace")
-            half.text += raw[text:end]
-            if not cut or len(half.text) >= LONGEST_LINE:
-                lines.append(_line(chunk.stream, half, cut=cut))
+            partial.time = partial.time or raw[start : text - 1].decode("ascii", "replace")
+            partial.text += raw[text:end]
+            if not cut or len(partial.text) >= LONGEST_LINE:
+                lines.append(_line(chunk.stream, partial, cut=cut))
             done = end if cut else end + 1
-        half.raw = raw[done:]
+        partial.raw = raw[done:]
         return lines
 
-    def rest(self) -> list[LogLine]:
-        """Return the lines that never got their end."""
+    def flush(self) -> list[LogLine]:
+        """Return the lines that have no line end."""
         lines = []
-        for stream, half in self._halves.items():
-            time, _, text = half.raw.partition(b" ")
-            if half.raw:
-                half.time = half.time or time.decode("ascii", "replace")
-                half.text += text
-            if half.time:
-                lines.append(_line(stream, half))
-        self._halves.clear()
+        for stream, partial in self._partial_lines.items():
+            time, _, text = partial.raw.partition(b" ")
+            if partial.raw:
+                partial.time = partial.time or time.decode("ascii", "replace")
+                partial.text += text
+            if partial.time:
+                lines.append(_line(stream, partial))
+        self._partial_lines.clear()
         return lines
 
 
-def messages(data: bytes, start: int = 0) -> Iterator[tuple[int, int, int, bool]]:
+def iter_messages(data: bytes, start: int = 0) -> Iterator[tuple[int, int, int, bool]]:
     """Find the messages of a log with timestamps, from a position on where one begins.
 
     Yields
@@ -109,20 +109,20 @@ def message_time(text: str) -> datetime:
     return datetime.fromisoformat(text[:26] + "Z")
 
 
-def _line(stream: LogStream, half: _PartialLine, *, cut: bool = False) -> LogLine:
-    text = half.text.decode("utf-8", "replace")
-    line = LogLine(stream=stream.value, time=half.time, text=text, cut=cut)
-    half.time, half.text = "", b""
+def _line(stream: LogStream, partial: _PartialLine, *, cut: bool = False) -> LogLine:
+    text = partial.text.decode("utf-8", "replace")
+    line = LogLine(stream=stream.value, time=partial.time, text=text, cut=cut)
+    partial.time, partial.text = "", b""
     return line
 
 
 async def split_into_lines(chunks: AsyncIterator[LogChunk]) -> AsyncGenerator[list[LogLine], None]:
-    """Turn chunks read with timestamps into batches of lines."""
+    """Split chunks that were read with timestamps into batches of lines."""
     splitter = LineSplitter()
     async for chunk in chunks:
         if lines := splitter.feed(chunk):
             yield lines
-    if lines := splitter.rest():
+    if lines := splitter.flush():
         yield lines
 
 
@@ -147,12 +147,12 @@ async def read_text_tail(
 ) -> tuple[bytes, bool]:
     """Return the last bytes of a log, and whether there were more before them.
 
-    An engine can be asked for lines, not bytes: so ask for some, and for more if they were short.
+    An engine limits by lines, not bytes: so read some, and more if they were short.
     """
     tail = FIRST_TAIL if request.tail is None else request.tail
     while True:
-        asked = msgspec.structs.replace(request, tail=tail, follow=False)
-        text, seen, lines = await _last_bytes(engine, container_id, asked, limit)
+        new_request = msgspec.structs.replace(request, tail=tail, follow=False)
+        text, seen, lines = await _last_bytes(engine, container_id, new_request, limit)
         if seen > limit or request.tail is not None or lines < tail:
             return text, seen > limit
         tail *= 16

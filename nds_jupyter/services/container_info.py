@@ -45,7 +45,7 @@ INIT_PROCESS = "/docker-init"
 
 
 def changes_of_script(changes: tuple[Change, ...]) -> list[Change]:
-    """Leave out what the runner and the engine's init process put into the container."""
+    """Return the changes without those by the runner and by the engine's init process."""
     kept = [change for change in changes if not _is_setup_change(change)]
     init = [change.path for change in changes if change.path.endswith(INIT_PROCESS)]
     paths = {change.path for change in kept}
@@ -61,7 +61,7 @@ def changes_of_script(changes: tuple[Change, ...]) -> list[Change]:
 
 
 def is_input_change(change: Change, job: Job | None) -> bool:
-    """Whether something was added inside an input's place."""
+    """Return whether a change added something inside an input's path."""
     places = [each.to for each in job.spec.data] if job else []
     places += [each.to for each in job.spec.files] if job else []
     return any(is_inside(change.path, place) for place in places) and (
@@ -102,7 +102,7 @@ def image_views(image: Image) -> list[ImageView]:
 
 
 def absent_image_view(reference: str) -> ImageView:
-    """Return the row of an image that a pull would bring."""
+    """Return the row of an image that would be pulled."""
     name, colon, tag = reference.rpartition(":")
     if not colon or "/" in tag:
         name, tag = reference, "latest"
@@ -110,7 +110,7 @@ def absent_image_view(reference: str) -> ImageView:
 
 
 def container_view(container: Container) -> ContainerView:
-    """Describe a container as its engine knows it."""
+    """Return the view of a container that the engine has inspected."""
     return ContainerView(
         id=container.id,
         name=container.name,
@@ -140,7 +140,7 @@ def _status_of(container: Container) -> str:
 
 
 def recorded_container_view(summary: ContainerSummary, job: Job) -> ContainerView:
-    """Describe a container from the journal: an inspection of each would take seconds."""
+    """Return the view of a container by its job: inspecting each would take seconds."""
     return ContainerView(
         id=summary.id,
         name=summary.name,
@@ -169,7 +169,7 @@ CONCURRENT_INSPECTIONS = 8
 
 
 class ContainerInfo:
-    """Answers the reading routes for one owner at a time.
+    """Images, containers, their filesystem changes and metrics, for one owner at a time.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ class ContainerInfo:
         self._all_containers = all_containers
 
     async def list_images(self) -> list[ImageView]:
-        """List the images that a job may use, those that a pull would bring included."""
+        """List the images that a job may use, including those that would be pulled."""
         present = [
             view
             for image in await self._engine.images()
@@ -236,12 +236,12 @@ class ContainerInfo:
         return sorted(found, key=lambda each: each.created, reverse=True)
 
     async def describe_container(self, owner: str, cont_id: str) -> ContainerView:
-        """Describe one container."""
+        """Return the view of one container."""
         container = await self._lookup.find_container(owner, cont_id)
         return container_view(container)
 
     async def list_by_last_use(self, owner: str) -> list[ContainerView]:
-        """Describe an owner's containers, the one that last started or ended first."""
+        """List an owner's containers, the one that last started or ended first."""
         summaries = await self._list_summaries(owner, include_ended=True)
         jobs = await self._journal.do(
             Journal.jobs, [each.labels.get(LABEL_JOB, "") for each in summaries]
@@ -278,7 +278,7 @@ class ContainerInfo:
         ]
 
     async def read_metrics(self, target: Target) -> MetricView:
-        """Tell what a container uses and used."""
+        """Return what a container uses now, and the samples so far."""
         now: Sample | None = None
         history: tuple[Sample, ...] = ()
         if target.job is not None:

@@ -42,7 +42,7 @@ LONGEST_KEY = 255
 
 
 class JobActions:
-    """Carries out the routes that change something."""
+    """The actions on jobs that change something, for one owner at a time."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class JobActions:
     async def submit(
         self, owner: str, request: JobRequest, key: str | None
     ) -> tuple[list[Job], bool]:
-        """Judge and accept a job, or one for each point of a sweep; see `JobRunner.submit`."""
+        """Admit and accept a job, or one for each point of a sweep; see `JobRunner.submit`."""
         if key is not None and not 0 < len(key) <= LONGEST_KEY:
             raise InvalidRequest(f"Idempotency-Key: use 1 to {LONGEST_KEY} characters.")
         specs, script = admit_all(request, self._policy, self._logical)
@@ -90,11 +90,11 @@ class JobActions:
         return await self._runner.rerun(job)
 
     async def send_to_background(self, owner: str, job_id: str) -> Job:
-        """Let the cell that waits for a job go on without it."""
+        """Tell the cell that waits for a job to go on without it."""
         return await self._runner.send_to_background(await self._lookup.find_job(owner, job_id))
 
     async def delete(self, owner: str, job_id: str) -> None:
-        """Stop and forget a job; fine if its owner deleted it before."""
+        """Stop and delete a job; fine if its owner deleted it before."""
         try:
             await self._runner.delete(await self._lookup.find_job(owner, job_id))
         except JobNotFound:
@@ -105,7 +105,7 @@ class JobActions:
     async def stop(
         self, owner: str, *, job_id: str | None, cont_id: str | None, grace: float
     ) -> StopView:
-        """Stop a job or container and say what became of it.
+        """Stop a job or container and return its end as a sentence.
 
         Raises
         ------

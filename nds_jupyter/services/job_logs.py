@@ -1,4 +1,4 @@
-"""The whole log of a job: its image's build, each attempt, or what retention kept."""
+"""Logs of jobs: the build of the image, each attempt, or what was stored at the removal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nds_jupyter.services.target_lookup import Target
 
 
 class JobLogs:
-    """Gives logs as text and as lines: from the engine, or from what retention kept of them."""
+    """Reader of logs as text and as lines, from the engine or from what was stored of them."""
 
     def __init__(self, runner: JobRunner, journal: JournalThread, engine: Engine) -> None:
         self._runner = runner
@@ -38,7 +38,7 @@ class JobLogs:
         return LogText(stdout=data.decode("utf-8", "replace"), truncated=truncated)
 
     async def stream_text(self, target: Target, request: LogRequest) -> AsyncGenerator[bytes, None]:
-        """Stream a log as it is; when it is followed, the end of the stream is the job's end."""
+        """Stream a log as it is; if it is followed, until the job's end."""
         async with contextlib.aclosing(self._stream_build_lines(target, request)) as batches:
             async for lines in batches:
                 yield _format_lines(lines, request)
@@ -55,9 +55,9 @@ class JobLogs:
     async def stream_lines(
         self, target: Target, request: LogRequest
     ) -> AsyncGenerator[list[LogLine], None]:
-        """Stream a log as batches of lines; when it is followed, until the job's end.
+        """Stream a log as batches of lines; if it is followed, until the job's end.
 
-        What is followed begins with the log of the build that the job waits for, if any.
+        A followed log begins with the log of the build that the job waits for, if any.
         """
         async with contextlib.aclosing(self._stream_build_lines(target, request)) as built:
             async for lines in built:
@@ -69,7 +69,7 @@ class JobLogs:
     async def stream_job_lines(
         self, job_id: str, request: LogRequest
     ) -> AsyncGenerator[list[LogLine], None]:
-        """Stream the log of a job as batches of lines, for whoever may read it."""
+        """Stream the log of a job as batches of lines; the caller has checked its owner."""
         job = await self._runner.find_job(job_id)
         target = Target(job=job, container_id=job.container_id)
         async with contextlib.aclosing(self._stream_container_lines(target, request)) as batches:
@@ -79,7 +79,7 @@ class JobLogs:
     async def _stream_build_lines(
         self, target: Target, request: LogRequest
     ) -> AsyncGenerator[list[LogLine], None]:
-        """Stream the log of a build under way, to who follows both streams."""
+        """Stream the log of a running build, if both streams are followed."""
         if target.job is None or not request.follow or request.stream is not LogStream.BOTH:
             return
         async with contextlib.aclosing(self._runner.follow_build_log(target.job)) as batches:
@@ -106,7 +106,7 @@ class JobLogs:
     async def _follow_attempts(
         self, target: Target, request: LogRequest
     ) -> AsyncGenerator[tuple[Target, LogRequest], None]:
-        """Give what is to be read, one after another: when following, each attempt as it begins."""
+        """Yield one attempt after another; if the log is followed, each as it begins."""
         following: Target | None = target
         while following is not None:
             begun = await self._wait_for_start(following, request)
@@ -115,7 +115,7 @@ class JobLogs:
             request = msgspec.structs.replace(request, tail=None)
 
     async def _wait_for_start(self, target: Target, request: LogRequest) -> Target:
-        """Wait, when following, until there is something to read or the job has ended."""
+        """Wait, if the log is followed, until there is something to read or the job has ended."""
         job = target.job
         if job is None or job.is_finished or not request.follow:
             return target
@@ -125,7 +125,7 @@ class JobLogs:
         return Target(job=job, container_id=job.container_id)
 
     async def _wait_for_next_attempt(self, target: Target, request: LogRequest) -> Target | None:
-        """Wait, when following, for the job's end; what to read on if it runs again instead."""
+        """Wait, if the log is followed, for the job's end, or return its next attempt."""
         if not request.follow or target.job is None:
             return None
         read = target.job.attempts

@@ -1,4 +1,4 @@
-"""Results in a job's container: kind of a path, listing of a folder, archive of several paths."""
+"""Results in a job's container: listing of a folder, archive and delivery of selected paths."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from nds_jupyter.services.target_lookup import Target
 RESULTS = "/results"
 
 MAX_ENTRIES = 10_000
-"""Entries listed of a folder that lies on a volume, which only an archive can list."""
+"""Entries listed of a folder on a volume, which only an archive can list."""
 
 CONCURRENT_STATS = 4
-"""Paths asked for at one time, so that a page of rows leaves the engine's threads to others."""
+"""Calls of `stat` at one time, so that a page of rows leaves the engine's threads to others."""
 
 
 class JobResults:
-    """Looks into containers, and into what was kept of removed ones.
+    """Listings and archives of results, also of containers that were removed.
 
     Parameters
     ----------
     engine, journal
-        Where containers are, and what is left of those that were removed.
+        The engine has the containers, the journal the lists of those that were removed.
     """
 
     def __init__(self, engine: Engine, journal: JournalThread) -> None:
@@ -49,7 +49,7 @@ class JobResults:
     async def add_types_and_sizes(
         self, target: Target, rows: Sequence[ChangeView]
     ) -> list[ChangeView]:
-        """Add to each row of a difference what the path is now."""
+        """Return rows of a diff with the type and size that each path has now."""
         if target.container_id is None or (target.job is not None and target.job.removed):
             return list(rows)
         there = [row.path for row in rows if row.kind != ChangeKind.DELETED]
@@ -67,7 +67,7 @@ class JobResults:
         return {path: stat for path, stat in found if stat is not None}
 
     async def list_folder(self, target: Target, folder: str) -> list[ResultRow]:
-        """List what a folder holds, by name; `add_types` says what each of it is.
+        """List what a folder holds, by name; `add_types` adds the types.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class JobResults:
         return _rows_of_archive(entries, posixpath.dirname(folder), folder)
 
     async def add_types(self, target: Target, rows: Sequence[ResultRow]) -> list[ResultRow]:
-        """Say of each row what it is, where its list did not."""
+        """Return rows with their types, where the list did not have them."""
         unknown = [row.path for row in rows if row.kind is None]
         if not unknown or target.container_id is None:
             return list(rows)
@@ -116,7 +116,7 @@ class JobResults:
         )
 
     async def require_paths(self, container_id: str, paths: Sequence[str]) -> list[str]:
-        """Return the paths without those that lie in another of them; all must be there.
+        """Return the paths without those that lie in another of them; all must exist.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class JobResults:
 
 
 def _archive_prefix(path: str) -> str:
-    """Return what the names of a path's archive lack: ``results/plots/``."""
+    """Return the folder that the names of a path's archive lack: ``results/plots/``."""
     folder = posixpath.dirname(path).strip("/")
     return f"{folder}/" if folder else ""
 
@@ -152,7 +152,7 @@ def _row_with_stat(row: ResultRow, stat: PathStat | None) -> ResultRow:
 
 
 def _overlaps_mount(mount: str, folder: str) -> bool:
-    """Whether a mount hides a folder from the container's own layer, or something below it."""
+    """Return whether a mount hides a folder, or something below it, from the container's layer."""
     return f"{folder}/".startswith(f"{mount.rstrip('/')}/") or mount.startswith(f"{folder}/")
 
 
@@ -170,7 +170,7 @@ def _rows_of_archive(entries: Iterable[ArchiveEntry], parent: str, folder: str) 
     Parameters
     ----------
     parent
-        Where the archive was made: its names are relative to that.
+        The folder that the archive's names are relative to.
     """
     found = {posixpath.join(parent, entry.name).rstrip("/"): entry for entry in entries}
     if folder not in {RESULTS, *found}:
@@ -189,7 +189,7 @@ def _rows_of_archive(entries: Iterable[ArchiveEntry], parent: str, folder: str) 
 
 
 def _without_nested(paths: Iterable[str]) -> list[str]:
-    """Leave out what lies in a folder that is wanted, too."""
+    """Return the paths without those below another one."""
     wanted: list[str] = []
     for path in sorted({posixpath.normpath(path) for path in paths}, key=lambda path: f"{path}/"):
         if not wanted or not f"{path}/".startswith(f"{wanted[-1].rstrip('/')}/"):
@@ -201,14 +201,14 @@ BLOCK_SIZE = 2**20
 
 
 class SelectionDelivery:
-    """Copies paths of containers into a collection.
+    """Delivery of selected paths of a container to the data root, on request.
 
     Parameters
     ----------
     engine, data
-        Where from, and where to.
+        The source and the target.
     results
-        Knows what is there.
+        Checks that the paths exist.
     """
 
     def __init__(self, engine: Engine, data: DataRoot, results: JobResults) -> None:
@@ -221,7 +221,7 @@ class SelectionDelivery:
     ) -> list[Entry]:
         """Copy paths, folders with all they hold, and return the objects that were written.
 
-        Each object is verified before it takes its name. Links and devices are passed over.
+        Each object is verified before it takes its name. Links and devices are skipped.
 
         Parameters
         ----------
@@ -231,7 +231,7 @@ class SelectionDelivery:
         Raises
         ------
         Conflict
-            If an object is there and `overwrite` is false; what was written before it stays.
+            If an object exists and `overwrite` is false; what was written before it stays.
         """
         wanted = await self._results.require_paths(container_id, paths)
         names = Counter(map(posixpath.basename, wanted))

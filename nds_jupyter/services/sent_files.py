@@ -1,4 +1,4 @@
-"""Files that were sent with jobs: measured for a new job, restored for a rerun."""
+"""Files that were sent with jobs: their sizes for a new job, their return for a rerun."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from nds_jupyter.jobs.job import Job, JobSpec, SentFile
 
 
 class SentFiles:
-    """Finds the files of jobs.
+    """The files of jobs, in the spool or in the containers of earlier jobs.
 
     Parameters
     ----------
     spool
-        Where they wait until a container has them.
+        Has them until it expires them.
     engine
         Has them for as long as their job's container is kept.
     """
@@ -49,12 +49,12 @@ class SentFiles:
         return tuple(msgspec.structs.replace(spec, files=files) for spec in specs)
 
     async def restore(self, job: Job) -> None:
-        """Let the files of a job be there for another one; from its container, if need be.
+        """Put the files of a job back into the spool, from its container if need be.
 
         Raises
         ------
         Removed
-            If one is nowhere any more.
+            If one is in neither.
         """
         for each in job.spec.files:
             try:

@@ -1,4 +1,4 @@
-"""Health checks of engine, catalogue and journal, each with a deadline."""
+"""Status of the server: health of its parts, and load of its engine."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from nds_jupyter.rest.views import HealthView, LoadView, NodeHealth, PartHealth
 from nds_jupyter.runner import JobRunner
 
 CHECK_DEADLINE = 5.0
-"""Seconds for each part."""
+"""Seconds for the health check of each part."""
 
 
 class HealthChecks:
-    """Checks the engine, the journal and the data root."""
+    """Health checks of the engine, the journal and the data root."""
 
     def __init__(self, engine: Engine, journal: JournalThread, data: DataRoot) -> None:
         self._engine = engine
@@ -34,7 +34,7 @@ class HealthChecks:
         self._data = data
 
     async def check(self) -> HealthView:
-        """Return what each part says of itself."""
+        """Return the health of each part."""
         engine, journal, data, nodes, disk_free = await asyncio.gather(
             _check_part(self._fetch_engine_version),
             _check_part(self._check_journal),
@@ -58,7 +58,7 @@ class HealthChecks:
         return None
 
     async def _check_nodes(self) -> tuple[NodeHealth, ...]:
-        """Look at every node, where there are several and the manager says which."""
+        """Return the health of each node of a Swarm; none for one engine."""
         if not isinstance(self._engine, SupportsNodeReports):
             return ()
         reports: tuple[NodeReport, ...] = ()
@@ -95,21 +95,21 @@ async def _check_part(ask: Callable[[], Awaitable[str]]) -> PartHealth:
 
 
 ENGINE_INFO_TTL = 15.0
-"""Seconds for which the engine is taken to be as it last said, or as silent."""
+"""Seconds for which the engine's description is cached, also that there was no answer."""
 
 ENGINE_INFO_DEADLINE = 3.0
-"""Seconds that the engine has to say what it has."""
+"""Seconds for the engine's description."""
 
 
 class EngineLoad:
-    """Tells the load, for one owner at a time.
+    """Load of the engine, as one owner sees it.
 
     Parameters
     ----------
     runner
-        Knows the jobs under way and what they use.
+        Has the unfinished jobs and what they use.
     engine
-        Says what it has; asked once in a while.
+        Says how many CPUs and how much memory it has; the answer is cached.
     """
 
     def __init__(self, runner: JobRunner, engine: Engine) -> None:
@@ -137,7 +137,7 @@ class EngineLoad:
     async def _fetch_engine_info(self) -> EngineInfo | None:
         now = asyncio.get_running_loop().time()
         if now - self._fetched_at >= ENGINE_INFO_TTL:
-            # Noted before it is asked, so that many who want to know ask once.
+            # Set before the call, so that many who ask at once cause one call.
             self._fetched_at = now
             try:
                 async with asyncio.timeout(ENGINE_INFO_DEADLINE):

@@ -1,6 +1,6 @@
 """Lookup of the job or container that an id, a prefix or a name means, for one owner.
 
-What belongs to somebody else does not exist here: it is `JobNotFound` or `ContainerNotFound`.
+What belongs to another owner does not exist here: it is `JobNotFound` or `ContainerNotFound`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _HEX = re.compile(r"[0-9a-f]{4,64}")
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request is about.
+    """The job or container that a request is about.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     container_id: str | None
 
     def require_container(self) -> str:
-        """Return the container's id, or say why there is none.
+        """Return the container's id, or raise why there is none.
 
         Raises
         ------
         PathNotFound
-            If the job has not come to a container, or ended before it.
+            If the job has no container yet, or ended before it had one.
         Removed
             If the container is gone.
         """
@@ -77,7 +77,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetLookup:
-    """Resolves ids.
+    """Lookup of jobs and containers by id, prefix or name.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class TargetLookup:
         return self._runner.refresh(_require_unique(found, job_id, lambda job: job.job_id))
 
     async def wait_for_end(self, owner: str, job_id: str, wait: float) -> Job:
-        """Return a job when it has ended, or as it stands after `wait` seconds."""
+        """Return a job when it has ended, or as it is after `wait` seconds."""
         job = await self.find_job(owner, job_id)
         if wait and not job.is_finished:
             with contextlib.suppress(TimeoutError):
@@ -112,18 +112,18 @@ class TargetLookup:
         return self._runner.refresh(job)
 
     def refresh(self, job: Job) -> Job:
-        """Return the job with the progress that only memory has."""
+        """Return the job with its progress, which only memory has."""
         return self._runner.refresh(job)
 
     async def find_target(
         self, owner: str, *, job_id: str | None, cont_id: str | None, reading: bool = True
     ) -> Target:
-        """Return what `job_id` or `cont_id` means; exactly one of them is there.
+        """Return the target that `job_id` or `cont_id` means; exactly one of them is given.
 
         Raises
         ------
         InvalidRequest
-            If both are there, or neither.
+            If both are given, or neither.
         """
         if (job_id is None) == (cont_id is None):
             found = "neither is there" if job_id is None else "both are there"

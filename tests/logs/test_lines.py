@@ -49,7 +49,7 @@ def split(log: bytes, cuts: list[int]) -> list[LogLine]:
     for end in [*sorted(cut % (len(log) + 1) for cut in cuts), len(log)]:
         lines += splitter.feed(LogChunk(stream=LogStream.STDOUT, data=log[at:end]))
         at = end
-    return lines + splitter.rest()
+    return lines + splitter.flush()
 
 
 @given(

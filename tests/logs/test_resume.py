@@ -50,11 +50,11 @@ class EarlyEngine:
     def __init__(self, log: list[Message], gives: int) -> None:
         self._log = log
         self._gives = gives
-        self.asked: list[LogRequest] = []
+        self.requests: list[LogRequest] = []
 
     async def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
         del container_id
-        self.asked.append(request)
+        self.requests.append(request)
         wanted = [each for each in self._log if not request.since or each.time >= request.since]
         if request.tail is not None:
             # The engine counts before it chooses a stream.
@@ -149,4 +149,4 @@ def test_what_was_given_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) 
                 pass
 
         asyncio.run(follow())
-        assert [each.tail for each in engine.asked] == [None, LAST_MESSAGES]
+        assert [each.tail for each in engine.requests] == [None, LAST_MESSAGES]
