@@ -1,4 +1,4 @@
-"""The server extension: the one place where the parts are put together."""
+"""The server extension: the one place where the parts are composed."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class NdsApp(Configuration, ExtensionApp):
         Parameters
         ----------
         journal
-            Remembers what is being written.
+            Records partial writes.
         """
         from nds_jupyter.data.data_root import DataRoot, default_root, open_backend
         from nds_jupyter.journal.journal import JournaledPartialWrites
@@ -97,22 +97,23 @@ class NdsApp(Configuration, ExtensionApp):
         )
 
     def make_spool(self, server_id: str) -> Spool:
-        """Return where files wait that are sent with jobs; of this server's journal alone."""
+        """Return the spool of files that are sent with jobs; for this server's journal alone."""
         from nds_jupyter.data.spool import Spool
 
         folder = self.files_dir or Path(self.journal_dir, "files")
         return Spool(Path(folder, server_id), self.spool_limits())
 
     def initialize_settings(self) -> None:
-        """Put the parts together, or open the way to the server that has them."""
+        """Make the services of this server, or the client of the upstream server that has them."""
         if self.gateway_url:
-            self._pass_on()
+            self._initialize_gateway()
         else:
-            self._run_here()
-        self._tell_pages()
+            self._initialize_runner()
+            self._initialize_services()
+        self._publish_url()
 
-    def _pass_on(self) -> None:
-        """Let another server run the jobs."""
+    def _initialize_gateway(self) -> None:
+        """Make the client of the server that runs the jobs."""
         from nds_jupyter.gateway.proxy_handlers import GATEWAY_KEY, PREFIX_KEY
         from nds_jupyter.gateway.upstream import UpstreamServer
 
@@ -121,13 +122,29 @@ class NdsApp(Configuration, ExtensionApp):
         self.settings[PREFIX_KEY] = self.route_prefix
         self.log.info("Jobs are passed on to %s.", self.gateway_url)
 
-    def _run_here(self) -> None:
-        """Open the journal and put the parts together."""
-        from nds_jupyter.handlers.base import SETTINGS_KEY, Services
+    def _initialize_runner(self) -> None:
+        """Open the journal, and make the engine, the data root, the spool and the runner."""
         from nds_jupyter.journal import Journal
         from nds_jupyter.journal.journal import JournalThread
-        from nds_jupyter.live import Broadcaster
         from nds_jupyter.runner import JobRunner
+
+        self._engine = self.make_engine()
+        self._journal = JournalThread(Journal.open(Path(self.journal_dir)))
+        self._data = self.make_data_root(self._journal)
+        self._spool = self.make_spool(self._journal.server_id)
+        self._runner = JobRunner(
+            self._journal,
+            self._engine,
+            self.runner_settings(),
+            self.log,
+            self._data,
+            self._spool,
+        )
+
+    def _initialize_services(self) -> None:
+        """Make the services that the handlers call."""
+        from nds_jupyter.handlers.base import SETTINGS_KEY, Services
+        from nds_jupyter.live import Broadcaster
         from nds_jupyter.services.container_info import ContainerInfo
         from nds_jupyter.services.job_actions import JobActions
         from nds_jupyter.services.job_logs import JobLogs
@@ -136,54 +153,37 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.services.server_status import EngineLoad, HealthChecks
         from nds_jupyter.services.target_lookup import TargetLookup
 
-        policy = self.policy()
-        engine = self._engine = self.make_engine()
-        journal = self._journal = JournalThread(Journal.open(Path(self.journal_dir)))
-        data = self._data = self.make_data_root(journal)
-        spool = self._spool = self.make_spool(journal.server_id)
-        runner = self._runner = JobRunner(
-            journal, engine, self.runner_settings(), self.log, data, spool
-        )
-        every = self.all_containers
+        engine, journal, data, runner = self._engine, self._journal, self._data, self._runner
+        policy, every = self.policy(), self.all_containers
         lookup = TargetLookup(runner, journal, engine, all_containers=every)
-        load = EngineLoad(runner, engine)
+        files = SentFiles(self._spool, engine)
+        load, logs = EngineLoad(runner, engine), JobLogs(runner, journal, engine)
         results = JobResults(engine, journal)
-        logs = JobLogs(runner, journal, engine)
-        broadcaster = self._broadcaster = Broadcaster(
+        self._broadcaster = Broadcaster(
             lookup.find_job, logs.stream_job_lines, load.measure, self.log
         )
-        runner.add_listener(broadcaster)
+        runner.add_listener(self._broadcaster)
         self.settings[SETTINGS_KEY] = Services(
-            actions=JobActions(
-                runner,
-                journal,
-                engine,
-                lookup,
-                policy,
-                data.parse_path,
-                SentFiles(spool, engine),
-            ),
+            actions=JobActions(runner, journal, engine, lookup, policy, data.parse_path, files),
+            broadcaster=self._broadcaster,
+            containers=ContainerInfo(runner, journal, engine, lookup, policy, all_containers=every),
             data=data,
+            delivery=SelectionDelivery(engine, data, results),
             engine=engine,
-            selection_delivery=SelectionDelivery(engine, data, results),
             health=HealthChecks(engine, journal, data),
             journal=journal,
             load=load,
             logs=logs,
             lookup=lookup,
-            broadcaster=broadcaster,
-            container_info=ContainerInfo(
-                runner, journal, engine, lookup, policy, all_containers=every
-            ),
             results=results,
-            spool=spool,
+            spool=self._spool,
             owner_of=self.owner_of,
             openapi=self.openapi,
             prefix=self.route_prefix,
         )
 
-    def _tell_pages(self) -> None:
-        """Tell JupyterLab's pages where the routes are."""
+    def _publish_url(self) -> None:
+        """Put the URL of the routes into JupyterLab's page configuration."""
         from jupyter_server.utils import url_path_join
 
         server = self._server
@@ -199,13 +199,13 @@ class NdsApp(Configuration, ExtensionApp):
         self.handlers.extend(rules(self.route_prefix))
 
     def openapi(self) -> dict[str, object]:
-        """Return the description of all routes."""
+        """Return the OpenAPI document."""
         from nds_jupyter.rest.openapi import openapi_document
 
         return openapi_document(self.route_prefix)
 
     def owner_of(self, user: Any) -> str:
-        """Return whose jobs a request's user sees.
+        """Return the owner whose jobs a request's user sees.
 
         A server with only a token or password makes up an anonymous user per request; there, and
         in a single-user server of JupyterHub, every job belongs to `owner`.
@@ -223,7 +223,7 @@ class NdsApp(Configuration, ExtensionApp):
         return str(user.username)
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
-        """Resume jobs, and tell kernels where the server is: only now is its port known."""
+        """Resume jobs, and export the server's URL to kernels: only now is its port known."""
         export_server_url(os.environ, serverapp, self.route_prefix)
         if self._gateway is not None:
             return
@@ -240,7 +240,7 @@ class NdsApp(Configuration, ExtensionApp):
         await self._runner.start()
 
     async def stop_extension(self) -> None:
-        """Leave the jobs running, and free what this process holds."""
+        """Leave the jobs running, and close what this process holds."""
         if self._gateway is not None:
             await self._gateway.close()
             return

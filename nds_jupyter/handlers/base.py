@@ -74,14 +74,14 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     actions: JobActions
     data: DataRoot
     engine: Engine
-    selection_delivery: SelectionDelivery
+    delivery: SelectionDelivery
     health: HealthChecks
     journal: JournalThread
     load: EngineLoad
     logs: JobLogs
     lookup: TargetLookup
     broadcaster: Broadcaster
-    container_info: ContainerInfo
+    containers: ContainerInfo
     results: JobResults
     spool: Spool
     owner_of: Callable[[Any], str]

@@ -27,7 +27,7 @@ class ListImagesHandler(NdsHandler):
     async def get(self) -> None:
         """Send them all."""
         self.decode_query(NoQuery)
-        self.send_json(await self.services.container_info.list_images())
+        self.send_json(await self.services.containers.list_images())
 
 
 class ListContainerHandler(NdsHandler):
@@ -37,9 +37,7 @@ class ListContainerHandler(NdsHandler):
     async def get(self) -> None:
         """Send a page of them, newest first."""
         query = self.decode_query(ContainersQuery)
-        rows = await self.services.container_info.list_containers(
-            self.owner, include_ended=query.all
-        )
+        rows = await self.services.containers.list_containers(self.owner, include_ended=query.all)
         self.send_page(rows, query.limit, query.cursor)
 
 
@@ -52,10 +50,10 @@ class InfoHandler(NdsHandler):
         query = self.decode_query(InfoQuery)
         if query.cont_id is not None:
             self.send_json(
-                await self.services.container_info.describe_container(self.owner, query.cont_id)
+                await self.services.containers.describe_container(self.owner, query.cont_id)
             )
             return
-        views = await self.services.container_info.list_by_last_use(self.owner)
+        views = await self.services.containers.list_by_last_use(self.owner)
         self.send_page(views, query.limit, query.cursor)
 
 
@@ -67,7 +65,7 @@ class DiffHandler(NdsHandler):
         """Send a page of changed paths."""
         query = self.decode_query(DiffQuery)
         target = await self.find_target(query)
-        rows = await self.services.container_info.diff(target)
+        rows = await self.services.containers.diff(target)
         page = self.take_page(rows, query.limit, query.cursor)
         self.send_json(await self.services.results.add_types_and_sizes(target, page))
 
@@ -79,7 +77,7 @@ class MetricHandler(NdsHandler):
     async def get(self) -> None:
         """Send the newest sample, the history and the container."""
         target = await self.find_target(self.decode_query(TargetQuery))
-        self.send_json(await self.services.container_info.read_metrics(target))
+        self.send_json(await self.services.containers.read_metrics(target))
 
 
 _ENCODER = msgspec.json.Encoder()

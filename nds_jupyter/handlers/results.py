@@ -134,7 +134,7 @@ class DeliverHandler(DataRootHandler):
         asked = self.decode_arguments(DeliverRequest, lists=("paths",))
         to = self.services.data.parse_path(asked.to, "to")
         target = await self.find_target(asked)
-        written = await self.services.selection_delivery.deliver(
+        written = await self.services.delivery.deliver(
             target.require_container(),
             [container_path(path) for path in asked.paths],
             to,

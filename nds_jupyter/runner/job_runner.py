@@ -72,18 +72,7 @@ class JobRunner:
         self._metrics_sampler = MetricsSampler(engine, journal, log, self._listeners)
         self._builds = ImageBuilds(engine, journal.server_id)
         self._availability = EngineAvailability(engine)
-        context = RunnerContext(
-            active_jobs=self._active_jobs,
-            availability=self._availability,
-            engine=engine,
-            slots=self._slots,
-            sweep_slots=SweepSlots(),
-            metrics_sampler=self._metrics_sampler,
-            container_setup=ContainerSetup(self._active_jobs, engine, journal, self._builds),
-            transfers=Transfers(self._active_jobs, engine, data or _no_data(), settings, spool),
-            log=log,
-            default_grace=settings.grace,
-        )
+        context = self._make_context(data or _no_data(), spool)
         self._retention = Retention(
             engine,
             journal,
@@ -100,6 +89,21 @@ class JobRunner:
             self._retention,
             OrphanCleanup(engine, journal, log),
             interval=settings.keep_interval,
+        )
+
+    def _make_context(self, data: DataRoot, spool: Spool | None) -> RunnerContext:
+        active_jobs, engine, settings = self._active_jobs, self._engine, self._settings
+        return RunnerContext(
+            active_jobs=active_jobs,
+            availability=self._availability,
+            engine=engine,
+            slots=self._slots,
+            sweep_slots=SweepSlots(),
+            metrics_sampler=self._metrics_sampler,
+            container_setup=ContainerSetup(active_jobs, engine, self._journal, self._builds),
+            transfers=Transfers(active_jobs, engine, data, settings, spool),
+            log=self._log,
+            default_grace=settings.grace,
         )
 
     def add_listener(self, listener: JobListener) -> None:
