@@ -16,6 +16,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from xdist.workermanage import NodeManager
 
 from dev.engine import engine
 from dev.engine_api import Endpoint, EngineAnswerError, answers, ask
@@ -41,6 +42,10 @@ pytest_plugins = [
     "tests.servers",
     "tests.swarm.cluster",
 ]
+
+
+# An interrupted process has servers and Swarms to end; xdist would kill it after ten seconds.
+NodeManager.EXIT_TIMEOUT = 60
 
 
 REAL = {"browser", "engine", "hub", "swarm"}

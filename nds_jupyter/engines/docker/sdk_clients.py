@@ -109,13 +109,26 @@ class SdkClients:
         self._local = threading.local()
         self._version: str | None = None
         self._thread_clients: list[Any] = []
+        self._lock = threading.Lock()
+        self._closed = False
 
     def thread_client(self) -> Any:
-        """Return this thread's client: one is not safe across threads."""
+        """Return this thread's client: one is not safe across threads.
+
+        Raises
+        ------
+        EngineUnavailable
+            After `close`: a call that was given up may still be under way in its thread.
+        """
         client = getattr(self._local, "client", None)
         if client is None:
-            client = self._local.client = self.new(self._deadline)
-            self._thread_clients.append(client)
+            client = self.new(self._deadline)
+            with self._lock:
+                if self._closed:
+                    client.close()
+                    raise EngineUnavailable("The connections to the Docker Engine are closed.")
+                self._thread_clients.append(client)
+            self._local.client = client
         return client
 
     @property
@@ -182,7 +195,9 @@ class SdkClients:
             return None
 
     def close(self) -> None:
-        """Close the threads' clients."""
+        """Close the threads' clients, and those that a thread is about to make."""
+        with self._lock:
+            self._closed = True
         for client in self._thread_clients:
             client.close()
 
