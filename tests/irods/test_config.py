@@ -166,7 +166,7 @@ def test_a_certificate_is_checked_unless_it_shall_not_be() -> None:
         account = Account(
             host="h", port=1, user="u", zone="z", password="p", tls=tuple(tls.items())
         )
-        context = account.context()
+        context = account.ssl_context()
         return context.check_hostname, context.verify_mode.name
 
     assert modes() == (True, "CERT_REQUIRED")

@@ -28,8 +28,8 @@ def test_a_page_of_nothing_is_refused(fs: IrodsFileSystem, irods_home: str, limi
 )
 def test_a_cursor_is_read_as_it_was_written(first: str | None, second: str | None) -> None:
     cursor = ListingCursor(collection=first, data_object=second)
-    text = cursor.text()
-    assert text is None if first is second is None else ListingCursor.read(str(text)) == cursor
+    text = cursor.encode()
+    assert text is None if first is second is None else ListingCursor.decode(str(text)) == cursor
 
 
 def test_both_kinds_are_asked_for_at_one_time(faulty_zone: Zone) -> None:

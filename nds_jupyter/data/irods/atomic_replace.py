@@ -1,7 +1,7 @@
 """Atomic replacement: objects are written under a temporary name and renamed when verified.
 
-The client leaves what an interrupted transfer wrote as a good replica, and an object written over
-another loses its checksum without a word; neither can happen to what is only renamed when whole.
+The client leaves what an interrupted transfer wrote as a good replica, and an object that is
+overwritten silently loses its checksum; neither can happen to what is renamed when complete.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from nds_jupyter.data.irods.objects import ObjectOperations
 from nds_jupyter.data.irods.sessions import ZoneSession
 
 TEMPORARY_PREFIX = ".nds-"
-"""Begins the name of what is not finished; the file's own name could be too long for more."""
+"""Prefix of temporary names; they do not hold the final name, which may be too long for more."""
 
 BLOCK = 4 * 2**20
 """Bytes of one request; measured fastest, larger ones are slower."""
 
 FIRST_BLOCK = 128 * 1024
-"""Bytes of the first request where nobody knows how much there is: a larger buffer costs more."""
+"""Bytes of the first request where the size is unknown: a larger buffer costs more."""
 
 MAX_REPLACE_ATTEMPTS = 20
-"""How often somebody else may replace an object between two steps of replacing it."""
+"""Attempts to replace an object that others replace at the same time."""
 
 
 def temporary_path(path: str) -> str:
-    """Return a free name in the same collection, so that renaming it moves no data."""
+    """Return an unused path in the same collection, so that renaming it moves no data."""
     parent = path.rpartition("/")[0]
     return f"{parent}/{TEMPORARY_PREFIX}{secrets.token_hex(8)}.part"
 
 
 def backup_path(temporary: str, path: str) -> str:
-    """Return where the object at `path` waits while what is called `temporary` takes its name.
+    """Return where the object at `path` is kept while `temporary` is renamed to `path`.
 
-    Who finds it there knows by its name what was to come; listings show it, since it may be all
-    that there is of the object.
+    Its name tells a later clean-up which temporary object it belongs to. Listings show it, since
+    after a crash it may be the only copy of the object.
     """
     name = temporary.rpartition("/")[2]
     if not (name.startswith(TEMPORARY_PREFIX) and name.endswith(".part")):
@@ -52,12 +52,12 @@ def backup_path(temporary: str, path: str) -> str:
 
 
 class AtomicReplace:
-    """Verifies what was written, and gives it its name.
+    """Verification of temporary objects and their atomic renaming to the final path.
 
     Parameters
     ----------
     objects
-        Of the account that writes.
+        Operations of the account that writes.
     """
 
     def __init__(self, objects: ObjectOperations) -> None:
@@ -74,43 +74,43 @@ class AtomicReplace:
         digest, size
             Of what was sent.
         start
-            Where it begins; what is before was there already.
+            Offset at which it begins; what is before was there already.
 
         Raises
         ------
         ChecksumMismatch
             If they differ.
         """
-        found = self.objects.listing.find(temporary)
-        checksum = found.checksum or self.objects.checksum(temporary)
+        stored = self.objects.listing.find(temporary)
+        checksum = stored.checksum or self.objects.checksum(temporary)
         same = None if start else digest.matches(checksum)
         if same is None:
-            # An end of it, or a scheme that nothing here computes.
-            same = self._read_back(temporary, digest, start)
+            # Only the end was sent, or the scheme is not computed here.
+            same = self._matches_read_back(temporary, digest, start)
         self.schemes.add_scheme(checksum)
-        if found.size != start + size or not same:
+        if stored.size != start + size or not same:
             raise ChecksumMismatch(
                 errno.EIO,
-                f"{final_path}: what arrived ({found.size} bytes, {checksum}) is not what was "
+                f"{final_path}: what arrived ({stored.size} bytes, {checksum}) is not what was "
                 "sent. Transfer it again",
             )
 
-    def _read_back(self, path: str, digest: Digest, start: int) -> bool:
-        again = digest.empty_copy()
-        with mapped_errors(path), self.objects.open(path) as stored:
-            stored.seek(start)
-            while block := stored.read(BLOCK):
-                again.update(block)
-        return digest.equals(again)
+    def _matches_read_back(self, path: str, digest: Digest, start: int) -> bool:
+        read_back = digest.empty_copy()
+        with mapped_errors(path), self.objects.open(path) as descriptor:
+            descriptor.seek(start)
+            while block := descriptor.read(BLOCK):
+                read_back.update(block)
+        return digest.equals(read_back)
 
     def copy(self, source: CatalogueEntry, target: str) -> None:
         """Copy one object on the server, and compare the checksums."""
         temporary = temporary_path(target)
         try:
             self.objects.copy(source.path, temporary, final_path=target)
-            made = self.objects.listing.find(temporary)
-            comparable = scheme_of(source.checksum) == scheme_of(made.checksum)
-            if made.size != source.size or (comparable and made.checksum != source.checksum):
+            copy = self.objects.listing.find(temporary)
+            comparable = scheme_of(source.checksum) == scheme_of(copy.checksum)
+            if copy.size != source.size or (comparable and copy.checksum != source.checksum):
                 raise ChecksumMismatch(
                     errno.EIO, f"{target}: the copy differs from {source.path}. Copy it again"
                 )
@@ -122,12 +122,12 @@ class AtomicReplace:
     def move_into_place(
         self, temporary: str, path: str, *, replace: bool = True, keep_metadata: bool = True
     ) -> None:
-        """Give a finished object its name.
+        """Rename a complete object to its final path.
 
-        Where the name is taken, what has it is renamed first, and removed when the new one is in
-        its place: at no time is there only a part of either. Metadata and access stay with the
-        name, unless `keep_metadata` is false because what comes has its own. What its owner lets
-        be written, but not renamed, is written over by the server.
+        An object at that path is renamed first, and removed when the new one has its path: at no
+        time is there only a part of either. Metadata and access list of the old object go to the
+        new one, unless `keep_metadata` is false because it has its own. An object that the account
+        may write but not rename is overwritten by a copy on the server.
         """
         for _ in range(MAX_REPLACE_ATTEMPTS):
             try:
@@ -137,35 +137,35 @@ class AtomicReplace:
                     raise
             else:
                 return
-            # Who replaces it at the same moment may be a step ahead; then it is looked at again.
+            # Another client may have replaced or removed it meanwhile; then it is tried again.
             with contextlib.suppress(FileNotFoundError):
                 if self._replace_existing(temporary, path, keep_metadata=keep_metadata):
                     return
         raise OSError(errno.EBUSY, f"{path} is replaced by others all the time. Try again later")
 
     def _replace_existing(self, temporary: str, path: str, *, keep_metadata: bool) -> bool:
-        """Move aside what has the name, and tell whether the name could be had then."""
-        if self.objects.listing.find(path).entry().is_collection:
+        """Rename an existing object away, the new one to its path; false if another was faster."""
+        if self.objects.listing.find(path).is_collection:
             raise IsADirectoryError(
                 errno.EISDIR, f"{path} is a collection; a data object can't replace it"
             )
         if keep_metadata:
             self._copy_metadata_and_access(path, temporary)
-        aside = backup_path(temporary, path)
+        backup = backup_path(temporary, path)
         try:
-            self.objects.rename(path, aside)
+            self.objects.rename(path, backup)
         except PermissionError:
             self._overwrite_content(temporary, path)
             return True
         try:
             self.objects.rename(temporary, path)
         except FileExistsError:
-            self.objects.remove_quietly(aside)
+            self.objects.remove_quietly(backup)
             return False
         except OSError:
-            self.objects.rename(aside, path)
+            self.objects.rename(backup, path)
             raise
-        self.objects.remove_quietly(aside)
+        self.objects.remove_quietly(backup)
         return True
 
     def _overwrite_content(self, temporary: str, path: str) -> None:
@@ -177,29 +177,29 @@ class AtomicReplace:
         self.objects.remove_quietly(temporary)
 
     def _copy_metadata_and_access(self, source: str, target: str) -> None:
-        """Give one object the metadata and the access list of another."""
+        """Copy metadata and access list from one object to another."""
 
-        def hand_over(session: ZoneSession) -> None:
-            known = set(map(tuple, session.metadata.get(DataObject, target)))
+        def copy(session: ZoneSession) -> None:
+            existing = set(map(tuple, session.metadata.get(DataObject, target)))
             for avu in session.metadata.get(DataObject, source):
-                if tuple(avu) not in known:
+                if tuple(avu) not in existing:
                     session.metadata.add(DataObject, target, avu)
             own = (session.username, session.zone)
             for name, zone, level in _access_list(session, source) - _access_list(session, target):
                 if (name, zone) == own:
-                    # Who may only write the old one shall not lose the new one to that.
+                    # An account that may only write the old one keeps its rights to the new one.
                     continue
-                # An account that is gone may still be in the list.
+                # A removed account may still be in the list.
                 with contextlib.suppress(CAT_INVALID_USER):
                     session.acls.set(iRODSAccess(level, target, name, zone))
 
-        self.objects.session_holder.call(hand_over, source)
+        self.objects.session_holder.call(copy, source)
 
 
 def _access_list(session: ZoneSession, path: str) -> set[tuple[str, str, str]]:
-    """Return who may do what with an object: name, zone and level."""
+    """Return the access list of an object: user name, zone and level of each."""
     parent, _, name = path.rpartition("/")
-    asked = session.query(User.name, User.zone, DataAccess.name).filter(
+    query = session.query(User.name, User.zone, DataAccess.name).filter(
         Collection.name == parent, DataObject.name == name
     )
-    return {(row[User.name], row[User.zone], row[DataAccess.name]) for row in asked.execute().rows}
+    return {(row[User.name], row[User.zone], row[DataAccess.name]) for row in query.execute().rows}

@@ -1,7 +1,7 @@
-"""Catalogue queries: GenQuery2 where the server has it, GenQuery1 otherwise.
+"""Catalogue queries and their rows as values: GenQuery2 where the server has it, else GenQuery1.
 
-A query is a list of columns, conditions and an order; both dialects are written from it, and give
-rows of texts.
+A query is a list of columns, conditions and an order; both dialects are generated from it, and
+return rows of strings.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """What to ask.
+    """Catalogue query, independent of the dialect.
 
     Parameters
     ----------
     where
-        All of them must hold.
+        Conditions, all of which must hold.
     order
         Columns, first to last.
     limit
-        Rows wanted; None for all.
+        Most rows; None for all.
     zone
-        Whose catalogue.
+        The zone of the catalogue.
     """
 
     select: tuple[str, ...]
@@ -79,23 +79,22 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_query(session: ZoneSession, query: Query) -> list[Row]:
-    """Return the rows."""
+    """Return the rows of a query."""
     return run_queries(session, (query,))[0]
 
 
 def run_queries(session: ZoneSession, queries: Sequence[Query | None]) -> list[list[Row]]:
-    """Return the rows of each query; none where there is no query.
+    """Return the rows of each query, and none for None.
 
-    GenQuery2 is asked for all at one time, each over a connection of its own where the server lets
-    an account have several.
+    GenQuery2 runs all at the same time, each on a connection of its own where the server lets an
+    account have several.
     """
-    asked = [query for query in queries if query is not None]
-    answers = iter(_run_queries(session, asked))
-    return [[] if query is None else next(answers) for query in queries]
+    results = iter(_run_queries(session, [query for query in queries if query is not None]))
+    return [[] if query is None else next(results) for query in queries]
 
 
 def _run_queries(session: ZoneSession, queries: Sequence[Query]) -> list[list[Row]]:
-    # GenQuery2 knows nothing of tickets, and a list without limit needs the continuation of 1.
+    # GenQuery2 does not support tickets, and a list without limit needs GenQuery1's continuation.
     modern = session.server_version >= GENQUERY2_SINCE and not session.ticket__
     if modern and session.supports_genquery2 and all(each.limit is not None for each in queries):
         try:
@@ -108,7 +107,7 @@ def _run_queries(session: ZoneSession, queries: Sequence[Query]) -> list[list[Ro
 
 
 def _by_genquery2(session: ZoneSession, queries: Sequence[Query]) -> list[list[Row]]:
-    """Ask over several connections at a time, or over those that can be had."""
+    """Run queries over several connections at the same time, or over those that are available."""
     with contextlib.ExitStack() as stack:
         conns = [stack.enter_context(session.pool.get_connection())]
         for _ in queries[1:]:
@@ -125,19 +124,19 @@ def _by_genquery2(session: ZoneSession, queries: Sequence[Query]) -> list[list[R
 def _send_queries(
     conns: Sequence[PooledConnection], queries: Sequence[Query]
 ) -> list[iRODSMessage]:
-    """Send a question over each before the first answer is read: so a thread can ask several."""
-    asked = [*zip(conns, queries, strict=False)]
-    for conn, query in asked:
+    """Send a query over each connection before the first reply is read, so that they overlap."""
+    pairs = [*zip(conns, queries, strict=False)]
+    for conn, query in pairs:
         conn.send(_genquery2_message(query))
-    replies, refused = [], None
-    for conn, _ in asked:
+    replies, error = [], None
+    for conn, _ in pairs:
         try:
             replies.append(conn.recv())
         except iRODSException as exc:
-            # The others are read all the same: only then they can be asked again.
-            refused = refused or exc
-    if refused is not None:
-        raise refused
+            # The other replies are read all the same, so that their connections can be used again.
+            error = error or exc
+    if error is not None:
+        raise error
     return replies
 
 
@@ -150,9 +149,9 @@ def _genquery2_message(query: Query) -> iRODSMessage:
 
 
 def _genquery2_rows(reply: iRODSMessage) -> list[Row]:
-    found = json.loads(reply.get_main_message(STR_PI).myStr)
-    # Every cell is a text, or nothing.
-    return [tuple(row) if None not in row else tuple(cell or "" for cell in row) for row in found]
+    rows = json.loads(reply.get_main_message(STR_PI).myStr)
+    # Every cell is a string or null.
+    return [tuple(row) if None not in row else tuple(cell or "" for cell in row) for row in rows]
 
 
 def genquery2_text(query: Query) -> str:
@@ -168,23 +167,23 @@ def genquery2_text(query: Query) -> str:
 
 
 def _by_genquery1(pinned: _PinnedConnection, query: Query) -> Iterator[Row]:
-    # The client's limit is the size of a batch, and the server's own most is 256 rows.
-    asked = GenQuery1(pinned, *(COLUMNS[name] for name in query.select))
+    # The client's limit is the size of a batch, and the server's maximum is 256 rows.
+    genquery = GenQuery1(pinned, *(COLUMNS[name] for name in query.select))
     for name in query.order:
-        asked = asked.order_by(COLUMNS[name])
-    asked = asked.filter(*(_criterion(each) for each in query.where))
+        genquery = genquery.order_by(COLUMNS[name])
+    genquery = genquery.filter(*(_criterion(each) for each in query.where))
     if query.zone and query.zone != pinned.zone:
-        asked = asked.add_keyword(kw.ZONE_KW, query.zone)
+        genquery = genquery.add_keyword(kw.ZONE_KW, query.zone)
     if query.limit is not None:
-        asked = asked.limit(query.limit)
-    left = query.limit
-    with contextlib.closing(asked.get_batches()) as batches:
+        genquery = genquery.limit(query.limit)
+    remaining = query.limit
+    with contextlib.closing(genquery.get_batches()) as batches:
         for batch in batches:
             for row in _rows(batch.rows, query.select):
-                if left is not None:
-                    if left == 0:
+                if remaining is not None:
+                    if remaining == 0:
                         return
-                    left -= 1
+                    remaining -= 1
                 yield row
 
 
@@ -206,7 +205,7 @@ def _criterion(condition: Condition) -> Criterion:
 
 
 def like_pattern(text: str) -> str:
-    """Return a text for the middle of a pattern; what it matches too much, the caller sorts out.
+    """Return a text for the middle of a LIKE pattern; the caller filters what it matches too much.
 
     Databases differ in whether and how a wildcard is escaped, so each becomes "any character".
     """
@@ -214,10 +213,10 @@ def like_pattern(text: str) -> str:
 
 
 class _PinnedConnection:
-    """What a query of the client needs of a session, on one connection.
+    """Session for one query of the client, pinned to one connection.
 
-    The client asks for the next batch on whatever connection is free, but only the one that began
-    knows the query.
+    The client requests the next batch on whatever connection is free, but only the connection of
+    the first batch has the query's state.
     """
 
     def __init__(self, conn: PooledConnection, session: ZoneSession) -> None:
@@ -231,7 +230,7 @@ class _PinnedConnection:
 
 
 def zone_of(path: str) -> str:
-    """Return whose catalogue knows a path; empty for the root, which every zone has."""
+    """Return the zone of a path; empty for the root, which every zone has."""
     return path.split("/")[1]
 
 
@@ -245,7 +244,7 @@ OBJECT_COLUMNS = (
     "DATA_CREATE_TIME",
 )
 COLLECTION_COLUMNS = ("COLL_NAME", "COLL_MODIFY_TIME", "COLL_ID", "COLL_CREATE_TIME")
-"""The name comes first; when it was made comes last, and can be left out."""
+"""The name comes first; the time of creation comes last, and can be left out."""
 
 REPLICA_STATUS = {"0": "stale", "1": "good", "2": "intermediate", "3": "locked", "4": "locked"}
 
@@ -258,7 +257,7 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
     id
         The catalogue's own; it survives a rename.
     created
-        None where it was not asked for.
+        None where it was not selected.
     """
 
     path: str
@@ -279,7 +278,12 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
         """Changes whenever the content does."""
         return f"{self.id}-{self.size}-{int(self.modified.timestamp())}-{self.checksum}"
 
-    def entry(self) -> Entry:
+    @property
+    def is_collection(self) -> bool:
+        """Whether it is a collection."""
+        return self.kind is Kind.COLLECTION
+
+    def as_entry(self) -> Entry:
         """Return it as an entry of a data root."""
         return Entry(
             name=self.name,
@@ -291,12 +295,12 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
             stamp=self.stamp,
         )
 
-    def info(self) -> dict[str, Any]:
+    def as_info(self) -> dict[str, Any]:
         """Return it as fsspec describes a file or directory."""
         return {
             "name": self.path,
             "size": self.size,
-            "type": "directory" if self.kind is Kind.COLLECTION else "file",
+            "type": "directory" if self.is_collection else "file",
             "checksum": self.checksum or None,
             "created": self.created,
             "modified": self.modified,
@@ -304,8 +308,8 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def collection(row: Row) -> CatalogueEntry:
-    """Read a row of `COLLECTION_COLUMNS`."""
+def collection_from_row(row: Row) -> CatalogueEntry:
+    """Parse a row of `COLLECTION_COLUMNS`."""
     path, modified, number, *created = row
     return CatalogueEntry(
         path=path,
@@ -317,12 +321,12 @@ def collection(row: Row) -> CatalogueEntry:
 
 
 def data_objects_from_rows(rows: Iterable[Row], parent: str) -> Iterator[CatalogueEntry]:
-    """Read rows of `OBJECT_COLUMNS`, those of one object behind each other."""
+    """Parse rows of `OBJECT_COLUMNS`, those of one object after each other."""
     for name, replicas in groupby(rows, key=lambda row: row[0]):
-        yield data_object(list(replicas), f"{parent.rstrip('/')}/{name}")
+        yield data_object_from_rows(list(replicas), f"{parent.rstrip('/')}/{name}")
 
 
-def data_object(replicas: list[Row], path: str) -> CatalogueEntry:
+def data_object_from_rows(replicas: list[Row], path: str) -> CatalogueEntry:
     """Return the newest good replica, or the newest one where none is good."""
     best = replicas[0] if len(replicas) == 1 else max(replicas, key=_preference)
     _, size, checksum, modified, number, _, *created = best
@@ -341,8 +345,8 @@ def _preference(replica: Row) -> tuple[bool, int, str, int]:
     return replica[5] == "1", int(replica[3]), replica[2], int(replica[1])
 
 
-def replica(row: Row) -> Replica:
-    """Read a row of `REPLICA_COLUMNS`."""
+def replica_from_row(row: Row) -> Replica:
+    """Parse a row of `REPLICA_COLUMNS`."""
     number, hierarchy, status, size, checksum, modified = row
     return Replica(
         number=int(number),
@@ -365,5 +369,5 @@ REPLICA_COLUMNS = (
 
 
 def timestamp(text: str) -> datetime:
-    """Read a time of the catalogue, seconds since 1970 with leading zeros."""
+    """Parse a time of the catalogue, seconds since 1970 with leading zeros."""
     return datetime.fromtimestamp(int(text or 0), UTC)

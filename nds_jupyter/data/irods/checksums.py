@@ -1,4 +1,4 @@
-"""Checksums in iRODS's notation, computed while data streams."""
+"""Checksums in the notation of iRODS, computed while data is streamed."""
 
 from __future__ import annotations
 
@@ -15,57 +15,58 @@ _SCHEMES: dict[str, Callable[[], Any]] = {
     "sha1": lambda: hashlib.sha1(usedforsecurity=False),
 }
 
-_lengths = {32: "md5"}
+_SCHEME_BY_LENGTH = {32: "md5"}
 
 
 def scheme_of(checksum: str) -> str:
     """Return the scheme of a registered checksum; MD5 is written without its name."""
     name, colon, _ = checksum.partition(":")
-    return name if colon else _lengths.get(len(checksum), "")
+    return name if colon else _SCHEME_BY_LENGTH.get(len(checksum), "")
 
 
 class Digest:
-    """The checksum of what was fed to it, in the schemes that the zone may use.
+    """Incremental checksum of a stream in several schemes.
 
     Parameters
     ----------
     schemes
-        Names of schemes.
+        Their names.
     """
 
     def __init__(self, schemes: tuple[str, ...]) -> None:
         self._hashes = {name: _SCHEMES[name]() for name in schemes}
 
     def update(self, data: bytes | memoryview) -> None:
-        """Feed it."""
+        """Add data."""
         for each in self._hashes.values():
             each.update(data)
 
     def matches(self, checksum: str) -> bool | None:
         """Compare with a registered checksum; None if its scheme was not computed."""
-        made = self._hashes.get(scheme_of(checksum))
-        return None if made is None else self.text(scheme_of(checksum)) == checksum
+        scheme = scheme_of(checksum)
+        return self.text(scheme) == checksum if scheme in self._hashes else None
 
     def empty_copy(self) -> Digest:
-        """Return one of the same schemes that has seen nothing."""
+        """Return a digest of the same schemes over no data."""
         return Digest(tuple(self._hashes))
 
     def equals(self, other: Digest) -> bool:
         """Compare with another of the same schemes."""
         return all(
-            made.digest() == other._hashes[name].digest() for name, made in self._hashes.items()
+            computed.digest() == other._hashes[name].digest()
+            for name, computed in self._hashes.items()
         )
 
     def text(self, scheme: str) -> str:
         """Return the checksum as iRODS writes it."""
-        made = self._hashes[scheme]
+        computed = self._hashes[scheme]
         if scheme == "md5":
-            return str(made.hexdigest())
-        return f"{scheme}:{base64.b64encode(made.digest()).decode()}"
+            return str(computed.hexdigest())
+        return f"{scheme}:{base64.b64encode(computed.digest()).decode()}"
 
 
 class ChecksumSchemes:
-    """Which schemes the zone was seen to use: all likely ones until the first checksum is seen."""
+    """Registry of the schemes that the zone uses; the likely ones until a checksum is seen."""
 
     LIKELY = ("sha2", "md5")
 
@@ -78,7 +79,7 @@ class ChecksumSchemes:
         return Digest(self._seen or self.LIKELY)
 
     def add_scheme(self, checksum: str) -> None:
-        """Remember the scheme of a checksum."""
+        """Register the scheme of a checksum that the zone gave."""
         scheme = scheme_of(checksum)
         with self._lock:
             if scheme in _SCHEMES and scheme not in self._seen:

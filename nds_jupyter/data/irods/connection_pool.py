@@ -1,7 +1,7 @@
 """Connection pool of one session.
 
-The client's own pool hands out connections that died while they were idle, keeps a connection that
-was interrupted in the middle of an answer, and connects while it holds its lock.
+The client's own pool returns connections that died while they were idle, reuses a connection that
+was interrupted in the middle of a reply, and connects while it holds its lock.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from nds_jupyter.data.irods.config import REFUSE
 from nds_jupyter.data.irods.errors import CLIENT_ERRORS, is_timeout
 
 MAX_IDLE_CONNECTIONS = 8
-"""Connections kept open without use; each is a process on the server."""
+"""Idle connections that are kept open; each is a process on the server."""
 
 MAX_IDLE_SECONDS = 240.0
-"""Seconds after which an unused connection is closed: firewalls forget silent ones."""
+"""Seconds after which an idle connection is closed: firewalls drop silent ones."""
 
 SPARE_RETRY_INTERVAL = 60.0
-"""Seconds for which a server that refused a further connection is not asked for one again."""
+"""Seconds before a further connection is tried again after the server refused one."""
 
 _KEEPALIVE_OPTIONS = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
 
 class PooledConnection(Connection):  # type: ignore[misc]  # the client has no types
-    """A connection that is thrown away if it was left between a request and its answer."""
+    """Connection that is closed if it was left between a request and its reply."""
 
     rested = 0.0
     socket: Any
@@ -53,11 +53,11 @@ class PooledConnection(Connection):  # type: ignore[misc]  # the client has no t
             raise
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        """Give it back; only an error that the server told leaves it in step."""
+        """Give it back to the pool, or close it where an error left it without a reply."""
         self.release(kind is not None and not issubclass(kind, iRODSException))
 
     def send(self, message: Any) -> None:
-        """Send a request; the client's own makes a lost connection of an interrupted cell."""
+        """Send a request; the client's own method reports an interrupt as a lost connection."""
         try:
             self.socket.sendall(message.pack())
         except (OSError, AttributeError) as exc:
@@ -65,34 +65,34 @@ class PooledConnection(Connection):  # type: ignore[misc]  # the client has no t
             raise NetworkException("Unable to send message") from exc
 
     def disconnect(self) -> None:
-        """Part from the server, which need not be there any more."""
-        held = getattr(self, "socket", None)
+        """Disconnect from the server, which may be gone already."""
+        sock = getattr(self, "socket", None)
         with contextlib.suppress(OSError, NetworkException):
             super().disconnect()
-        if held is not None:
-            held.close()
+        if sock is not None:
+            sock.close()
 
     def close_socket(self) -> None:
-        """Close it without a word to the server, which another process may still talk to."""
-        held, self._disconnected = self.socket, True
+        """Close the socket without a message to the server, which another process may still use."""
+        sock, self._disconnected = self.socket, True
         self.socket = None
-        if held is not None:
+        if sock is not None:
             with contextlib.suppress(OSError):
-                held.close()
+                sock.close()
 
 
 class ConnectionPool(Pool):  # type: ignore[misc]  # the client has no types
-    """A pool of connections for many threads.
+    """Thread-safe pool of connections.
 
     Parameters
     ----------
     timeout
-        Seconds of silence after which an answer is given up.
+        Seconds without data after which a reply times out.
     patience
-        Seconds for which a refused connection is tried again: a server that reloads its
+        Seconds for which a refused connection is retried: a server that reloads its
         configuration refuses them for 2 to 12 s.
     policies
-        What to ask about TLS, in this order.
+        TLS policies to negotiate, in this order.
     """
 
     def __init__(
@@ -115,11 +115,11 @@ class ConnectionPool(Pool):  # type: ignore[misc]  # the client has no types
         self._thread_options = threading.local()
 
     def get_connection(self) -> PooledConnection:
-        """Return a live connection, for the caller alone until it is released."""
+        """Return a live connection, exclusive until it is released."""
         return self._activate(self._take_idle() or self._connect_with_retries())
 
     def spare_connection(self) -> PooledConnection | None:
-        """Return one more connection, for who could do without; None if the server refuses it."""
+        """Return one more connection if possible; None if the server refuses it."""
         conn = self._take_idle()
         if conn is None and time.monotonic() >= self._no_spare_until:
             try:
@@ -131,12 +131,12 @@ class ConnectionPool(Pool):  # type: ignore[misc]  # the client has no types
     def _activate(self, conn: PooledConnection) -> PooledConnection:
         with self._lock:
             self.active.add(conn)
-        unlimited = getattr(self._thread_options, "on", False)
-        conn.socket.settimeout(None if unlimited else self.connection_timeout)
+        no_deadline = getattr(self._thread_options, "no_deadline", False)
+        conn.socket.settimeout(None if no_deadline else self.connection_timeout)
         return conn
 
     def release_connection(self, conn: PooledConnection, destroy: bool = False) -> None:
-        """Take a connection back, to keep or to close."""
+        """Return a connection to the pool, which keeps or closes it."""
         with self._lock:
             self.active.discard(conn)
             keep = not destroy and conn.socket is not None and len(self.idle) < MAX_IDLE_CONNECTIONS
@@ -152,23 +152,23 @@ class ConnectionPool(Pool):  # type: ignore[misc]  # the client has no types
 
     @contextlib.contextmanager
     def without_deadline(self) -> Iterator[None]:
-        """Let this thread wait for what the server computes as long as the server lives."""
-        before = getattr(self._thread_options, "on", False)
-        self._thread_options.on = True
+        """Let this thread wait for replies without a timeout, as long as the server lives."""
+        before = getattr(self._thread_options, "no_deadline", False)
+        self._thread_options.no_deadline = True
         try:
             yield
         finally:
-            self._thread_options.on = before
+            self._thread_options.no_deadline = before
 
     def close_idle(self) -> None:
-        """Forget the idle connections: where one is dead the others are."""
+        """Close the idle connections: where one is dead, the others are too."""
         with self._lock:
-            dropped, self.idle = self.idle, set()
-        for conn in dropped:
+            idle, self.idle = self.idle, set()
+        for conn in idle:
             conn.close_socket()
 
     def close_all_sockets(self) -> None:
-        """Close what a parent process holds too, without locks that its threads may have held."""
+        """Close the sockets in a forked child, without locks that threads of its parent held."""
         for conn in [*self.active, *self.idle]:
             conn.close_socket()
         self.active, self.idle = set(), set()
@@ -180,24 +180,28 @@ class ConnectionPool(Pool):  # type: ignore[misc]  # the client has no types
                     return None
                 conn: PooledConnection = max(self.idle, key=lambda each: each.idle_since)
                 self.idle.discard(conn)
-            if _is_silent(conn.socket) and time.monotonic() - conn.idle_since < MAX_IDLE_SECONDS:
+            if _is_alive(conn.socket) and time.monotonic() - conn.idle_since < MAX_IDLE_SECONDS:
                 return conn
             conn.close_socket()
 
     def _connect_with_retries(self) -> PooledConnection:
-        give_up = time.monotonic() + self._patience
-        pause = 0.1
+        deadline = time.monotonic() + self._patience
+        backoff = 0.1
         while True:
             try:
                 conn = self._connect()
             except NetworkException as exc:
                 now = time.monotonic()
-                if not _may_pass(exc) or now + pause > give_up or now < self._fail_fast_until:
-                    # Who asks next shall not wait as long for what is surely down.
+                if (
+                    not _is_transient(exc)
+                    or now + backoff > deadline
+                    or now < self._fail_fast_until
+                ):
+                    # The next call must not wait as long for a server that is surely down.
                     self._fail_fast_until = now + self._patience
                     raise
-                time.sleep(pause)
-                pause = min(2 * pause, 2.0)
+                time.sleep(backoff)
+                backoff = min(2 * backoff, 2.0)
             else:
                 self._fail_fast_until = 0.0
                 return conn
@@ -206,20 +210,20 @@ class ConnectionPool(Pool):  # type: ignore[misc]  # the client has no types
         try:
             conn = PooledConnection(self, self.account)
         except NetworkException as exc:
-            open_to_tcp = REFUSE in self._policies[1:]
-            if not open_to_tcp or "negotiation failure" not in str(exc):
+            tcp_allowed = REFUSE in self._policies[1:]
+            if not tcp_allowed or "negotiation failure" not in str(exc):
                 raise
             self.account.client_server_policy = REFUSE
             conn = PooledConnection(self, self.account)
-        _keep_alive(conn.socket)
+        _enable_keepalive(conn.socket)
         session = self.session_ref()
         if session is not None and session.ticket__:
             Ticket._lowlevel_api_request(conn, "session", session.ticket__)
         return conn
 
 
-def _may_pass(exc: NetworkException) -> bool:
-    """Tell whether a server that restarts explains it."""
+def _is_transient(exc: NetworkException) -> bool:
+    """Whether a restarting server can be the cause."""
     cause = exc.__cause__ or exc.__context__
     return not is_timeout(exc) and (
         isinstance(cause, ConnectionError)
@@ -228,19 +232,19 @@ def _may_pass(exc: NetworkException) -> bool:
     )
 
 
-def _is_silent(held: socket.socket | None) -> bool:
-    """Tell whether nothing waits to be read: an idle connection only ever says that it ended."""
-    if held is None or held.fileno() < 0:
+def _is_alive(sock: socket.socket | None) -> bool:
+    """Whether nothing can be read: on an idle connection that could only be its end."""
+    if sock is None or sock.fileno() < 0:
         return False
     poll = select.poll()
-    poll.register(held, select.POLLIN | select.POLLHUP | select.POLLERR)
+    poll.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
     return not poll.poll(0)
 
 
-def _keep_alive(held: socket.socket) -> None:
-    """Find out in minutes that the other host is gone, also while nothing is to be said."""
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    held.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def _enable_keepalive(sock: socket.socket) -> None:
+    """Detect within minutes that the other host is gone, also on an idle connection."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for name, value in _KEEPALIVE_OPTIONS:
         if hasattr(socket, name):
-            held.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -17,9 +17,9 @@ from nds_jupyter.data.irods.objects import ObjectOperations
 
 
 class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
-    """A data object, open for reading on a connection of its own.
+    """File object for reading a data object, on a connection of its own.
 
-    A lost connection is opened again and the read repeated; so is one inherited by a fork.
+    After a lost connection, or in a forked process, it is opened again and the read repeated.
     """
 
     DEFAULT_BLOCK_SIZE = BLOCK
@@ -34,7 +34,7 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no typ
         **rest: Any,
     ) -> None:
         self._descriptor: Descriptor | None = None
-        self._owner = os.getpid()
+        self._pid = os.getpid()
         self._position: int | None = None
         self._objects = objects
         self.path = path
@@ -44,61 +44,61 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no typ
         super().__init__(fs, path, "rb", size=size, **rest)
 
     def _current_descriptor(self) -> Descriptor:
-        if self._owner != os.getpid():
-            self._descriptor, self._owner = None, os.getpid()
+        if self._pid != os.getpid():
+            self._descriptor, self._pid = None, os.getpid()
         if self._descriptor is None:
             self._descriptor = self._objects.open(self.path)
             self._position = 0
         return self._descriptor
 
     def _fetch_range(self, start: int, end: int) -> bytes:
-        left = self._objects.session_holder.timeouts.attempts
+        attempts = self._objects.session_holder.timeouts.attempts
         while True:
-            left -= 1
+            attempts -= 1
             try:
                 with mapped_errors(self.path):
                     return self._read_at(self._current_descriptor(), start, end - start)
             except ZoneUnavailable:
                 self._abort_descriptor()
-                if left <= 0:
+                if attempts <= 0:
                     raise
 
-    def _read_at(self, opened: Descriptor, start: int, size: int) -> bytes:
-        # Who reads on needs no seek, which would cost a journey to the server for every block.
-        at, self._position = self._position, None
-        if at != start:
-            opened.seek(start)
-        data = opened.read(size)
+    def _read_at(self, descriptor: Descriptor, start: int, size: int) -> bytes:
+        # Sequential reads need no seek, which would cost a round trip for every block.
+        position, self._position = self._position, None
+        if position != start:
+            descriptor.seek(start)
+        data = descriptor.read(size)
         self._position = start + len(data)
         return data
 
     def _abort_descriptor(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None and self._owner == os.getpid():
+        if descriptor is not None and self._pid == os.getpid():
             descriptor.abort()
 
     def close(self) -> None:
-        """Close it."""
+        """Close the descriptor and give its connection back."""
         if self.closed:
             return
         super().close()
         descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None and self._owner == os.getpid():
-            # What was read is read, also where the zone does not hear the end of it.
+        if descriptor is not None and self._pid == os.getpid():
+            # The data was read already: an error of closing is none of the reader.
             with contextlib.suppress(OSError), mapped_errors(self.path):
                 descriptor.close()
 
 
 class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
-    """A new data object, or a longer one, that appears when it is closed and verified.
+    """File object for writing a data object, which appears when it is closed and verified.
 
     Parameters
     ----------
     mode
         ``wb`` replaces, ``xb`` refuses what is there, ``ab`` continues a copy of what is there.
-    named
-        Where `path` is one that nobody looks at: the name that its writer will give it. It is
-        then written under its own name, and errors name this one.
+    final_path
+        Given where `path` is temporary already: the path that its writer will rename it to. It is
+        then written at `path` itself, and errors name this one.
     """
 
     DEFAULT_BLOCK_SIZE = BLOCK
@@ -113,7 +113,7 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         final_path: str | None = None,
         **rest: Any,
     ) -> None:
-        self._owner = os.getpid()
+        self._pid = os.getpid()
         self._atomic_replace = atomic_replace
         self._objects = atomic_replace.objects
         self._descriptor: Descriptor | None = None
@@ -148,22 +148,22 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         return True
 
     def _write_block(self, block: bytes) -> None:
-        self._retried(lambda opened: opened.write(block))
+        self._with_retries(lambda descriptor: descriptor.write(block))
         self._digest.update(block)
         self._written += len(block)
 
-    def _retried(self, act: Callable[[Descriptor], None]) -> None:
-        """Do something with the descriptor, with another one if its connection breaks."""
-        left = self._objects.session_holder.timeouts.attempts
+    def _with_retries(self, operation: Callable[[Descriptor], None]) -> None:
+        """Run an operation on the descriptor, on a new one if its connection breaks."""
+        attempts = self._objects.session_holder.timeouts.attempts
         while True:
-            left -= 1
+            attempts -= 1
             try:
                 with mapped_errors(self._final_path):
-                    act(self._current_descriptor())
+                    operation(self._current_descriptor())
                 return
             except ZoneUnavailable:
                 self._abort_descriptor()
-                if left <= 0:
+                if attempts <= 0:
                     raise
 
     def _current_descriptor(self) -> Descriptor:
@@ -178,8 +178,8 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
             descriptor.abort()
 
     def commit(self) -> None:
-        """Verify what was written, and give it its name."""
-        self._retried(Descriptor.close)
+        """Verify what was written, and rename it to its final path."""
+        self._with_retries(Descriptor.close)
         self._descriptor = None
         self._atomic_replace.verify(
             self._temporary,
@@ -194,7 +194,7 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
             )
 
     def discard(self) -> None:
-        """Throw it away."""
+        """Remove what was written."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             descriptor.close_quietly()
@@ -202,10 +202,10 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         self._objects.remove_quietly(self._temporary)
 
     def close(self) -> None:
-        """Finish; on an error nothing of it stays."""
+        """Write the rest and commit; on an error remove what was written."""
         if self.closed:
             return
-        if self._owner != os.getpid():
+        if self._pid != os.getpid():
             self.closed = True
             return
         try:
@@ -220,7 +220,7 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Finish if all went well: half a file shall not look like a whole one."""
+        """Commit after a block without an error, else discard: no half file may look complete."""
         if kind is None:
             self.close()
         elif not self.closed:
@@ -228,30 +228,32 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
 
 
 def read_range(objects: ObjectOperations, path: str, start: int, end: int | None) -> bytes:
-    """Return a part of an object; a lost connection is opened again and the reading goes on."""
+    """Return a part of an object, resuming after a lost connection."""
     parts: list[bytes] = []
-    left = objects.session_holder.timeouts.attempts
+    attempts = objects.session_holder.timeouts.attempts
     while True:
-        left -= 1
+        attempts -= 1
         try:
-            with mapped_errors(path), objects.open(path) as opened:
-                _read_on(opened, parts, start, end)
+            with mapped_errors(path), objects.open(path) as descriptor:
+                _resume_reading(descriptor, parts, start, end)
             return b"".join(parts)
         except ZoneUnavailable:
-            if left <= 0:
+            if attempts <= 0:
                 raise
 
 
-def _read_on(opened: Descriptor, parts: list[bytes], start: int, end: int | None) -> None:
-    at = start + sum(map(len, parts))
-    if at:
-        opened.seek(at)
-    while end is None or at < end:
+def _resume_reading(
+    descriptor: Descriptor, parts: list[bytes], start: int, end: int | None
+) -> None:
+    position = start + sum(map(len, parts))
+    if position:
+        descriptor.seek(position)
+    while end is None or position < end:
         # A buffer for a large block costs more than a small object.
-        most = BLOCK if parts else FIRST_BLOCK
-        wanted = most if end is None else min(most, end - at)
-        block = opened.read(wanted)
+        block_size = BLOCK if parts else FIRST_BLOCK
+        size = block_size if end is None else min(block_size, end - position)
+        block = descriptor.read(size)
         parts.append(block)
-        at += len(block)
-        if len(block) < wanted:
+        position += len(block)
+        if len(block) < size:
             return

@@ -29,26 +29,24 @@ from nds_jupyter.data.irods.objects import (
 )
 from nds_jupyter.data.irods.sessions import SessionTimeouts, shared_session_holder
 from nds_jupyter.data.irods.transfer import (
-    BulkTransferPlan,
-    Pair,
-    TransferKind,
     TransferStreams,
     download,
-    move,
+    download_tree,
     upload,
+    upload_tree,
 )
 
-# Neither iRODS nor the XML that it speaks carries the others, and the last are no characters.
-_IMPOSSIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+# Neither iRODS nor its XML protocol can carry control characters, and surrogates are none.
+_INVALID_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 def logical_path(text: str) -> str:
-    """Return the logical path that a path or URL names, with one slash between its parts.
+    """Return the logical path of a path or URL, with one slash between its parts.
 
     Raises
     ------
     OSError
-        With ``EINVAL``, for what can't be the path of anything.
+        With ``EINVAL``, for what is no valid path.
     """
     if text.startswith(f"{PROTOCOL}://"):
         _, _, text = text[len(PROTOCOL) + 3 :].partition("/")
@@ -58,16 +56,16 @@ def logical_path(text: str) -> str:
     path = "/" + "/".join(parts)
     if "." in parts or ".." in parts:
         raise OSError(errno.EINVAL, f"{path}: a logical path has no parts '.' or '..'")
-    if _IMPOSSIBLE.search(path):
+    if _INVALID_CHARACTERS.search(path):
         raise OSError(errno.EINVAL, f"{path!a}: iRODS has no names with such characters")
     return path
 
 
 class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """The data objects and collections of an iRODS zone.
+    """Filesystem of the data objects and collections of an iRODS zone.
 
     Paths are logical paths, ``/zone/home/user/object``, or ``irods:///zone/home/user/object``; a
-    URL may also name who and where: ``irods://user@host:1247/zone/…``. What is not given comes
+    URL may also name user and host: ``irods://user@host:1247/zone/…``. What is not given comes
     from the environment (`nds_jupyter.data.irods.config`).
 
     One session is shared by all instances and threads of a process that use the same account.
@@ -79,19 +77,19 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
     env_file
         Path of an ``irods_environment.json``.
     ticket
-        Opens what the owner of the ticket shared.
+        Gives access to what the owner of the ticket shared.
     timeout
-        Seconds of silence after which an answer is given up; transfers as a whole have no limit.
+        Seconds without data after which a reply times out; transfers as a whole have no limit.
     patience
-        Seconds for which a refused connection is tried again, as by a server that restarts.
+        Seconds for which a refused connection is retried, as by a server that restarts.
     streams
         Connections for one large file.
     parallel_from
         Bytes from which on a file is large.
     files_at_once
-        Files that a recursive `put` or `get` moves at one time, as long as they are not large.
+        Files that a recursive `put` or `get` transfers at the same time, unless they are large.
     trash
-        Whether what is removed goes to the zone's trash, or is gone for good.
+        Whether what is removed goes to the zone's trash, or is removed for good.
     auto_mkdir
         Whether writing makes the collections that a path needs.
     verify_downloads
@@ -125,9 +123,13 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         verify_downloads: bool = False,
         **settings: Any,
     ) -> None:
-        named = {name: value for name, value in settings.items() if name.startswith("irods_")}
-        super().__init__(**{name: settings[name] for name in settings.keys() - named.keys()})
-        options = named | {
+        irods_settings = {
+            name: value for name, value in settings.items() if name.startswith("irods_")
+        }
+        super().__init__(
+            **{name: settings[name] for name in settings.keys() - irods_settings.keys()}
+        )
+        options = irods_settings | {
             "host": host,
             "port": port,
             "user": user,
@@ -148,13 +150,13 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         self._atomic_replace = AtomicReplace(self._objects)
         self._metadata = MetadataOperations(self._session_holder, self._listing)
         self._streams = TransferStreams(
-            most=streams,
-            large=parallel_from,
-            files=files_at_once,
+            max_streams=streams,
+            parallel_from=parallel_from,
+            files_at_once=files_at_once,
             verify_downloads=verify_downloads,
         )
 
-    # Who and where
+    # Account and zone
 
     @property
     def account(self) -> Account:
@@ -163,7 +165,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
 
     @property
     def zone(self) -> str:
-        """The zone that this connects to."""
+        """The zone of the account."""
         return self._session_holder.account.zone
 
     @property
@@ -178,13 +180,13 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
 
     @property
     def fsid(self) -> str:
-        """What tells this zone from others."""
+        """Identifier of the zone, as fsspec wants it."""
         account = self._session_holder.account
         return f"irods-{account.host}-{account.port}-{account.zone}"
 
     @property
     def server_version(self) -> tuple[int, ...]:
-        """The version of the server, which it is asked for once."""
+        """The version of the server, which is queried once."""
         return self._session_holder.call(lambda session: session.server_version, self.home)
 
     def close(self) -> None:
@@ -205,22 +207,22 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
         """List a collection, or the one object that the path is."""
-        found = self._listing.list_all(self._strip_protocol(path))
-        return [each.info() if detail else each.path for each in found]
+        entries = self._listing.list_all(self._strip_protocol(path))
+        return [each.as_info() if detail else each.path for each in entries]
 
     def ls_page(self, path: str, after: str = "", limit: int = 100, q: str = "") -> EntryPage:
-        """List a part of a collection.
+        """List one page of a collection.
 
-        Collections and data objects come in one order, that of names. The catalogue is asked
-        once for each of the two kinds, at one time, as long as more of it follows: a page of a
-        large flat collection costs one query wherever it is, and the first one two.
+        Collections and data objects are in one order, that of names. The catalogue is queried
+        once for each of the two kinds, at the same time, as long as more of it follows: a page
+        of a large flat collection costs one query wherever it is, and the first one two.
 
         Parameters
         ----------
         after
             `EntryPage.next` of the page before, or a name; empty for the first page.
         limit
-            Most entries wanted. A page can be shorter though others follow, where objects have
+            Most entries of the page. It can be shorter though others follow, where objects have
             several replicas.
         q
             What the name must contain.
@@ -229,25 +231,25 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """Describe one path."""
-        return self._find(path).info()
+        return self._find(path).as_info()
 
     def entry(self, path: str) -> Entry:
         """Describe one path as an entry of a data root."""
-        return self._find(path).entry()
+        return self._find(path).as_entry()
 
     def _find(self, path: str) -> CatalogueEntry:
         return self._listing.find(self._strip_protocol(path))
 
     def exists(self, path: str, **kwargs: Any) -> bool:
-        """Tell whether there is something; an unreachable zone is an error, not a no."""
+        """Whether there is something at a path; an unreachable zone is an error, not a no."""
         return self._kind(path) is not None
 
     def isdir(self, path: str) -> bool:
-        """Tell whether the path is a collection."""
+        """Whether a path is a collection."""
         return self._kind(path) == "directory"
 
     def isfile(self, path: str) -> bool:
-        """Tell whether the path is a data object."""
+        """Whether a path is a data object."""
         return self._kind(path) == "file"
 
     def _kind(self, path: str) -> str | None:
@@ -272,14 +274,14 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         path = self._strip_protocol(path)
         if maxdepth is not None:
             return super().find(path, maxdepth, withdirs, detail, **kwargs)
-        found = {each.path: each.info() for each in self._listing.list_tree(path)}
+        infos = {each.path: each.as_info() for each in self._listing.list_tree(path)}
         if not withdirs:
-            found = {name: info for name, info in found.items() if info["type"] == "file"}
-        if withdirs or not found:
-            found = self._and_itself(path, withdirs=withdirs) | found
-        return found if detail else list(found)
+            infos = {name: info for name, info in infos.items() if info["type"] == "file"}
+        if withdirs or not infos:
+            infos = self._info_of_itself(path, withdirs=withdirs) | infos
+        return infos if detail else list(infos)
 
-    def _and_itself(self, path: str, *, withdirs: bool) -> dict[str, Any]:
+    def _info_of_itself(self, path: str, *, withdirs: bool) -> dict[str, Any]:
         try:
             info = self.info(path)
         except FileNotFoundError:
@@ -287,16 +289,16 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         return {path: info} if withdirs or info["type"] == "file" else {}
 
     def created(self, path: str) -> datetime:
-        """Return when it was made."""
-        made: datetime = self.info(path)["created"]
-        return made
+        """Return the time of creation."""
+        created: datetime = self.info(path)["created"]
+        return created
 
     def modified(self, path: str) -> datetime:
-        """Return when it last changed."""
+        """Return the time of the last change."""
         return self._find(path).modified
 
     def ukey(self, path: str) -> str:
-        """Return what changes whenever the content does."""
+        """Return a key that changes whenever the content does."""
         return self._find(path).stamp
 
     def checksum(self, path: str) -> str:
@@ -304,7 +306,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         return self._objects.checksum(self._strip_protocol(path))
 
     def replicas(self, path: str) -> tuple[Replica, ...]:
-        """Return the copies of a data object, in the order of their numbers."""
+        """Return the replicas of a data object, in the order of their numbers."""
         return self._listing.replicas(self._strip_protocol(path))
 
     def metadata(self, path: str) -> tuple[Avu, ...]:
@@ -351,15 +353,15 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         Parameters
         ----------
         trash
-            Whether they go to the zone's trash or are gone for good; None for what was set when
-            the filesystem was made.
+            Whether they go to the zone's trash or are removed for good; None for what was set
+            when the filesystem was made.
         """
         if maxdepth is not None:
             super().rm(path, recursive=recursive, maxdepth=maxdepth)
             return
         trash = self.trash if trash is None else trash
         for each in reversed(self.expand_path(path)):
-            if not self._find(each).entry().is_collection:
+            if not self._find(each).is_collection:
                 self._objects.remove(each, trash=trash)
             elif recursive:
                 self._collections.remove(each, recursive=True, trash=trash)
@@ -371,11 +373,11 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy one object on the server, or make a collection where it is one."""
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
-        found = self._find(source)
-        if found.entry().is_collection:
+        entry = self._find(source)
+        if entry.is_collection:
             self.makedirs(target, exist_ok=True)
         else:
-            self._atomic_replace.copy(found, target)
+            self._atomic_replace.copy(entry, target)
 
     def mv(
         self,
@@ -386,55 +388,55 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         keep_metadata: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Rename an object or a whole collection; no data moves.
+        """Rename an object or a whole collection, without a transfer of data.
 
-        A target that is a collection gets it inside. An object takes the place of another.
+        If the target is a collection, the source moves into it. An object replaces another.
 
         Parameters
         ----------
         keep_metadata
-            Whether an object whose place is taken leaves its metadata and access list to the other.
+            Whether metadata and access list of a replaced object go to the new one.
         """
         if not isinstance(path1, str) or not isinstance(path2, str) or self._is_pattern(path1):
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth)
             return
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
-        found = self._find(source)
+        entry = self._find(source)
         if path2.endswith("/") or (source != target and self.isdir(target)):
-            target = f"{target.rstrip('/')}/{found.name}"
+            target = f"{target.rstrip('/')}/{entry.name}"
         if source == target:
             return
         if source.split("/")[1] != target.split("/")[1]:
-            # No zone renames into another.
+            # A zone can't rename into another.
             super().mv(source, target, recursive=True)
-        elif found.entry().is_collection:
+        elif entry.is_collection:
             self._objects.rename(source, target, collection=True)
         else:
             self._atomic_replace.move_into_place(source, target, keep_metadata=keep_metadata)
 
     def _is_pattern(self, path: str) -> bool:
-        """Tell whether a path means others; one that is there means itself, whatever its name."""
+        """Whether a path is a glob pattern; one that exists is itself, whatever its name."""
         return has_magic(path) and not self.exists(path)
 
     # Metadata
 
     def set_metadata(self, path: str, avus: Iterable[Avu]) -> None:
-        """Make these all the metadata there is."""
+        """Replace all metadata of a path."""
         self._metadata.replace(self._strip_protocol(path), avus)
 
     def add_metadata(self, path: str, avus: Iterable[Avu]) -> None:
-        """Add metadata; what is there already stays."""
+        """Add metadata; what exists already stays."""
         self._metadata.add(self._strip_protocol(path), avus)
 
     def remove_metadata(self, path: str, avus: Iterable[Avu]) -> None:
-        """Remove metadata; what is not there is no error."""
+        """Remove metadata; what does not exist is no error."""
         self._metadata.remove(self._strip_protocol(path), avus)
 
     # Content
 
     def stream_count(self, size: int) -> int:
-        """Return the connections over which an object of a size is moved."""
-        return self._streams.of(size)
+        """Return the number of connections over which an object of a size is transferred."""
+        return self._streams.count(size)
 
     def _open(
         self,
@@ -480,14 +482,14 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         return read_range(self._objects, path, start or 0, end)
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
-        """Make this the content."""
+        """Write an object with this content."""
         with self.open(path, "xb" if mode == "create" else "wb") as file:
             view = memoryview(value)
             for start in range(0, len(view), BLOCK):
                 file.write(view[start : start + BLOCK])
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
-        """Make an empty object, or only change the time of one that is there."""
+        """Make an empty object, or only update the time of an existing one."""
         path = self._strip_protocol(path)
         if truncate or not self.exists(path):
             self.pipe_file(path, b"")
@@ -503,21 +505,17 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Store local files, several at a time; collections are made before what they hold."""
-        plan = BulkTransferPlan(self)
-        plan.put(lpath, rpath, recursive=recursive, maxdepth=maxdepth, **kwargs)
-
-        def kind(pair: Pair) -> TransferKind:
-            local = Path(pair[0])
-            if local.is_dir():
-                return TransferKind.FOLDER
-            large = local.exists() and self.stream_count(local.stat().st_size) > 1
-            return TransferKind.LARGE if large else TransferKind.SMALL
-
-        def store(source: Any, target: Any, *, callback: Any) -> None:
-            self.put_file(source, target, callback=callback, **kwargs)
-
-        move(plan.pairs, store, kind, callback, self._streams.files)
+        """Upload local files, several at a time; collections are made before what they hold."""
+        upload_tree(
+            self,
+            self._streams,
+            lpath,
+            rpath,
+            callback,
+            recursive=recursive,
+            maxdepth=maxdepth,
+            **kwargs,
+        )
 
     def get(
         self,
@@ -528,27 +526,17 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Fetch objects into local files, several at a time."""
-        plan = BulkTransferPlan(self)
-        plan.get(rpath, lpath, recursive=recursive, maxdepth=maxdepth, **kwargs)
-
-        def kind(pair: Pair) -> TransferKind:
-            found = plan.found(pair[0])
-            if found.get("type") == "directory":
-                return TransferKind.FOLDER
-            return (
-                TransferKind.LARGE
-                if self.stream_count(found.get("size", 0)) > 1
-                else TransferKind.SMALL
-            )
-
-        def fetch(source: Any, target: Any, *, callback: Any) -> None:
-            if plan.found(source).get("type") == "directory":
-                Path(target).mkdir(parents=True, exist_ok=True)
-            else:
-                self.get_file(source, target, callback=callback, **kwargs)
-
-        move(plan.pairs, fetch, kind, callback, self._streams.files)
+        """Download objects to local files, several at a time."""
+        download_tree(
+            self,
+            self._streams,
+            rpath,
+            lpath,
+            callback,
+            recursive=recursive,
+            maxdepth=maxdepth,
+            **kwargs,
+        )
 
     def put_file(
         self,
@@ -558,7 +546,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         mode: str = "overwrite",
         **kwargs: Any,
     ) -> None:
-        """Store one local file, or make a collection where it is a folder."""
+        """Upload one local file, or make a collection where it is a folder."""
         local, path = Path(lpath), self._strip_protocol(rpath)
         if local.is_dir():
             self.makedirs(path, exist_ok=True)
@@ -566,10 +554,8 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         replace = mode != "create"
         if not replace and self.exists(path):
             raise FileExistsError(errno.EEXIST, f"{path} exists already")
-        if (
-            self.stream_count(local.stat().st_size) > 1
-            and self.server_version >= REPLICA_TOKENS_SINCE
-        ):
+        large = self.stream_count(local.stat().st_size) > 1
+        if large and self.server_version >= REPLICA_TOKENS_SINCE:
             upload(self._atomic_replace, self._streams, local, path, callback, replace=replace)
             return
         callback.set_size(local.stat().st_size)
@@ -585,7 +571,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         outfile: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Fetch one object into a local file, or make a folder where it is a collection."""
+        """Download one object to a local file, or make a folder where it is a collection."""
         path = self._strip_protocol(rpath)
         if outfile is not None or isfilelike(lpath):
             super().get_file(path, lpath, callback=callback, outfile=outfile)

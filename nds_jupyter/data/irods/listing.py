@@ -1,4 +1,4 @@
-"""Listing of paths, pages and trees without a query for each entry."""
+"""Listing of paths, pages and trees, without a query for each entry."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nds_jupyter.data.irods.catalogue import (
     Condition,
     Query,
     Row,
-    collection,
-    data_object,
+    collection_from_row,
+    data_object_from_rows,
     data_objects_from_rows,
     like_pattern,
-    replica,
+    replica_from_row,
     run_queries,
     run_query,
     zone_of,
@@ -30,13 +30,13 @@ from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
 
 
 class ListingCursor(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a listing has come: the last name of each kind; None when a kind is at its end."""
+    """Position in a listing: the last name read of each kind, None at the end of a kind."""
 
     collection: str | None = ""
     data_object: str | None = ""
 
-    def text(self) -> str | None:
-        """Write it; None at the end of both. Names hold no slash."""
+    def encode(self) -> str | None:
+        """Return it as a string, None at the end of both kinds. Names hold no slash."""
         if self.collection is None and self.data_object is None:
             return None
         return "/".join(
@@ -44,8 +44,8 @@ class ListingCursor(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @classmethod
-    def read(cls, text: str) -> ListingCursor:
-        """Read what `text` wrote, or a plain name."""
+    def decode(cls, text: str) -> ListingCursor:
+        """Parse what `encode` returned, or a plain name."""
         first, slash, second = text.partition("/")
         if not slash:
             return cls(collection=text, data_object=text)
@@ -56,40 +56,40 @@ class ListingCursor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PageRange(msgspec.Struct, frozen=True, kw_only=True):
-    """What one query brought of one kind.
+    """Entries of one kind that one query returned, in the order of names.
 
     Parameters
     ----------
-    end
-        The name up to which it was read; None if nothing follows.
-    rows
-        Of the catalogue, of the one object that has the most of them: its replicas.
+    last_name
+        The last name that was read; None if nothing follows.
+    max_replicas
+        Replicas of the object that has the most of them; each is a row of the catalogue.
     """
 
-    found: tuple[CatalogueEntry, ...] = ()
-    end: str | None = None
-    rows: int = 1
+    entries: tuple[CatalogueEntry, ...] = ()
+    last_name: str | None = None
+    max_replicas: int = 1
 
     def resume_after(self, shown: list[CatalogueEntry], before: str | None) -> str | None:
-        """Return where to go on, given what of it was shown: the rest is asked for again."""
-        known = set(map(id, self.found))
-        taken = [each for each in shown if id(each) in known]
-        if len(taken) == len(self.found):
-            return self.end
-        return taken[-1].name if taken else before
+        """Return the name after which the next page begins; entries not shown are read again."""
+        own = set(map(id, self.entries))
+        own_shown = [each for each in shown if id(each) in own]
+        if len(own_shown) == len(self.entries):
+            return self.last_name
+        return own_shown[-1].name if own_shown else before
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted of a collection.
+    """Queries for one page of a collection.
 
     Parameters
     ----------
     limit
-        Most entries wanted of one kind.
+        Most entries of one kind.
     q
         What a name must contain.
     with_created
-        Whether it matters when they were made.
+        Whether the time of creation is selected.
     """
 
     path: str
@@ -97,8 +97,8 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
     q: str = ""
     with_created: bool = True
 
-    def collections(self, after: str) -> Query:
-        """Ask for collections after a name."""
+    def collection_query(self, after: str) -> Query:
+        """Return the query for collections after a name."""
         base = self.path.rstrip("/")
         where = [Condition("COLL_PARENT_NAME", "=", self.path)]
         if after:
@@ -109,8 +109,8 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
             )
         return self._query(COLLECTION_COLUMNS, where, self.limit + 1)
 
-    def objects(self, after: str, replicas: int) -> Query:
-        """Ask for data objects after a name, of which each may have so many rows."""
+    def object_query(self, after: str, replicas: int) -> Query:
+        """Return the query for data objects after a name, each with at most so many replicas."""
         where = [Condition("COLL_NAME", "=", self.path)]
         if after:
             where.append(Condition("DATA_NAME", ">", after))
@@ -120,7 +120,7 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     def _query(self, columns: tuple[str, ...], where: list[Condition], limit: int) -> Query:
         return Query(
-            # The last column says when it was made; every column costs server and client time.
+            # The last column is the time of creation; every column costs server and client time.
             select=columns if self.with_created else columns[:-1],
             where=tuple(where),
             order=columns[:1],
@@ -129,135 +129,140 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def parse_collections(self, rows: list[Row]) -> PageRange:
-        """Read the answer to `collections`."""
-        found = [collection(row) for row in rows[: self.limit]]
+        """Parse the rows of `collection_query`."""
+        collections = [collection_from_row(row) for row in rows[: self.limit]]
         return PageRange(
             # The root is its own parent.
-            found=tuple(each for each in found if each.path != "/" and self.q in each.name),
-            end=found[-1].name if len(rows) > self.limit else None,
+            entries=tuple(each for each in collections if each.path != "/" and self.q in each.name),
+            last_name=collections[-1].name if len(rows) > self.limit else None,
         )
 
     def parse_objects(self, rows: list[Row], replicas: int) -> PageRange | None:
-        """Read the answer to `objects`; None if one object has more rows than were asked for."""
-        ended = len(rows) <= self.limit * replicas
+        """Parse the rows of `object_query`; None if one object has more rows than its limit."""
+        is_last_page = len(rows) <= self.limit * replicas
         by_name = [list(group) for _, group in groupby(rows, key=lambda row: row[0])]
-        if not ended:
-            # More replicas of the last one may follow.
+        if not is_last_page:
+            # More replicas of the last object may follow.
             by_name.pop()
             if not by_name:
                 return None
         base = self.path.rstrip("/")
-        found = [data_object(group, f"{base}/{group[0][0]}") for group in by_name[: self.limit]]
-        complete = ended and len(by_name) <= self.limit
+        objects = [
+            data_object_from_rows(group, f"{base}/{group[0][0]}") for group in by_name[: self.limit]
+        ]
+        complete = is_last_page and len(by_name) <= self.limit
         return PageRange(
-            found=tuple(each for each in found if self.q in each.name),
-            end=None if complete else found[-1].name,
-            rows=max(map(len, by_name), default=1),
+            entries=tuple(each for each in objects if self.q in each.name),
+            last_name=None if complete else objects[-1].name,
+            max_replicas=max(map(len, by_name), default=1),
         )
 
 
 def merge_pages(
     cursor: ListingCursor, collections: PageRange, objects: PageRange, limit: int
 ) -> EntryPage:
-    """Return the page of both kinds, in one order of names."""
-    both = heapq.merge(collections.found, objects.found, key=lambda each: each.name)
+    """Return one page of both kinds, in the order of names."""
+    both = heapq.merge(collections.entries, objects.entries, key=lambda each: each.name)
     shown = list(islice(both, limit))
-    following = ListingCursor(
+    next_cursor = ListingCursor(
         collection=collections.resume_after(shown, cursor.collection),
         data_object=objects.resume_after(shown, cursor.data_object),
     )
-    return EntryPage(entries=tuple(each.entry() for each in shown), next=following.text())
+    return EntryPage(entries=tuple(each.as_entry() for each in shown), next=next_cursor.encode())
 
 
 ALL_ENTRIES_LIMIT = 5_000
-"""Rows of one query where everything in a collection is wanted."""
+"""Rows of one query where a whole collection is listed."""
 
 
 class Listing:
-    """What is where.
+    """Lookup and listing of collections and data objects.
 
     Parameters
     ----------
-    sessions
-        Of the account that looks.
+    session_holder
+        The account that lists.
     """
 
-    def __init__(self, sessions: SessionHolder) -> None:
-        self._session_holder = sessions
-        # Rows a data object has, as far as seen: a page asks for that many times its entries.
-        self._replicas = 1
+    def __init__(self, session_holder: SessionHolder) -> None:
+        self._session_holder = session_holder
+        # Most replicas of an object seen so far: a page needs that many times as many rows.
+        self._max_replicas = 1
 
     def find(self, path: str) -> CatalogueEntry:
-        """Return what is at a path; FileNotFoundError if there is nothing to see."""
-        found = self._session_holder.call(lambda session: _look_up(session, path), path)
-        if found is None:
+        """Return the entry of a path; FileNotFoundError if there is none that the account sees."""
+        entry = self._session_holder.call(lambda session: _look_up(session, path), path)
+        if entry is None:
             raise FileNotFoundError(
                 errno.ENOENT, f"There is no {path}, or it is not shared with you"
             )
-        return found
+        return entry
 
     def page(self, path: str, after: str, limit: int, q: str) -> EntryPage:
         """Return at most `limit` entries of a collection; see `IrodsFileSystem.ls_page`."""
         if limit < 1:
             raise ValueError(f"limit is {limit}; it must be at least 1.")
-        cursor = ListingCursor.read(after)
-        asked = PageQuery(path=path, limit=limit, q=q, with_created=False)
-        collections, objects = self._query_both_kinds(asked, cursor)
-        if not after and not q and not collections.found and not objects.found:
+        cursor = ListingCursor.decode(after)
+        page_query = PageQuery(path=path, limit=limit, q=q, with_created=False)
+        collections, objects = self._query_both_kinds(page_query, cursor)
+        if not after and not q and not collections.entries and not objects.entries:
             self._expect_collection(path)
         return merge_pages(cursor, collections, objects, limit)
 
     def _query_both_kinds(
-        self, asked: PageQuery, cursor: ListingCursor
+        self, page_query: PageQuery, cursor: ListingCursor
     ) -> tuple[PageRange, PageRange]:
-        """Ask for what follows of both kinds, at one time: no query can ask for both."""
-        replicas = self._replicas
-        queries = (
-            None if cursor.data_object is None else asked.objects(cursor.data_object, replicas),
-            None if cursor.collection is None else asked.collections(cursor.collection),
-        )
+        """Query what follows of both kinds at the same time: no query can return both."""
+        replicas = self._max_replicas
+        object_query = collection_query = None
+        if cursor.data_object is not None:
+            object_query = page_query.object_query(cursor.data_object, replicas)
+        if cursor.collection is not None:
+            collection_query = page_query.collection_query(cursor.collection)
+        queries = (object_query, collection_query)
         objects, collections = self._session_holder.call(
-            lambda session: run_queries(session, queries), asked.path
+            lambda session: run_queries(session, queries), page_query.path
         )
         return (
-            asked.parse_collections(collections),
-            self._parse_objects(asked, cursor.data_object or "", objects, replicas),
+            page_query.parse_collections(collections),
+            self._parse_objects(page_query, cursor.data_object or "", objects, replicas),
         )
 
     def _parse_objects(
-        self, asked: PageQuery, after: str, rows: list[Row], replicas: int
+        self, page_query: PageQuery, after: str, rows: list[Row], replicas: int
     ) -> PageRange:
-        """Read rows of objects; ask again where one has more of them than was thought."""
-        while (found := asked.parse_objects(rows, replicas)) is None:
+        """Parse rows of objects; query again where one has more replicas than was assumed."""
+        while (page_range := page_query.parse_objects(rows, replicas)) is None:
             replicas = 2 * len(rows)
-            rows = self._rows(asked.objects(after, replicas), asked.path)
-        self._replicas = max(self._replicas, found.rows)
-        return found
+            rows = self._rows(page_query.object_query(after, replicas), page_query.path)
+        self._max_replicas = max(self._max_replicas, page_range.max_replicas)
+        return page_range
 
     def _expect_collection(self, path: str) -> None:
-        if not self.find(path).entry().is_collection:
+        if not self.find(path).is_collection:
             raise NotADirectoryError(errno.ENOTDIR, f"{path} is a data object, not a collection")
 
     def list_all(self, path: str) -> list[CatalogueEntry]:
         """Return all entries of a collection, or the object itself where the path is one."""
-        asked = PageQuery(path=path, limit=ALL_ENTRIES_LIMIT)
-        found: list[CatalogueEntry] = []
+        page_query = PageQuery(path=path, limit=ALL_ENTRIES_LIMIT)
+        entries: list[CatalogueEntry] = []
         after: str | None = ""
         while after is not None:
-            stretch = asked.parse_collections(self._rows(asked.collections(after), path))
-            found += stretch.found
-            after = stretch.end
+            rows = self._rows(page_query.collection_query(after), path)
+            page_range = page_query.parse_collections(rows)
+            entries += page_range.entries
+            after = page_range.last_name
         after = ""
         while after is not None:
-            replicas = self._replicas
-            rows = self._rows(asked.objects(after, replicas), path)
-            stretch = self._parse_objects(asked, after, rows, replicas)
-            found += stretch.found
-            after = stretch.end
-        if not found:
-            this = self.find(path)
-            return [] if this.entry().is_collection else [this]
-        return sorted(found, key=lambda each: each.path)
+            replicas = self._max_replicas
+            rows = self._rows(page_query.object_query(after, replicas), path)
+            page_range = self._parse_objects(page_query, after, rows, replicas)
+            entries += page_range.entries
+            after = page_range.last_name
+        if not entries:
+            entry = self.find(path)
+            return [] if entry.is_collection else [entry]
+        return sorted(entries, key=lambda each: each.path)
 
     def list_tree(self, path: str) -> list[CatalogueEntry]:
         """Return everything below a collection, with two queries."""
@@ -273,19 +278,19 @@ class Listing:
             return run_query(session, Query(select=select, where=(where,), order=order, zone=zone))
 
         here = Condition("COLL_NAME", "=", path)
-        found = [collection(row) for row in self._session_holder.call(collections, path)]
+        entries = [collection_from_row(row) for row in self._session_holder.call(collections, path)]
         rows = self._session_holder.call(lambda session: objects(session, here), path)
-        if found:
+        if entries:
             rows += self._session_holder.call(lambda session: objects(session, inside), path)
         for parent, group in groupby(rows, key=lambda row: row[0]):
-            found += data_objects_from_rows((row[1:] for row in group), parent)
+            entries += data_objects_from_rows((row[1:] for row in group), parent)
         prefix = path.rstrip("/") + "/"
         return sorted(
-            (each for each in found if each.path.startswith(prefix)), key=lambda each: each.path
+            (each for each in entries if each.path.startswith(prefix)), key=lambda each: each.path
         )
 
     def replicas(self, path: str) -> tuple[Replica, ...]:
-        """Return the copies of a data object."""
+        """Return the replicas of a data object."""
         rows = self._session_holder.call(
             lambda session: run_query(
                 session,
@@ -299,11 +304,11 @@ class Listing:
             ),
             path,
         )
-        if not rows and self.find(path).entry().is_collection:
+        if not rows and self.find(path).is_collection:
             raise IsADirectoryError(
                 errno.EISDIR, f"{path} is a collection; only data objects have replicas"
             )
-        return tuple(sorted((replica(row) for row in rows), key=lambda each: each.number))
+        return tuple(sorted((replica_from_row(row) for row in rows), key=lambda each: each.number))
 
     def _rows(self, query: Query, path: str) -> list[Row]:
         return self._session_holder.call(lambda session: run_query(session, query), path)
@@ -319,11 +324,11 @@ def _look_up(session: ZoneSession, path: str) -> CatalogueEntry | None:
             zone=zone,
         )
         if rows := run_query(session, objects):
-            return data_object(rows, path)
+            return data_object_from_rows(rows, path)
     where = (Condition("COLL_NAME", "=", path),)
     collections = Query(select=COLLECTION_COLUMNS, where=where, limit=1, zone=zone)
     rows = run_query(session, collections)
-    return collection(rows[0]) if rows else None
+    return collection_from_row(rows[0]) if rows else None
 
 
 def _object_conditions(path: str) -> tuple[Condition, ...]:

@@ -1,4 +1,4 @@
-"""Operations on data objects and collections on the server, one request each."""
+"""Operations on data objects, collections and their metadata, one request each."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
 
 
 class CollectionOperations:
-    """The collections of a zone, as far as they change."""
+    """Operations that change the collections of a zone."""
 
-    def __init__(self, sessions: SessionHolder) -> None:
-        self._session_holder = sessions
+    def __init__(self, session_holder: SessionHolder) -> None:
+        self._session_holder = session_holder
 
     def make(self, path: str, *, parents: bool) -> None:
-        """Make a collection; one that is there already is no error to iRODS."""
+        """Make a collection; one that exists already is no error to iRODS."""
         options = {kw.RECURSIVE_OPR__KW: ""} if parents else {}
         body = CollectionRequest(collName=path, KeyValPair_PI=StringStringMap(options))
 
@@ -59,7 +59,7 @@ class CollectionOperations:
 
 
 _BUSY_BACKOFF = (0.2, 1.0, 3.0)
-"""Seconds between tries of what a lost connection forbids for a while."""
+"""Seconds between attempts on an object that a lost connection still has open."""
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ _COPY_SOURCE, _COPY_TARGET, _RENAME_OBJECT, _RENAME_COLLECTION = 10, 9, 11, 12
 
 
 class ObjectOperations:
-    """The data objects of a zone.
+    """Operations on the data objects of a zone.
 
     Parameters
     ----------
@@ -77,13 +77,13 @@ class ObjectOperations:
 
     def __init__(
         self,
-        sessions: SessionHolder,
+        session_holder: SessionHolder,
         listing: Listing,
         collections: CollectionOperations,
         *,
         auto_mkdir: bool,
     ) -> None:
-        self.session_holder = sessions
+        self.session_holder = session_holder
         self.listing = listing
         self._collections = collections
         self._auto_mkdir = auto_mkdir
@@ -95,7 +95,7 @@ class ObjectOperations:
         except OSError as exc:
             if exc.errno not in (errno.ENOENT, errno.EINVAL):
                 raise
-            if self.listing.find(path).entry().is_collection:
+            if self.listing.find(path).is_collection:
                 raise IsADirectoryError(
                     errno.EISDIR, f"{path} is a collection; only data objects have content"
                 ) from None
@@ -106,10 +106,10 @@ class ObjectOperations:
 
         Parameters
         ----------
-        named
-            The name that it will get, for the sentence of an error.
+        final_path
+            The path that it will be renamed to, for the sentence of an error.
         streams
-            How many will write it.
+            Connections that will write it.
         """
         options = {kw.REG_CHKSUM_KW: ""}
         if size >= 0:
@@ -137,7 +137,7 @@ class ObjectOperations:
         )
 
     def reopen(self, path: str, *, final_path: str) -> Descriptor:
-        """Open an object to go on writing where a lost connection ended, or at its end."""
+        """Open an object to resume writing after a lost connection, or to append."""
         options = {kw.REG_CHKSUM_KW: ""}
 
         def reopen() -> Descriptor:
@@ -149,11 +149,11 @@ class ObjectOperations:
 
     def checksum(self, path: str) -> str:
         """Return the checksum; the server computes and registers it if it has none."""
-        found = self.listing.find(path)
-        if found.entry().is_collection:
+        entry = self.listing.find(path)
+        if entry.is_collection:
             raise IsADirectoryError(errno.EISDIR, f"{path} is a collection; it has no checksum")
-        if found.checksum:
-            return found.checksum
+        if entry.checksum:
+            return entry.checksum
 
         def compute(session: ZoneSession) -> str:
             with session.pool.without_deadline():
@@ -162,22 +162,25 @@ class ObjectOperations:
         return self.session_holder.call(compute, path)
 
     def rename(self, source: str, target: str, *, collection: bool = False) -> None:
-        """Rename one object or collection to a name that is free."""
+        """Rename one object or collection to an unused path."""
         kind = _RENAME_COLLECTION if collection else _RENAME_OBJECT
         body = ObjCopyRequest(
-            srcDataObjInp_PI=_named(source, kind), destDataObjInp_PI=_named(target, kind)
+            srcDataObjInp_PI=_copy_operand(source, kind),
+            destDataObjInp_PI=_copy_operand(target, kind),
         )
         self.session_holder.call(
-            lambda session: _request(session, body, "DATA_OBJ_RENAME_AN"), target, repeatable=False
+            lambda session: _send_request(session, body, "DATA_OBJ_RENAME_AN"),
+            target,
+            repeatable=False,
         )
 
     def copy(self, source: str, target: str, *, final_path: str, force: bool = False) -> None:
-        """Copy one object on the server; the data does not come here.
+        """Copy one object on the server, without a transfer of its data to the client.
 
         Parameters
         ----------
         force
-            Whether to write over what has the name; else it must be free.
+            Whether to overwrite an object at the target.
         """
         options = {kw.REG_CHKSUM_KW: ""}
         if force:
@@ -185,12 +188,12 @@ class ObjectOperations:
         if self.session_holder.account.default_resource:
             options[kw.DEST_RESC_NAME_KW] = self.session_holder.account.default_resource
         body = ObjCopyRequest(
-            srcDataObjInp_PI=_named(source, _COPY_SOURCE),
-            destDataObjInp_PI=_named(target, _COPY_TARGET, options),
+            srcDataObjInp_PI=_copy_operand(source, _COPY_SOURCE),
+            destDataObjInp_PI=_copy_operand(target, _COPY_TARGET, options),
         )
 
         def copy(session: ZoneSession) -> None:
-            _request(session, body, "DATA_OBJ_COPY_AN")
+            _send_request(session, body, "DATA_OBJ_COPY_AN")
 
         self._with_collection(
             lambda: self.session_holder.call(copy, f"{source} to {final_path}", repeatable=False),
@@ -207,39 +210,39 @@ class ObjectOperations:
         )
 
     def remove_quietly(self, path: str) -> None:
-        """Remove what nobody shall see, as far as the zone lets it."""
+        """Remove a temporary object for good; an error is ignored."""
         with contextlib.suppress(OSError):
             _retry_while_busy(lambda: self.remove(path, trash=False))
 
-    def _with_collection(self, make: Callable[[], T], path: str, final_path: str) -> T:
-        """Make something in a collection, which is made first if it is missing."""
+    def _with_collection(self, create: Callable[[], T], path: str, final_path: str) -> T:
+        """Create an object; its collection is made first if it is missing."""
         try:
-            return make()
+            return create()
         except FileNotFoundError as exc:
             parent = path.rpartition("/")[0]
             if not self._auto_mkdir:
                 raise FileNotFoundError(
                     errno.ENOENT, f"There is no collection {parent} for {final_path}. Make it first"
                 ) from exc
-            # Another thread may need the same one.
+            # Another thread may make the same one.
             with contextlib.suppress(FileExistsError):
                 self._collections.make(parent, parents=True)
-            return make()
+            return create()
 
 
-def _retry_while_busy(act: Callable[[], T]) -> T:
-    """Act on what a lost connection had open: the server holds on to it until it noticed."""
+def _retry_while_busy(operation: Callable[[], T]) -> T:
+    """Retry an operation on an object that the server keeps open for a lost connection."""
     for pause in _BUSY_BACKOFF:
         try:
-            return act()
+            return operation()
         except OSError as exc:
             if exc.errno != errno.EBUSY:
                 raise
         time.sleep(pause)
-    return act()
+    return operation()
 
 
-def _named(path: str, kind: int, options: dict[str, str] | None = None) -> Any:
+def _copy_operand(path: str, kind: int, options: dict[str, str] | None = None) -> Any:
     return FileOpenRequest(
         objPath=path,
         createMode=0,
@@ -252,70 +255,71 @@ def _named(path: str, kind: int, options: dict[str, str] | None = None) -> Any:
     )
 
 
-def _request(session: ZoneSession, body: Any, api: str) -> None:
-    """Ask for something that may take the server as long as the data is large."""
+def _send_request(session: ZoneSession, body: Any, api: str) -> None:
+    """Send a request whose reply may take as long as the data is large."""
     with session.pool.without_deadline(), session.pool.get_connection() as conn:
         conn.send(iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number[api]))
         conn.recv()
 
 
 class MetadataOperations:
-    """What is known of a path, beyond what it holds."""
+    """Operations on the metadata (AVUs) of collections and data objects."""
 
-    def __init__(self, sessions: SessionHolder, listing: Listing) -> None:
-        self._session_holder = sessions
+    def __init__(self, session_holder: SessionHolder, listing: Listing) -> None:
+        self._session_holder = session_holder
         self._listing = listing
 
     def get(self, path: str) -> tuple[Avu, ...]:
-        """Return it, in the order of names, values and units."""
+        """Return the metadata of a path, in the order of names, values and units."""
         model = self._model(path)
-        found = self._session_holder.call(lambda session: session.metadata.get(model, path), path)
-        avus = {Avu(name=each.name, value=each.value, unit=each.units or "") for each in found}
-        return tuple(sorted(avus, key=lambda each: (each.name, each.value, each.unit)))
+        rows = self._session_holder.call(lambda session: session.metadata.get(model, path), path)
+        return tuple(
+            _sorted(Avu(name=row.name, value=row.value, unit=row.units or "") for row in rows)
+        )
 
     def replace(self, path: str, avus: Iterable[Avu]) -> None:
-        """Make these the only ones; what is added comes first, so that a break loses nothing."""
-        wanted, there = set(avus), set(self.get(path))
-        self._change(path, wanted - there, there - wanted)
+        """Replace all metadata; new ones are added first, so that an interruption loses nothing."""
+        new, existing = set(avus), set(self.get(path))
+        self._change(path, new - existing, existing - new)
 
     def add(self, path: str, avus: Iterable[Avu]) -> None:
-        """Add them; one that is there already stays."""
+        """Add metadata; what exists already stays."""
         self._change(path, avus, ())
 
     def remove(self, path: str, avus: Iterable[Avu]) -> None:
-        """Remove those of them that are there."""
+        """Remove metadata; what does not exist is no error."""
         self._change(path, (), set(avus) & set(self.get(path)))
 
     def _change(self, path: str, added: Iterable[Avu], removed: Iterable[Avu]) -> None:
         model = self._model(path)
         for avu in _sorted(added):
-            self._session_holder.call(_adding(model, path, avu), path)
+            self._session_holder.call(_add_avu(model, path, avu), path)
         for avu in _sorted(removed):
-            self._session_holder.call(_removing(model, path, avu), path, repeatable=False)
+            self._session_holder.call(_remove_avu(model, path, avu), path, repeatable=False)
 
     def _model(self, path: str) -> Any:
-        return Collection if self._listing.find(path).entry().is_collection else DataObject
+        return Collection if self._listing.find(path).is_collection else DataObject
 
 
-def _adding(model: Any, path: str, avu: Avu) -> Callable[[ZoneSession], None]:
+def _add_avu(model: Any, path: str, avu: Avu) -> Callable[[ZoneSession], None]:
     def add(session: ZoneSession) -> None:
         try:
-            session.metadata.add(model, path, _meta(avu))
+            session.metadata.add(model, path, _to_irods(avu))
         except CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME:
-            # It is there: also what a repetition after a lost answer finds.
+            # It exists, which is also what a retry after a lost reply meets.
             return
 
     return add
 
 
-def _removing(model: Any, path: str, avu: Avu) -> Callable[[ZoneSession], None]:
+def _remove_avu(model: Any, path: str, avu: Avu) -> Callable[[ZoneSession], None]:
     def remove(session: ZoneSession) -> None:
-        session.metadata.remove(model, path, _meta(avu))
+        session.metadata.remove(model, path, _to_irods(avu))
 
     return remove
 
 
-def _meta(avu: Avu) -> iRODSMeta:
+def _to_irods(avu: Avu) -> iRODSMeta:
     if not avu.name or not avu.value:
         raise ValueError(f"Metadata needs a name and a value; {avu.name!r} has {avu.value!r}.")
     return iRODSMeta(avu.name, avu.value, avu.unit or None)

@@ -1,4 +1,4 @@
-"""Upload and download of whole files, large ones over several connections."""
+"""Upload and download of files, large ones over several connections, and of whole trees."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from nds_jupyter.data.irods.objects import ObjectOperations
 
 
 class TransferProgress:
-    """Tells a callback how far one file is that several threads move."""
+    """Thread-safe progress of one file, reported to a callback of fsspec."""
 
     def __init__(self, callback: Any, size: int) -> None:
         self._callback = callback
@@ -40,44 +40,45 @@ class TransferProgress:
         self._lock = threading.Lock()
 
     def restart(self) -> None:
-        """Begin at nothing."""
+        """Report zero bytes."""
         self._callback.set_size(self.size)
         self._callback.absolute_update(0)
 
     def add(self, count: int) -> None:
-        """Count bytes."""
+        """Report more bytes."""
         with self._lock:
             self._callback.relative_update(count)
 
 
 T = TypeVar("T")
 
-Move = Callable[[Descriptor, int, int], None]
+MoveBlock = Callable[[Descriptor, int, int], None]
+"""Moves a block between a descriptor and a local file, given its offset and size."""
 
 
 class TransferStreams(msgspec.Struct, frozen=True, kw_only=True):
-    """How large files are moved.
+    """Options of transfers: how many connections they use, and whether downloads are verified.
 
     Parameters
     ----------
-    most
-        Connections for one file.
-    large
-        Bytes from which on more than one is used.
-    files
-        Files that are moved at one time, as long as they are not large.
+    max_streams
+        Connections for one large file.
+    parallel_from
+        Bytes from which on a file is large.
+    files_at_once
+        Files that are transferred at the same time, as long as they are not large.
     verify_downloads
         Whether what arrives is compared with the registered checksum.
     """
 
-    most: int = 4
-    large: int = 64 * 2**20
-    files: int = 8
+    max_streams: int = 4
+    parallel_from: int = 64 * 2**20
+    files_at_once: int = 8
     verify_downloads: bool = False
 
-    def of(self, size: int) -> int:
-        """Return the connections for a file of a size."""
-        return self.most if size >= self.large else 1
+    def count(self, size: int) -> int:
+        """Return the number of connections for a file of a size."""
+        return self.max_streams if size >= self.parallel_from else 1
 
 
 def upload(
@@ -89,21 +90,21 @@ def upload(
     *,
     replace: bool,
 ) -> None:
-    """Store a large local file over several connections."""
+    """Upload a large local file over several connections."""
     progress = TransferProgress(callback, local.stat().st_size)
 
     def attempt() -> None:
-        # Of a broken attempt the server may not let go at once: each has a name of its own.
+        # The server may keep the object of a broken attempt open: each has a name of its own.
         temporary = temporary_path(path)
         try:
-            digest = _upload(atomic_replace, streams.most, local, temporary, path, progress)
+            digest = _upload(atomic_replace, streams.max_streams, local, temporary, path, progress)
             atomic_replace.verify(temporary, digest, progress.size, final_path=path)
             atomic_replace.move_into_place(temporary, path, replace=replace)
         except BaseException:
             atomic_replace.objects.remove_quietly(temporary)
             raise
 
-    _repeated(atomic_replace.objects, attempt)
+    _with_retries(atomic_replace.objects, attempt)
 
 
 def _upload(
@@ -129,12 +130,12 @@ def _upload(
             descriptor.write(os.pread(source.fileno(), count, offset))
             progress.add(count)
 
-        def another() -> Descriptor:
+        def open_another() -> Descriptor:
             return objects.open_parallel(temporary, final_path=path, size=size, options=options)
 
         hashing = threading.Thread(target=_hash, args=(local, digest), daemon=True)
         hashing.start()
-        _move_ranges(size, streams, first, another, send)
+        _move_ranges(size, streams, first, open_another, send)
         hashing.join()
     return digest
 
@@ -148,13 +149,13 @@ def _hash(local: Path, digest: Digest) -> None:
 def download(
     objects: ObjectOperations, streams: TransferStreams, path: str, local: Path, callback: Any
 ) -> None:
-    """Fetch an object into a local file, which appears when it is whole."""
+    """Download an object to a local file, which appears when it is complete."""
     local.parent.mkdir(parents=True, exist_ok=True)
     part = local.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.part")
     try:
-        _repeated(objects, lambda: _download(objects, streams, path, part, callback))
+        _with_retries(objects, lambda: _download(objects, streams, path, part, callback))
         if streams.verify_downloads:
-            _check(part, path, objects.checksum(path))
+            _verify_checksum(part, path, objects.checksum(path))
         part.replace(local)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -167,7 +168,7 @@ def _download(
     with mapped_errors(path), objects.open(path) as first, part.open("wb") as target:
         block = first.read(FIRST_BLOCK)
         if len(block) < FIRST_BLOCK:
-            # That was all of it: most files are small.
+            # That was the whole object: most are small.
             progress = TransferProgress(callback, len(block))
             progress.restart()
             target.write(block)
@@ -177,7 +178,7 @@ def _download(
         progress = TransferProgress(callback, size)
         progress.restart()
 
-        def fetch(descriptor: Descriptor, offset: int, count: int) -> None:
+        def receive(descriptor: Descriptor, offset: int, count: int) -> None:
             block = descriptor.read(count)
             if len(block) != count:
                 raise ZoneUnavailable(
@@ -186,10 +187,10 @@ def _download(
             os.pwrite(target.fileno(), block, offset)
             progress.add(count)
 
-        _move_ranges(size, streams.of(size), first, lambda: objects.open(path), fetch)
+        _move_ranges(size, streams.count(size), first, lambda: objects.open(path), receive)
 
 
-def _check(part: Path, path: str, checksum: str) -> None:
+def _verify_checksum(part: Path, path: str, checksum: str) -> None:
     digest = Digest((scheme_of(checksum),))
     _hash(part, digest)
     if not digest.matches(checksum):
@@ -199,9 +200,13 @@ def _check(part: Path, path: str, checksum: str) -> None:
 
 
 def _move_ranges(
-    size: int, streams: int, first: Descriptor, another: Callable[[], Descriptor], move: Move
+    size: int,
+    streams: int,
+    first: Descriptor,
+    open_another: Callable[[], Descriptor],
+    move_block: MoveBlock,
 ) -> None:
-    """Move ranges over several descriptors at once; the first error ends all of them."""
+    """Move ranges over several descriptors at the same time; the first error ends all of them."""
     stop = threading.Event()
 
     def run(descriptor: Descriptor, start: int, end: int) -> None:
@@ -209,10 +214,10 @@ def _move_ranges(
         for offset in range(start, end, BLOCK):
             if stop.is_set():
                 return
-            move(descriptor, offset, min(BLOCK, end - offset))
+            move_block(descriptor, offset, min(BLOCK, end - offset))
 
     def run_another(start: int, end: int) -> None:
-        with another() as descriptor:
+        with open_another() as descriptor:
             run(descriptor, start, end)
 
     if streams == 1:
@@ -228,23 +233,23 @@ def _move_ranges(
             stop.set()
     errors = [error for task in tasks if (error := task.exception()) is not None]
     if errors:
-        # A broken connection is why the others fail too, and it alone is worth another try.
-        raise max(errors, key=_is_broken)
+        # A broken connection makes the others fail too, and it alone is retried.
+        raise max(errors, key=_is_broken_connection)
 
 
-def _is_broken(error: BaseException) -> bool:
+def _is_broken_connection(error: BaseException) -> bool:
     return isinstance(error, ZoneUnavailable | NetworkException)
 
 
 def _ranges(size: int, streams: int) -> Iterator[tuple[int, int]]:
-    """Cut a size into as many ranges, at multiples of a block."""
+    """Cut a size into at most so many ranges, at multiples of a block."""
     each = -(-size // (streams * BLOCK)) * BLOCK
     yield 0, min(each, size)
     for start in range(each, size, each or 1):
         yield start, min(start + each, size)
 
 
-def _repeated(objects: ObjectOperations, transfer: Callable[[], T]) -> T:
+def _with_retries(objects: ObjectOperations, transfer: Callable[[], T]) -> T:
     for _ in range(objects.session_holder.timeouts.attempts - 1):
         try:
             return transfer()
@@ -258,12 +263,12 @@ Pair = tuple[Any, Any]
 
 
 class BulkTransferPlan(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """Which file goes where: fsspec decides, and what it would move is noted here.
+    """Plan of a tree's transfer: fsspec resolves the paths, the pairs are recorded here.
 
     Parameters
     ----------
     zone
-        The filesystem that is asked what there is.
+        The filesystem that lists the tree.
     """
 
     cachable = False
@@ -272,25 +277,25 @@ class BulkTransferPlan(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
     def __init__(self, zone: AbstractFileSystem) -> None:
         super().__init__()
         self._zone = zone
-        self._known: dict[str, dict[str, Any]] = {}
+        self._infos: dict[str, dict[str, Any]] = {}
         self.pairs: list[Pair] = []
 
     def put_file(self, lpath: Any, rpath: Any, **kwargs: Any) -> None:
-        """Note it."""
+        """Record an upload."""
         self.pairs.append((lpath, rpath))
 
     def get_file(self, rpath: Any, lpath: Any, **kwargs: Any) -> None:
-        """Note it."""
+        """Record a download."""
         self.pairs.append((rpath, lpath))
 
     def isdir(self, path: str) -> bool:
-        """Tell whether a path is a collection; what was found is not asked for again."""
-        found = self.found(path)
-        return found["type"] == "directory" if found else bool(self._zone.isdir(path))
+        """Whether a path is a collection; paths that were listed need no query."""
+        info = self.listed_info(path)
+        return info["type"] == "directory" if info else bool(self._zone.isdir(path))
 
-    def found(self, path: Any) -> dict[str, Any]:
-        """Return what is known of a path; empty if it was not looked for."""
-        return self._known.get(self._strip_protocol(path), {})
+    def listed_info(self, path: Any) -> dict[str, Any]:
+        """Return the description of a path that was listed; empty if it was not."""
+        return self._infos.get(self._strip_protocol(path), {})
 
     def find(
         self,
@@ -300,10 +305,10 @@ class BulkTransferPlan(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
         detail: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """List everything below a collection, and remember what it is."""
-        found = self._zone.find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, **kwargs)
-        self._known.update(found)
-        return found if detail else list(found)
+        """List everything below a collection, and keep the descriptions."""
+        infos = self._zone.find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, **kwargs)
+        self._infos.update(infos)
+        return infos if detail else list(infos)
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
         """List a collection."""
@@ -314,7 +319,7 @@ class BulkTransferPlan(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
         return dict(self._zone.info(path, **kwargs))
 
     def exists(self, path: str, **kwargs: Any) -> bool:
-        """Tell whether there is something."""
+        """Whether there is something at a path."""
         return bool(self._zone.exists(path, **kwargs))
 
     def _strip_protocol(self, path: Any) -> Any:
@@ -322,110 +327,161 @@ class BulkTransferPlan(AbstractFileSystem):  # type: ignore[misc]  # fsspec has 
 
 
 class SerializedCallback(Callback):  # type: ignore[misc]  # fsspec has no types
-    """Passes on what is told, also to branches of it, while nobody else is in there.
+    """Callback of fsspec that many threads can use: it and its branches call one at a time.
 
     Parameters
     ----------
-    told
-        The callback that is told.
+    callback
+        The callback that is called.
     lock
         Of the callback that this is a branch of.
     """
 
-    def __init__(self, told: Any, lock: threading.Lock | None = None) -> None:
+    def __init__(self, callback: Any, lock: threading.Lock | None = None) -> None:
         super().__init__()
-        self._told = told
+        self._callback = callback
         self._lock = lock or threading.Lock()
 
     def set_size(self, size: int | None) -> None:
-        """Pass on how much there is."""
+        """Pass the size on."""
         with self._lock:
-            self._told.set_size(size)
+            self._callback.set_size(size)
 
     def absolute_update(self, value: int) -> None:
-        """Pass on how far it is."""
+        """Pass the progress on."""
         with self._lock:
-            self._told.absolute_update(value)
+            self._callback.absolute_update(value)
 
     def relative_update(self, inc: int = 1) -> None:
-        """Pass on how much further it is."""
+        """Pass the increment on."""
         with self._lock:
-            self._told.relative_update(inc)
+            self._callback.relative_update(inc)
 
     def call(self, hook_name: str | None = None, **kwargs: Any) -> Any:
         """Call the hooks."""
         with self._lock:
-            return self._told.call(hook_name, **kwargs)
+            return self._callback.call(hook_name, **kwargs)
 
     def branched(self, path_1: Any, path_2: Any, **kwargs: Any) -> SerializedCallback:
         """Return the callback of one file."""
         with self._lock:
-            return SerializedCallback(self._told.branched(path_1, path_2, **kwargs), self._lock)
+            return SerializedCallback(self._callback.branched(path_1, path_2, **kwargs), self._lock)
 
     def close(self) -> None:
         """Close it."""
         with self._lock:
-            self._told.close()
+            self._callback.close()
 
 
 class TransferKind(enum.Enum):
-    """How a file is moved, in this order."""
+    """Kind of a file in a tree; they are transferred in this order."""
 
-    FOLDER = "first, one by one"
+    FOLDER = "one by one"
     SMALL = "several at a time"
-    LARGE = "by itself, over several connections"
+    LARGE = "one by one, over several connections"
 
 
 class FileTransfer(Protocol):
-    """Moves one file."""
+    """Function that transfers one file of a tree."""
 
     def __call__(self, source: Any, target: Any, *, callback: Any) -> None:
-        """Move it, and tell the callback how far it is."""
+        """Transfer it, and report its progress to the callback."""
 
 
-def move(
-    pairs: Sequence[Pair],
-    act: FileTransfer,
-    kind: Callable[[Pair], TransferKind],
+def upload_tree(
+    fs: AbstractFileSystem,
+    streams: TransferStreams,
+    lpath: Any,
+    rpath: Any,
     callback: Any,
-    at_once: int,
+    *,
+    recursive: bool,
+    maxdepth: int | None,
+    **kwargs: Any,
 ) -> None:
-    """Move files; the first error ends it, when what is under way has ended.
+    """Upload files and folders, as fsspec's `put`; the first error ends it."""
+    plan = BulkTransferPlan(fs)
+    plan.put(lpath, rpath, recursive=recursive, maxdepth=maxdepth, **kwargs)
 
-    Parameters
-    ----------
-    kind
-        Tells how a file is moved.
-    callback
-        Is told of each file that is done, and gives each a callback of its own.
-    at_once
-        Small files at a time.
-    """
-    told = SerializedCallback(callback)
-    told.set_size(len(pairs))
+    def kind_of(pair: Pair) -> TransferKind:
+        local = Path(pair[0])
+        if local.is_dir():
+            return TransferKind.FOLDER
+        large = local.exists() and streams.count(local.stat().st_size) > 1
+        return TransferKind.LARGE if large else TransferKind.SMALL
 
-    def one(pair: Pair) -> None:
-        with told.branched(*pair) as child:
-            act(*pair, callback=child)
-        told.relative_update(1)
+    def upload_one(source: Any, target: Any, *, callback: Any) -> None:
+        fs.put_file(source, target, callback=callback, **kwargs)
 
-    parts: dict[TransferKind, list[Pair]] = {each: [] for each in TransferKind}
+    _transfer_files(plan.pairs, upload_one, kind_of, callback, streams.files_at_once)
+
+
+def download_tree(
+    fs: AbstractFileSystem,
+    streams: TransferStreams,
+    rpath: Any,
+    lpath: Any,
+    callback: Any,
+    *,
+    recursive: bool,
+    maxdepth: int | None,
+    **kwargs: Any,
+) -> None:
+    """Download objects and collections, as fsspec's `get`; the first error ends it."""
+    plan = BulkTransferPlan(fs)
+    plan.get(rpath, lpath, recursive=recursive, maxdepth=maxdepth, **kwargs)
+
+    def kind_of(pair: Pair) -> TransferKind:
+        info = plan.listed_info(pair[0])
+        if info.get("type") == "directory":
+            return TransferKind.FOLDER
+        large = streams.count(info.get("size", 0)) > 1
+        return TransferKind.LARGE if large else TransferKind.SMALL
+
+    def download_one(source: Any, target: Any, *, callback: Any) -> None:
+        if plan.listed_info(source).get("type") == "directory":
+            Path(target).mkdir(parents=True, exist_ok=True)
+        else:
+            fs.get_file(source, target, callback=callback, **kwargs)
+
+    _transfer_files(plan.pairs, download_one, kind_of, callback, streams.files_at_once)
+
+
+def _transfer_files(
+    pairs: Sequence[Pair],
+    transfer: FileTransfer,
+    kind_of: Callable[[Pair], TransferKind],
+    callback: Any,
+    files_at_once: int,
+) -> None:
+    """Transfer files; after the first error only those that have begun are finished."""
+    serialized = SerializedCallback(callback)
+    serialized.set_size(len(pairs))
+
+    def transfer_one(pair: Pair) -> None:
+        with serialized.branched(*pair) as child:
+            transfer(*pair, callback=child)
+        serialized.relative_update(1)
+
+    by_kind: dict[TransferKind, list[Pair]] = {each: [] for each in TransferKind}
     for pair in pairs:
-        parts[kind(pair)].append(pair)
-    for pair in parts[TransferKind.FOLDER]:
-        one(pair)
-    _move_in_parallel(one, parts[TransferKind.SMALL], at_once)
-    for pair in parts[TransferKind.LARGE]:
-        one(pair)
+        by_kind[kind_of(pair)].append(pair)
+    for pair in by_kind[TransferKind.FOLDER]:
+        transfer_one(pair)
+    _in_parallel(transfer_one, by_kind[TransferKind.SMALL], files_at_once)
+    for pair in by_kind[TransferKind.LARGE]:
+        transfer_one(pair)
 
 
-def _move_in_parallel(one: Callable[[Pair], None], pairs: Sequence[Pair], at_once: int) -> None:
-    if len(pairs) < 2 or at_once < 2:
+def _in_parallel(
+    transfer_one: Callable[[Pair], None], pairs: Sequence[Pair], files_at_once: int
+) -> None:
+    if len(pairs) < 2 or files_at_once < 2:
         for pair in pairs:
-            one(pair)
+            transfer_one(pair)
         return
-    with ThreadPoolExecutor(at_once, thread_name_prefix="irods-tree") as pool:
-        tasks = [pool.submit(one, pair) for pair in pairs]
+    with ThreadPoolExecutor(files_at_once, thread_name_prefix="irods-tree") as pool:
+        tasks = [pool.submit(transfer_one, pair) for pair in pairs]
         try:
             wait(tasks, return_when=FIRST_EXCEPTION)
         finally:
