@@ -14,7 +14,7 @@ import docker.tls
 import pytest
 
 from nds_jupyter.engines.docker.engine import DockerEngine
-from nds_jupyter.engines.docker.http import EngineHttpClient, _context
+from nds_jupyter.engines.docker.http import EngineHttpClient, _tls_context
 from nds_jupyter.engines.docker.sdk_clients import SdkClients
 from nds_jupyter.errors import ContainerNotFound, DeadlineExceeded, EngineUnavailable
 from tests.engine.proxy import EngineProxy
@@ -201,7 +201,7 @@ async def test_version_is_not_known_before_a_client_was_made(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("verify", [False, None, "/some/authority.pem"])
 def test_tls_without_plain_verification_is_left_to_the_sdk(verify: Any) -> None:
-    assert _context(docker.tls.TLSConfig(verify=verify)) is None
+    assert _tls_context(docker.tls.TLSConfig(verify=verify)) is None
 
 
 @asynccontextmanager

@@ -59,7 +59,7 @@ async def test_log_that_goes_silent_is_completed(
     request_: LogRequest,
     came: int,
 ) -> None:
-    monkeypatch.setattr(BodyReader, "IDLE", 0.3)
+    monkeypatch.setattr(BodyReader, "IDLE_SECONDS", 0.3)
     script = f"sleep 0.5; seq {NUMBERS}; echo bad >&2; printf y%.0s $(seq 40000); printf worse >&2"
     async with (
         engine_at(proxy.url) as engine,
@@ -78,7 +78,7 @@ async def test_log_that_goes_silent_is_completed(
 async def test_engine_that_is_busy_for_a_moment_does_not_end_a_log(
     proxy: EngineProxy, docker_engine_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(BodyReader, "IDLE", 0.1)
+    monkeypatch.setattr(BodyReader, "IDLE_SECONDS", 0.1)
     monkeypatch.setattr(streams, "CHECK_TIMEOUT", 0.5)
     async with (
         engine_at(proxy.url) as engine,

@@ -20,8 +20,8 @@ from docker.constants import DEFAULT_DOCKER_API_VERSION
 
 from nds_jupyter.engines.docker.addresses import EngineAddress, find_address
 from nds_jupyter.engines.docker.transports import (
-    SCHEME,
-    SshFailed,
+    SSH_SCHEME,
+    SshError,
     mount_ssh,
     mount_unix_socket,
 )
@@ -52,7 +52,7 @@ _ERRNO_REASONS = {
 def connection_error_reason(error: BaseException) -> str:
     """Return how "The Docker Engine does not answer" goes on; empty if nothing more is known."""
     for each in _causes(error):
-        if isinstance(each, SshFailed):
+        if isinstance(each, SshError):
             return f": by ssh, {each}."
         if isinstance(each, ssl.SSLCertVerificationError):
             return (
@@ -150,7 +150,7 @@ class SdkClients:
         return self._create(address, self._version, timeout)
 
     def _create(self, address: EngineAddress, version: str, timeout: float | None) -> Any:
-        by_ssh = address.url is not None and address.url.startswith(SCHEME)
+        by_ssh = address.url is not None and address.url.startswith(SSH_SCHEME)
         client: Any = docker.APIClient(
             base_url=PLACEHOLDER_URL if by_ssh else address.url,
             version=version,

@@ -154,7 +154,7 @@ class EngineStreams:
                 # The engine would compress what is read here as it comes.
                 headers={"Accept-Encoding": "identity"},
             )
-            return BodyReader(client, response, fill=ARCHIVE_CHUNK)
+            return BodyReader(client, response, buffer_size=ARCHIVE_CHUNK)
 
     def events(
         self, since: float, actions: tuple[str, ...], connected: EngineEvent

@@ -5,8 +5,8 @@ whenever it is collected: with an engine that is down and retried for hours, tha
 
 By ssh, `docker system dial-stdio` at the other end leads to the engine's socket, as for Docker's
 own command line. The SDK's way there needs paramiko even where it starts `ssh`, starts one for each
-call, reads without a time limit and leaves what `ssh` says to the server's terminal; here `ssh` has
-one end of a pair of sockets, and everything that works on a socket works on the other.
+call, reads without a time limit and leaves what `ssh` writes to the server's terminal; here `ssh`
+has one end of a pair of sockets, and everything that works on a socket works on the other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from docker.transport.unixconn import UnixHTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-SCHEME = "ssh://"
+SSH_SCHEME = "ssh://"
 SSH_BASE = "http+docker://ssh"
 UNIX_BASE = "http+docker://"
 
@@ -39,17 +39,17 @@ SEND_BUFFER = 2**20
 The kernel gives less where its own limit is lower.
 """
 
-CONNECT_SECONDS = 10
-ALIVE_SECONDS = 15
+CONNECT_TIMEOUT = 10
+ALIVE_INTERVAL = 15
 """Seconds of silence after which `ssh` asks whether the other end is there; three times, then it
 ends."""
 
-SAYS_WHY = 2.0
-"""Seconds that `ssh` gets to end and say why, after it has closed the connection."""
+EXIT_TIMEOUT = 2.0
+"""Seconds that `ssh` gets to end and to write why, after it has closed the connection."""
 
-LONGEST_WORDS = 300
+MAX_ERROR_LENGTH = 300
 
-_MEANINGS = (
+_ERROR_TEXTS = (
     (
         "IDENTIFICATION HAS CHANGED",
         "it shows another host key than known_hosts has. Find out why; if the machine was made "
@@ -68,117 +68,117 @@ _MEANINGS = (
 )
 
 
-class SshFailed(OSError):
+class SshError(OSError):
     """`ssh` ended before the engine had answered; the message says why."""
 
 
 def ssh_command(url: str) -> tuple[str, ...]:
-    """Return what is run for ``ssh://[user@]host[:port][/path/of/docker.sock]``.
+    """Return the command line for ``ssh://[user@]host[:port][/path/of/docker.sock]``.
 
     Raises
     ------
-    SshFailed
+    SshError
         If the URL is none, or holds a password.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as exc:
-        raise SshFailed(f"{url} is no URL of the form ssh://user@host:port") from exc
+        raise SshError(f"{url} is no URL of the form ssh://user@host:port") from exc
     if parts.password is not None:
-        raise SshFailed("an ssh:// URL can't have a password: let the account log in by a key")
+        raise SshError("an ssh:// URL can't have a password: let the account log in by a key")
     if not host:
-        raise SshFailed(f"{url} names no host")
+        raise SshError(f"{url} names no host")
     socket_path = parts.path.rstrip("/")
-    leads_to = ("--host", f"unix://{socket_path}") if socket_path else ()
-    remote = shlex.join(("docker", *leads_to, "system", "dial-stdio"))
+    host_option = ("--host", f"unix://{socket_path}") if socket_path else ()
+    remote = shlex.join(("docker", *host_option, "system", "dial-stdio"))
     return (
         "ssh",
         # Nobody is there to type a password or to look at a host key.
-        *("-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_SECONDS}"),
-        *("-o", f"ServerAliveInterval={ALIVE_SECONDS}", "-T"),
+        *("-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_TIMEOUT}"),
+        *("-o", f"ServerAliveInterval={ALIVE_INTERVAL}", "-T"),
         *(("-l", parts.username) if parts.username else ()),
         *(("-p", str(port)) if port else ()),
         *("--", host, remote),
     )
 
 
-def meaning(said: str) -> str:
-    """Return in one line why a connection failed, from what `ssh` has said."""
-    for words, meant in _MEANINGS:
-        if words in said:
-            return meant
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[-1][:LONGEST_WORDS].rstrip(".") if lines else "ssh ended without a word"
+def ssh_error_text(output: str) -> str:
+    """Return in one line why a connection failed, from what `ssh` has written."""
+    for words, text in _ERROR_TEXTS:
+        if words in output:
+            return text
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1][:MAX_ERROR_LENGTH].rstrip(".") if lines else "ssh ended without a word"
 
 
 class _SshSocket(socket.socket):
-    """The socket whose other end `ssh` has for its input and output."""
+    """Socket whose other end is the input and output of an `ssh` process."""
 
     def __init__(self, command: tuple[str, ...]) -> None:
         ours, theirs = socket.socketpair()
         super().__init__(fileno=ours.detach())
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the socket
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the socket
         try:
             with theirs:
-                self._child = subprocess.Popen(  # noqa: S603 - no shell; the URL is the administrator's
+                self._process = subprocess.Popen(  # noqa: S603 - no shell; the URL is the administrator's
                     command,
                     stdin=theirs.fileno(),
                     stdout=theirs.fileno(),
-                    stderr=self._said,
+                    stderr=self._stderr,
                     # An interrupt at the server's terminal is not meant for it.
                     start_new_session=True,
                 )
         except OSError as exc:
-            self._said.close()
+            self._stderr.close()
             super()._real_close()  # type: ignore[misc]
-            raise SshFailed(f"the ssh program can't be run: {exc}") from exc
+            raise SshError(f"the ssh program can't be run: {exc}") from exc
 
     def has_ended(self) -> bool:
-        """Wait for the answer's first byte; True if `ssh` ends instead."""
+        """Wait for the first byte of the response; True if `ssh` ends instead."""
         try:
             return not self.recv(1, socket.MSG_PEEK)
         except ConnectionError:
             return True
 
-    def why(self) -> str:
-        """Return what `ssh` says of its end."""
+    def error_text(self) -> str:
+        """Return why `ssh` has ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._child.wait(SAYS_WHY)
-        self._said.seek(0)
-        return meaning(self._said.read().decode(errors="replace"))
+            self._process.wait(EXIT_TIMEOUT)
+        self._stderr.seek(0)
+        return ssh_error_text(self._stderr.read().decode(errors="replace"))
 
     def _real_close(self, *arguments: Any) -> None:
         super()._real_close(*arguments)  # type: ignore[misc]
-        self._child.terminate()
+        self._process.terminate()
         try:
-            self._child.wait(SAYS_WHY)
+            self._process.wait(EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
-        self._said.close()
+            self._process.kill()
+            self._process.wait()
+        self._stderr.close()
 
 
 def _open_ssh(url: str, timeout: float | None) -> socket.socket:
-    made = _SshSocket(ssh_command(url))
-    made.settimeout(timeout)
-    return made
+    connection = _SshSocket(ssh_command(url))
+    connection.settimeout(timeout)
+    return connection
 
 
 def _open_unix(path: str, timeout: float | None) -> socket.socket:
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        made.settimeout(timeout)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        made.connect(path)
+        connection.settimeout(timeout)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        connection.connect(path)
     except BaseException:
-        made.close()
+        connection.close()
         raise
-    return made
+    return connection
 
 
 class _SocketConnection(HTTPConnection):
-    """A connection of urllib3 over a socket that a function opens, given a timeout."""
+    """Connection of urllib3 over a socket that a function opens, given a timeout."""
 
     def __init__(self, open_socket: OpenSocket, timeout: Any) -> None:
         super().__init__("localhost", timeout=timeout)
@@ -191,11 +191,13 @@ class _SocketConnection(HTTPConnection):
         if isinstance(self.sock, _SshSocket):
             self.sock.settimeout(self.timeout)
             if self.sock.has_ended():
-                raise SshFailed(self.sock.why())
+                raise SshError(self.sock.error_text())
         return super().getresponse()
 
 
 class _SocketPool(HTTPConnectionPool):
+    """Connection pool of urllib3 over such sockets."""
+
     def __init__(self, open_socket: OpenSocket, timeout: Any) -> None:
         super().__init__("localhost", timeout=timeout)
         self._open_socket = open_socket
@@ -205,7 +207,7 @@ class _SocketPool(HTTPConnectionPool):
 
 
 class _SocketAdapter(BaseHTTPAdapter):  # type: ignore[misc, unused-ignore]
-    """An adapter of `requests` with one pool, whatever URL is asked."""
+    """Adapter of `requests` with one connection pool for every URL."""
 
     def __init__(self, open_socket: OpenSocket, timeout: Any) -> None:
         super().__init__()
@@ -225,15 +227,15 @@ class _SocketAdapter(BaseHTTPAdapter):  # type: ignore[misc, unused-ignore]
 
 
 def mount_ssh(client: Any, url: str, timeout: Any) -> None:
-    """Let a client of the SDK reach its engine by `ssh`, wherever it would go by itself."""
+    """Have a client of the SDK connect to its engine by `ssh`."""
     client.mount(SSH_BASE, _SocketAdapter(partial(_open_ssh, url), timeout))
     client.base_url = SSH_BASE
 
 
 def mount_unix_socket(client: Any) -> None:
-    """Let a client of a Unix socket connect by our own means; others are left alone."""
-    theirs = client.adapters.get(UNIX_BASE)
-    if isinstance(theirs, UnixHTTPAdapter):
-        open_socket = partial(_open_unix, theirs.socket_path)
-        client.mount(UNIX_BASE, _SocketAdapter(open_socket, theirs.timeout))
-        theirs.close()
+    """Have a client of a Unix socket connect by `_open_unix`; others are left alone."""
+    adapter = client.adapters.get(UNIX_BASE)
+    if isinstance(adapter, UnixHTTPAdapter):
+        open_socket = partial(_open_unix, adapter.socket_path)
+        client.mount(UNIX_BASE, _SocketAdapter(open_socket, adapter.timeout))
+        adapter.close()

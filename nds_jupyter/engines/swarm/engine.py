@@ -39,7 +39,7 @@ from nds_jupyter.engines.swarm.container_logs import ContainerLogs
 from nds_jupyter.engines.swarm.image_lookup import ImageLookup
 from nds_jupyter.engines.swarm.node_cache import CachedNodeEngine
 from nds_jupyter.engines.swarm.node_events import StartedContainers, merged_events
-from nds_jupyter.engines.swarm.nodes import Nodes, node_reports
+from nds_jupyter.engines.swarm.nodes import Nodes, report_nodes
 from nds_jupyter.engines.swarm.placement import Placement, TaskWatch
 from nds_jupyter.engines.swarm.script_start import ScriptConfigs, ScriptStarter, StdinTransfer
 from nds_jupyter.engines.swarm.stager_containers import StagerContainers
@@ -181,7 +181,7 @@ class SwarmEngine:
 
     async def nodes(self) -> tuple[NodeReport, ...]:
         """Check every node, none longer than its deadline."""
-        return node_reports(await self._nodes.take_snapshot())
+        return report_nodes(await self._nodes.take_snapshot())
 
     async def images(self) -> tuple[Image, ...]:
         """List the images that any node has."""

@@ -322,7 +322,7 @@ def endpoint_error_text(error: NdsError) -> str:
     return error.message.replace("c.NdsApp.engine_url", "c.NdsApp.endpoints")
 
 
-def node_reports(snapshot: SwarmSnapshot) -> tuple[NodeReport, ...]:
+def report_nodes(snapshot: SwarmSnapshot) -> tuple[NodeReport, ...]:
     """Report on every node, and on every endpoint that is no node's."""
     listed = {node.id for node in snapshot.nodes}
     members = {member.node_id: member for member in snapshot.members.values()}
