@@ -1,7 +1,7 @@
 """Safe extraction of untrusted result archives.
 
 What is in a container is not trusted: names that leave the folder, links, devices and endless
-archives are passed over or refused, and nothing is written through a link that is there.
+archives are skipped or refused, and nothing is written through a link that is there.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ import msgspec
 from nds_jupyter.errors import Conflict, NdsError, TooLarge
 
 MAX_ENTRIES = 100_000
-MOST_HEADER = 2**20
+MAX_HEADER_SIZE = 2**20
 """Bytes of one extended header; tarfile holds it in memory."""
 
 
 class ExtractionResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What was written, and what was passed over: name and why."""
+    """Files that were written, and members that were skipped: name and reason."""
 
     files: tuple[Path, ...]
     skipped: tuple[tuple[str, str], ...]
 
 
-class _Readable:
-    """A file over an iterable of bytes."""
+class _ChunkReader:
+    """Readable file over an iterable of bytes."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
@@ -39,28 +39,28 @@ class _Readable:
 
     def read(self, size: int) -> bytes:
         parts = [self._rest]
-        held = len(self._rest)
-        while held < size:
+        size_read = len(self._rest)
+        while size_read < size:
             chunk = next(self._chunks, b"")
             if not chunk:
                 break
             parts.append(chunk)
-            held += len(chunk)
+            size_read += len(chunk)
         data = b"".join(parts)
         self._rest = data[size:]
         return data[:size]
 
 
-class _CheckedInfo(tarfile.TarInfo):
-    """A member whose extended headers are bounded."""
+class _LimitedTarInfo(tarfile.TarInfo):
+    """Member of an archive whose extended headers have a limited size."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.type in _EXTENDED and self.size > MOST_HEADER:
+        if self.type in _EXTENDED_HEADERS and self.size > MAX_HEADER_SIZE:
             raise TooLarge("The archive has a header that is too long to be read.")
         return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
 
 
-_EXTENDED = (
+_EXTENDED_HEADERS = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
     tarfile.SOLARIS_XHDTYPE,
@@ -71,11 +71,11 @@ _EXTENDED = (
 
 def open_archive(chunks: Iterable[bytes]) -> tarfile.TarFile:
     """Open a tar stream that can only be read once, forward."""
-    source: Any = _Readable(chunks)
-    return tarfile.open(fileobj=source, mode="r|", tarinfo=_CheckedInfo, errorlevel=2)
+    source: Any = _ChunkReader(chunks)
+    return tarfile.open(fileobj=source, mode="r|", tarinfo=_LimitedTarInfo, errorlevel=2)
 
 
-def list_files(chunks: Iterable[bytes], most_entries: int = MAX_ENTRIES) -> list[tuple[str, int]]:
+def list_files(chunks: Iterable[bytes], max_entries: int = MAX_ENTRIES) -> list[tuple[str, int]]:
     """Return name and size in bytes of every plain file of a tar stream.
 
     Raises
@@ -86,16 +86,16 @@ def list_files(chunks: Iterable[bytes], most_entries: int = MAX_ENTRIES) -> list
         If the stream ends early.
     """
     files = []
-    with _whole(), open_archive(chunks) as archive:
-        for member in _members(archive, most_entries):
+    with _extraction_errors(), open_archive(chunks) as archive:
+        for member in _limited_members(archive, max_entries):
             if member.isreg():
                 files.append((member.name.partition("/")[2], member.size))
     return files
 
 
 @contextlib.contextmanager
-def _whole() -> Iterator[None]:
-    """Say in a sentence that an archive ended early, or can't be written."""
+def _extraction_errors() -> Iterator[None]:
+    """Raise errors of the archive and the disk as sentences."""
     try:
         yield
     except OSError as exc:
@@ -104,21 +104,21 @@ def _whole() -> Iterator[None]:
         raise NdsError("The results ended early, so they are not complete. Try again.") from exc
 
 
-def _members(archive: tarfile.TarFile, most_entries: int) -> Iterator[tarfile.TarInfo]:
-    """Yield members, keeping none."""
+def _limited_members(archive: tarfile.TarFile, max_entries: int) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of an archive, up to a number, without keeping them."""
     for count, member in enumerate(archive, 1):
-        if count > most_entries:
-            raise TooLarge(f"The results have more than {most_entries} entries.")
+        if count > max_entries:
+            raise TooLarge(f"The results have more than {max_entries} entries.")
         # tarfile would keep every member it has seen.
         archive.members = []  # type: ignore[attr-defined]
         yield member
 
 
-def unpack(
+def extract_archive(
     chunks: Iterable[bytes],
     into: Path,
     *,
-    most_entries: int = MAX_ENTRIES,
+    max_entries: int = MAX_ENTRIES,
     overwrite: bool = False,
 ) -> ExtractionResult:
     """Write the plain files and folders of a tar stream under a folder.
@@ -145,21 +145,21 @@ def unpack(
     root = into.resolve()
     files: list[Path] = []
     skipped: list[tuple[str, str]] = []
-    with _whole(), open_archive(chunks) as archive:
-        for member in _members(archive, most_entries):
-            why = _refusal(member)
-            target = None if why else _target(root, member)
-            if why or target is None:
-                skipped.append((member.name, why or "a link is in its way"))
+    with _extraction_errors(), open_archive(chunks) as archive:
+        for member in _limited_members(archive, max_entries):
+            reason = _skip_reason(member)
+            target = None if reason else _target_path(root, member)
+            if reason or target is None:
+                skipped.append((member.name, reason or "a link is in its way"))
             elif member.isreg() and target != root:
-                _write(archive, member, target, overwrite=overwrite)
+                _extract_file(archive, member, target, overwrite=overwrite)
                 files.append(target)
             elif member.isdir():
                 target.mkdir(parents=True, exist_ok=True)
     return ExtractionResult(files=tuple(files), skipped=tuple(skipped))
 
 
-def _refusal(member: tarfile.TarInfo) -> str:
+def _skip_reason(member: tarfile.TarInfo) -> str:
     parts = PurePosixPath(member.name).parts
     if not (member.isreg() or member.isdir()):
         return "a link" if member.issym() or member.islnk() else "not a plain file"
@@ -168,19 +168,19 @@ def _refusal(member: tarfile.TarInfo) -> str:
     return ""
 
 
-def _target(root: Path, member: tarfile.TarInfo) -> Path | None:
-    """Return where a member goes; None if a link or file stands in its way."""
+def _target_path(root: Path, member: tarfile.TarInfo) -> Path | None:
+    """Return the path that a member is written to; None if a link or file is in its way."""
     parts = PurePosixPath(member.name).parts
-    where = root
+    path = root
     # A lone name is the folder itself, or the one file that was asked for.
     for part in parts if len(parts) == 1 and member.isreg() else parts[1:]:
-        if where.is_symlink() or (where.exists() and not where.is_dir()):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
             return None
-        where = where / part
-    return None if where.is_symlink() else where
+        path = path / part
+    return None if path.is_symlink() else path
 
 
-def _write(
+def _extract_file(
     archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, *, overwrite: bool
 ) -> None:
     if target.exists() and not overwrite:

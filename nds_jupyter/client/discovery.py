@@ -130,9 +130,9 @@ def _parent_token(env: Mapping[str, str]) -> str:
 
 
 def _token_for(url: str) -> str:
-    wanted = url.rstrip("/")
+    base_url = url.rstrip("/")
     for info in _running_servers():
-        if str(info["url"]).rstrip("/") == wanted:
+        if str(info["url"]).rstrip("/") == base_url:
             return str(info.get("token", ""))
     return ""
 

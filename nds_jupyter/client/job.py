@@ -12,7 +12,7 @@ from typing import IO, Any, Literal, Self, overload
 import msgspec
 
 from nds_jupyter.client import display
-from nds_jupyter.client.archive_extraction import list_files, unpack
+from nds_jupyter.client.archive_extraction import extract_archive, list_files
 from nds_jupyter.client.job_log import async_log_texts, followed_lines, followed_text
 from nds_jupyter.client.job_methods import job_method
 from nds_jupyter.client.transport import CHUNK_SIZE, ProgressCallback, RetryPolicy, Transport
@@ -34,9 +34,17 @@ from nds_jupyter.rest.views import (
 LONG_POLL = 20.0
 """Seconds that the server holds a request for a job's end before it responds without it."""
 
+LAST_LOG_LINES = 20
+"""Lines of its log that the error of a failed job shows."""
 
-class JobRecord:
-    """State of one job, as of the last `refresh`."""
+
+def exported_files_folder(path: Path) -> Path:
+    """Return the folder of the files that an exported job was sent with."""
+    return path.with_name(f"{path.stem}.files")
+
+
+class Job:
+    """One job; its properties are those of the last `refresh`."""
 
     def __init__(self, transport: Transport, view: JobView) -> None:
         self._transport = transport
@@ -73,8 +81,8 @@ class JobRecord:
         return self
 
     def _query(self, **query: Any) -> dict[str, Any]:
-        given = {key: value for key, value in query.items() if value is not None}
-        return {"job_id": self.id, **given}
+        parameters = {key: value for key, value in query.items() if value is not None}
+        return {"job_id": self.id, **parameters}
 
     def wait(self, timeout: float | None = None) -> Self:
         """Wait until it has ended, and return it; a server that is away for a while is waited for.
@@ -92,9 +100,9 @@ class JobRecord:
         retry = RetryPolicy()
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            left = LONG_POLL if deadline is None else max(0.0, deadline - time.monotonic())
+            remaining = LONG_POLL if deadline is None else max(0.0, deadline - time.monotonic())
             try:
-                self._refresh_at_end(min(left, LONG_POLL))
+                self._refresh_at_end(min(remaining, LONG_POLL))
             except ServerNotFound as exc:
                 retry.wait_or_raise(exc)
                 continue
@@ -119,19 +127,6 @@ class JobRecord:
 
     def _repr_html_(self) -> str:
         return display.job_html(self.view)
-
-
-LAST_LOG_LINES = 20
-"""Lines of its log that the error of a failed job shows."""
-
-
-def exported_files_folder(path: Path) -> Path:
-    """Return the folder of the files that an exported job was sent with."""
-    return path.with_name(f"{path.stem}.files")
-
-
-class Job(JobRecord):
-    """One job; its properties are those of the last `refresh`."""
 
     @overload
     def logs(
@@ -224,7 +219,9 @@ class Job(JobRecord):
             If a file exists.
         """
         with self._transport.stream(routes.RESULTS, self._query(path=source)) as response:
-            return list(unpack(response.iter_bytes(), Path(path), overwrite=overwrite).files)
+            return list(
+                extract_archive(response.iter_bytes(), Path(path), overwrite=overwrite).files
+            )
 
     def copy_file(
         self, path: str, into: IO[bytes], *, most: int, progress: ProgressCallback | None = None
@@ -283,7 +280,7 @@ class Job(JobRecord):
 
     @property
     def spec(self) -> SpecView:
-        """What it was asked for, its script included; `Client.submit_spec` takes it."""
+        """Its specification, the script included; `Client.submit_spec` takes it."""
         return self._transport.call("GET", routes.JOB.format(job_id=self.id), SpecView)
 
     def export(self, path: str | PathLike[str]) -> Path:

@@ -352,7 +352,7 @@ class SubmitMethods:
         return JobArray(self._transport, [Job(self._transport, view) for view in views])
 
     def submit_spec(self, spec: SpecView, *, idempotency_key: str | None = None) -> Job:
-        """Submit what another job was asked for, `Job.spec`, as a new job.
+        """Submit the specification of another job, `Job.spec`, as a new job.
 
         Raises
         ------
@@ -380,7 +380,7 @@ class SubmitMethods:
         progress: ProgressCallback = ignore_progress,
         idempotency_key: str | None = None,
     ) -> Job:
-        """Submit what `Job.export` has written, with the files beside it.
+        """Submit a job that `Job.export` has written, with the files beside it.
 
         Raises
         ------

@@ -229,8 +229,8 @@ class Transport:
         if response.status_code == HTTPStatus.FORBIDDEN and _is_login_refusal(message):
             raise self._token_error()
         error_type: type[NdsError] = error_class(str(body.get("code", "")))
-        known = {"message", "reason", "code", "type", "title", "status", "detail"}
-        raise error_type(message, **{key: body[key] for key in body.keys() - known})
+        reserved = {"message", "reason", "code", "type", "title", "status", "detail"}
+        raise error_type(message, **{key: body[key] for key in body.keys() - reserved})
 
     def _decode(self, response: httpx.Response, response_type: type[T]) -> T:
         try:
@@ -245,11 +245,11 @@ class Transport:
         )
 
     def _token_error(self) -> Unauthorized:
-        given = "does not accept the token" if self.address.token else "wants a token"
+        problem = "does not accept the token" if self.address.token else "wants a token"
         return Unauthorized(
-            f"The Jupyter server at {self.address.url} (found by {self.address.how}) {given}. Set "
-            "NDS_TOKEN, or %config NdsMagics.token, or leave both empty for a server of your own "
-            "on this machine."
+            f"The Jupyter server at {self.address.url} (found by {self.address.how}) {problem}. "
+            "Set NDS_TOKEN, or %config NdsMagics.token, or leave both empty for a server of your "
+            "own on this machine."
         )
 
     def _unexpected_response(self, response: httpx.Response) -> UnexpectedAnswer:

@@ -10,6 +10,7 @@ import argparse
 import ast
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -196,10 +197,10 @@ def _build_fields(options: argparse.Namespace, context: CellContext) -> Mapping[
     }
 
 
-def _requirements(given: Sequence[str]) -> list[str]:
+def _requirements(words: Sequence[str]) -> list[str]:
     """Return the lines of requirements that files and packages give."""
     lines: list[str] = []
-    for each in given:
+    for each in words:
         path = Path(each).expanduser()
         if path.is_file():
             lines += _read_file(path, "--requirements").splitlines()
@@ -210,14 +211,14 @@ def _requirements(given: Sequence[str]) -> list[str]:
     return lines
 
 
-def _dockerfile(given: str, context: CellContext) -> str:
+def _dockerfile(name: str, context: CellContext) -> str:
     """Return the text of a file, or of a variable of the notebook."""
-    text = context.namespace.get(given)
+    text = context.namespace.get(name)
     if isinstance(text, str):
         return text
-    path = Path(given).expanduser()
+    path = Path(name).expanduser()
     if not path.is_file():
-        raise UsageError(f"--dockerfile: {given} is neither a file nor a variable of text.")
+        raise UsageError(f"--dockerfile: {name} is neither a file nor a variable of text.")
     return _read_file(path, "--dockerfile")
 
 
@@ -320,15 +321,15 @@ def _value_fields(options: argparse.Namespace, context: CellContext) -> Mapping[
     return fields | {"files": bundle.files or None}
 
 
-def _parse_value_names(given: Sequence[str], flag: str) -> list[RequestedValue]:
+def _parse_value_names(names: Sequence[str], flag: str) -> list[RequestedValue]:
     try:
-        requested = [RequestedValue.parse(text, flag) for text in given]
+        requested = [RequestedValue.parse(text, flag) for text in names]
     except InvalidRequest as exc:
         raise UsageError(exc.message) from exc
-    names = [each.name for each in requested]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(f"{flag} {twice}: it is given more than once.")
+    counts = Counter(each.name for each in requested)
+    repeated = next((name for name, count in counts.items() if count > 1), None)
+    if repeated is not None:
+        raise UsageError(f"{flag} {repeated}: it is given more than once.")
     return requested
 
 
@@ -445,16 +446,16 @@ _RANGE = re.compile(r"range\(([-0-9, ]+)\)")
 
 def parse_sweep_values(text: str) -> tuple[str, tuple[Any, ...]]:
     """Parse a name and its values from ``lr=0.1,0.01`` or ``seed=range(5)``."""
-    name, equals, given = text.partition("=")
-    if not equals or not name.isidentifier() or not given:
+    name, equals, values = text.partition("=")
+    if not equals or not name.isidentifier() or not values:
         raise UsageError(f"--sweep: {text!r} is not NAME=VALUE,VALUE or NAME=range(N).")
-    match = _RANGE.fullmatch(given.strip())
+    match = _RANGE.fullmatch(values.strip())
     if match:
         try:
             return name, tuple(range(*map(int, match[1].split(","))))
         except (TypeError, ValueError) as exc:
-            raise UsageError(f"--sweep: {given!r} is no range: {exc}.") from exc
-    return name, tuple(map(_parse_scalar, given.split(",")))
+            raise UsageError(f"--sweep: {values!r} is no range: {exc}.") from exc
+    return name, tuple(map(_parse_scalar, values.split(",")))
 
 
 def _parse_scalar(text: str) -> str | int | float | bool:

@@ -18,12 +18,12 @@ ATTRIBUTE_NAMES = {"raise": "raises"}
 """Attributes of keys that are words of Python."""
 
 
-def project_settings(folder: Path, known: Collection[str]) -> dict[str, Any]:
+def project_settings(folder: Path, names: Collection[str]) -> dict[str, Any]:
     """Return the table of the nearest `pyproject.toml` that has one, upwards from a folder.
 
     Parameters
     ----------
-    known
+    names
         Names of the settings.
 
     Raises
@@ -35,8 +35,8 @@ def project_settings(folder: Path, known: Collection[str]) -> dict[str, Any]:
         path = parent / PROJECT_FILE
         if path.is_file() and (table := _read_table(path)) is not None:
             settings = {ATTRIBUTE_NAMES.get(name, name): value for name, value in table.items()}
-            for name in settings.keys() - set(known):
-                raise InvalidRequest(f"{path}: {_unknown_setting_message(name, known)}")
+            for name in settings.keys() - set(names):
+                raise InvalidRequest(f"{path}: {_unknown_setting_message(name, names)}")
             return settings
     return {}
 
@@ -57,11 +57,11 @@ def _read_table(path: Path) -> dict[str, Any] | None:
     return table if isinstance(table, dict) else None
 
 
-def _unknown_setting_message(name: str, known: Collection[str]) -> str:
+def _unknown_setting_message(name: str, names: Collection[str]) -> str:
     import difflib
 
-    similar = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {similar[0]}?" if similar else f" There are {', '.join(sorted(known))}."
+    similar = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {similar[0]}?" if similar else f" There are {', '.join(sorted(names))}."
     return f"[tool.nds] has no setting {name}.{hint}"
 
 

@@ -48,8 +48,8 @@ class RequestedValue(msgspec.Struct, frozen=True, kw_only=True):
         if not name.isidentifier():
             raise InvalidRequest(f"{option}: {name!r} is not the name of a variable.")
         if suffix is not None and suffix not in formats.SUFFIXES:
-            known = " ".join(formats.SUFFIXES)
-            raise InvalidRequest(f"{option} {text}: {suffix} is none of the formats {known}.")
+            suffixes = " ".join(formats.SUFFIXES)
+            raise InvalidRequest(f"{option} {text}: {suffix} is none of the formats {suffixes}.")
         return cls(name=name, suffix=suffix)
 
 

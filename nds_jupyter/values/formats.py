@@ -78,9 +78,11 @@ def dump(value: object, suffix: str, file: IO[bytes]) -> None:
         )
     if suffix == ".npy" and not _is_array(value):
         raise NotSerializable(f"a {type(value).__qualname__} is no array, and .npy holds arrays")
-    wanted = {".txt": str, ".bin": bytes}.get(suffix)
-    if wanted is not None and type(value) is not wanted:
-        raise NotSerializable(f"{suffix} holds {wanted.__name__}, not {type(value).__qualname__}")
+    required_type = {".txt": str, ".bin": bytes}.get(suffix)
+    if required_type is not None and type(value) is not required_type:
+        raise NotSerializable(
+            f"{suffix} holds {required_type.__name__}, not {type(value).__qualname__}"
+        )
     _WRITERS[suffix](value, file)
 
 

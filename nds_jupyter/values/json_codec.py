@@ -59,8 +59,8 @@ def encode(value: Any) -> Any:
         if all(type(key) is str for key in value) and _TAG not in value:
             return {key: encode(each) for key, each in value.items()}
         return {_TAG: "dict", "of": [[encode(key), encode(each)] for key, each in value.items()]}
-    for name, (wanted, encode_content, _) in _TAGGED.items():
-        if kind is wanted:
+    for name, (tagged_type, encode_content, _) in _TAGGED.items():
+        if kind is tagged_type:
             return {_TAG: name, "of": encode_content(value)}
     return _encode_scalar(value)
 
@@ -115,8 +115,8 @@ def _load_zone(name: str) -> Any:
 
 
 def _to_zone(moment: Any, zone: Any) -> Any:
-    known = _load_zone(zone) if zone else None
-    return moment if known is None else moment.astimezone(known)
+    loaded_zone = _load_zone(zone) if zone else None
+    return moment if loaded_zone is None else moment.astimezone(loaded_zone)
 
 
 def _decode_time(text: str, zone: Any) -> Any:
@@ -126,8 +126,8 @@ def _decode_time(text: str, zone: Any) -> Any:
 
 def _decode_timestamp(text: str, zone: Any) -> Any:
     moment = import_library("pandas").Timestamp(text)
-    known = _load_zone(zone) if zone else None
-    return moment if known is None else moment.tz_convert(known)
+    loaded_zone = _load_zone(zone) if zone else None
+    return moment if loaded_zone is None else moment.tz_convert(loaded_zone)
 
 
 def import_library(name: str) -> Any:

@@ -50,8 +50,8 @@ def _restore_seconds(table: Any) -> Any:
     schema = table.schema
     for position in _read_metadata(table).get("seconds", ()):
         kind = schema.field(position).type
-        whole = arrow.time32("s") if arrow.types.is_time(kind) else arrow.timestamp("s", kind.tz)
-        schema = schema.set(position, schema.field(position).with_type(whole))
+        seconds = arrow.time32("s") if arrow.types.is_time(kind) else arrow.timestamp("s", kind.tz)
+        schema = schema.set(position, schema.field(position).with_type(seconds))
     return table.cast(schema) if schema != table.schema else table
 
 
@@ -114,8 +114,8 @@ def _frame_to_arrow(frame: Any) -> Any:
             table = arrow.Table.from_pandas(frame)
         back = table.slice(0, 0).to_pandas()
     except (ValueError, TypeError, OverflowError, KeyError, NotImplementedError) as exc:
-        said = str(exc.args[0] if exc.args else exc).rstrip(".")
-        raise NotSerializable(f"Arrow can't hold it: {said}") from exc
+        message = str(exc.args[0] if exc.args else exc).rstrip(".")
+        raise NotSerializable(f"Arrow can't hold it: {message}") from exc
     if len(frame) and not table.num_columns:
         raise NotSerializable("it has rows and no columns")
     _check_axes(frame, back)
@@ -145,18 +145,22 @@ def _check_axes(frame: Any, back: Any) -> None:
 def _check_object_column(name: object, column: Any, values: Any) -> None:
     """Raise if what Arrow made of Python objects would return as something else."""
     types = import_library("pyarrow").types
-    found = column.type
-    if types.is_nested(found):
+    arrow_type = column.type
+    if types.is_nested(arrow_type):
         raise NotSerializable(
             f"its column {name!r} holds lists or dictionaries, which would not return as they are. "
             "A pyarrow.Table holds them"
         )
-    whole = types.is_integer(found) or types.is_floating(found)
-    if whole and column.null_count:
+    is_number = types.is_integer(arrow_type) or types.is_floating(arrow_type)
+    if is_number and column.null_count:
         raise NotSerializable(
             f"its column {name!r} mixes numbers and None. astype('Int64') may help"
         )
-    if types.is_temporal(found) or types.is_binary(found) or types.is_large_binary(found):
+    if (
+        types.is_temporal(arrow_type)
+        or types.is_binary(arrow_type)
+        or types.is_large_binary(arrow_type)
+    ):
         # Among dates Arrow takes a number for days since 1970, and among bytes a text for bytes.
         after = column.drop_null().to_pylist()
         if any(one != other for one, other in zip(values.dropna(), after)):  # noqa: B905

@@ -23,7 +23,7 @@ from nds_jupyter.archives.conversion import (
     open_raw,
     parse_range,
 )
-from nds_jupyter.client.archive_extraction import unpack
+from nds_jupyter.client.archive_extraction import extract_archive
 from nds_jupyter.errors import Conflict, EngineError, InvalidRequest, NdsError, TooLarge
 
 NAMES = st.text(
@@ -181,7 +181,7 @@ def test_unpacking_gives_back_the_files(
 ) -> None:
     folder = tmp_path_factory.mktemp("out")
     fitting = {name: body for name, body in files.items() if len(name.encode()) <= 255}
-    done = unpack(iter([a_tar(fitting)]), folder)
+    done = extract_archive(iter([a_tar(fitting)]), folder)
     assert {path.name: path.read_bytes() for path in done.files} == fitting
     assert not done.skipped
 
@@ -197,7 +197,7 @@ def test_hostile_members_write_nothing_outside(tmp_path: Path) -> None:
         link("results/hard", "/etc/passwd", tarfile.LNKTYPE),
         link("results/null", "", tarfile.CHRTYPE),
     ]
-    done = unpack(iter([a_tar({"good": b"1"}, *evil)]), out)
+    done = extract_archive(iter([a_tar({"good": b"1"}, *evil)]), out)
     assert sorted(path.name for path in done.files) == ["good", "through"]
     assert len(done.skipped) == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "outside"]
@@ -210,7 +210,7 @@ def test_link_in_the_destination_is_not_followed(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "sub").symlink_to(outside)
-    done = unpack(iter([a_tar({"sub/x": b"1"})]), out, overwrite=True)
+    done = extract_archive(iter([a_tar({"sub/x": b"1"})]), out, overwrite=True)
     assert done.files == ()
     assert not list(outside.iterdir())
 
@@ -218,15 +218,15 @@ def test_link_in_the_destination_is_not_followed(tmp_path: Path) -> None:
 def test_existing_file_is_kept_unless_asked(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"mine")
     with pytest.raises(Conflict):
-        unpack(iter([a_tar({"a": b"theirs"})]), tmp_path)
+        extract_archive(iter([a_tar({"a": b"theirs"})]), tmp_path)
     assert (tmp_path / "a").read_bytes() == b"mine"
-    unpack(iter([a_tar({"a": b"theirs"})]), tmp_path, overwrite=True)
+    extract_archive(iter([a_tar({"a": b"theirs"})]), tmp_path, overwrite=True)
     assert (tmp_path / "a").read_bytes() == b"theirs"
 
 
 def test_too_many_entries_and_truncation_are_told(tmp_path: Path) -> None:
     with pytest.raises(TooLarge):
-        unpack(iter([a_tar({str(n): b"" for n in range(20)})]), tmp_path, most_entries=10)
+        extract_archive(iter([a_tar({str(n): b"" for n in range(20)})]), tmp_path, max_entries=10)
     with pytest.raises(NdsError, match="ended early"):
-        unpack(iter([a_tar({"z": b"x" * 5000})[:3000]]), tmp_path / "b")
+        extract_archive(iter([a_tar({"z": b"x" * 5000})[:3000]]), tmp_path / "b")
     assert not list((tmp_path / "b").iterdir())

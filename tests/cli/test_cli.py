@@ -51,9 +51,9 @@ SCRIPT = "import os, sys\nprint(os.environ['A'])\nprint('bad', file=sys.stderr)\
 def test_exit_code_and_streams_are_the_jobs(run: Run) -> None:
     done = run("submit", "--env", "A=é", "-", text=SCRIPT)
     assert (done.returncode, done.stdout) == (7, "é\n")
-    begin, told, end = done.stderr.splitlines()
+    begin, written, end = done.stderr.splitlines()
     assert "RUNNING" in begin
-    assert told == "bad"
+    assert written == "bad"
     assert "FAILED (exit)" in end
 
 
@@ -61,14 +61,14 @@ def test_quiet_job_tells_only_how_it_failed(run: Run) -> None:
     done = run("submit", "--env", "A=é", "--quiet", "-", text=SCRIPT)
     assert (done.returncode, done.stdout) == (7, "")
     assert "FAILED (exit)" in done.stderr
-    *_, told, one, other = done.stderr.splitlines()
-    assert (told, {one, other}) == ("The end of its log:", {"  é", "  bad"})
+    *_, heading, one, other = done.stderr.splitlines()
+    assert (heading, {one, other}) == ("The end of its log:", {"  é", "  bad"})
     well = run("submit", "--quiet", "-", text="print('noise')")
     assert (well.returncode, well.stdout, well.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(
-    ("options", "script", "codes", "said"),
+    ("options", "script", "codes", "message"),
     [
         (["--timeout", "0.5"], "import time; time.sleep(60)", {143, 137}, "(timeout)"),
         (["--image", "nds/absent:1"], "print()", {1}, "(image)"),
@@ -76,11 +76,11 @@ def test_quiet_job_tells_only_how_it_failed(run: Run) -> None:
     ],
 )
 def test_job_that_fails_says_why(
-    run: Run, options: list[str], script: str, codes: set[int], said: str
+    run: Run, options: list[str], script: str, codes: set[int], message: str
 ) -> None:
     done = run("submit", *options, "-", text=script)
     assert done.returncode in codes
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_image_is_built_first_and_its_log_goes_to_stderr(
@@ -186,7 +186,7 @@ def test_interrupt_stops_every_job_of_a_sweep(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["logs", "0123456789abcdef"], 1, "nds_jupyter: No job"),
         (["submit", "--imge", "x", "-"], 2, "did you mean --image?"),
@@ -199,10 +199,12 @@ def test_interrupt_stops_every_job_of_a_sweep(
         (["frobnicate"], 2, "there is no 'frobnicate'"),
     ],
 )
-def test_what_is_wrong_is_a_sentence(run: Run, arguments: list[str], code: int, said: str) -> None:
+def test_what_is_wrong_is_a_sentence(
+    run: Run, arguments: list[str], code: int, message: str
+) -> None:
     done = run(*arguments, text="print()")
     assert done.returncode == code
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -52,7 +52,7 @@ def test_help_has_every_option_and_examples_that_can_be_typed(command, capsys) -
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["submit", "--imge", "x", "a.py"], "no option --imge; did you mean --image?"),
         (["submit", "--in", "x", "a.py"], "--in is for notebooks"),
@@ -70,10 +70,10 @@ def test_help_has_every_option_and_examples_that_can_be_typed(command, capsys) -
         ([], "there is something missing: COMMAND"),
     ],
 )
-def test_wrong_words_say_what_is_wrong(words: list[str], said: str) -> None:
+def test_wrong_words_say_what_is_wrong(words: list[str], message: str) -> None:
     with pytest.raises(UsageError, match="--help shows what it takes") as error:
         parse(words)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_every_option_of_a_cell_alone_has_something_instead() -> None:

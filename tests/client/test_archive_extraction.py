@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nds_jupyter.client import archive_extraction
-from nds_jupyter.client.archive_extraction import list_files, unpack
+from nds_jupyter.client.archive_extraction import extract_archive, list_files
 from nds_jupyter.errors import Conflict, NdsError, TooLarge
 
 KINDS = (tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE)
@@ -49,7 +49,7 @@ def test_plain_files_and_folders_are_written(tmp_path: Path) -> None:
         member("results/empty", tarfile.DIRTYPE),
         member("results/deep/er/é.txt"),
     )
-    done = unpack(stream, tmp_path / "new")
+    done = extract_archive(stream, tmp_path / "new")
     assert [path.relative_to(tmp_path).as_posix() for path in done.files] == [
         "new/a.txt",
         "new/deep/er/é.txt",
@@ -73,8 +73,8 @@ def test_plain_files_and_folders_are_written(tmp_path: Path) -> None:
     ],
     ids=lambda info: info.name,
 )
-def test_hostile_member_is_passed_over_and_told(tmp_path: Path, hostile: tarfile.TarInfo) -> None:
-    done = unpack(archive(hostile, member("results/good")), tmp_path / "to")
+def test_hostile_member_is_skipped_and_reported(tmp_path: Path, hostile: tarfile.TarInfo) -> None:
+    done = extract_archive(archive(hostile, member("results/good")), tmp_path / "to")
     assert [path.name for path in done.files] == ["good"]
     assert [name for name, _why in done.skipped] == [hostile.name]
     assert names(tmp_path) == ["to"]
@@ -88,7 +88,7 @@ def test_nothing_is_written_through_a_link_that_is_there(tmp_path: Path) -> None
     (tmp_path / "to" / "folder").symlink_to(outside)
     (tmp_path / "to" / "file").symlink_to(outside / "file")
     stream = archive(member("results/folder/x"), member("results/file"))
-    done = unpack(stream, tmp_path / "to", overwrite=True)
+    done = extract_archive(stream, tmp_path / "to", overwrite=True)
     assert done.files == ()
     assert names(outside) == []
 
@@ -106,7 +106,7 @@ def test_no_archive_writes_outside_its_folder(entries: list[tuple[str, bytes]]) 
     with TemporaryDirectory() as name:
         into = Path(name) / "into"
         try:
-            done = unpack(archive(*members), into, overwrite=True)
+            done = extract_archive(archive(*members), into, overwrite=True)
         except NdsError:
             done = None
         assert names(Path(name)) == ["into"]
@@ -124,28 +124,28 @@ def test_endless_archive_is_cut_off(tmp_path: Path) -> None:
             yield member(f"results/{number}").tobuf()
 
     with pytest.raises(TooLarge, match="more than 50 entries"):
-        unpack(endless(), tmp_path, most_entries=50)
+        extract_archive(endless(), tmp_path, max_entries=50)
     with pytest.raises(TooLarge, match="entries"):
-        list_files(endless(), most_entries=50)
+        list_files(endless(), max_entries=50)
 
 
 def test_file_larger_than_the_disk_is_refused_before_it_is_written(tmp_path: Path) -> None:
     bomb = member("results/bomb", size=2**60)
     with pytest.raises(TooLarge, match="no room for bomb"):
-        unpack([bomb.tobuf(tarfile.GNU_FORMAT)], tmp_path)
+        extract_archive([bomb.tobuf(tarfile.GNU_FORMAT)], tmp_path)
     assert names(tmp_path) == []
 
 
 def test_endless_header_is_refused(tmp_path: Path) -> None:
-    header = member("././@PaxHeader", tarfile.XHDTYPE, size=archive_extraction.MOST_HEADER + 1)
+    header = member("././@PaxHeader", tarfile.XHDTYPE, size=archive_extraction.MAX_HEADER_SIZE + 1)
     with pytest.raises(TooLarge, match="header"):
-        unpack([header.tobuf(), b"x" * 10_000], tmp_path)
+        extract_archive([header.tobuf(), b"x" * 10_000], tmp_path)
 
 
 def test_archive_that_ends_early_leaves_no_half_file(tmp_path: Path) -> None:
     [whole] = archive(member("results/a"), member("results/b"), content=b"z" * 5000)
     with pytest.raises(NdsError, match="not complete"):
-        unpack([whole[:8000]], tmp_path)
+        extract_archive([whole[:8000]], tmp_path)
     assert names(tmp_path) == ["a"]
 
 
@@ -153,7 +153,7 @@ def test_existing_file_is_kept_unless_overwriting_is_asked_for(tmp_path: Path) -
     (tmp_path / "a").write_text("mine")
     stream = archive(member("results/a"))
     with pytest.raises(Conflict, match="exists"):
-        unpack(stream, tmp_path)
+        extract_archive(stream, tmp_path)
     assert (tmp_path / "a").read_text() == "mine"
-    unpack(stream, tmp_path, overwrite=True)
+    extract_archive(stream, tmp_path, overwrite=True)
     assert (tmp_path / "a").read_text() == "content"

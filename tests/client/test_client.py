@@ -79,7 +79,7 @@ def send(handler: BaseHTTPRequestHandler, value: object, status: int = 200) -> N
     handler.wfile.write(body)
 
 
-def test_followed_log_takes_up_a_dropped_connection_where_it_was() -> None:
+def test_followed_log_resumes_a_lost_connection_at_the_same_line() -> None:
     lines = [
         {"stream": "stdout", "time": f"2026-01-01T00:00:0{second}.123456789Z", "text": text}
         # The engine's two streams are not strictly in the order of their times.

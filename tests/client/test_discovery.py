@@ -35,7 +35,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
     return write
 
 
-def test_each_way_is_taken_before_the_next(record: Record) -> None:
+def test_each_source_is_tried_before_the_next(record: Record) -> None:
     parent, other = os.getppid(), os.getpid()
     record(other, "http://other/", "other-token")
     record(parent, "http://parent/", "parent-token")

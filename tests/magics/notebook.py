@@ -169,8 +169,8 @@ class Notebook:
         while True:
             reply = self._client.get_shell_msg(timeout=DEADLINE)
             if reply["parent_header"].get("msg_id") == sent:
-                told = reply["content"]["metadata"].get("_jupyter_types_experimental", ())
-                what = {each["text"]: _breakable(each["type"]) for each in told}
+                types = reply["content"]["metadata"].get("_jupyter_types_experimental", ())
+                what = {each["text"]: _breakable(each["type"]) for each in types}
                 return {match: what.get(match, "") for match in reply["content"]["matches"]}
 
     def must_offer(self, code: str, wanted: dict[str, str]) -> None:

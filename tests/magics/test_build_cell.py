@@ -98,7 +98,7 @@ def test_dockerfile_comes_from_a_variable_or_a_file(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ("--requirements absent.txt", "there is no file absent.txt"),
         ("--dockerfile absent", "neither a file nor a variable"),
@@ -106,21 +106,21 @@ def test_dockerfile_comes_from_a_variable_or_a_file(
         ("--requirement numpy", "did you mean --requirements?"),
     ],
 )
-def test_wrong_line_sends_nothing(notebook: Notebook, options: str, said: str) -> None:
+def test_wrong_line_sends_nothing(notebook: Notebook, options: str, message: str) -> None:
     before = len(notebook.jobs())
     cell = notebook.run(f"%%ndsjob {options}\nprint()")
-    assert said in cell.stderr + cell.shown_error
+    assert message in cell.stderr + cell.shown_error
     assert len(notebook.jobs()) == before
 
 
 def test_interrupt_while_its_image_is_built(
     notebook: Notebook, package_index: PackageIndex, docker_engine: Endpoint
 ) -> None:
-    told: list[bool] = []
+    interrupts: list[bool] = []
 
     def look(cell: Cell) -> None:
-        if package_index.greeting in cell.stdout and not told:
-            told.append(True)
+        if package_index.greeting in cell.stdout and not interrupts:
+            interrupts.append(True)
             notebook.interrupt()
 
     step = f"echo building {package_index.greeting}; sleep 600"

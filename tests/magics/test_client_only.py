@@ -65,7 +65,7 @@ def test_every_module_of_the_kernel_side_can_be_imported(packages: Path) -> None
 
 
 @pytest.fixture
-def far_notebook(packages: Path, notebook: Notebook) -> Iterator[Notebook]:
+def client_only_notebook(packages: Path, notebook: Notebook) -> Iterator[Notebook]:
     """Give a kernel of that environment, which no server has started."""
     server = notebook.server
     kernel_id = f"far-{uuid.uuid4()}"
@@ -90,26 +90,28 @@ def far_notebook(packages: Path, notebook: Notebook) -> Iterator[Notebook]:
 
 @pytest.mark.engine
 @pytest.mark.kernel
-def test_kernel_from_there_has_the_whole_vocabulary(far_notebook: Notebook) -> None:
-    far_notebook.run("%load_ext nds_jupyter").must_succeed()
+def test_kernel_without_server_packages_has_every_magic(client_only_notebook: Notebook) -> None:
+    client_only_notebook.run("%load_ext nds_jupyter").must_succeed()
     absent = "[importlib.util.find_spec(name) for name in ('docker', 'jupyter_server', 'irods')]"
-    assert far_notebook.value(f"import importlib; {absent}") == "[None, None, None]"
-    far_notebook.run("numbers = [3, 1]").must_succeed()
-    cell = far_notebook.run(
+    assert client_only_notebook.value(f"import importlib; {absent}") == "[None, None, None]"
+    client_only_notebook.run("numbers = [3, 1]").must_succeed()
+    cell = client_only_notebook.run(
         "%%ndsjob --in numbers --out ordered --job far\nordered = sorted(numbers); print('here')"
     ).must_succeed()
     assert "here" in cell.stdout
-    assert far_notebook.value("ordered") == "[1, 3]"
-    assert "here" in far_notebook.run("%ndslogs far").must_succeed().stdout
-    assert "COMPLETED" in far_notebook.run("%ndsjobs").must_succeed().text
-    assert far_notebook.value("await far") != ""
-    assert "found by NDS_URL" in far_notebook.run("%ndsdoctor").must_succeed().text
-    assert "--image" in far_notebook.complete("%%ndsjob --im")
+    assert client_only_notebook.value("ordered") == "[1, 3]"
+    assert "here" in client_only_notebook.run("%ndslogs far").must_succeed().stdout
+    assert "COMPLETED" in client_only_notebook.run("%ndsjobs").must_succeed().text
+    assert client_only_notebook.value("await far") != ""
+    assert "found by NDS_URL" in client_only_notebook.run("%ndsdoctor").must_succeed().text
+    assert "--image" in client_only_notebook.complete("%%ndsjob --im")
 
 
 @pytest.mark.engine
 @pytest.mark.kernel
-def test_command_line_works_from_there(packages: Path, notebook: Notebook, tmp_path: Path) -> None:
+def test_command_line_works_without_server_packages(
+    packages: Path, notebook: Notebook, tmp_path: Path
+) -> None:
     script = tmp_path / "far.py"
     script.write_text("print(6 * 7)")
     server = notebook.server

@@ -30,7 +30,7 @@ def settings(shell: InteractiveShell) -> NdsMagics:
 
 
 @pytest.fixture
-def completion(shell: InteractiveShell, settings: NdsMagics) -> LineCompleter:
+def completer(shell: InteractiveShell, settings: NdsMagics) -> LineCompleter:
     return LineCompleter(MagicsSession(shell, settings, CellSource(shell)), line_parsers())
 
 
@@ -44,27 +44,27 @@ def silent_server(settings: NdsMagics) -> Iterator[None]:
         yield
 
 
-def texts(completion: LineCompleter, line: str) -> list[str]:
-    return [each.text for each in completion.matches(line, 0, len(line))[0]]
+def texts(completer: LineCompleter, line: str) -> list[str]:
+    return [each.text for each in completer.matches(line, 0, len(line))[0]]
 
 
 @pytest.mark.usefixtures("silent_server")
 def test_slow_server_is_not_waited_for(
-    completion: LineCompleter, monkeypatch: pytest.MonkeyPatch
+    completer: LineCompleter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Were it waited for, the test would not end.
     monkeypatch.setattr(module, "REQUEST_TIMEOUT", 3600.0)
-    assert texts(completion, "%ndslogs ") == ["--tail", "--follow"]
-    assert texts(completion, "%%ndsjob --image ") == []
-    assert texts(completion, "%%ndsjob --in she") == ["shelf"]
+    assert texts(completer, "%ndslogs ") == ["--tail", "--follow"]
+    assert texts(completer, "%%ndsjob --image ") == []
+    assert texts(completer, "%%ndsjob --in she") == ["shelf"]
 
 
 def test_server_that_is_away_leaves_what_the_kernel_knows(
-    completion: LineCompleter, settings: NdsMagics
+    completer: LineCompleter, settings: NdsMagics
 ) -> None:
     settings.url = "http://127.0.0.1:9/"
-    assert texts(completion, "%ndslogs --") == ["--tail", "--follow"]
-    assert texts(completion, "%ndslogs x") == []
+    assert texts(completer, "%ndslogs --") == ["--tail", "--follow"]
+    assert texts(completer, "%ndslogs x") == []
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_server_that_is_away_leaves_what_the_kernel_knows(
     ],
 )
 def test_word_at_the_cursor_is_completed(
-    completion: LineCompleter, line: str, fragment: str, offered: list[str]
+    completer: LineCompleter, line: str, fragment: str, offered: list[str]
 ) -> None:
-    found, replaced = completion.matches(line, 0, len(line))
+    found, replaced = completer.matches(line, 0, len(line))
     assert ([each.text for each in found], replaced) == (offered, fragment)

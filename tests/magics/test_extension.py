@@ -90,14 +90,14 @@ def test_first_cell_is_carried_out_with_what_was_configured_before(shell: Intera
     assert preview.fields["name"] == "{x}"
 
 
-def test_first_misspelt_option_is_told(shell: InteractiveShell) -> None:
+def test_first_misspelt_option_is_reported(shell: InteractiveShell) -> None:
     with pytest.raises(UsageError, match="did you mean --image"):
         shell.run_cell_magic("ndsjob", "--imge x", "print(1)")
     with pytest.raises(UsageError, match="did you mean --state"):
         shell.run_line_magic("ndsjobs", "--stat x")
 
 
-def test_first_empty_cell_is_told_what_to_write(shell: InteractiveShell) -> None:
+def test_first_empty_cell_says_what_to_write(shell: InteractiveShell) -> None:
     register_magics(shell)
     for cell in ("%%ndsjob", "\n\n%%ndsjob --name it\n", "%%ndsjob\n \n"):
         with pytest.raises(UsageError, match="the cell is empty"):
@@ -118,7 +118,7 @@ def test_help_is_whole_before_the_first_use_and_after(shell: InteractiveShell, m
     assert shell.object_inspect(magic)["docstring"] == first
 
 
-def test_loading_again_leaves_one_of_us(shell: InteractiveShell) -> None:
+def test_loading_again_registers_once(shell: InteractiveShell) -> None:
     register_magics(shell)
     matchers = [getattr(each, "matcher_identifier", "") for each in shell.Completer.custom_matchers]
     assert matchers.count(MATCHER_ID) == 1
@@ -142,9 +142,11 @@ class TestInAKernel:
 
     def test_question_mark_teaches_straight_after_loading(self, server: Server) -> None:
         with open_notebook(server) as fresh:
-            told = fresh.run("%%ndsjob?").must_succeed().reply["payload"][0]["data"]["text/plain"]
-            assert "Run this cell in a container" in told
-            assert "--image" in told
+            help_text = (
+                fresh.run("%%ndsjob?").must_succeed().reply["payload"][0]["data"]["text/plain"]
+            )
+            assert "Run this cell in a container" in help_text
+            assert "--image" in help_text
 
     def test_first_cell_is_a_job(self, server: Server) -> None:
         with open_notebook(server) as fresh:

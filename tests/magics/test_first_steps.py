@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.kernel]
 
 
 @pytest.fixture
-def told(notebook: Notebook) -> Notebook:
+def notebook_with_job(notebook: Notebook) -> Notebook:
     """Give a notebook with a job and a variable that is none."""
     notebook.run("%%ndsjob --job done\nprint('done')").must_succeed()
     notebook.run("number = 5").must_succeed()
@@ -24,7 +24,7 @@ def told(notebook: Notebook) -> Notebook:
 
 
 @pytest.mark.parametrize(
-    ("cell", "said"),
+    ("cell", "message"),
     [
         ("%%ndsjob --data here.csv\npass", "%ndsput FILE brings a file there"),
         ("%%ndsjob --scriptname fit.R\nprint(1)", "%ndsimages lists"),
@@ -38,15 +38,17 @@ def told(notebook: Notebook) -> Notebook:
         ("%ndsget done --to /proc/nowhere", "/proc/nowhere: No such file or directory."),
     ],
 )
-def test_error_says_what_to_do_and_shows_no_traceback(told: Notebook, cell: str, said: str) -> None:
-    shown = told.run(cell).shown_error
-    assert said in shown
+def test_error_says_what_to_do_and_shows_no_traceback(
+    notebook_with_job: Notebook, cell: str, message: str
+) -> None:
+    shown = notebook_with_job.run(cell).shown_error
+    assert message in shown
     assert "Traceback" not in shown.partition("The end of its log")[0]
     assert "parser.py" not in shown
 
 
 @pytest.mark.parametrize("cell", ["%%ndsjob", "\n\n%%ndsjob --quiet \n", "%%ndsjob\n\n  \n"])
-def test_empty_cell_is_told_what_to_write(notebook: Notebook, cell: str) -> None:
+def test_empty_cell_says_what_to_write(notebook: Notebook, cell: str) -> None:
     before = notebook.jobs()
     done = notebook.run(cell)
     assert done.reply["status"] == "error"
@@ -80,8 +82,8 @@ def test_wrong_token_is_called_so(notebook: Notebook, cell: str) -> None:
     assert "NDS_TOKEN" in shown
 
 
-def test_states_may_be_written_small(told: Notebook) -> None:
-    assert "COMPLETED" in told.run("%ndsjobs --state completed").must_succeed().text
+def test_states_may_be_written_small(notebook_with_job: Notebook) -> None:
+    assert "COMPLETED" in notebook_with_job.run("%ndsjobs --state completed").must_succeed().text
 
 
 @pytest.fixture

@@ -47,11 +47,11 @@ SLEEP = "import time; time.sleep(600)"
 
 def interrupt_when(notebook: Notebook, phase: str, line: str, script: str = SLEEP) -> Cell:
     """Interrupt a cell in a phase; the cell behind it must not run."""
-    told: list[bool] = []
+    interrupts: list[bool] = []
 
     def look(cell: Cell) -> None:
-        if not told and any(phase in status for status in cell.status):
-            told.append(True)
+        if not interrupts and any(phase in status for status in cell.status):
+            interrupts.append(True)
             notebook.interrupt()
 
     notebook.run("ran = False").must_succeed()

@@ -106,7 +106,7 @@ def test_failed_job_is_bound_and_last(notebook: Notebook) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ("--timeout 0.5", "(timeout)"),
         ("--image nds/absent:1", "(image)"),
@@ -114,9 +114,9 @@ def test_failed_job_is_bound_and_last(notebook: Notebook) -> None:
         ("--cmd 'no-such-program'", "no-such-program"),
     ],
 )
-def test_what_cannot_run_says_why(notebook: Notebook, options: str, said: str) -> None:
+def test_what_cannot_run_says_why(notebook: Notebook, options: str, message: str) -> None:
     cell = notebook.run(f"%%ndsjob {options}\nimport time; time.sleep(60)")
-    assert said in cell.shown_error
+    assert message in cell.shown_error
     assert "Traceback" not in cell.shown_error
 
 

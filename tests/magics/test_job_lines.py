@@ -25,7 +25,9 @@ def ended(notebook: Notebook) -> str:
     return str(notebook.jobs()[0]["job_id"])
 
 
-def test_job_is_named_by_id_prefix_name_variable_or_place(notebook: Notebook, ended: str) -> None:
+def test_job_is_found_by_id_prefix_name_variable_or_position(
+    notebook: Notebook, ended: str
+) -> None:
     for word in (ended, ended[:6], "looked-at", "seen", "-1", ""):
         shown = notebook.run(f"%ndslogs {word} --tail 1").must_succeed().stdout
         assert shown in {"two\n", "three\n"}, word
@@ -102,7 +104,7 @@ def test_kernel_finds_its_server_and_holds_no_secret(notebook: Notebook) -> None
     assert held == "[]"
 
 
-def test_help_teaches(notebook: Notebook) -> None:
+def test_help_has_examples_and_options(notebook: Notebook) -> None:
     shown = notebook.run("%%ndsjob?").reply["payload"][0]["data"]["text/plain"]
     text = re.sub(r"\x1b\[[0-9;]*m", "", shown)
     assert text.index("Run this cell in a container") < text.index("    %%ndsjob --image")

@@ -37,7 +37,7 @@ def test_r_reads_a_table_and_leaves_a_number(notebook: Notebook, r_cell: str) ->
     assert notebook.value("mean") == "2.75"
 
 
-def test_failing_r_script_is_told_by_its_own_words(notebook: Notebook, r_cell: str) -> None:
+def test_failing_r_script_shows_its_own_message(notebook: Notebook, r_cell: str) -> None:
     notebook.run("import pandas as pd; heights = pd.DataFrame({'h': [1.0]})").must_succeed()
     shown = notebook.run(f"{r_cell}\nstop('no luck')").shown_error
     assert "no luck" in shown

@@ -20,7 +20,7 @@ def test_quotes_group_words_as_in_a_shell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("--imge x", "did you mean --image? %%ndsjob? shows"),
         ("--timout=5", "did you mean --timeout"),
@@ -39,10 +39,10 @@ def test_quotes_group_words_as_in_a_shell() -> None:
         ("stray", "one word too many, 'stray'"),
     ],
 )
-def test_wrong_line_says_what_is_wrong(line: str, said: str) -> None:
+def test_wrong_line_says_what_is_wrong(line: str, message: str) -> None:
     with pytest.raises(UsageError, match="%%ndsjob") as error:
         PARSER.parse_line(line)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_last_job_is_an_argument_and_no_option() -> None:

@@ -71,11 +71,11 @@ def test_bound_of_a_sweep_is_sent_with_its_points(notebook: Notebook) -> None:
 
 
 def test_interrupted_sweep_is_stopped_whole(notebook: Notebook) -> None:
-    told: list[bool] = []
+    interrupts: list[bool] = []
 
     def look(cell: Cell) -> None:
-        if not told and any("0 of 3 ended" in status for status in cell.status):
-            told.append(True)
+        if not interrupts and any("0 of 3 ended" in status for status in cell.status):
+            interrupts.append(True)
             notebook.interrupt()
 
     sent = notebook.start(

@@ -196,7 +196,7 @@ def test_shell_script_leaves_values_as_files(notebook: Notebook) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setup", "line", "cell", "said"),
+    ("setup", "line", "cell", "message"),
     [
         ("", "--in absent", "pass", "no variable of that name"),
         ("f = open", "--in f", "pass", "--pickle"),
@@ -219,13 +219,13 @@ def test_shell_script_leaves_values_as_files(notebook: Notebook) -> None:
     ],
 )
 def test_what_cannot_travel_says_why(
-    notebook: Notebook, setup: str, line: str, cell: str, said: str
+    notebook: Notebook, setup: str, line: str, cell: str, message: str
 ) -> None:
     notebook.run(setup or "pass").must_succeed()
     done = notebook.run(f"%%ndsjob {line}\n{cell}")
     notebook.run("%config NdsMagics.max_value_bytes = 2 * 2**30").must_succeed()
     assert done.reply["status"] == "error"
-    assert said in done.shown_error + done.stderr
+    assert message in done.shown_error + done.stderr
 
 
 def test_pickle_is_used_when_it_is_asked_for(notebook: Notebook) -> None:

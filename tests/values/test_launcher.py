@@ -46,7 +46,7 @@ def launch(
     )
 
 
-def test_what_a_script_leaves_is_read_back(tmp_path: Path) -> None:
+def test_output_values_are_saved(tmp_path: Path) -> None:
     cell = "import pandas as pd\nt = pd.DataFrame({'a': [x]})\nn = x * 2\n"
     done = launch(tmp_path, cell, {"x": 2}, ["t.csv", "n"])
     assert (done.returncode, done.stderr) == (0, "")
@@ -54,7 +54,7 @@ def test_what_a_script_leaves_is_read_back(tmp_path: Path) -> None:
     assert (tmp_path / "n.json").read_text() == "4"
 
 
-def test_what_can_not_come_back_is_kept_and_the_rest_comes(tmp_path: Path) -> None:
+def test_value_without_format_is_kept_as_a_pickle_and_the_rest_is_saved(tmp_path: Path) -> None:
     done = launch(tmp_path, "r = range(3)\nn = 1", {}, ["r", "gone", "n"])
     assert done.returncode == 1
     lines = done.stderr.splitlines()
@@ -94,7 +94,7 @@ def test_old_python_is_named() -> None:
         ast.parse(shipped, feature_version=(3, 8))
 
 
-def test_cell_believes_to_be_a_plain_script(tmp_path: Path) -> None:
+def test_cell_runs_as_the_main_module(tmp_path: Path) -> None:
     cell = (
         "import sys, json, __main__\n"
         "class Mine: pass\n"

@@ -68,7 +68,7 @@ def indexes(draw: st.DrawFn, rows: int) -> pd.Index:
     return pd.RangeIndex(rows, name=name)
 
 
-def back_of(value: Any, suffix: str = ".arrow") -> Any:
+def round_trip(value: Any, suffix: str = ".arrow") -> Any:
     file = io.BytesIO()
     formats.dump(value, suffix, file)
     file.seek(0)
@@ -86,7 +86,7 @@ def test_frame_returns_as_it_was_or_is_refused(frame: pd.DataFrame, suffix: str)
     # Parquet keeps the categories of those that are there.
     assume(suffix == ".arrow" or "category" not in map(str, frame.dtypes) or len(frame))
     try:
-        back = back_of(frame, suffix)
+        back = round_trip(frame, suffix)
     except NotSerializable:
         return
     # Whole numbers and times that were kept as objects return as numbers and times.
@@ -102,16 +102,16 @@ def test_times_in_whole_seconds_return_as_such(suffix: str, moments: list[str | 
     index = pd.DatetimeIndex(moments, tz="Asia/Tokyo").as_unit("s")
     frame = pd.DataFrame({"at": index.tz_localize(None)}, index=index)
     assert "datetime64[s]" in map(str, frame.dtypes)
-    pd.testing.assert_frame_equal(back_of(frame, suffix), frame)
+    pd.testing.assert_frame_equal(round_trip(frame, suffix), frame)
     clock = pa.table({"t": pa.array([1, None], pa.time32("s")), "n": [1, 2]})
-    assert back_of(clock, suffix).equals(clock)
+    assert round_trip(clock, suffix).equals(clock)
 
 
 @given(values=st.lists(st.floats()), name=st.none() | TEXT | st.integers(-(2**63), 2**63 - 1))
 @steadily
 def test_series_returns_with_its_name(values: list[float], name: object) -> None:
     series = pd.Series(values, dtype=float, name=name)
-    pd.testing.assert_series_equal(back_of(series), series)
+    pd.testing.assert_series_equal(round_trip(series), series)
 
 
 COMMON = {
@@ -142,11 +142,11 @@ COMMON = {
 @pytest.mark.parametrize("suffix", [".arrow", ".parquet"])
 @pytest.mark.parametrize("name", COMMON)
 def test_tables_that_people_have_return(name: str, suffix: str) -> None:
-    pd.testing.assert_frame_equal(back_of(COMMON[name], suffix), COMMON[name])
+    pd.testing.assert_frame_equal(round_trip(COMMON[name], suffix), COMMON[name])
 
 
 @pytest.mark.parametrize(
-    ("frame", "said"),
+    ("frame", "message"),
     [
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "same name"),
         (pd.DataFrame([[1, 2]], columns=["a", 1]), "columns would not return"),
@@ -164,16 +164,16 @@ def test_tables_that_people_have_return(name: str, suffix: str) -> None:
         (pd.DataFrame(index=range(3)), "no columns"),
     ],
 )
-def test_table_that_would_change_is_refused(frame: pd.DataFrame, said: str) -> None:
-    with pytest.raises(NotSerializable, match=said):
-        back_of(frame)
+def test_table_that_would_change_is_refused(frame: pd.DataFrame, message: str) -> None:
+    with pytest.raises(NotSerializable, match=message):
+        round_trip(frame)
 
 
 def test_table_of_arrow_returns_with_nested_columns() -> None:
     table = pa.table({"a": [[1, 2], None], "b": [{"x": 1}, {"x": None}]})
-    assert back_of(table).equals(table)
+    assert round_trip(table).equals(table)
     noted = table.replace_schema_metadata({b"mine": b"1"})
-    assert back_of(noted).schema.metadata == {b"mine": b"1"}
+    assert round_trip(noted).schema.metadata == {b"mine": b"1"}
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd", "uncompressed"])

@@ -74,7 +74,7 @@ VALUES = st.recursive(
 )
 
 
-def there_and_back(value: object, *, allow_pickle: bool = False) -> tuple[str, Any]:
+def round_trip(value: object, *, allow_pickle: bool = False) -> tuple[str, Any]:
     suffix = formats.choose_suffix(value, allow_pickle)
     file = io.BytesIO()
     formats.dump(value, suffix, file)
@@ -85,14 +85,14 @@ def there_and_back(value: object, *, allow_pickle: bool = False) -> tuple[str, A
 @given(VALUES)
 @settings(suppress_health_check=[HealthCheck.too_slow])
 def test_plain_values_return_as_they_were(value: object) -> None:
-    suffix, back = there_and_back(value)
+    suffix, back = round_trip(value)
     assert suffix == ".json"
     assert back == value
     assert type(back) is type(value)
 
 
 def test_not_a_number_and_infinity_return() -> None:
-    _, back = there_and_back([math.nan, math.inf, -math.inf, {1: math.nan}])
+    _, back = round_trip([math.nan, math.inf, -math.inf, {1: math.nan}])
     assert math.isnan(back[0])
     assert back[1:3] == [math.inf, -math.inf]
 
@@ -100,20 +100,20 @@ def test_not_a_number_and_infinity_return() -> None:
 @pytest.mark.parametrize("dtype", ["f8", "i1", "c16", "bool", "U3", "M8[ns]"])
 def test_array_returns_with_shape_and_type(dtype: str) -> None:
     array = np.zeros((2, 0, 3) if dtype == "i1" else (2, 3), dtype=dtype)
-    suffix, back = there_and_back(array)
+    suffix, back = round_trip(array)
     assert suffix == ".npy"
     assert (back.dtype, back.shape) == (array.dtype, array.shape)
 
 
 def test_number_of_numpy_becomes_plain() -> None:
-    assert there_and_back([np.float64(0.5), np.int32(3)])[1] == [0.5, 3]
+    assert round_trip([np.float64(0.5), np.int32(3)])[1] == [0.5, 3]
 
 
 def test_object_needs_a_pickle_that_is_allowed() -> None:
     value = range(3)
     with pytest.raises(NotSerializable, match="range"):
         formats.choose_suffix(value, allow_pickle=False)
-    assert there_and_back(value, allow_pickle=True) == (".pickle", value)
+    assert round_trip(value, allow_pickle=True) == (".pickle", value)
     with pytest.raises(NotSerializable, match="pickle"):
         formats.load(".pickle", io.BytesIO(pickle.dumps(1)), allow_pickle=False)
     objects = np.array([object()], dtype=object)
@@ -132,7 +132,7 @@ def test_array_of_a_stranger_runs_nothing() -> None:
 def test_times_keep_their_zone_and_the_hour_that_comes_twice() -> None:
     berlin = zoneinfo.ZoneInfo("Europe/Berlin")
     hours = [dt.datetime(2024, 10, 27, 2, 30, tzinfo=berlin, fold=fold) for fold in (0, 1)]
-    _, back = there_and_back([*hours, pd.Timestamp("2024-03-01", tz="Europe/Berlin")])
+    _, back = round_trip([*hours, pd.Timestamp("2024-03-01", tz="Europe/Berlin")])
     assert [each.utcoffset() for each in back] == [dt.timedelta(hours=h) for h in (2, 1, 1)]
     assert [each.tzinfo for each in back[:2]] == [berlin, berlin]
     assert str(back[2].tz) == "Europe/Berlin"
@@ -169,7 +169,7 @@ def test_only_names_and_known_formats_are_taken(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "suffix", "said"),
+    ("value", "suffix", "message"),
     [
         ([1], ".csv", "no table"),
         ([1], ".npy", "no array"),
@@ -177,8 +177,8 @@ def test_only_names_and_known_formats_are_taken(text: str) -> None:
         (1, ".pickle", "--pickle"),
     ],
 )
-def test_format_that_does_not_fit_says_so(value: object, suffix: str, said: str) -> None:
-    with pytest.raises(InvalidRequest, match=said):
+def test_format_that_does_not_fit_says_so(value: object, suffix: str, message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
         write_value_file(RequestedValue(name="x", suffix=suffix), value, OPTIONS)
 
 
