@@ -85,7 +85,7 @@ def doctor(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as opened:
         diagnosis = diagnose(lambda: opened.enter_context(client_for(options)))
     print(diagnosis)  # noqa: T201
-    return 0 if diagnosis.ok else 1
+    return 0 if diagnosis.well else 1
 
 
 def _job(client: Client, word: str) -> Job:

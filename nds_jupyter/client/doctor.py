@@ -38,8 +38,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     part: str
-    ok: bool
-    message: str
+    well: bool
+    said: str
     fix: str = ""
 
 
@@ -49,13 +49,13 @@ class Diagnosis(Table):
     def __init__(self, findings: tuple[Finding, ...]) -> None:
         self.findings = findings
         columns = ("part", "", "found", "what to do")
-        rows = [(each.part, "ok" if each.ok else "!", each.message, each.fix) for each in findings]
+        rows = [(each.part, "ok" if each.well else "!", each.said, each.fix) for each in findings]
         super().__init__(columns, rows)
 
     @property
-    def ok(self) -> bool:
+    def well(self) -> bool:
         """Whether every check succeeded."""
-        return all(each.ok for each in self.findings)
+        return all(each.well for each in self.findings)
 
 
 def diagnose(make_client: Callable[[], Client]) -> Diagnosis:
@@ -74,11 +74,11 @@ def diagnose(make_client: Callable[[], Client]) -> Diagnosis:
 
 
 def _problem(part: str, message: str, fix: str) -> Finding:
-    return Finding(part=part, ok=False, message=message, fix=fix)
+    return Finding(part=part, well=False, said=message, fix=fix)
 
 
 def _success(part: str, message: str) -> Finding:
-    return Finding(part=part, ok=True, message=message)
+    return Finding(part=part, well=True, said=message)
 
 
 def _run_checks(client: Client) -> Iterator[Finding]:

@@ -48,12 +48,12 @@ def ask_doctor(url: str, jp_serverapp: Any) -> Diagnose:
 
 def wrong(diagnosis: Diagnosis) -> dict[str, Finding]:
     """Return what is wrong, by part; each must say what to do."""
-    found = {each.part: each for each in diagnosis.findings if not each.ok}
+    found = {each.part: each for each in diagnosis.findings if not each.well}
     for each in found.values():
-        assert each.message, each
+        assert each.said, each
         assert each.fix, each
         assert each.fix in repr(diagnosis)
-    assert diagnosis.ok is not bool(found)
+    assert diagnosis.well is not bool(found)
     return found
 
 
@@ -69,7 +69,7 @@ async def test_nothing_is_wrong(ask_doctor: Diagnose) -> None:
     parts = [each.part for each in diagnosis.findings]
     assert parts[:6] == ["server", "version", "engine", "journal", "data root", "images"]
     assert parts[6:] == ["permission", "clock", "disk", "server's disk"]
-    assert "found by the configured URL" in diagnosis.findings[0].message
+    assert "found by the configured URL" in diagnosis.findings[0].said
 
 
 async def test_engine_that_is_down(ask_doctor: Diagnose, fake_engine: FakeEngine) -> None:
@@ -91,7 +91,7 @@ async def test_another_version(ask_doctor: Diagnose, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("nds_jupyter.services.server_status.__version__", "0.0.1")
     found = wrong(await ask_doctor())
     assert found.keys() == {"version"}
-    assert "0.0.1 on the server" in found["version"].message
+    assert "0.0.1 on the server" in found["version"].said
 
 
 async def test_clocks_apart(ask_doctor: Diagnose, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ async def test_clocks_apart(ask_doctor: Diagnose, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("tornado.httputil.format_timestamp", lambda when: an_hour_ago)
     found = wrong(await ask_doctor())
     assert found.keys() == {"clock"}
-    assert "s apart from the server's" in found["clock"].message
+    assert "s apart from the server's" in found["clock"].said
 
 
 async def test_data_root_that_is_gone(ask_doctor: Diagnose, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ async def test_little_room_here(
     monkeypatch.setattr("nds_jupyter.client.doctor.MIN_FREE_SPACE", 2 * 2**20)
     found = wrong(await ask_doctor())
     assert found.keys() == {"disk"}
-    assert size_text(2**20) in found["disk"].message
+    assert size_text(2**20) in found["disk"].said
 
 
 async def test_wrong_token(ask_doctor: Diagnose) -> None:
@@ -128,13 +128,13 @@ async def test_wrong_token(ask_doctor: Diagnose) -> None:
 async def test_server_without_the_extension(ask_doctor: Diagnose, url: str) -> None:
     found = wrong(await ask_doctor(url=f"{url}elsewhere/"))
     assert found.keys() == {"server"}
-    assert "jupyter server extension list" in found["server"].message
+    assert "jupyter server extension list" in found["server"].said
 
 
 async def test_server_that_does_not_answer(ask_doctor: Diagnose) -> None:
     found = wrong(await ask_doctor(url="http://127.0.0.1:9/"))
     assert found.keys() == {"server"}
-    assert "Is it running?" in found["server"].message
+    assert "Is it running?" in found["server"].said
 
 
 def test_no_server_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_no_server_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
         monkeypatch.delenv(name)
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
     found = wrong(diagnose(Client))
-    assert "No Jupyter server with nds_jupyter was found. Tried: " in found["server"].message
+    assert "No Jupyter server with nds_jupyter was found. Tried: " in found["server"].said
 
 
 class TestSmallDisk:

@@ -47,9 +47,9 @@ async def test_every_node_and_endpoint_has_a_sentence(client: Client) -> None:
         "no-such-context",
         "node3",
     ]
-    assert "has no endpoint that answers" in nodes["node3"].message
+    assert "has no endpoint that answers" in nodes["node3"].said
     diagnosis = await asyncio.to_thread(diagnose, lambda: client)
     found = {finding.part: finding for finding in diagnosis.findings}
-    assert found["node node1"].ok
-    assert not found["node node3"].ok
-    assert "no Docker context" in found["node no-such-context"].message
+    assert found["node node1"].well
+    assert not found["node node3"].well
+    assert "no Docker context" in found["node no-such-context"].said
