@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from nds_jupyter.cli.commands import COMMANDS, PROGRAM, SERVER, shown_examples
+from nds_jupyter.cli.program import COMMANDS, PROGRAM, SERVER_OPTIONS, format_examples
 from nds_jupyter.magics.parser import LineParser, MagicOption
 from nds_jupyter.magics.registry import line_parsers
 from nds_jupyter.magics.settings import NdsMagics
@@ -27,11 +27,10 @@ def _section(parser: LineParser) -> str:
 
 def commands() -> str:
     """Return every command of the command line with its options."""
-    parts = [
-        f"Before the command: {', '.join(f'`{each.flags[0]}` ({_what(each)})' for each in SERVER)}"
-    ]
+    server = ", ".join(f"`{each.flags[0]}` ({_what(each)})" for each in SERVER_OPTIONS)
+    parts = [f"Before the command: {server}"]
     for each in COMMANDS:
-        parts += [f"### `{PROGRAM} {each.name}`", each.summary, shown_examples(each, "    ")]
+        parts += [f"### `{PROGRAM} {each.name}`", each.summary, format_examples(each, "    ")]
         parts += _tables(each.options)
     return "\n\n".join(parts)
 

@@ -1,199 +1,239 @@
-"""Commands of the command line and their options."""
+"""What the commands do: submit, jobs, logs, stop, get, doctor."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn
+import contextlib
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import msgspec
-from IPython.core.error import UsageError
 
-from nds_jupyter.cli import job_commands
-from nds_jupyter.magics.job_lines import JobLines
-from nds_jupyter.magics.job_options import terminal_options
-from nds_jupyter.magics.parser import (
-    MagicOption,
-    add_options,
-    option,
-    reword_argparse_error,
-    unknown_word_message,
-)
-from nds_jupyter.magics.server_lines import ServerLines
+from nds_jupyter.client import Client, display
+from nds_jupyter.client.doctor import diagnose
+from nds_jupyter.client.job import Job
+from nds_jupyter.client.job_array import JobArray
+from nds_jupyter.client.submit import request_fields
+from nds_jupyter.errors import InvalidRequest, JobFailed, JobNotFound
+from nds_jupyter.jobs.job import JobState
+from nds_jupyter.magics.cell_run import S, UninterruptedCall, describe_job, stop_and_describe
+from nds_jupyter.magics.data_lines import is_data_path
+from nds_jupyter.magics.job_cell import RequestPreview
+from nds_jupyter.magics.job_lines import list_jobs
+from nds_jupyter.magics.job_options import NOTEBOOK_GROUPS, CellContext, JobDefaults, job_fields
+from nds_jupyter.magics.session import find_job
+from nds_jupyter.magics.settings import NdsMagics, project_settings
 
-PROGRAM = "python -m nds_jupyter"
+
+def connect(options: argparse.Namespace) -> Client:
+    """Return a client of the server that the options or the environment name."""
+    return Client(options.url, options.token)
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """One command.
+def jobs(options: argparse.Namespace) -> int:
+    """List jobs."""
+    with connect(options) as client:
+        print(list_jobs(client, options))  # noqa: T201
+    return 0
+
+
+def logs(options: argparse.Namespace) -> int:
+    """Show a log."""
+    with connect(options) as client:
+        job = _find_job(client, options.job)
+        if options.follow:
+            write_log(job, tail=options.tail)
+        else:
+            sys.stdout.write(job.logs(tail=options.tail))
+    return 0
+
+
+def write_log(job: Job, tail: int | None = None) -> None:
+    """Write a job's log as it comes: stdout to stdout, everything else to stderr."""
+    for line in job.lines(tail=tail):
+        out = sys.stdout if line.stream == "stdout" else sys.stderr
+        print(line.text, file=out, flush=True)
+
+
+def stop(options: argparse.Namespace) -> int:
+    """Stop a job."""
+    with connect(options) as client:
+        job = _find_job(client, options.job)
+        job.stop()
+        print(display.headline(job.view))  # noqa: T201
+    return 0
+
+
+def get(options: argparse.Namespace) -> int:
+    """Download results or data."""
+    with connect(options) as client:
+        if is_data_path(options.job):
+            files = client.data.get(options.job, options.to, overwrite=options.overwrite)
+        else:
+            job = _find_job(client, options.job)
+            files = job.download(options.to, source=options.path, overwrite=options.overwrite)
+    for path in files:
+        print(path)  # noqa: T201
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Print what does not work, and what to do."""
+    with contextlib.ExitStack() as opened:
+        diagnosis = diagnose(lambda: opened.enter_context(connect(options)))
+    print(diagnosis)  # noqa: T201
+    return 0 if diagnosis.well else 1
+
+
+def _find_job(client: Client, word: str) -> Job:
+    if word != "-1":
+        return find_job(client, word)
+    for job in client.jobs(limit=1):
+        return job
+    raise JobNotFound("There is no job yet.")
+
+
+FAILED_JOB = 1
+"""Exit code for a job that failed without one of its own."""
+
+
+def submit(options: argparse.Namespace) -> int:
+    """Run a script and return its exit code."""
+    fields = _request_fields(options)
+    sweep, most = fields.pop("sweep", None), fields.pop("max_concurrent", None)
+    if options.dry_run:
+        print(RequestPreview(request_fields(**fields, sweep=sweep, max_concurrent=most)))  # noqa: T201
+        return 0
+    with connect(options) as client:
+        if sweep is None:
+            return _run_job(client, fields, detach=options.detach, quiet=options.quiet)
+        fields |= {"sweep": sweep, "max_concurrent": most}
+        return _run_sweep(client, fields, detach=options.detach, quiet=options.quiet)
+
+
+def _request_fields(options: argparse.Namespace) -> dict[str, Any]:
+    script = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
+    if options.scriptname is None and options.file != "-":
+        options.scriptname = Path(options.file).name
+    text = script.decode("utf-8", "replace")
+    context = CellContext(text=text, defaults=_project_defaults(), namespace={})
+    fields = job_fields(options, context, without=NOTEBOOK_GROUPS)
+    # A script that is no UTF-8 travels as bytes.
+    return {**fields, "script": text if text.encode() == script else script}
+
+
+def _project_defaults() -> JobDefaults:
+    """Return the defaults of ``[tool.nds]``, as for a notebook in the current folder."""
+    names = set(NdsMagics.class_trait_names(config=True)) - {"url", "token"}
+    table = project_settings(Path.cwd(), names)
+    values = {name: table[name] for name in JobDefaults.__struct_fields__ if name in table}
+    try:
+        return msgspec.convert(values, JobDefaults)
+    except msgspec.ValidationError as exc:
+        raise InvalidRequest(f"[tool.nds]: {exc}") from exc
+
+
+def _run_job(client: Client, fields: dict[str, Any], *, detach: bool, quiet: bool) -> int:
+    """Run one job to its end."""
+
+    def show(job: Job) -> None:
+        _print_headline(job, quiet=quiet)
+        if not quiet:
+            write_log(job)
+        job.wait()
+
+    job = _submit_and_show(
+        lambda: client.submit(**fields), (lambda _: None) if detach else show, describe_job
+    )
+    if detach:
+        print(job.id)  # noqa: T201
+        return 0
+    return _report_end(job, quiet=quiet)
+
+
+def _submit_and_show(
+    submit: Callable[[], S], show: Callable[[S], None], describe: Callable[[S], str]
+) -> S:
+    """Submit and show; an interrupt stops it, also one that comes before the server's response."""
+    pending = UninterruptedCall(submit)
+    try:
+        submitted = pending.start_once().result()
+        show(submitted)
+    except KeyboardInterrupt:
+        if pending.is_started:
+            print(stop_and_describe(pending, describe), file=sys.stderr, flush=True)  # noqa: T201
+        raise
+    return submitted
+
+
+def _report_end(job: Job, *, quiet: bool) -> int:
+    if job.state is JobState.COMPLETED:
+        _print_headline(job, quiet=quiet)
+        return 0
+    # The log was shown, unless the command was quiet.
+    try:
+        job.raise_if_failed()
+    except JobFailed as exc:
+        message = str(exc) if quiet else display.headline(job.view)
+        print(message, file=sys.stderr, flush=True)  # noqa: T201
+    return job.exit_code or FAILED_JOB
+
+
+def _print_headline(job: Job, *, quiet: bool) -> None:
+    if not quiet:
+        print(display.headline(job.view), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _run_sweep(client: Client, fields: dict[str, Any], *, detach: bool, quiet: bool) -> int:
+    """Run the jobs of a sweep; the exit code is that of the first one that failed."""
+    progress = _TerminalLine(quiet=quiet)
+
+    def show(jobs: JobArray) -> None:
+        try:
+            jobs.wait(progress.show)
+        finally:
+            progress.end()
+
+    submit = partial(client.submit_sweep, **fields)
+    jobs = _submit_and_show(submit, (lambda _: None) if detach else show, JobArray.progress)
+    if detach:
+        print("\n".join(job.id for job in jobs))  # noqa: T201
+        return 0
+    print(jobs)  # noqa: T201
+    failed = jobs.failed
+    return 0 if not failed else failed[0].exit_code or FAILED_JOB
+
+
+class _TerminalLine:
+    """Status line on stderr: updated in place on a terminal, a line for each update elsewhere.
 
     Parameters
     ----------
-    summary
-        What it does, in a sentence.
-    act
-        Does it, and returns the exit code.
+    quiet
+        Show nothing.
     """
 
-    name: str
-    summary: str
-    act: Callable[[argparse.Namespace], int]
-    options: tuple[MagicOption, ...]
-    examples: str
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._in_place = sys.stderr.isatty()
+        self._shown = ""
 
-
-def _of_magic(magic: Callable[..., object]) -> tuple[MagicOption, ...]:
-    """Return the options of a line magic; a terminal has no variables and no last job."""
-    options: tuple[MagicOption, ...] = magic.line_parser().options  # type: ignore[attr-defined]
-    return tuple(map(_in_terminal, options))
-
-
-def _in_terminal(given: MagicOption) -> MagicOption:
-    settings = {name: value for name, value in given.settings.items() if name != "nargs"}
-    if given.flags == ("job",):
-        settings["help"] = "Id, prefix or name; -1 is the newest job."
-    elif settings.get("action") == "extend":
-        # Several values of an option would take in the file that comes last.
-        settings["action"] = "append"
-    else:
-        return given
-    return msgspec.structs.replace(given, settings=settings)
-
-
-COMMANDS = (
-    Command(
-        name="submit",
-        summary="Run a script as a job and show its log; the exit code is the script's.",
-        act=job_commands.submit,
-        options=(
-            option("file", help="The script; - reads it from stdin."),
-            *map(_in_terminal, terminal_options()),
-        ),
-        examples="""\
-submit --image python:3.12-slim --memory 1g estimate.py
-submit --requirements requirements.txt --data study/heights.csv --output study/out fit.py
-submit --sweep lr=0.1,0.01 --sweep 'seed=range(5)' --max-concurrent 4 train.py
-echo nproc | {program} submit --cmd 'sh /nds/cell' -""",
-    ),
-    Command(
-        name="jobs",
-        summary="List jobs, newest first.",
-        act=job_commands.jobs,
-        options=_of_magic(JobLines.ndsjobs),
-        examples="jobs --state FAILED --since 2h",
-    ),
-    Command(
-        name="logs",
-        summary="Show the log of a job.",
-        act=job_commands.logs,
-        options=_of_magic(JobLines.ndslogs),
-        examples="logs 9f2c --follow\nlogs night --tail 20",
-    ),
-    Command(
-        name="stop",
-        summary="Stop a job.",
-        act=job_commands.stop,
-        options=_of_magic(JobLines.ndsstop),
-        examples="stop night",
-    ),
-    Command(
-        name="get",
-        summary="Download the results of a job, or data by its path or URL; list the files.",
-        act=job_commands.get,
-        options=_of_magic(JobLines.ndsget),
-        examples="get 9f2c --to results\nget night summary.csv\nget /home/ada/study",
-    ),
-    Command(
-        name="doctor",
-        summary="Look at everything between here and a container, and say what to do.",
-        act=job_commands.doctor,
-        options=_of_magic(ServerLines.ndsdoctor),
-        examples="doctor",
-    ),
-)
-"""Every command; one for each magic that makes sense in a terminal."""
-
-_VARIABLES = (
-    "{} is for notebooks, whose variables travel. Here, --env NAME=VALUE gives a script words and "
-    "--data PATH data; what it writes to /results comes by --output PATH or the command get"
-)
-
-IN_NOTEBOOKS = {
-    **{flag: _VARIABLES.format(flag) for flag in ("--in", "--out", "--pickle")},
-    "--render": "--render is for notebooks, with whose variables it fills a template. Here, give a "
-    "script words by --env NAME=VALUE",
-    "--job": "--job is for notebooks, where it names a variable. Here, --name NAME names the job",
-    "--no-raise": "--no-raise is for notebooks. Here, a job that fails raises nothing: its exit "
-    "code is the command's",
-}
-"""Options of `%%ndsjob` that a terminal has no use for, and what to do instead."""
-
-SERVER = (
-    option("--url", default="", help="The server's base URL; default: NDS_URL."),
-    option("--token", default="", help="Its token; default: NDS_TOKEN."),
-)
-"""Options before the command."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Tells what is wrong with a line in a sentence, as the magics do."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(
-            f"{reword_argparse_error(message)} {self.prog} --help shows what it takes."
+    def show(self, text: str) -> None:
+        """Show a text instead of the one before."""
+        if self._quiet or text == self._shown:
+            return
+        self._shown = text
+        print(  # noqa: T201
+            f"\r{text}" if self._in_place else text,
+            end="" if self._in_place else "\n",
+            file=sys.stderr,
+            flush=True,
         )
 
-
-def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Return the values of a command line; `act` is what does it.
-
-    Raises
-    ------
-    UsageError
-        If something is wrong with it.
-    SystemExit
-        After ``--help``.
-    """
-    parser = command_parser()
-    options, unknown = parser.parse_known_args(words)
-    if unknown:
-        options.parser.error(unknown_word_message(unknown, options.takes, IN_NOTEBOOKS))
-    return options
-
-
-def command_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
-    parser = _made(
-        PROGRAM,
-        "Run scripts as container jobs through a Jupyter server with nds_jupyter.",
-        SERVER,
-        "The token is better given as NDS_TOKEN: arguments can be seen by other users.",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for each in COMMANDS:
-        made = commands.add_parser(
-            each.name,
-            help=each.summary,
-            description=each.summary,
-            epilog=f"examples:\n{shown_examples(each)}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        add_options(made, each.options)
-        made.set_defaults(act=each.act, parser=made, takes=each.options)
-    return parser
-
-
-def _made(
-    program: str, summary: str, options: Iterable[MagicOption], epilog: str
-) -> argparse.ArgumentParser:
-    parser = _Parser(prog=program, description=summary, epilog=epilog, allow_abbrev=False)
-    add_options(parser, options)
-    return parser
-
-
-def shown_examples(command: Command, indent: str = "  ") -> str:
-    """Return the examples of a command as they are typed."""
-    lines = command.examples.format(program=PROGRAM).splitlines()
-    words = [each if PROGRAM in each else f"{PROGRAM} {each}" for each in lines]
-    return "\n".join(f"{indent}{each}" for each in words)
+    def end(self) -> None:
+        """End the line."""
+        if self._shown and self._in_place:
+            print(file=sys.stderr, flush=True)  # noqa: T201

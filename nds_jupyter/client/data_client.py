@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from nds_jupyter.client.transport import Transport
+from nds_jupyter.client.transport import (
+    CHUNK_SIZE,
+    UPLOAD_TIMEOUT,
+    ProgressCallback,
+    Transport,
+    ignore_progress,
+)
 from nds_jupyter.data.entries import Avu, Kind, Replica
 from nds_jupyter.errors import Conflict, NdsError, PathNotFound
 from nds_jupyter.jobs.logical_paths import is_url, join, name_of
 from nds_jupyter.rest import routes
 from nds_jupyter.rest.views import DataRow
-
-PIECE = 2**20
-PATIENCE = 600.0
-"""Seconds for an upload's answer: by then it is verified."""
 
 # `DataClient.list` hides the type's name from the annotations beside it.
 Rows = list[DataRow]
@@ -28,16 +30,9 @@ Replicas = list[Replica]
 Paths = list[Path]
 Words = list[str]
 
-Progress = Callable[[str, int, int], object]
-"""Told the name of an object, the bytes that have passed, and those there are."""
-
-
-def _silent(name: str, done: int, total: int) -> None:
-    del name, done, total
-
 
 class DataClient:
-    """What is stored where the server's jobs find their data.
+    """Client of the data root, which holds the inputs and outputs of jobs.
 
     Paths are absolute in the data root, relative to the user's home in it, or URLs of it.
     """
@@ -58,9 +53,9 @@ class DataClient:
         q
             What names must contain.
         """
-        asked = {"path": path, "q": q, "limit": 1000}
-        given = {name: value for name, value in asked.items() if value is not None}
-        for page in self._transport.pages(routes.LIST_DATA, Rows, given):
+        query = {"path": path, "q": q, "limit": 1000}
+        params = {name: value for name, value in query.items() if value is not None}
+        for page in self._transport.pages(routes.LIST_DATA, Rows, params):
             yield from page
 
     def _absolute(self, path: str) -> str:
@@ -69,9 +64,11 @@ class DataClient:
         return join(self.home(), "" if path in {".", "./"} else path.removeprefix("./"))
 
     def _route(self, template: str, path: str) -> str:
-        whole = self._absolute(path)
+        absolute = self._absolute(path)
         return template.format(
-            path=quote(whole, safe="") if is_url(whole) else quote(whole.lstrip("/"), safe="/")
+            path=quote(absolute, safe="")
+            if is_url(absolute)
+            else quote(absolute.lstrip("/"), safe="/")
         )
 
     def some(self, path: str | None, limit: int, *, q: str = "") -> Rows:
@@ -92,7 +89,7 @@ class DataClient:
         to: str | os.PathLike[str] = ".",
         *,
         overwrite: bool = False,
-        progress: Progress = _silent,
+        progress: ProgressCallback = ignore_progress,
     ) -> Paths:
         """Download an object, or a collection with all it holds, into a folder.
 
@@ -111,7 +108,7 @@ class DataClient:
         return [*self._get_collection(rows, folder / name, overwrite, progress)]
 
     def _get_collection(
-        self, rows: Iterable[DataRow], folder: Path, overwrite: bool, progress: Progress
+        self, rows: Iterable[DataRow], folder: Path, overwrite: bool, progress: ProgressCallback
     ) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for row in rows:
@@ -121,21 +118,23 @@ class DataClient:
             else:
                 yield self._get_object(row.path, target, overwrite, progress)
 
-    def _get_object(self, path: str, target: Path, overwrite: bool, progress: Progress) -> Path:
+    def _get_object(
+        self, path: str, target: Path, overwrite: bool, progress: ProgressCallback
+    ) -> Path:
         if not overwrite and target.exists():
             raise Conflict(f"{target} exists. Ask to overwrite, or choose another folder.")
-        draft = target.with_name(f".nds-{secrets.token_hex(8)}.part")
+        partial = target.with_name(f".nds-{secrets.token_hex(8)}.part")
         try:
-            with self._transport.stream(self._route(routes.DATA, path), {}) as answer:
-                total, done = int(answer.headers.get("Content-Length", 0)), 0
-                with draft.open("xb") as file:
-                    for data in answer.iter_raw(PIECE):
+            with self._transport.stream(self._route(routes.DATA, path), {}) as response:
+                total, done = int(response.headers.get("Content-Length", 0)), 0
+                with partial.open("xb") as file:
+                    for data in response.iter_raw(CHUNK_SIZE):
                         file.write(data)
                         done += len(data)
                         progress(target.name, done, total)
-            draft.replace(target)
+            partial.replace(target)
         finally:
-            draft.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
         return target
 
     def put(
@@ -144,7 +143,7 @@ class DataClient:
         path: str,
         *,
         overwrite: bool = False,
-        progress: Progress = _silent,
+        progress: ProgressCallback = ignore_progress,
     ) -> Rows:
         """Upload a file to a path, or a folder with all it holds as a collection of that path.
 
@@ -170,7 +169,7 @@ class DataClient:
         return [*self._put_folder(local, target, overwrite, progress)]
 
     def _put_folder(
-        self, local: Path, path: str, overwrite: bool, progress: Progress
+        self, local: Path, path: str, overwrite: bool, progress: ProgressCallback
     ) -> Iterator[DataRow]:
         self.mkdir(path)
         for each in sorted(local.iterdir()):
@@ -179,32 +178,38 @@ class DataClient:
             elif each.is_file():
                 yield self._put_object(each, join(path, each.name), overwrite, progress)
 
-    def _put_object(self, local: Path, path: str, overwrite: bool, progress: Progress) -> DataRow:
+    def _put_object(
+        self, local: Path, path: str, overwrite: bool, progress: ProgressCallback
+    ) -> DataRow:
         size = local.stat().st_size
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
         if not overwrite:
             headers["If-None-Match"] = "*"
 
-        def pieces() -> Iterator[bytes]:
+        def chunks() -> Iterator[bytes]:
             done = 0
             with local.open("rb") as file:
-                while data := file.read(PIECE):
+                while data := file.read(CHUNK_SIZE):
                     yield data
                     done += len(data)
                     progress(local.name, done, size)
 
         route = self._route(routes.DATA, path)
-        request: dict[str, Any] = {"content": pieces(), "headers": headers, "timeout": PATIENCE}
+        request: dict[str, Any] = {
+            "content": chunks(),
+            "headers": headers,
+            "timeout": UPLOAD_TIMEOUT,
+        }
         with contextlib.closing(request["content"]):
             return self._transport.call("PUT", route, DataRow, **request)
 
     def mkdir(self, path: str) -> DataRow:
-        """Make a collection, and those above it; fine if it is there."""
+        """Create a collection, and those above it, unless it exists."""
         query = {"mkdir": "1"}
         return self._transport.call("POST", self._route(routes.DATA, path), DataRow, params=query)
 
     def move(self, path: str, to: str, *, overwrite: bool = False) -> DataRow:
-        """Give an object or collection another path."""
+        """Move an object or collection to another path."""
         query = {"move_to": to, "overwrite": int(overwrite)}
         return self._transport.call("POST", self._route(routes.DATA, path), DataRow, params=query)
 

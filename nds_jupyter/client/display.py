@@ -17,7 +17,7 @@ STATUS_TYPE = "application/vnd.nds-jupyter.job+json"
 
 
 class StatusLine:
-    """One line that changes in place."""
+    """Line of a cell's output that is updated in place."""
 
     def __init__(self) -> None:
         self._handle: DisplayHandle | None = None
@@ -52,7 +52,7 @@ _COLOURS = {
 
 
 class Table(Sequence[tuple[object, ...]]):
-    """Rows under named columns.
+    """Table with text and HTML representations: rows under named columns.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Table(Sequence[tuple[object, ...]]):
         return self._rows[index]
 
     def __repr__(self) -> str:
-        texts = [self.columns, *(tuple(map(_cell, row)) for row in self._rows)]
+        texts = [self.columns, *(tuple(map(_cell_text, row)) for row in self._rows)]
         widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
         lines = [
             "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
@@ -93,61 +93,61 @@ class Table(Sequence[tuple[object, ...]]):
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
         body = "".join(
-            f"<tr>{''.join(f'<td>{escape(_cell(value))}</td>' for value in row)}</tr>"
+            f"<tr>{''.join(f'<td>{escape(_cell_text(value))}</td>' for value in row)}</tr>"
             for row in self._rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(value: object) -> str:
+def _cell_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def duration(view: JobView) -> str:
-    """Return how long the script ran, or nothing while that is not known."""
+def duration_text(view: JobView) -> str:
+    """Return how long the script ran, or an empty text while that is not known."""
     if view.started is None or view.finished is None:
         return ""
     return f"{(view.finished - view.started).total_seconds():.1f} s"
 
 
 def headline(view: JobView) -> str:
-    """Return one line about a job."""
+    """Return a line with a job's id, state, run time and message."""
     parts = [f"Job {view.job_id}", view.state.value]
     if view.phase is not Phase.FINISHED:
-        parts.append(f"({progress(view)})")
+        parts.append(f"({progress_text(view)})")
     elif view.reason is not None:
         parts.append(f"({view.reason.value})")
-    took = duration(view)
-    if took:
-        parts.append(f"in {took}")
+    ran = duration_text(view)
+    if ran:
+        parts.append(f"in {ran}")
     if view.worker:
         parts.append(f"on {view.worker}")
     return " ".join(parts) + (f": {view.message}" if view.message else "")
 
 
-def progress(view: JobView) -> str:
-    """Return the phase, and how far it is."""
-    at = view.progress
-    if at is None:
+def progress_text(view: JobView) -> str:
+    """Return the phase, with its progress in bytes."""
+    progress = view.progress
+    if progress is None:
         return view.phase.value
-    of = f" of {size_text(at.total)}" if at.total else ""
-    return f"{view.phase.value}, {size_text(at.done)}{of}"
+    total = f" of {size_text(progress.total)}" if progress.total else ""
+    return f"{view.phase.value}, {size_text(progress.done)}{total}"
 
 
 def job_html(view: JobView) -> str:
     """Return a job as HTML."""
     rows = [
-        ("state", view.state.value if view.phase is Phase.FINISHED else progress(view)),
+        ("state", view.state.value if view.phase is Phase.FINISHED else progress_text(view)),
         ("name", view.name),
         ("image", view.image),
         ("worker", view.worker),
-        ("took", duration(view)),
+        ("took", duration_text(view)),
         ("exit code", view.exit_code),
         ("message", view.message),
     ]
     cells = "".join(
         f'<tr><th style="text-align:left">{escape(name)}</th>'
-        f'<td style="text-align:left">{escape(_cell(value))}</td></tr>'
+        f'<td style="text-align:left">{escape(_cell_text(value))}</td></tr>'
         for name, value in rows
         if value not in {None, ""}
     )
@@ -164,12 +164,12 @@ def job_table(views: Sequence[JobView]) -> Table:
     rows: list[tuple[object, ...]] = [
         (
             view.job_id,
-            view.state.value if view.phase is Phase.FINISHED else progress(view),
+            view.state.value if view.phase is Phase.FINISHED else progress_text(view),
             view.name,
             view.image,
             view.worker,
             f"{view.created:%Y-%m-%d %H:%M:%S}",
-            duration(view),
+            duration_text(view),
             view.message,
         )
         for view in views
@@ -177,8 +177,8 @@ def job_table(views: Sequence[JobView]) -> Table:
     return Table(columns, rows)
 
 
-def overwritten(line: str) -> str:
-    """Return what a terminal shows of a line whose carriage returns write over what stood there."""
+def apply_carriage_returns(line: str) -> str:
+    """Return what a terminal shows of a line whose carriage returns overwrite its beginning."""
     shown = ""
     for part in line.rstrip("\r").split("\r"):
         # Escape sequences take no place, so positions would not match.

@@ -345,5 +345,5 @@ class Job:
             return ""
         if not lines:
             return ""
-        shown = [f"  {display.overwritten(line)}" for line in lines[-LAST_LOG_LINES:]]
+        shown = [f"  {display.apply_carriage_returns(line)}" for line in lines[-LAST_LOG_LINES:]]
         return "\n".join(["\nThe end of its log:", *shown])

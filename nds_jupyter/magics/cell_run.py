@@ -13,7 +13,7 @@ from nds_jupyter.client.job import Job
 from nds_jupyter.errors import NdsError
 from nds_jupyter.jobs.job import JobState
 from nds_jupyter.magics.error_display import interrupt_error
-from nds_jupyter.magics.live_log import LOOK, ProgressLine
+from nds_jupyter.magics.live_log import POLL_INTERVAL, ProgressLine
 from nds_jupyter.values.output_values import output_names
 
 MIN_SHOWN_SIZE = 4 * 2**20
@@ -130,7 +130,7 @@ class UninterruptedCall(Generic[T]):
 
     def result(self, on_poll: Callable[[], object] = bool) -> T:
         """Wait and return the result; an interrupt ends the wait, not the call."""
-        while not self._done.wait(LOOK):
+        while not self._done.wait(POLL_INTERVAL):
             on_poll()
         on_poll()
         if self._error is not None:

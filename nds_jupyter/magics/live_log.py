@@ -1,4 +1,4 @@
-"""Live log and transfer progress in the cell's output."""
+"""Live log of a job, and progress of transfers, in the cell's output."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ from nds_jupyter.errors import NdsError
 from nds_jupyter.jobs.sizes import size_text
 from nds_jupyter.rest.views import LogLine
 
-EVERY = 0.2
-"""Seconds between two changes."""
+UPDATE_INTERVAL = 0.2
+"""Seconds between two updates."""
 
-WIDTH = 30
+BAR_WIDTH = 30
 
 
 class ProgressLine:
-    """Shows the transfer of one object after the other."""
+    """Progress bar of transfers, one object after the other."""
 
     def __init__(self) -> None:
         self._line = StatusLine()
         self._shown = float("-inf")
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        """Show how much of an object has passed; its end is always shown."""
+        """Show the bytes of an object that are transferred; its end is always shown."""
         now = time.monotonic()
-        if now - self._shown < EVERY and done < total:
+        if now - self._shown < UPDATE_INTERVAL and done < total:
             return
         self._shown = now
-        filled = WIDTH if total <= 0 else min(WIDTH, WIDTH * done // total)
-        bar = "█" * filled + "░" * (WIDTH - filled)
+        filled = BAR_WIDTH if total <= 0 else min(BAR_WIDTH, BAR_WIDTH * done // total)
+        bar = "█" * filled + "░" * (BAR_WIDTH - filled)
         self._line.show(f"{bar} {size_text(done)} of {size_text(total)}  {name}")
 
 
-LOOK = 0.25
-"""Seconds between two looks at a job that says nothing."""
+POLL_INTERVAL = 0.25
+"""Seconds between two checks of a job that writes no lines."""
 
-STATUS_EVERY = 1.0
-"""Seconds between two questions for the phase, and whether the cell is to go on without the job."""
+STATUS_INTERVAL = 1.0
+"""Seconds between two requests for the phase, and whether the job was sent to the background."""
 
-AHEAD = 5000
-"""Lines read ahead of what the notebook has taken; more wait in the engine."""
+READ_AHEAD = 5000
+"""Lines that are buffered for the notebook; more wait in the engine."""
 
-BURST = 200
-"""Lines waiting, above which the order of stdout and stderr gives way to fewer messages: a Jupyter
+BURST_LINES = 200
+"""Buffered lines above which the order of stdout and stderr gives way to fewer messages: a Jupyter
 server drops output beyond a rate of messages."""
 
 
 class LiveLog:
-    """Shows one job's log and status until its end.
+    """Live log and status of one job until its end.
 
     Parameters
     ----------
@@ -69,10 +69,10 @@ class LiveLog:
     def __init__(self, job: Job, *, quiet: bool, most: int) -> None:
         self._job = job
         self._quiet = quiet
-        self._left = most
-        self._lines: queue.Queue[LogLine | None] = queue.Queue(AHEAD)
+        self._remaining = most
+        self._lines: queue.Queue[LogLine | None] = queue.Queue(READ_AHEAD)
         self._error: NdsError | None = None
-        self._enough = threading.Event()
+        self._closed = threading.Event()
         self.status = StatusLine()
 
     def show(self) -> None:
@@ -81,37 +81,37 @@ class LiveLog:
         Raises
         ------
         NdsError
-            If the server can no longer be asked; the job goes on.
+            If the server can no longer be reached; the job goes on.
         """
-        self._tell()
+        self._show_status()
         if not self._quiet:
             threading.Thread(target=self._read, name="nds-live-log", daemon=True).start()
-            self._drain()
+            self._show_lines()
         if self._error is not None:
             raise type(self._error)(
                 f"{self._error} Job {self._job.id} is not affected; %ndslogs {self._job.id} -f "
                 "shows it again."
             )
         self._wait()
-        if self._is_left_alone:
+        if self._is_in_background:
             return
-        if self._left <= 0:
+        if self._remaining <= 0:
             self._show_end()
-        self._tell()
+        self._show_status()
 
     @property
-    def _is_left_alone(self) -> bool:
+    def _is_in_background(self) -> bool:
         return self._job.view.background and not self._job.is_finished
 
     def _wait(self) -> None:
-        while not (self._job.is_finished or self._is_left_alone):
+        while not (self._job.is_finished or self._is_in_background):
             with contextlib.suppress(TimeoutError):
-                self._job.wait(STATUS_EVERY)
+                self._job.wait(STATUS_INTERVAL)
             if not self._job.is_finished:
-                self._tell()
+                self._show_status()
 
-    def _tell(self) -> None:
-        """Change the line of status."""
+    def _show_status(self) -> None:
+        """Update the status line."""
         if not self._quiet:
             waits_for = "" if self._job.is_finished else self._job.id
             self.status.show(display.headline(self._job.view), waits_for=waits_for)
@@ -121,56 +121,58 @@ class LiveLog:
             with contextlib.closing(self._job.lines()) as lines:
                 for line in lines:
                     self._lines.put(line)
-                    if self._enough.is_set():
+                    if self._closed.is_set():
                         break
         except NdsError as exc:
             self._error = exc
         finally:
             self._lines.put(None)
 
-    def _drain(self) -> None:
-        asked = time.monotonic()
-        while not self._enough.is_set():
-            if time.monotonic() - asked > STATUS_EVERY:
-                self._ask_for_status()
-                asked = time.monotonic()
+    def _show_lines(self) -> None:
+        refreshed = time.monotonic()
+        while not self._closed.is_set():
+            if time.monotonic() - refreshed > STATUS_INTERVAL:
+                self._refresh_status()
+                refreshed = time.monotonic()
             try:
-                first = self._lines.get(timeout=LOOK)
+                first = self._lines.get(timeout=POLL_INTERVAL)
             except queue.Empty:
                 continue
-            if first is None or not self._write(first):
+            if first is None or not self._write_batch(first):
                 return
 
-    def _ask_for_status(self) -> None:
-        # The reader is the one who finds out that the server is gone for good.
+    def _refresh_status(self) -> None:
+        # The reader's retry policy decides when the server is gone for good.
         with contextlib.suppress(NdsError):
             self._job.refresh()
-        if self._is_left_alone:
-            self._read_no_more()
+        if self._is_in_background:
+            self._close_reader()
         else:
-            self._tell()
+            self._show_status()
 
-    def _write(self, first: LogLine) -> bool:
-        """Write this line and those that wait; false after the last one."""
-        batch = list(self._waiting(first))
-        burst = len(batch) > BURST
+    def _write_batch(self, first: LogLine) -> bool:
+        """Write this line and the buffered ones; return False after the last one."""
+        batch = list(self._buffered_lines(first))
+        burst = len(batch) > BURST_LINES
         for stream, lines in groupby(batch, lambda line: "" if line is None else line.stream):
-            text = "".join(f"{display.overwritten(line.text)}\n" for line in lines if line)
-            shown, self._left = text[: self._left], self._left - len(text)
+            text = "".join(
+                f"{display.apply_carriage_returns(line.text)}\n" for line in lines if line
+            )
+            shown, self._remaining = text[: self._remaining], self._remaining - len(text)
             out = sys.stderr if stream == "stderr" else sys.stdout
             out.write(shown)
             if not burst:
                 out.flush()
-            if self._left <= 0:
-                self._read_no_more()
+            if self._remaining <= 0:
+                self._close_reader()
                 break
         sys.stdout.flush()
         sys.stderr.flush()
         return batch[-1] is not None
 
-    def _waiting(self, first: LogLine) -> Iterator[LogLine | None]:
+    def _buffered_lines(self, first: LogLine) -> Iterator[LogLine | None]:
         line: LogLine | None = first
-        for _ in range(AHEAD):
+        for _ in range(READ_AHEAD):
             yield line
             if line is None:
                 return
@@ -180,9 +182,9 @@ class LiveLog:
                 return
         yield line
 
-    def _read_no_more(self) -> None:
-        """Let the reader end, who may wait for room."""
-        self._enough.set()
+    def _close_reader(self) -> None:
+        """Let the reader end, which may wait for room in the buffer."""
+        self._closed.set()
         with contextlib.suppress(queue.Empty):
             while True:
                 self._lines.get_nowait()

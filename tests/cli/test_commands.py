@@ -11,7 +11,13 @@ import pytest
 from IPython.core.error import UsageError
 
 from nds_jupyter.cli import main
-from nds_jupyter.cli.commands import COMMANDS, IN_NOTEBOOKS, PROGRAM, parse, shown_examples
+from nds_jupyter.cli.program import (
+    COMMANDS,
+    NOTEBOOK_OPTIONS,
+    PROGRAM,
+    format_examples,
+    parse_arguments,
+)
 from nds_jupyter.magics.parser import LineParser, MagicOption
 from nds_jupyter.magics.registry import line_parsers
 
@@ -45,10 +51,10 @@ def test_help_has_every_option_and_examples_that_can_be_typed(command, capsys) -
     shown = capsys.readouterr().out
     assert command.summary in " ".join(shown.split())
     assert all(flag in shown for flag in flags(command.options))
-    assert shown_examples(command) in shown
-    for line in shown_examples(command).splitlines():
+    assert format_examples(command) in shown
+    for line in format_examples(command).splitlines():
         words = shlex.split(line.partition(PROGRAM)[2])
-        assert parse(words).act is command.act
+        assert parse_arguments(words).run is command.run
 
 
 @pytest.mark.parametrize(
@@ -72,21 +78,23 @@ def test_help_has_every_option_and_examples_that_can_be_typed(command, capsys) -
 )
 def test_wrong_words_say_what_is_wrong(words: list[str], message: str) -> None:
     with pytest.raises(UsageError, match="--help shows what it takes") as error:
-        parse(words)
+        parse_arguments(words)
     assert message in str(error.value)
 
 
 def test_every_option_of_a_cell_alone_has_something_instead() -> None:
-    assert set(IN_NOTEBOOKS) == ONLY_IN_A_CELL
+    assert set(NOTEBOOK_OPTIONS) == ONLY_IN_A_CELL
 
 
 def test_packages_do_not_take_in_the_script() -> None:
-    options = parse(["submit", "--requirements", "numpy", "--requirements", "scipy", "fit.py"])
+    options = parse_arguments(
+        ["submit", "--requirements", "numpy", "--requirements", "scipy", "fit.py"]
+    )
     assert (options.requirements, options.file) == (["numpy", "scipy"], "fit.py")
 
 
 def test_last_job_is_a_word_and_no_option() -> None:
-    assert parse(["logs", "-1", "--tail", "3"]).job == "-1"
+    assert parse_arguments(["logs", "-1", "--tail", "3"]).job == "-1"
 
 
 def test_dry_run_shows_the_request_without_a_server(
