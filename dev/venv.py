@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -28,14 +29,17 @@ def make(folder: Path) -> None:
             raise SetupError(f"Python's ensurepip is missing: install {package} and try again.")
         install([package], cache_folder())
     say(f"Making {folder} with Python {version} …")
-    try:
-        # A process of its own: this one looked before ensurepip was installed.
-        command = [sys.executable, "-m", "venv", "--clear", os.fspath(folder)]
-        if subprocess.run(command, check=False).returncode != 0:
-            raise SetupError(f"{sys.executable} -m venv failed; its message is above.")
-    except KeyboardInterrupt:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    # A process of its own: this one looked before ensurepip was installed.
+    command = [sys.executable, "-m", "venv", "--clear", os.fspath(folder)]
+    # Interrupted, it kills what it started, which then leaves its temporary files.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        try:
+            made = subprocess.run(command, env={**os.environ, "TMPDIR": temporary}, check=False)
+        except KeyboardInterrupt:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    if made.returncode != 0:
+        raise SetupError(f"{sys.executable} -m venv failed; its message is above.")
 
 
 def main(arguments: list[str]) -> int:
