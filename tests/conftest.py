@@ -35,7 +35,7 @@ sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 pytest_plugins = [
     "pytest_jupyter.jupyter_server",
     "tests.engine.proxy",
-    "tests.handlers.asking",
+    "tests.handlers.http_client",
     "tests.irods_zone.fixtures",
     "tests.roots",
     "tests.package_index",

@@ -18,7 +18,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from dev.engine_api import Endpoint
 from dev.images import SHELL_IMAGE
 from dev.jupyter import Server, free_port, jupyter_server
-from tests.handlers.asking import said
+from tests.handlers.http_client import json_of
 from tests.handlers.identities import ADA, READER, NamedUsers, ReadersLook
 from tests.handlers.test_access import ACCESS, CHANGES, Fetch, by, fetch, path_of
 
@@ -52,15 +52,15 @@ async def test_who_asks_is_checked_before_anything_is_passed_on(fetch: Fetch) ->
         # A WebSocket that is not one is refused as such.
         assert owner.code == (400 if template == "/events" else 502), what
         if verb != "HEAD" and owner.code == 502:
-            assert said(owner)["code"] == "gateway_unavailable"
-            assert "does not answer" in said(owner)["message"]
+            assert json_of(owner)["code"] == "gateway_unavailable"
+            assert "does not answer" in json_of(owner)["message"]
             assert BACK_TOKEN.encode() not in owner.body
 
 
 async def test_request_of_a_gateway_is_not_passed_on_again(fetch: Fetch) -> None:
     answer = await fetch("GET", "/jobs", {**by(ADA), "Nds-Passed-On": "1"})
     assert answer.code == 502
-    assert "NDS_URL" in said(answer)["message"]
+    assert "NDS_URL" in json_of(answer)["message"]
 
 
 class Front:

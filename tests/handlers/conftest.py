@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.engine.fake import FakeEngine
-from tests.handlers.watching import Open, Watcher
+from tests.handlers.websocket_client import Connect, EventsClient
 
 
 @pytest.fixture
@@ -70,19 +70,19 @@ def jp_server_config(
 
 
 @pytest.fixture
-def open_page(nds: Any, jp_ws_fetch: Any) -> Iterator[Open]:
+def connect(nds: Any, jp_ws_fetch: Any) -> Iterator[Connect]:
     """Open pages, which are told of jobs; the first message has come."""
-    pages: list[Watcher] = []
+    clients: list[EventsClient] = []
 
-    async def open_page(**query: str) -> Watcher:
-        page = Watcher(await jp_ws_fetch("nds", "events", params=query))
-        pages.append(page)
-        await page.next()
-        return page
+    async def connect(**query: str) -> EventsClient:
+        client = EventsClient(await jp_ws_fetch("nds", "events", params=query))
+        clients.append(client)
+        await client.next()
+        return client
 
-    yield open_page
-    for page in pages:
-        page.socket.close()
+    yield connect
+    for client in clients:
+        client.socket.close()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tornado.web import RequestHandler
 
 from nds_jupyter.handlers import ROUTES
 from tests.engine.fake import FakeEngine
-from tests.handlers.asking import said
+from tests.handlers.http_client import json_of
 from tests.handlers.identities import ADA, BOB, READER, NamedUsers, ReadersLook
 
 LOOKS, CHANGES = "read", "write"
@@ -134,7 +134,7 @@ async def submitted(fetch: Fetch, token: str = ADA) -> dict[str, Any]:
     headers = {**by(token), "Content-Type": "application/json"}
     answer = await fetch("POST", "/upload", headers, script)
     assert answer.code == 201, answer.body
-    return said(answer)
+    return json_of(answer)
 
 
 def test_table_names_every_route_and_verb() -> None:
@@ -186,7 +186,7 @@ async def test_job_of_another_does_not_exist(
     fetch: Fetch, nds: Any, fake_engine: FakeEngine
 ) -> None:
     job = await submitted(fetch)
-    job = said(await fetch("GET", f"/upload?job_id={job['job_id']}", by(ADA)))
+    job = json_of(await fetch("GET", f"/upload?job_id={job['job_id']}", by(ADA)))
     running = await nds._runner.wait_until(job["job_id"], lambda each: each.started is not None)
     named = {**job, "container_id": running.container_id}
     about_one = [
@@ -198,7 +198,7 @@ async def test_job_of_another_does_not_exist(
     for verb, path in about_one:
         answer = await fetch(verb, path, by(BOB))
         assert answer.code == 404, (verb, path)
-        assert said(answer)["code"] in {"job_not_found", "container_not_found"}, (verb, path)
+        assert json_of(answer)["code"] in {"job_not_found", "container_not_found"}, (verb, path)
     assert fake_engine.runs == {f"nds-{job['job_id']}": 1}
     assert fake_engine.containers_by_id[running.container_id].running
 
@@ -209,7 +209,7 @@ async def test_lists_hold_only_what_is_ones_own(fetch: Fetch, nds: Any, path: st
         job = await submitted(fetch, token)
         await nds._runner.wait_until(job["job_id"], lambda each: each.started is not None)
     for token, owner in ((ADA, "ada"), (BOB, "bob")):
-        rows = said(await fetch("GET", path, by(token)))
+        rows = json_of(await fetch("GET", path, by(token)))
         assert [row["owner"] for row in rows] == [owner]
 
 
@@ -253,7 +253,7 @@ async def test_cookie_with_xsrf_token_may_stop(fetch: Fetch, visit: Visit, verb:
     cookies = await visit(ADA)
     headers = {**as_header(cookies), "X-XSRFToken": cookies["_xsrf"]}
     answer = await fetch(verb, f"/stop?job_id={job['job_id']}", headers)
-    assert (answer.code, said(answer)["state"]) == (200, "success")
+    assert (answer.code, json_of(answer)["state"]) == (200, "success")
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from tornado.httpclient import HTTPResponse
 
-from tests.handlers.asking import Ask, finished, said
+from tests.handlers.http_client import Ask, json_of, run_script
 
 FORM = "application/x-www-form-urlencoded"
 OK = {"script": "true", "scriptname": "a.sh"}
@@ -43,7 +43,7 @@ def post(nds: Any, jp_fetch: Any) -> Post:
 
 def assert_named(answer: HTTPResponse, status: int, named: str, of: object = None) -> None:
     where = f"{of}: {answer.code} {answer.body!r}"
-    body = said(answer)
+    body = json_of(answer)
     assert answer.code == status, where
     assert answer.headers["Content-Type"] == "application/problem+json", where
     assert named in body["message"], where
@@ -89,7 +89,7 @@ async def test_wrong_field_of_a_job_is_named(ask: Ask) -> None:
     for what, (fields, status, named) in WRONG_FIELDS.items():
         given = {name: value for name, value in {**OK, **fields}.items() if value is not None}
         assert_named(await ask("POST", "/upload", given), status, named, what)
-        assert said(await ask("GET", "/jobs")) == [], what
+        assert json_of(await ask("GET", "/jobs")) == [], what
 
 
 WRONG_BODIES = {
@@ -110,13 +110,13 @@ WRONG_BODIES = {
 async def test_wrong_body_is_named(post: Post, ask: Ask) -> None:
     for what, (body, kind, status, named) in WRONG_BODIES.items():
         assert_named(await post(body, kind), status, named, what)
-        assert said(await ask("GET", "/jobs")) == [], what
+        assert json_of(await ask("GET", "/jobs")) == [], what
 
 
 async def test_idempotency_key_that_is_too_long_is_named(post: Post, ask: Ask) -> None:
     answer = await post(json.dumps(OK), "application/json", **{"Idempotency-Key": "k" * 300})
     assert_named(answer, 400, "Idempotency-Key")
-    assert said(await ask("GET", "/jobs")) == []
+    assert json_of(await ask("GET", "/jobs")) == []
 
 
 ABOUT_ONE = ["/stdout", "/diff", "/metric", "/results", "/stop"]
@@ -164,7 +164,7 @@ WRONG_PARAMETERS = [
 
 
 async def test_wrong_parameter_is_named(ask: Ask) -> None:
-    job = await finished(ask, "true")
+    job = await run_script(ask, "true")
     for path, name, value in WRONG_PARAMETERS:
         answer = await ask("GET", path, job_id=job["job_id"], **{name: value})
         assert_named(answer, 400, name, (path, value))
@@ -195,7 +195,7 @@ async def test_ambiguous_prefix_lists_its_matches(ask: Ask, nds: Any) -> None:
 
     from nds_jupyter.journal import Journal
 
-    job = await finished(ask, "true")
+    job = await run_script(ask, "true")
     twin = job["job_id"][:8] + "0" * 8
     recorded = await nds._journal.do(Journal.job, job["job_id"])
     other = job["container_id"][:10] + "0" * 54
@@ -205,7 +205,7 @@ async def test_ambiguous_prefix_lists_its_matches(ask: Ask, nds: Any) -> None:
     for path in ("/upload", "/stdout", "/stop", "/metric"):
         answer = await ask("GET", path, job_id=job["job_id"][:8])
         assert_named(answer, 409, twin)
-        assert said(answer)["matches"] == sorted([job["job_id"], twin])
+        assert json_of(answer)["matches"] == sorted([job["job_id"], twin])
     answer = await ask("GET", "/diff", cont_id=other[:10])
     assert_named(answer, 409, other)
 
@@ -221,4 +221,4 @@ async def test_query_of_a_submission_is_refused(jp_fetch: Any, nds: Any, ask: As
         raise_error=False,
     )
     assert_named(answer, 400, "script")
-    assert said(await ask("GET", "/jobs")) == []
+    assert json_of(await ask("GET", "/jobs")) == []

@@ -9,7 +9,7 @@ import pytest
 
 from nds_jupyter.jobs.job import BUILT_IMAGE_NAME
 from tests.engine.fake import FakeEngine
-from tests.handlers.asking import Ask, begun, ended, finished, said
+from tests.handlers.http_client import Ask, json_of, run_script, submit_script, wait_for_end
 from tests.waiting import until
 
 RUN = "RUN echo made"
@@ -17,7 +17,7 @@ JOB = {"script": "exit 0", "scriptname": "a.sh"}
 
 
 async def submitted(ask: Ask, **fields: object) -> str:
-    return await begun(ask, str(fields.pop("script", "exit 0")), **fields)
+    return await submit_script(ask, str(fields.pop("script", "exit 0")), **fields)
 
 
 class TestInMemory:
@@ -35,8 +35,8 @@ class TestInMemory:
         for each in jobs:
             await nds._runner.wait_until(each, lambda job: job.message.startswith("Step"))
         fake_engine.hold_pulls.set()
-        assert [(await ended(ask, each))["state"] for each in jobs] == ["COMPLETED"] * 3
-        later = await ended(ask, await submitted(ask, dockerfile=RUN))
+        assert [(await wait_for_end(ask, each))["state"] for each in jobs] == ["COMPLETED"] * 3
+        later = await wait_for_end(ask, await submitted(ask, dockerfile=RUN))
         assert (later["state"], later["message"]) == ("COMPLETED", "")
         assert len(fake_engine.builds) == 1
         assert fake_engine.builds[0].dockerfile == f"FROM nds/shell:test\n{RUN}"
@@ -48,15 +48,15 @@ class TestInMemory:
         self, ask: Ask, fake_engine: FakeEngine
     ) -> None:
         built = await submitted(ask, dockerfile=RUN)
-        await ended(ask, built)
+        await wait_for_end(ask, built)
         fake_engine.can_build = False
         for answer in (
             await ask("POST", "/upload", {**JOB, "requirements": ["numpy"]}),
             await ask("POST", f"/jobs/{built}/rerun"),
         ):
-            assert (answer.code, said(answer)["code"]) == (422, "refused_by_policy")
-            assert "registry" in said(answer)["message"]
-        assert len(said(await ask("GET", "/jobs"))) == 1
+            assert (answer.code, json_of(answer)["code"]) == (422, "refused_by_policy")
+            assert "registry" in json_of(answer)["message"]
+        assert len(json_of(await ask("GET", "/jobs"))) == 1
 
     async def test_job_that_is_stopped_leaves_the_build_to_others_and_the_last_one_ends_it(
         self, ask: Ask, nds: Any, fake_engine: FakeEngine
@@ -69,10 +69,12 @@ class TestInMemory:
         await until(lambda: len(fake_engine.builds) == 1, "the build")
         assert fake_engine.open_streams == 1
         await ask("POST", "/stop", {}, job_id=other)
-        assert (await ended(ask, other))["reason"] == "stopped"
+        assert (await wait_for_end(ask, other))["reason"] == "stopped"
         await until(lambda: fake_engine.open_streams == 0, "the end of the build")
         fake_engine.hold_pulls.set()
-        assert (await ended(ask, await submitted(ask, dockerfile=RUN)))["state"] == "COMPLETED"
+        assert (await wait_for_end(ask, await submitted(ask, dockerfile=RUN)))[
+            "state"
+        ] == "COMPLETED"
         assert len(fake_engine.builds) == 2
 
     async def test_engine_that_restarts_builds_again(
@@ -85,13 +87,13 @@ class TestInMemory:
         fake_engine.hold_pulls.set()
         await until(lambda: fake_engine.faults.calls["image"] > 1, "another try")
         fake_engine.faults.come_back()
-        assert (await ended(ask, job_id))["state"] == "COMPLETED"
+        assert (await wait_for_end(ask, job_id))["state"] == "COMPLETED"
 
     async def test_requirements_come_as_a_file_beside_the_dockerfile(
         self, ask: Ask, fake_engine: FakeEngine
     ) -> None:
-        await ended(ask, await submitted(ask, requirements=["numpy", "pandas>=2"]))
-        await ended(ask, await submitted(ask, requirements="numpy\npandas>=2\n"))
+        await wait_for_end(ask, await submitted(ask, requirements=["numpy", "pandas>=2"]))
+        await wait_for_end(ask, await submitted(ask, requirements="numpy\npandas>=2\n"))
         (build,) = fake_engine.builds
         assert build.files == {"requirements.txt": b"numpy\npandas>=2\n"}
 
@@ -102,11 +104,11 @@ class TestInMemory:
         self, ask: Ask, fake_engine: FakeEngine, asked: dict[str, Any]
     ) -> None:
         first = await submitted(ask, **asked)
-        spec = said(await ask("GET", f"/jobs/{first}"))
+        spec = json_of(await ask("GET", f"/jobs/{first}"))
         again = await ask("POST", "/upload", spec)
         assert again.code == 201, again.body
-        await ended(ask, first)
-        await ended(ask, said(again)["job_id"])
+        await wait_for_end(ask, first)
+        await wait_for_end(ask, json_of(again)["job_id"])
         assert len({build.reference for build in fake_engine.builds}) == 1
 
     @pytest.mark.parametrize(
@@ -126,8 +128,8 @@ class TestInMemory:
     ) -> None:
         answer = await ask("POST", "/upload", {**JOB, **asked})
         assert answer.code in {400, 422}, answer.body
-        assert word in said(answer)["message"]
-        assert said(await ask("GET", "/jobs")) == []
+        assert word in json_of(answer)["message"]
+        assert json_of(await ask("GET", "/jobs")) == []
 
 
 class TestForbidden:
@@ -145,7 +147,7 @@ class TestForbidden:
     async def test_build_is_refused(self, ask: Ask) -> None:
         answer = await ask("POST", "/upload", {**JOB, "dockerfile": RUN})
         assert answer.code == 422
-        assert "builds no images" in said(answer)["message"]
+        assert "builds no images" in json_of(answer)["message"]
 
 
 class TestReal:
@@ -171,10 +173,10 @@ class TestReal:
         lines = map(json.loads, answer.body.splitlines())
         streams = [line["stream"] for line in lines if line["text"] == f"made for {owner}"]
         assert streams == ["build", "stdout"]
-        assert (await ended(ask, job_id))["state"] == "COMPLETED"
+        assert (await wait_for_end(ask, job_id))["state"] == "COMPLETED"
 
     async def test_build_that_fails_ends_the_job_with_its_last_lines(self, ask: Ask) -> None:
-        job = await finished(ask, "true", dockerfile="RUN echo why it failed; exit 7")
+        job = await run_script(ask, "true", dockerfile="RUN echo why it failed; exit 7")
         assert (job["state"], job["reason"], job["container_id"]) == ("FAILED", "image", None)
         assert "why it failed" in job["message"]
         assert "7" in job["message"].splitlines()[0]
@@ -186,7 +188,7 @@ class TestReal:
             ask, dockerfile=f"RUN echo {owner} one > /a", script="sleep 600", timeout=900
         )
         await nds._runner.wait_until(running, lambda job: job.started is not None)
-        job = await finished(ask, "true", dockerfile=f"RUN echo {owner} two > /a")
+        job = await run_script(ask, "true", dockerfile=f"RUN echo {owner} two > /a")
         assert job["state"] == "COMPLETED", job
         tags = [
             (await nds._runner.find_job(each)).spec.run_image for each in (running, job["job_id"])
@@ -195,7 +197,7 @@ class TestReal:
         left = {name for image in await nds._engine.images() for name in image.references}
         assert left & set(tags) == {tags[0]}
         assert not any(
-            row["name"] == BUILT_IMAGE_NAME for row in said(await ask("GET", "/list_images"))
+            row["name"] == BUILT_IMAGE_NAME for row in json_of(await ask("GET", "/list_images"))
         )
         await ask("DELETE", f"/jobs/{running}")
         await nds._runner.run_cleanup()

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.handlers.asking import Ask, said
+from tests.handlers.http_client import Ask, json_of
 from tests.roots import AWKWARD, Root
 from tests.waiting import until
 
@@ -31,12 +31,12 @@ in_a_folder = pytest.mark.parametrize("data_root", ["folder"], indirect=True)
 
 async def test_upload_list_read_move_remove(ask: Ask, fetch: Ask) -> None:
     made = await ask("POST", "/data/c/d", mkdir="")
-    assert (made.code, said(made)["kind"]) == (201, "collection")
+    assert (made.code, json_of(made)["kind"]) == (201, "collection")
     assert (await ask("POST", "/data/c/d", mkdir="")).code == 200
     stored = await ask("PUT", "/data/c/d/x.csv", b"a,b\n1,2\n")
     assert stored.code == 201
     assert (await ask("PUT", "/data/c/d/x.csv", b"a,b\n1,3\n")).code == 200
-    (row,) = said(await ask("GET", "/list_data", path="/c/d"))
+    (row,) = json_of(await ask("GET", "/list_data", path="/c/d"))
     assert (row["name"], row["path"], row["kind"], row["size"]) == (
         "x.csv",
         "/c/d/x.csv",
@@ -46,37 +46,37 @@ async def test_upload_list_read_move_remove(ask: Ask, fetch: Ask) -> None:
     opened = await fetch("GET", row["url"])
     assert opened.body == b"a,b\n1,3\n"
     assert opened.headers["Content-Disposition"].startswith('attachment; filename="x.csv"')
-    (above,) = said(await ask("GET", "/list_data", path="/c"))
+    (above,) = json_of(await ask("GET", "/list_data", path="/c"))
     listed = await fetch("GET", above["url"])
     assert [each["name"] for each in json.loads(listed.body)] == ["x.csv"]
     moved = await ask("POST", "/data/c/d/x.csv", move_to="/c/y.csv")
-    assert (moved.code, said(moved)["path"]) == (200, "/c/y.csv")
+    assert (moved.code, json_of(moved)["path"]) == (200, "/c/y.csv")
     assert (await ask("GET", "/data/c/d/x.csv")).code == 404
     assert (await ask("DELETE", "/data/c")).code == 409
     assert (await ask("DELETE", "/data/c", recursive=1)).code == 204
-    assert said(await ask("GET", "/list_data", path="/")) == []
+    assert json_of(await ask("GET", "/list_data", path="/")) == []
 
 
 async def test_awkward_names_travel_in_urls_and_headers(ask: Ask, fetch: Ask) -> None:
     for name in AWKWARD:
         assert (await ask("PUT", f"/data/{quote(name, safe='')}", name.encode())).code == 201
-    rows = {row["name"]: row for row in said(await ask("GET", "/list_data", path="/"))}
+    rows = {row["name"]: row for row in json_of(await ask("GET", "/list_data", path="/"))}
     assert rows.keys() == set(AWKWARD)
     for name in AWKWARD:
         answer = await fetch("GET", rows[name]["url"])
         assert answer.body == name.encode()
         assert quote(name, safe="") in answer.headers["Content-Disposition"]
-        found = said(await ask("GET", "/list_data", path="/", q=name[1:]))
+        found = json_of(await ask("GET", "/list_data", path="/", q=name[1:]))
         assert [row["name"] for row in found] == [name]
         assert (await ask("DELETE", f"/data/{quote(name, safe='')}")).code == 204
-    assert said(await ask("GET", "/list_data", path="/")) == []
+    assert json_of(await ask("GET", "/list_data", path="/")) == []
 
 
 async def test_pages_are_linked(ask: Ask, fetch: Ask, data_root: Root, jp_base_url: str) -> None:
     for number in range(5):
         data_root.put(f"/o {number}&", b"")
     first = await ask("GET", "/list_data", limit=2)
-    found = [row["name"] for row in said(first)]
+    found = [row["name"] for row in json_of(first)]
     link = first.headers["Link"]
     while link:
         query = re.fullmatch(r'<\?(.*)>; rel="next"', link)
@@ -85,7 +85,7 @@ async def test_pages_are_linked(ask: Ask, fetch: Ask, data_root: Root, jp_base_u
         found += [row["name"] for row in json.loads(answer.body)]
         link = answer.headers.get("Link")
     assert found == [f"o {number}&" for number in range(5)]
-    assert len(said(await ask("GET", "/list_data", q="3"))) == 1
+    assert len(json_of(await ask("GET", "/list_data", q="3"))) == 1
 
 
 async def test_ranges_and_conditions(ask: Ask, data_root: Root) -> None:
@@ -102,7 +102,7 @@ async def test_ranges_and_conditions(ask: Ask, data_root: Root) -> None:
     assert (head.code, head.body, head.headers["Content-Length"]) == (200, b"", "10")
     for verb in ("GET", "PUT", "DELETE"):
         refused = await ask(verb, "/data/x", headers={"If-Match": '"other"'})
-        assert (refused.code, said(refused)["code"]) == (412, "precondition_failed")
+        assert (refused.code, json_of(refused)["code"]) == (412, "precondition_failed")
     new = await ask("PUT", "/data/x", b"new", headers={"If-None-Match": "*"})
     assert new.code == 412
     assert data_root.get("/x") == b"0123456789"
@@ -115,11 +115,11 @@ async def test_ranges_and_conditions(ask: Ask, data_root: Root) -> None:
 
 async def test_metadata_and_replicas(ask: Ask) -> None:
     await ask("PUT", "/data/x", b"12")
-    assert said(await ask("GET", "/metadata/x")) == []
+    assert json_of(await ask("GET", "/metadata/x")) == []
     avus = [{"name": "study", "value": "ü", "unit": ""}]
-    assert said(await ask("PUT", "/metadata/x", json.dumps(avus).encode())) == avus
-    assert said(await ask("GET", "/metadata/x")) == avus
-    (replica,) = said(await ask("GET", "/replicas/x"))
+    assert json_of(await ask("PUT", "/metadata/x", json.dumps(avus).encode())) == avus
+    assert json_of(await ask("GET", "/metadata/x")) == avus
+    (replica,) = json_of(await ask("GET", "/replicas/x"))
     assert (replica["status"], replica["size"]) == ("good", 2)
 
 
@@ -157,7 +157,7 @@ async def test_bad_input_is_named(ask: Ask, data_root: Root) -> None:
         answer = await ask(verb, path, body or b"", **query)
         assert answer.code == code, (verb, path, answer.body)
         assert answer.headers["Content-Type"] == "application/problem+json"
-        assert named in said(answer)["message"], (verb, path, answer.body)
+        assert named in json_of(answer)["message"], (verb, path, answer.body)
         assert data_root.base not in answer.body.decode()
     assert data_root.names() == {"c", "x"}
 
@@ -194,7 +194,7 @@ async def test_upload_past_jupyters_bound_is_streamed(
 
 async def test_upload_that_fails_still_answers(ask: Ask, data_root: Root) -> None:
     answer = await ask("PUT", "/data/none/x", b"x" * 30_000_000)
-    assert (answer.code, said(answer)["code"]) == (404, "path_not_found")
+    assert (answer.code, json_of(answer)["code"]) == (404, "path_not_found")
     assert data_root.names() == set()
 
 
@@ -220,7 +220,7 @@ async def test_concurrent_uploads_of_one_name_end_as_one_of_them(ask: Ask, data_
 
 
 async def test_health_tells_of_the_data_root(ask: Ask, data_root: Root) -> None:
-    health = said(await ask("GET", "/health"))
+    health = json_of(await ask("GET", "/health"))
     assert health["catalogue"]["reachable"]
     await asyncio.to_thread(data_root.fs.rmdir, data_root.base)
-    assert not said(await ask("GET", "/health"))["catalogue"]["reachable"]
+    assert not json_of(await ask("GET", "/health"))["catalogue"]["reachable"]

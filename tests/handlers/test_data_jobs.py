@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.handlers.asking import Ask, ended, finished, form, said
+from tests.handlers.http_client import Ask, json_of, run_script, submit_form, wait_for_end
 from tests.roots import AWKWARD, Root
 
 pytestmark = [
@@ -33,7 +33,7 @@ async def test_job_over_awkward_names_and_back(ask: Ask, data_root: Root) -> Non
     for name in AWKWARD:
         data_root.put(f"/in/deep/{name}", f"<{name}>".encode())
     script = "cp -r /data/in/deep /results/copy; ln -s copy /results/link; ls -ld /data/in/deep"
-    job = await finished(ask, script, data=["/in"], output="/out")
+    job = await run_script(ask, script, data=["/in"], output="/out")
     assert (job["state"], job["data"]) == ("COMPLETED", ["/in"]), job
     assert "1 left out" in job["message"]
     assert data_root.names("/out") == {"copy"}
@@ -41,15 +41,15 @@ async def test_job_over_awkward_names_and_back(ask: Ask, data_root: Root) -> Non
     for name in AWKWARD:
         assert data_root.get(f"/out/copy/{name}") == f"<{name}>".encode()
     assert (await log_of(ask, job)).startswith("drwxr-xr-x")
-    diff = said(await ask("GET", "/diff", job_id=job["job_id"]))
+    diff = json_of(await ask("GET", "/diff", job_id=job["job_id"]))
     assert not [row for row in diff if row["path"].startswith("/data")]
 
 
 async def test_results_say_where_they_come_from(ask: Ask, data_root: Root) -> None:
     data_root.put("/in/x", b"1")
-    job = await finished(ask, "cp /data/x '/results/the copy'", data=["/in/x"], output="/out")
+    job = await run_script(ask, "cp /data/x '/results/the copy'", data=["/in/x"], output="/out")
     assert job["state"] == "COMPLETED", job
-    found = said(await ask("GET", "/metadata/out/the copy"))
+    found = json_of(await ask("GET", "/metadata/out/the copy"))
     told = {avu["name"]: avu["value"] for avu in found}
     assert set(told) == {"nds.job", "nds.image_digest", "nds.script_sha256", "nds.input"}
     script = b"cp /data/x '/results/the copy'"
@@ -61,7 +61,7 @@ async def test_results_say_where_they_come_from(ask: Ask, data_root: Root) -> No
 async def test_large_input_and_result_keep_their_checksum(ask: Ask, data_root: Root) -> None:
     data = os.urandom(2**20) * 40
     data_root.put("/big", data)
-    job = await finished(
+    job = await run_script(
         ask, "cp /in/big /results/; sha256sum /in/big", data="/big:/in/", output="/o"
     )
     assert job["state"] == "COMPLETED", job
@@ -75,7 +75,7 @@ async def test_large_input_and_result_keep_their_checksum(ask: Ask, data_root: R
 
 async def test_hard_link_is_delivered_as_a_copy(ask: Ask, data_root: Root) -> None:
     script = "echo 1 > /results/a; ln /results/a /results/b; mkdir /results/empty"
-    job = await finished(ask, script, output="/o")
+    job = await run_script(ask, script, output="/o")
     assert job["state"] == "COMPLETED", job
     assert [data_root.get(f"/o/{name}") for name in "ab"] == [b"1\n", b"1\n"]
     assert data_root.names("/o") == {"a", "b", "empty"}
@@ -87,7 +87,7 @@ async def test_forms_take_lines_of_data(ask: Ask, data_root: Root, jp_fetch: Any
     data_root.put("/x", b"1")
     data_root.put("/y", b"2")
     fields = "script=cat+/data/x+/in/y&scriptname=a.sh&data=/x%0A/y:/in/y&output_on_failure=true"
-    job = await ended(ask, (await form(jp_fetch, fields))["job_id"])
+    job = await wait_for_end(ask, (await submit_form(jp_fetch, fields))["job_id"])
     assert job["state"] == "COMPLETED", job
     assert await log_of(ask, job) == "12"
 
@@ -104,7 +104,7 @@ async def test_what_can_not_be_fails_with_the_path(
     ask: Ask, data_root: Root, fields: dict[str, object], reason: str, named: str
 ) -> None:
     data_root.put("/full/x", b"1")
-    job = await finished(ask, "echo 1 > /results/a", **fields)
+    job = await run_script(ask, "echo 1 > /results/a", **fields)
     assert (job["state"], job["reason"]) == ("FAILED", reason), job
     assert named in job["message"]
     assert data_root.base not in job["message"]

@@ -7,28 +7,28 @@ from typing import Any
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
-from tests.handlers.asking import Ask, begun
-from tests.handlers.watching import Open, Watcher
+from tests.handlers.http_client import Ask, submit_script
+from tests.handlers.websocket_client import Connect, EventsClient
 
 pytestmark = pytest.mark.engine
 
 
 async def test_stranger_s_job_is_not_followed(
-    ask: Ask, open_page: Open, nds: Any, monkeypatch: pytest.MonkeyPatch
+    ask: Ask, connect: Connect, nds: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job_id = await begun(ask, "echo secret")
+    job_id = await submit_script(ask, "echo secret")
     monkeypatch.setattr(nds, "owner", "eve")
-    page = await open_page()
-    await page.follow({"job_id": job_id}, {"job_id": "0123456789abcdef"})
+    client = await connect()
+    await client.follow({"job_id": job_id}, {"job_id": "0123456789abcdef"})
     for asked in (job_id, "0123456789abcdef"):
-        error = await page.until(
+        error = await client.until(
             lambda m, asked=asked: m["type"] == "error" and m["job_id"] == asked
         )
         assert error["code"] == "job_not_found"
-    own = await begun(ask, "echo mine")
-    await page.follow({"job_id": own})
-    await page.log(own)
-    assert {m["job_id"] for m in page.told if m["type"] in {"job", "log"}} == {own}
+    own = await submit_script(ask, "echo mine")
+    await client.follow({"job_id": own})
+    await client.log(own)
+    assert {m["job_id"] for m in client.received if m["type"] in {"job", "log"}} == {own}
 
 
 @pytest.mark.parametrize("token", ["", "token wrong"])
@@ -50,12 +50,12 @@ async def test_browser_s_page_is_let_in_from_its_own_origin_only(
         with pytest.raises(HTTPClientError) as refused:
             await jp_ws_fetch("nds", "events", headers={**browser, "Origin": origin})
         assert refused.value.code == 403
-    page = Watcher(await jp_ws_fetch("nds", "events", headers={**browser, "Origin": own}))
-    assert await page.next() is not None
-    page.socket.close()
+    client = EventsClient(await jp_ws_fetch("nds", "events", headers={**browser, "Origin": own}))
+    assert await client.next() is not None
+    client.socket.close()
 
 
-async def test_reader_may_open_a_page(open_page: Open, jp_serverapp: Any) -> None:
+async def test_reader_may_open_a_page(connect: Connect, jp_serverapp: Any) -> None:
     asked = []
 
     def read_only(handler: Any, user: Any, action: str, resource: str) -> bool:
@@ -63,8 +63,8 @@ async def test_reader_may_open_a_page(open_page: Open, jp_serverapp: Any) -> Non
         return action == "read"
 
     jp_serverapp.authorizer.is_authorized = read_only
-    page = await open_page()
-    assert page.told[0]["type"] == "reset"
+    client = await connect()
+    assert client.received[0]["type"] == "reset"
     assert asked == [("read", "nds")]
 
 

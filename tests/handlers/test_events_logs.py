@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from nds_jupyter.engines.docker.engine import DockerEngine
-from tests.handlers.asking import Ask, begun
-from tests.handlers.watching import Open
+from tests.handlers.http_client import Ask, submit_script
+from tests.handlers.websocket_client import Connect
 
 pytestmark = pytest.mark.engine
 
@@ -31,10 +31,12 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 async def test_two_pages_follow_one_log_by_one_stream(
-    ask: Ask, open_page: Open, followed: list[str]
+    ask: Ask, connect: Connect, followed: list[str]
 ) -> None:
-    first, second = await open_page(), await open_page()
-    job_id = await begun(ask, "until [ -e /results/go ]; do echo tick; sleep 0.1; done; echo end")
+    first, second = await connect(), await connect()
+    job_id = await submit_script(
+        ask, "until [ -e /results/go ]; do echo tick; sleep 0.1; done; echo end"
+    )
     await first.follow({"job_id": job_id})
     await first.until(lambda message: message["type"] == "log")
     await second.follow({"job_id": job_id[:8]})
@@ -46,32 +48,34 @@ async def test_two_pages_follow_one_log_by_one_stream(
     assert len(followed) == 1
 
 
-async def test_log_goes_on_where_the_page_had_it(ask: Ask, open_page: Open) -> None:
-    page = await open_page()
-    job_id = await begun(ask, "for n in 1 2 3 4 5; do echo $n; done")
-    await page.follow({"job_id": job_id})
-    lines = await page.log(job_id)
+async def test_log_goes_on_where_the_page_had_it(ask: Ask, connect: Connect) -> None:
+    client = await connect()
+    job_id = await submit_script(ask, "for n in 1 2 3 4 5; do echo $n; done")
+    await client.follow({"job_id": job_id})
+    lines = await client.log(job_id)
     assert [line["text"] for line in lines] == list("12345")
     for _ in range(2):
-        back = await open_page()
+        back = await connect()
         await back.follow({"job_id": job_id, "log_since": lines[2]["time"]})
         assert await back.log(job_id) == lines[3:]
-        assert all(m["refetch_since"] is None for m in back.told if m["type"] == "log")
-    last = await open_page()
+        assert all(m["refetch_since"] is None for m in back.received if m["type"] == "log")
+    last = await connect()
     await last.follow({"job_id": job_id, "log_tail": 2})
     assert [line["text"] for line in await last.log(job_id)] == ["4", "5"]
 
 
-async def test_page_that_does_not_read_skips_and_holds_nobody_up(ask: Ask, open_page: Open) -> None:
+async def test_page_that_does_not_read_skips_and_holds_nobody_up(
+    ask: Ask, connect: Connect
+) -> None:
     count = 100_000
-    stalled, quick = await open_page(), await open_page()
-    job_id = await begun(ask, f"sleep 1; seq 1 {count} | sed 's/$/ {'x' * 100}/'; echo end")
-    for page in (stalled, quick):
-        await page.follow({"job_id": job_id})
+    stalled, quick = await connect(), await connect()
+    job_id = await submit_script(ask, f"sleep 1; seq 1 {count} | sed 's/$/ {'x' * 100}/'; echo end")
+    for client in (stalled, quick):
+        await client.follow({"job_id": job_id})
     assert len(await quick.log(job_id)) == count + 1
-    assert all(m["skipped"] == 0 for m in quick.told if m["type"] == "log")
+    assert all(m["skipped"] == 0 for m in quick.received if m["type"] == "log")
     lines = await stalled.log(job_id)
-    gaps = [m for m in stalled.told if m["type"] == "log" and m["skipped"]]
+    gaps = [m for m in stalled.received if m["type"] == "log" and m["skipped"]]
     assert len(lines) + sum(m["skipped"] for m in gaps) == count + 1
     # What is missing is where the message says that it is.
     first = gaps[0]
@@ -81,7 +85,7 @@ async def test_page_that_does_not_read_skips_and_holds_nobody_up(ask: Ask, open_
     assert lines[-1]["text"] == "end"
 
 
-async def test_long_and_hostile_lines_come_as_text(ask: Ask, open_page: Open) -> None:
+async def test_long_and_hostile_lines_come_as_text(ask: Ask, connect: Connect) -> None:
     hostile = [
         "<img src=x onerror=alert(1)>",
         "\x1b[31mred\x1b]0;title\x07",
@@ -89,10 +93,10 @@ async def test_long_and_hostile_lines_come_as_text(ask: Ask, open_page: Open) ->
     ]
     script = "printf '%s\\n' " + " ".join("'" + line + "'" for line in hostile)
     long = "head -c 10000000 /dev/zero | tr '\\0' x; echo y; echo after"
-    page = await open_page()
-    job_id = await begun(ask, f"{script}; {long}")
-    await page.follow({"job_id": job_id})
-    lines = await page.log(job_id)
+    client = await connect()
+    job_id = await submit_script(ask, f"{script}; {long}")
+    await client.follow({"job_id": job_id})
+    lines = await client.log(job_id)
     assert [line["text"] for line in lines[:3]] == hostile
     *pieces, after = lines[3:]
     assert after["text"] == "after"

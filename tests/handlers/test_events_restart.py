@@ -23,7 +23,7 @@ COUNT = f"i=0; while [ $i -lt {LINES} ]; do echo $i; i=$((i+1)); sleep 0.1; done
 PATIENCE = 120.0
 
 
-async def told(
+async def receive(
     server: Server, since: str, follow: dict[str, Any], enough: Callable[[dict[str, Any]], object]
 ) -> list[dict[str, Any]]:
     """Return what a page is told that follows a job, until it has enough."""
@@ -51,12 +51,12 @@ def test_page_goes_on_with_a_restarted_server(docker_engine: Endpoint, tmp_path:
     with jupyter_server(docker_engine, SHELL_IMAGE, tmp_path) as server:
         job = server.ask("POST", "nds/upload", {"script": COUNT, "scriptname": "count.sh"})
         follow = {"job_id": job["job_id"], "log_tail": 100}
-        before = asyncio.run(told(server, "", follow, lambda m: m["type"] == "log"))
+        before = asyncio.run(receive(server, "", follow, lambda m: m["type"] == "log"))
     known = lines_of(before)
     with jupyter_server(docker_engine, SHELL_IMAGE, tmp_path) as server:
         again = {**follow, "log_since": known[-1]["time"]}
         seq = before[-1]["seq"]
-        after = asyncio.run(told(server, seq, again, lambda m: m.get("end")))
+        after = asyncio.run(receive(server, seq, again, lambda m: m.get("end")))
         assert server.ask("GET", f"nds/upload?job_id={job['job_id']}")["state"] == "COMPLETED"
     assert after[0]["type"] == "reset"
     assert after[0]["seq"].partition(".")[0] != seq.partition(".")[0]

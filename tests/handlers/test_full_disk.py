@@ -14,7 +14,7 @@ import pytest
 from dev.engine_api import Endpoint
 from dev.images import SHELL_IMAGE, ensure_image
 from dev.private_engine import PrivateEngine
-from tests.handlers.asking import Ask, finished, said
+from tests.handlers.http_client import Ask, json_of, run_script
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
 from tests.roots import Root
@@ -69,10 +69,10 @@ def data_traits(data_root: Root) -> dict[str, Any]:
 async def test_inputs_that_do_not_fit_fail_before_anything_moves(ask: Ask, data_root: Root) -> None:
     data_root.put("/in/big", b"")
     os.truncate(f"{data_root.base}/in/big", 2 * DISK)
-    job = await finished(ask, "true", data="/in")
+    job = await run_script(ask, "true", data="/in")
     assert (job["state"], job["reason"], job["started"]) == ("FAILED", "data", None), job
     assert "The inputs have 192 MiB, and the engine's disk has only" in job["message"]
-    assert said(await ask("GET", "/list_container")) == []
+    assert json_of(await ask("GET", "/list_container")) == []
 
 
 @pytest.mark.parametrize("data_root", ["faulty"], indirect=True)
@@ -82,18 +82,18 @@ async def test_disk_that_fills_while_inputs_come_fails_the_job_and_takes_nothing
     data_root.put("/in/big", os.urandom(4 * ROOM))
     faulty_zone.faults.stall(Api.READ)
     body = {"script": "true", "scriptname": "a.sh", "data": "/in"}
-    job_id = said(await ask("POST", "/upload", body))["job_id"]
+    job_id = json_of(await ask("POST", "/upload", body))["job_id"]
     await until(lambda: Api.READ in faulty_zone.faults.calls, "the first read")
     filler = disk / "filler"
     filler.write_bytes(bytes(shutil.disk_usage(disk).free - ROOM))
     try:
         faulty_zone.faults.clear()
-        job = said(await ask("GET", "/upload", job_id=job_id, wait=60))
+        job = json_of(await ask("GET", "/upload", job_id=job_id, wait=60))
     finally:
         filler.unlink()
     assert (job["state"], job["reason"], job["started"]) == ("FAILED", "data", None), job
     assert "/in" in job["message"]
     assert "the engine's disk is full. Free space there" in job["message"]
-    assert said(await ask("GET", "/list_container")) == []
-    job = await finished(ask, "wc -c < /data/in/big", data="/in")
+    assert json_of(await ask("GET", "/list_container")) == []
+    job = await run_script(ask, "wc -c < /data/in/big", data="/in")
     assert job["state"] == "COMPLETED", job

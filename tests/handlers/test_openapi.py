@@ -12,7 +12,7 @@ from tornado.web import RequestHandler
 from nds_jupyter.handlers import ROUTES
 from nds_jupyter.rest.openapi import openapi_document
 from tests.engine.fake import FakeEngine
-from tests.handlers.asking import Ask, finished, said
+from tests.handlers.http_client import Ask, json_of, run_script
 
 DIALECT = jsonschema.Draft202012Validator
 
@@ -76,12 +76,12 @@ class Described:
         assert kind in content, where
         if "json" in kind and "schema" in content[kind]:
             schema = {**content[kind]["schema"], "components": self.document["components"]}
-            DIALECT(schema).validate(said(answer))
+            DIALECT(schema).validate(json_of(answer))
 
 
 async def test_answers_are_as_described(ask: Ask, fake_engine: FakeEngine) -> None:
     described = Described()
-    job = await finished(ask, "echo out; printf x > /results/made", name="one")
+    job = await run_script(ask, "echo out; printf x > /results/made", name="one")
     job_id = job["job_id"]
 
     async def check(verb: str, template: str, body: object = None, **query: object) -> HTTPResponse:
@@ -105,8 +105,8 @@ async def test_answers_are_as_described(ask: Ask, fake_engine: FakeEngine) -> No
     await check("GET", "/openapi.json")
     await check("GET", "/data/{path}")
     await check("GET", "/metadata/{path}")
-    await check("POST", "/stop", job_id=said(new)["job_id"])
-    await check("GET", "/stop", job_id=said(new)["job_id"])
+    await check("POST", "/stop", job_id=json_of(new)["job_id"])
+    await check("GET", "/stop", job_id=json_of(new)["job_id"])
     await check("POST", "/jobs/{job_id}/rerun")
     await check("POST", "/jobs/{job_id}/background")
     await check("DELETE", "/jobs/{job_id}")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.engine.fake import FakeEngine
-from tests.handlers.asking import Ask, said
+from tests.handlers.http_client import Ask, json_of
 
 SCRIPT = {"script": "echo on; sleep 2; echo off", "scriptname": "a.sh"}
 
@@ -23,7 +23,7 @@ async def running(ask: Ask, nds: Any, job_id: str, attempt: int) -> dict[str, An
         await nds._runner.wait_until(
             job_id, lambda job: job.started is not None and job.attempts == attempt
         )
-    job: dict[str, Any] = said(await ask("GET", "/upload", job_id=job_id))
+    job: dict[str, Any] = json_of(await ask("GET", "/upload", job_id=job_id))
     return job
 
 
@@ -35,25 +35,25 @@ def lose(engine: FakeEngine, job: dict[str, Any]) -> None:
 async def test_script_whose_container_was_removed_runs_again(
     ask: Ask, nds: Any, fake_engine: FakeEngine
 ) -> None:
-    job_id = said(await ask("POST", "/upload", {**SCRIPT, "retries": 1}))["job_id"]
+    job_id = json_of(await ask("POST", "/upload", {**SCRIPT, "retries": 1}))["job_id"]
     first = await running(ask, nds, job_id, 1)
     assert (first["retries"], first["attempts"]) == (1, 1)
     follow = asyncio.ensure_future(ask("GET", "/stdout", job_id=job_id, follow=1))
     lose(fake_engine, first)
     again = await running(ask, nds, job_id, 2)
     assert again["container_id"] != first["container_id"]
-    ended = said(await ask("GET", "/upload", job_id=job_id, wait=60))
+    ended = json_of(await ask("GET", "/upload", job_id=job_id, wait=60))
     assert (ended["state"], ended["attempts"], ended["message"]) == ("COMPLETED", 2, "")
     assert (await follow).body.endswith(b"on\noff\n")
-    assert said(await ask("GET", f"/jobs/{job_id}"))["retries"] == 1
+    assert json_of(await ask("GET", f"/jobs/{job_id}"))["retries"] == 1
 
 
 async def test_script_whose_container_was_removed_does_not_run_again_unasked(
     ask: Ask, nds: Any, fake_engine: FakeEngine
 ) -> None:
-    job_id = said(await ask("POST", "/upload", SCRIPT))["job_id"]
+    job_id = json_of(await ask("POST", "/upload", SCRIPT))["job_id"]
     lose(fake_engine, await running(ask, nds, job_id, 1))
-    ended = said(await ask("GET", "/upload", job_id=job_id, wait=60))
+    ended = json_of(await ask("GET", "/upload", job_id=job_id, wait=60))
     assert (ended["state"], ended["attempts"]) == ("UNKNOWN", 1)
     assert set(fake_engine.runs.values()) == {1}
 
@@ -62,4 +62,4 @@ async def test_script_whose_container_was_removed_does_not_run_again_unasked(
 async def test_number_of_retries_has_bounds(ask: Ask, retries: object, status: int) -> None:
     answer = await ask("POST", "/upload", {**SCRIPT, "retries": retries})
     assert answer.code == status
-    assert said(answer)["message"].startswith("retries:")
+    assert json_of(answer)["message"].startswith("retries:")

@@ -13,7 +13,7 @@ from nds_jupyter.engines.base import Image
 from nds_jupyter.errors import ImageNotFound
 from nds_jupyter.handlers import ROUTES
 from tests.engine.fake import FakeEngine
-from tests.handlers.asking import Ask, finished, said
+from tests.handlers.http_client import Ask, json_of, run_script
 
 
 @pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.engine)])
@@ -23,48 +23,48 @@ def engine_kind(request: pytest.FixtureRequest) -> str:
 
 async def test_job_from_submission_to_results(ask: Ask, owner: str) -> None:
     script = "echo out; echo err >&2; printf 12345 > /results/number; exit 0"
-    job = await finished(ask, script, name="first")
+    job = await run_script(ask, script, name="first")
     job_id, container = job["job_id"], job["container_id"]
     assert (job["state"], job["exit_code"], job["owner"]) == ("COMPLETED", 0, owner)
-    log = said(await ask("GET", "/stdout", job_id=job_id))
+    log = json_of(await ask("GET", "/stdout", job_id=job_id))
     assert sorted(log["stdout"].splitlines()) == ["err", "out"]
-    only = said(await ask("GET", "/stdout", cont_id=container, stream="stderr"))
+    only = json_of(await ask("GET", "/stdout", cont_id=container, stream="stderr"))
     assert only == {"stdout": "err\n", "truncated": False}
-    diff = said(await ask("GET", "/diff", job_id=job_id))
+    diff = json_of(await ask("GET", "/diff", job_id=job_id))
     assert diff == [{"path": "/results/number", "kind": "added", "type": "file", "size": 5}]
     tar = await ask("GET", "/results", job_id=job_id)
     with tarfile.open(fileobj=io.BytesIO(tar.body)) as archive:
         assert archive.getnames() == ["results", "results/number"]
     raw = await ask("GET", "/results", job_id=job_id, path="number", format="raw")
     assert raw.body == b"12345"
-    info = said(await ask("GET", "/info", cont_id=container[:12]))
+    info = json_of(await ask("GET", "/info", cont_id=container[:12]))
     assert (info["job_id"], info["exit_code"]) == (job_id, 0)
-    assert said(await ask("GET", "/metric", job_id=job_id))["now"] is None
-    rows = said(await ask("GET", "/list_container"))
+    assert json_of(await ask("GET", "/metric", job_id=job_id))["now"] is None
+    rows = json_of(await ask("GET", "/list_container"))
     assert [row["job_id"] for row in rows] == [job_id]
-    assert [each["job_id"] for each in said(await ask("GET", "/info"))] == [job_id]
-    assert [each["job_id"] for each in said(await ask("GET", "/jobs", name="firs"))] == [job_id]
-    again = said(await ask("POST", f"/jobs/{job_id}/rerun"))
+    assert [each["job_id"] for each in json_of(await ask("GET", "/info"))] == [job_id]
+    assert [each["job_id"] for each in json_of(await ask("GET", "/jobs", name="firs"))] == [job_id]
+    again = json_of(await ask("POST", f"/jobs/{job_id}/rerun"))
     assert again["job_id"] != job_id
     for one in (job_id, again["job_id"]):
         for _ in range(2):
             assert (await ask("DELETE", f"/jobs/{one}")).code == 204
-    assert said(await ask("GET", "/jobs")) == []
-    assert said(await ask("GET", "/list_container")) == []
+    assert json_of(await ask("GET", "/jobs")) == []
+    assert json_of(await ask("GET", "/list_container")) == []
 
 
 async def test_job_in_the_background_says_so_and_runs_on(ask: Ask) -> None:
-    job = said(await ask("POST", "/upload", {"script": "sleep 600", "scriptname": "a.sh"}))
+    job = json_of(await ask("POST", "/upload", {"script": "sleep 600", "scriptname": "a.sh"}))
     assert job["background"] is False
-    sent = said(await ask("POST", f"/jobs/{job['job_id']}/background"))
+    sent = json_of(await ask("POST", f"/jobs/{job['job_id']}/background"))
     assert (sent["background"], sent["state"]) == (True, "RUNNING")
-    assert said(await ask("GET", "/upload", job_id=job["job_id"]))["background"] is True
-    again = said(await ask("POST", f"/jobs/{job['job_id']}/rerun"))
+    assert json_of(await ask("GET", "/upload", job_id=job["job_id"]))["background"] is True
+    again = json_of(await ask("POST", f"/jobs/{job['job_id']}/rerun"))
     assert again["background"] is False
     assert (await ask("DELETE", f"/jobs/{again['job_id']}")).code == 204
     assert (await ask("POST", "/stop", job_id=job["job_id"])).code == 200
-    ended = said(await ask("GET", "/upload", job_id=job["job_id"]))
-    assert said(await ask("POST", f"/jobs/{job['job_id']}/background")) == ended
+    ended = json_of(await ask("GET", "/upload", job_id=job["job_id"]))
+    assert json_of(await ask("POST", f"/jobs/{job['job_id']}/background")) == ended
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ async def test_job_in_the_background_says_so_and_runs_on(ask: Ask) -> None:
     ],
 )
 async def test_failure_has_its_reason(ask: Ask, fields: dict[str, Any], reason: str) -> None:
-    job = await finished(ask, **fields)
+    job = await run_script(ask, **fields)
     assert (job["state"], job["reason"]) == ("FAILED", reason)
     assert job["message"]
 
 
 @pytest.mark.parametrize("program", ["nosuchprogram", "/no/such/program"])
 async def test_image_without_the_program_is_told_by_name(ask: Ask, program: str) -> None:
-    job = await finished(ask, script="x", command=[program, "-x"])
+    job = await run_script(ask, script="x", command=[program, "-x"])
     assert (job["state"], job["reason"], job["exit_code"]) == ("FAILED", "image", 127)
     assert job["message"] == (
         f"The image nds/shell:test has no program {program}. Choose an image that has it, or "
@@ -99,7 +99,7 @@ async def test_image_without_the_program_is_told_by_name(ask: Ask, program: str)
 @pytest.mark.engine
 @pytest.mark.parametrize("engine_kind", ["docker"])
 @pytest.mark.parametrize(
-    ("first_line", "said"),
+    ("first_line", "expected"),
     [
         ("#!/bin/nosuchshell", "first line of job.sh, #!/bin/nosuchshell. Choose an image"),
         ("#!/usr/bin/env nosuchshell", "first line of job.sh, #!/usr/bin/env nosuchshell. Choose"),
@@ -107,11 +107,11 @@ async def test_image_without_the_program_is_told_by_name(ask: Ask, program: str)
     ],
 )
 async def test_first_line_that_names_a_missing_program_is_shown(
-    ask: Ask, first_line: str, said: str
+    ask: Ask, first_line: str, expected: str
 ) -> None:
-    job = await finished(ask, script=f"{first_line}\necho 1", scriptname="job.sh")
+    job = await run_script(ask, script=f"{first_line}\necho 1", scriptname="job.sh")
     assert (job["state"], job["reason"], job["exit_code"]) == ("FAILED", "image", 127)
-    assert said in job["message"]
+    assert expected in job["message"]
 
 
 @pytest.mark.engine
@@ -120,7 +120,7 @@ async def test_first_line_that_names_a_missing_program_is_shown(
     "script", ["nosuchprogram", "exec nosuchprogram", "echo on; exec env nosuchprogram"]
 )
 async def test_script_that_misses_a_program_itself_has_run(ask: Ask, script: str) -> None:
-    job = await finished(ask, script=script)
+    job = await run_script(ask, script=script)
     assert (job["reason"], job["exit_code"]) == ("exit", 127)
 
 
@@ -129,7 +129,7 @@ async def test_script_that_misses_a_program_itself_has_run(ask: Ask, script: str
 async def test_container_is_confined(ask: Ask, docker_engine_url: str) -> None:
     import docker
 
-    job = await finished(ask, "id", memory="64m", cpus=0.5, network="none")
+    job = await run_script(ask, "id", memory="64m", cpus=0.5, network="none")
     client = docker.APIClient(base_url=docker_engine_url)
     host = client.inspect_container(job["container_id"])["HostConfig"]
     client.close()
@@ -141,12 +141,12 @@ async def test_container_is_confined(ask: Ask, docker_engine_url: str) -> None:
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 async def test_stop_ends_a_running_job(ask: Ask, verb: str) -> None:
-    job = said(await ask("POST", "/upload", {"script": "sleep 300", "scriptname": "a.sh"}))
-    answer = said(await ask(verb, "/stop", job_id=job["job_id"], timeout=1))
+    job = json_of(await ask("POST", "/upload", {"script": "sleep 300", "scriptname": "a.sh"}))
+    answer = json_of(await ask(verb, "/stop", job_id=job["job_id"], timeout=1))
     assert answer["state"] == "success"
-    ended = said(await ask("GET", "/upload", job_id=job["job_id"]))
+    ended = json_of(await ask("GET", "/upload", job_id=job["job_id"]))
     assert (ended["state"], ended["reason"]) == ("FAILED", "stopped")
-    again = said(await ask(verb, "/stop", job_id=job["job_id"]))
+    again = json_of(await ask(verb, "/stop", job_id=job["job_id"]))
     assert again["state"] == "success"
 
 
@@ -180,13 +180,13 @@ async def test_bad_input_is_named(
     ask: Ask, verb: str, path: str, query: dict[str, object], body: Any, code: int, named: str
 ) -> None:
     answer = await ask(verb, path, body, **query)
-    problem = said(answer)
+    problem = json_of(answer)
     assert answer.code == code
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert named in problem["message"]
     assert problem["status"] == code
     assert {"message", "reason", "code", "title", "detail"} <= problem.keys()
-    assert said(await ask("GET", "/jobs")) == []
+    assert json_of(await ask("GET", "/jobs")) == []
 
 
 async def test_idempotency_key_runs_once(ask: Ask, jp_fetch: Any) -> None:
@@ -203,22 +203,22 @@ async def test_idempotency_key_runs_once(ask: Ask, jp_fetch: Any) -> None:
             },
         )
         codes.append(answer.code)
-        ids.add(said(answer)["job_id"])
+        ids.add(json_of(answer)["job_id"])
     assert (codes, len(ids)) == ([201, 200], 1)
 
 
 async def test_many_jobs_each_end_once(ask: Ask) -> None:
-    jobs = await asyncio.gather(*(finished(ask, f"exit {n % 2}") for n in range(8)))
+    jobs = await asyncio.gather(*(run_script(ask, f"exit {n % 2}") for n in range(8)))
     assert [job["exit_code"] for job in jobs] == [n % 2 for n in range(8)]
 
 
 async def test_health_and_openapi(ask: Ask) -> None:
-    health = said(await ask("GET", "/health"))
+    health = json_of(await ask("GET", "/health"))
     assert health["engine"]["reachable"]
     assert health["journal"]["reachable"]
-    document = said(await ask("GET", "/openapi.json"))
+    document = json_of(await ask("GET", "/openapi.json"))
     assert set(document["paths"]) == {f"/nds{template}" for template, _ in ROUTES}
-    assert [each["name"] for each in said(await ask("GET", "/list_images"))]
+    assert [each["name"] for each in json_of(await ask("GET", "/list_images"))]
 
 
 @pytest.mark.parametrize("engine_kind", ["fake"])
@@ -234,5 +234,5 @@ async def test_interpreter_is_found_though_the_image_is_not_seen_again(
         return await image(reference)
 
     monkeypatch.setattr(fake_engine, "image", seen_once)
-    job = await finished(ask, script="exit 0", scriptname="job.sh")
+    job = await run_script(ask, script="exit 0", scriptname="job.sh")
     assert (job["state"], len(seen)) == ("COMPLETED", 2), job

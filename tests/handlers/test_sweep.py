@@ -8,7 +8,7 @@ import pytest
 
 from nds_jupyter.journal import Journal
 from tests.engine.fake import FakeEngine
-from tests.handlers.asking import Ask, said
+from tests.handlers.http_client import Ask, json_of
 
 EVERY = {"script": "exit 0", "scriptname": "job.sh"}
 
@@ -20,7 +20,7 @@ def engine_kind() -> str:
 
 async def all_ended(ask: Ask, sweep_id: str, count: int) -> list[dict[str, Any]]:
     while True:
-        jobs = said(await ask("GET", "/jobs", sweep=sweep_id, limit=1000))
+        jobs = json_of(await ask("GET", "/jobs", sweep=sweep_id, limit=1000))
         assert len(jobs) == count
         left = [job for job in jobs if job["state"] == "RUNNING"]
         if not left:
@@ -31,7 +31,7 @@ async def all_ended(ask: Ask, sweep_id: str, count: int) -> list[dict[str, Any]]
 async def test_each_point_is_a_job_of_one_sweep(ask: Ask) -> None:
     body = {**EVERY, "name": "train", "sweep": {"lr": [0.1, 0.01], "seed": [1, 2, 3]}}
     answer = await ask("POST", "/upload", body)
-    jobs = said(answer)
+    jobs = json_of(answer)
     assert (answer.code, len(jobs)) == (201, 6)
     assert jobs[0]["name"] == "train lr=0.1 seed=1"
     assert jobs[5]["sweep"]["values"] == {"lr": 0.01, "seed": 3}
@@ -40,12 +40,12 @@ async def test_each_point_is_a_job_of_one_sweep(ask: Ask) -> None:
     sweep_id = jobs[0]["sweep"]["sweep_id"]
     ended = await all_ended(ask, sweep_id, 6)
     assert {job["state"] for job in ended} == {"COMPLETED"}
-    again = said(await ask("POST", f"/jobs/{jobs[0]['job_id']}/rerun"))
+    again = json_of(await ask("POST", f"/jobs/{jobs[0]['job_id']}/rerun"))
     assert again["sweep"] == jobs[0]["sweep"]
 
 
 async def test_script_of_a_sweep_goes_with_its_last_job(ask: Ask, nds: Any) -> None:
-    jobs = said(await ask("POST", "/upload", {**EVERY, "sweep": {"n": [1, 2]}}))
+    jobs = json_of(await ask("POST", "/upload", {**EVERY, "sweep": {"n": [1, 2]}}))
     await all_ended(ask, jobs[0]["sweep"]["sweep_id"], 2)
     count = "SELECT count(*) FROM scripts"
 
@@ -61,9 +61,9 @@ async def test_script_of_a_sweep_goes_with_its_last_job(ask: Ask, nds: Any) -> N
 
 async def test_no_more_run_at_once_than_was_asked_for(ask: Ask, fake_engine: FakeEngine) -> None:
     body = {**EVERY, "script": "sleep 1000", "sweep": {"n": [1, 2, 3, 4]}, "max_concurrent": 1}
-    jobs = said(await ask("POST", "/upload", body))
+    jobs = json_of(await ask("POST", "/upload", body))
     first = jobs[0]["job_id"]
-    while said(await ask("GET", "/upload", job_id=first))["phase"] != "running":
+    while json_of(await ask("GET", "/upload", job_id=first))["phase"] != "running":
         pass
     assert len(fake_engine.containers_by_id) == 1
     for job in reversed(jobs):
@@ -88,14 +88,14 @@ async def test_what_is_no_sweep_is_refused_and_records_nothing(
 ) -> None:
     answer = await ask("POST", "/upload", {**EVERY, **wrong})
     assert answer.code == status, answer.body
-    assert said(await ask("GET", "/jobs")) == []
+    assert json_of(await ask("GET", "/jobs")) == []
 
 
 async def test_a_thousand_points_are_accepted_in_one_request(ask: Ask) -> None:
     sweep = {"a": list(range(10)), "b": list(range(10)), "c": list(range(10))}
     body = {**EVERY, "sweep": sweep, "max_concurrent": 1, "script": "sleep 1000"}
     answer = await ask("POST", "/upload", body)
-    jobs = said(answer)
+    jobs = json_of(answer)
     assert (answer.code, len({job["job_id"] for job in jobs})) == (201, 1000)
-    page = said(await ask("GET", "/jobs", sweep=jobs[0]["sweep"]["sweep_id"], limit=1000))
+    page = json_of(await ask("GET", "/jobs", sweep=jobs[0]["sweep"]["sweep_id"], limit=1000))
     assert [job["job_id"] for job in reversed(page)] == [job["job_id"] for job in jobs]

@@ -17,7 +17,7 @@ from dev.engine import cache_folder
 from dev.engine_api import Endpoint
 from dev.images import SHELL_IMAGE
 from dev.jupyter import free_port
-from tests.hub.running import CONFIG, Hub, end, serves, wait_for
+from tests.hub.hub_process import CONFIG, Hub, end, serves, wait_for
 
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "jupyterhub"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.hub.running import Hub, start_server, wait_for
+from tests.hub.hub_process import Hub, start_server, wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.hub]
 

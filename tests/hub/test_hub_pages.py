@@ -20,7 +20,7 @@ from tests.browser.conftest import (
     watch,
 )
 from tests.browser.lab import started
-from tests.hub.running import Hub, start_server
+from tests.hub.hub_process import Hub, start_server
 
 __all__ = ["browser", "context", "jp_asyncio_loop", "jp_server_cleanup", "shoot", "watch"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from tornado.httpclient import HTTPResponse
 
 from dev.swarm import Swarm
-from tests.handlers.asking import Ask
+from tests.handlers.http_client import Ask
 from tests.swarm.cluster import DEADLINE
 
 THERE = {"constraint": ["node.hostname==node3"], "cpus": 0.1, "memory": "32m"}

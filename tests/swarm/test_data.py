@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dev.swarm import Swarm
-from tests.handlers.asking import Ask
+from tests.handlers.http_client import Ask
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
 from tests.roots import AWKWARD, Root

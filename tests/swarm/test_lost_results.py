@@ -10,7 +10,7 @@ import pytest
 
 from dev.swarm import Swarm
 from nds_jupyter.data.delivery import Delivery
-from tests.handlers.asking import Ask
+from tests.handlers.http_client import Ask
 from tests.roots import Root
 from tests.swarm.serving import configured, ended, submitted
 

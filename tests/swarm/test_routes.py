@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dev.swarm import Swarm
-from tests.handlers.asking import Ask
+from tests.handlers.http_client import Ask
 from tests.swarm.cluster import DEADLINE
 from tests.swarm.serving import configured, ended, said, submitted, until
 

@@ -6,24 +6,24 @@ import asyncio
 
 import pytest
 
-from tests.handlers.asking import Ask, said
+from tests.handlers.http_client import Ask, json_of
 
 pytestmark = pytest.mark.engine
 
 
 async def test_answer_comes_at_the_end_of_the_job(ask: Ask) -> None:
     script = {"script": "sleep 1; exit 3", "scriptname": "a.sh"}
-    job = said(await ask("POST", "/upload", script))
+    job = json_of(await ask("POST", "/upload", script))
     waiters = [ask("GET", "/upload", job_id=job["job_id"], wait=60) for _ in range(3)]
-    ended = [said(answer) for answer in await asyncio.gather(*waiters)]
+    ended = [json_of(answer) for answer in await asyncio.gather(*waiters)]
     assert [(each["state"], each["exit_code"]) for each in ended] == [("FAILED", 3)] * 3
-    at_once = said(await ask("GET", "/upload", job_id=job["job_id"], wait=60))
+    at_once = json_of(await ask("GET", "/upload", job_id=job["job_id"], wait=60))
     assert at_once["finished"] == ended[0]["finished"]
 
 
 async def test_answer_comes_in_time_for_a_job_that_goes_on(ask: Ask) -> None:
-    job = said(await ask("POST", "/upload", {"script": "sleep 300", "scriptname": "a.sh"}))
-    waited = said(await ask("GET", "/upload", job_id=job["job_id"], wait=0.2))
+    job = json_of(await ask("POST", "/upload", {"script": "sleep 300", "scriptname": "a.sh"}))
+    waited = json_of(await ask("GET", "/upload", job_id=job["job_id"], wait=0.2))
     assert waited["state"] == "RUNNING"
     waiting = asyncio.ensure_future(ask("GET", "/upload", job_id=job["job_id"], wait=60))
     assert (await ask("DELETE", f"/jobs/{job['job_id']}")).code == 204
@@ -35,4 +35,4 @@ async def test_answer_comes_in_time_for_a_job_that_goes_on(ask: Ask) -> None:
 async def test_bad_wait_is_named(ask: Ask, wait: str) -> None:
     answer = await ask("GET", "/upload", job_id="0123456789abcdef", wait=wait)
     assert answer.code == 400
-    assert "wait" in said(answer)["message"]
+    assert "wait" in json_of(answer)["message"]

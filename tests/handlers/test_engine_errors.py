@@ -13,7 +13,7 @@ from tornado.httpclient import HTTPClientError, HTTPResponse
 from tornado.iostream import StreamClosedError
 
 from tests.engine.fake import FakeEngine
-from tests.handlers.asking import Ask, finished, said
+from tests.handlers.http_client import Ask, json_of, run_script
 from tests.waiting import until
 
 SLEEPER = {"script": "echo begun; sleep 600", "scriptname": "a.sh"}
@@ -27,13 +27,13 @@ def engine_kind(request: pytest.FixtureRequest) -> str:
 async def running(ask: Ask, nds: Any, **fields: object) -> dict[str, Any]:
     answer = await ask("POST", "/upload", {**SLEEPER, **fields})
     assert answer.code == 201, answer.body
-    job_id = said(answer)["job_id"]
+    job_id = json_of(answer)["job_id"]
     await nds._runner.wait_until(job_id, lambda job: job.started is not None)
-    return said(await ask("GET", "/upload", job_id=job_id))
+    return json_of(await ask("GET", "/upload", job_id=job_id))
 
 
 def assert_problem(answer: HTTPResponse, status: int, code: str, *words: str) -> None:
-    body = said(answer)
+    body = json_of(answer)
     assert (answer.code, body["status"], body["code"]) == (status, status, code), body
     assert answer.headers["Content-Type"] == "application/problem+json"
     for word in words:
@@ -51,9 +51,9 @@ async def test_engine_that_is_down_records_nothing(
     fake_engine.faults.go_down()
     answer = await ask("POST", "/upload", SLEEPER)
     assert_problem(answer, 502, "engine_unavailable", "Start it")
-    assert said(await ask("GET", "/jobs")) == []
+    assert json_of(await ask("GET", "/jobs")) == []
     health = await ask("GET", "/health")
-    assert (health.code, said(health)["engine"]["reachable"]) == (503, False)
+    assert (health.code, json_of(health)["engine"]["reachable"]) == (503, False)
     assert_problem(await ask("GET", "/list_images"), 502, "engine_unavailable")
     assert_problem(await ask("GET", "/list_container"), 502, "engine_unavailable")
 
@@ -66,14 +66,14 @@ async def test_job_accepted_before_waits_for_the_engine(
     answer = await ask(
         "POST", "/upload", {**SLEEPER, "script": "exit 5", "image_name": "nds/late:1"}
     )
-    job_id = said(answer)["job_id"]
+    job_id = json_of(answer)["job_id"]
     await nds._runner.wait_until(job_id, lambda job: job.phase == "pulling")
     fake_engine.faults.go_down()
     fake_engine.hold_pulls.set()
     await until(lambda: fake_engine.faults.calls["image"] > 1, "another try")
-    assert said(await ask("GET", "/upload", job_id=job_id))["state"] == "RUNNING"
+    assert json_of(await ask("GET", "/upload", job_id=job_id))["state"] == "RUNNING"
     fake_engine.faults.come_back()
-    ended = said(await ask("GET", "/upload", job_id=job_id, wait=60))
+    ended = json_of(await ask("GET", "/upload", job_id=job_id, wait=60))
     assert (ended["state"], ended["exit_code"]) == ("FAILED", 5)
 
 
@@ -108,7 +108,7 @@ async def test_job_is_accepted_while_the_engine_only_hangs(
     answer = await ask("POST", "/upload", {"script": "exit 6", "scriptname": "a.sh"})
     assert answer.code == 201
     fake_engine.faults.come_back()
-    ended = said(await ask("GET", "/upload", job_id=said(answer)["job_id"], wait=60))
+    ended = json_of(await ask("GET", "/upload", job_id=json_of(answer)["job_id"], wait=60))
     assert ended["exit_code"] == 6
 
 
@@ -117,7 +117,7 @@ async def test_engine_without_room_fails_the_job_and_leaves_nothing(
 ) -> None:
     fake_engine.faults.disk_full = True
     answer = await ask("POST", "/upload", SLEEPER)
-    ended = said(await ask("GET", "/upload", job_id=said(answer)["job_id"], wait=60))
+    ended = json_of(await ask("GET", "/upload", job_id=json_of(answer)["job_id"], wait=60))
     assert (ended["state"], ended["reason"]) == ("FAILED", "engine")
     assert "disk is full" in ended["message"]
     assert fake_engine.containers_by_id == {}
@@ -140,7 +140,7 @@ async def test_used_key_is_answered_while_the_engine_is_down(
     fake_engine.faults.go_down()
     again = await post()
     assert (first.code, again.code) == (201, 200)
-    assert said(first)["job_id"] == said(again)["job_id"]
+    assert json_of(first)["job_id"] == json_of(again)["job_id"]
 
 
 async def test_answer_that_breaks_off_is_not_taken_for_whole(
@@ -187,7 +187,7 @@ async def test_container_removed_behind_the_servers_back_is_unknown(
 ) -> None:
     job = await running(ask, nds)
     await fake_engine.remove(job["container_id"])
-    ended = said(await ask("GET", "/upload", job_id=job["job_id"], wait=60))
+    ended = json_of(await ask("GET", "/upload", job_id=job["job_id"], wait=60))
     assert (ended["state"], ended["phase"]) == ("UNKNOWN", "finished")
     assert_problem(await ask("GET", "/results", job_id=job["job_id"]), 410, "removed")
 
@@ -217,8 +217,8 @@ class TestFullDisk:
         big = {"script": "#" + "x" * 100_000, "scriptname": "a.sh"}
         answer = await ask("POST", "/upload", big)
         assert_problem(answer, 503, "storage_full", "Free space")
-        assert said(await ask("GET", "/jobs")) == []
+        assert json_of(await ask("GET", "/jobs")) == []
         assert fake_engine.containers_by_id == {}
         filler.unlink()
-        job = await finished(ask, "exit 0")
+        job = await run_script(ask, "exit 0")
         assert job["state"] == "COMPLETED"

@@ -1,4 +1,4 @@
-"""What a page is told by `/events`, and how tests wait for it."""
+"""Client of the WebSocket `/events`, for tests."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from typing import Any
 import pytest
 from tornado.websocket import WebSocketClientConnection
 
-PATIENCE = 60.0
-"""Seconds for anything to be told; the machine may be busy."""
+DEADLINE = 60.0
+"""Seconds for any message; the machine may be busy."""
 
-Open = Callable[..., Awaitable["Watcher"]]
+Connect = Callable[..., Awaitable["EventsClient"]]
 
 
-class Watcher:
-    """A page: what it was told, in order."""
+class EventsClient:
+    """WebSocket of one page, and the messages that it has received, in order."""
 
     def __init__(self, socket: WebSocketClientConnection) -> None:
         self.socket = socket
-        self.told: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
 
     async def next(self) -> dict[str, Any] | None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(DEADLINE):
             message = await self.socket.read_message()
         if message is None:
             return None
-        self.told.append(json.loads(message))
-        return self.told[-1]
+        self.received.append(json.loads(message))
+        return self.received[-1]
 
     async def until(self, reached: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        """Return the first message that fulfils a condition, told already or still to come."""
-        for message in self.told:
+        """Return the first message that fulfils a condition, received already or still to come."""
+        for message in self.received:
             if reached(message):
                 return message
         while (message := await self.next()) is not None:
             if reached(message):
                 return message
-        pytest.fail(f"The socket was closed. Last told: {self.told[-3:]}")
+        pytest.fail(f"The socket was closed. Last received: {self.received[-3:]}")
 
     async def follow(self, *follows: dict[str, Any]) -> None:
         await self.socket.write_message(json.dumps({"follow": follows}))
@@ -50,9 +50,9 @@ class Watcher:
         return self.lines(job_id)
 
     def lines(self, job_id: str) -> list[dict[str, Any]]:
-        logs = [m for m in self.told if m["type"] == "log" and m["job_id"] == job_id]
+        logs = [m for m in self.received if m["type"] == "log" and m["job_id"] == job_id]
         return [line for message in logs for line in message["lines"]]
 
     def phases(self, job_id: str) -> list[str]:
-        jobs = [m for m in self.told if m["type"] == "job" and m["job_id"] == job_id]
+        jobs = [m for m in self.received if m["type"] == "job" and m["job_id"] == job_id]
         return [message["job"]["phase"] for message in jobs if "job" in message]

@@ -14,7 +14,14 @@ import pytest
 from tornado.httpclient import HTTPResponse
 
 from tests.engine.fake import FakeEngine
-from tests.handlers.asking import Ask, begun, ended, finished, form, said
+from tests.handlers.http_client import (
+    Ask,
+    json_of,
+    run_script,
+    submit_form,
+    submit_script,
+    wait_for_end,
+)
 from tests.waiting import until
 
 CONTENT = os.urandom(2**20) * 3
@@ -49,14 +56,14 @@ def kept(nds: Any) -> list[Path]:
 @pytest.mark.parametrize("engine_kind", ["docker"], indirect=True)
 async def test_container_has_what_was_sent(ask: Ask, put: Put) -> None:
     assert (await put()).code == 201
-    job = await finished(ask, SCRIPT, files=PLACES)
+    job = await run_script(ask, SCRIPT, files=PLACES)
     assert job["state"] == "COMPLETED", job
     sizes = [{**place, "size": len(CONTENT)} for place in PLACES]
     sizes[0]["to"] = "/nds/in/x"
     assert job["files"] == sizes
-    log = said(await ask("GET", "/stdout", job_id=job["job_id"]))["stdout"]
+    log = json_of(await ask("GET", "/stdout", job_id=job["job_id"]))["stdout"]
     assert log.split() == [SHA256, "/nds/in/x", SHA256, "/data/y"]
-    diff = said(await ask("GET", "/diff", job_id=job["job_id"]))
+    diff = json_of(await ask("GET", "/diff", job_id=job["job_id"]))
     assert [row["path"] for row in diff if row["path"].startswith(("/nds", "/data"))] == []
 
 
@@ -66,26 +73,26 @@ async def test_rerun_takes_files_from_the_container_where_they_are_not_kept(
     ask: Ask, put: Put, nds: Any
 ) -> None:
     await put()
-    job = await finished(ask, SCRIPT, files=PLACES)
+    job = await run_script(ask, SCRIPT, files=PLACES)
     for file in kept(nds):
         file.unlink()
-    again = said(await ask("POST", f"/jobs/{job['job_id']}/rerun"))
+    again = json_of(await ask("POST", f"/jobs/{job['job_id']}/rerun"))
     await ask("GET", "/stdout", job_id=again["job_id"], follow=1)
-    assert said(await ask("GET", "/upload", job_id=again["job_id"]))["state"] == "COMPLETED"
+    assert json_of(await ask("GET", "/upload", job_id=again["job_id"]))["state"] == "COMPLETED"
     for file in kept(nds):
         file.unlink()
     await ask("DELETE", f"/jobs/{again['job_id']}")
     nds._runner._retention._most_kept = 0
     assert await nds._runner.run_cleanup() == 1
     answer = await ask("POST", f"/jobs/{job['job_id']}/rerun")
-    assert (answer.code, said(answer)["code"]) == (410, "removed")
-    assert "Submit the job again" in said(answer)["message"]
+    assert (answer.code, json_of(answer)["code"]) == (410, "removed")
+    assert "Submit the job again" in json_of(answer)["message"]
 
 
 @only_fake
 async def test_file_is_asked_for_by_its_digest(ask: Ask, put: Put) -> None:
     assert (await ask("HEAD", f"/files/{SHA256}")).code == 404
-    assert said(await put()) == {"sha256": SHA256, "size": len(CONTENT)}
+    assert json_of(await put()) == {"sha256": SHA256, "size": len(CONTENT)}
     assert (await ask("HEAD", f"/files/{SHA256}")).headers["Content-Length"] == str(len(CONTENT))
     read = await ask("GET", f"/files/{SHA256}")
     assert (read.code, read.body) == (200, CONTENT)
@@ -95,8 +102,8 @@ async def test_file_is_asked_for_by_its_digest(ask: Ask, put: Put) -> None:
 @only_fake
 async def test_other_content_is_refused_and_nothing_is_left(put: Put, nds: Any) -> None:
     answer = await put(CONTENT[:-1])
-    assert (answer.code, said(answer)["code"]) == (400, "invalid_request")
-    assert "sha256" in said(answer)["message"]
+    assert (answer.code, json_of(answer)["code"]) == (400, "invalid_request")
+    assert "sha256" in json_of(answer)["message"]
     assert kept(nds) == []
 
 
@@ -122,8 +129,8 @@ async def test_what_can_not_be_brought_is_refused_at_once(
     body = {"script": "true", "scriptname": "a.sh", "files": files}
     answer = await ask("POST", "/upload", body)
     assert answer.code == code, answer.body
-    assert named in said(answer)["message"]
-    assert said(await ask("GET", "/jobs")) == []
+    assert named in json_of(answer)["message"]
+    assert json_of(await ask("GET", "/jobs")) == []
 
 
 @only_fake
@@ -132,23 +139,23 @@ async def test_data_and_file_have_places_of_their_own(ask: Ask, put: Put) -> Non
     files = [{"sha256": SHA256, "to": "/data/x"}]
     body = {"script": "true", "scriptname": "a.sh", "files": files, "data": "/x"}
     answer = await ask("POST", "/upload", body)
-    assert (answer.code, "/data/x" in said(answer)["message"]) == (400, True)
+    assert (answer.code, "/data/x" in json_of(answer)["message"]) == (400, True)
 
 
 @only_fake
 async def test_form_takes_files_as_json(put: Put, jp_fetch: Any) -> None:
     await put()
     fields = f"script=true&scriptname=a.sh&files={json.dumps(PLACES)}"
-    job = await form(jp_fetch, fields)
+    job = await submit_form(jp_fetch, fields)
     assert [each["to"] for each in job["files"]] == ["/nds/in/x", "/data/y"]
 
 
 @only_fake
 async def test_specification_makes_the_same_job_again(ask: Ask, put: Put) -> None:
     await put()
-    job = await finished(ask, "true", files=PLACES)
-    spec = said(await ask("GET", f"/jobs/{job['job_id']}"))
-    again = said(await ask("POST", "/upload", spec))
+    job = await run_script(ask, "true", files=PLACES)
+    spec = json_of(await ask("GET", f"/jobs/{job['job_id']}"))
+    again = json_of(await ask("POST", "/upload", spec))
     assert again["files"] == job["files"]
 
 
@@ -158,11 +165,11 @@ async def test_job_whose_file_was_lost_fails_with_a_sentence(
 ) -> None:
     await put()
     fake_engine.faults.hang()
-    job_id = await begun(ask, "true", files=PLACES)
+    job_id = await submit_script(ask, "true", files=PLACES)
     for file in kept(nds):
         file.unlink()
     fake_engine.faults.come_back()
-    job = await ended(ask, job_id)
+    job = await wait_for_end(ask, job_id)
     assert (job["state"], job["reason"]) == ("FAILED", "data")
     assert "/nds/in/x" in job["message"]
     assert fake_engine.runs == {}
@@ -174,7 +181,7 @@ async def test_file_of_a_queued_job_is_kept(
 ) -> None:
     await put()
     fake_engine.faults.hang()
-    job_id = await begun(ask, "true", files=PLACES)
+    job_id = await submit_script(ask, "true", files=PLACES)
     [file] = kept(nds)
     os.utime(file, (0, 0))
     await nds._runner._retention._remove_sent_files()
@@ -197,8 +204,8 @@ class TestBounds:
     @only_fake
     async def test_larger_file_is_413_and_the_data_root_is_named(self, put: Put, nds: Any) -> None:
         answer = await put()
-        assert (answer.code, said(answer)["code"]) == (413, "too_large")
-        assert "data root" in said(answer)["message"]
+        assert (answer.code, json_of(answer)["code"]) == (413, "too_large")
+        assert "data root" in json_of(answer)["message"]
         assert kept(nds) == []
 
 

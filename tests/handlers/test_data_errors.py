@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.handlers.asking import Ask, begun, ended, finished, said
+from tests.handlers.http_client import Ask, json_of, run_script, submit_script, wait_for_end
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
 from tests.roots import WRONG, Root
@@ -39,7 +39,7 @@ def containers(ask: Ask) -> Callable[[], Awaitable[list[str]]]:
     """Give the jobs that have a container."""
 
     async def containers() -> list[str]:
-        return [row["job_id"] for row in said(await ask("GET", "/list_container"))]
+        return [row["job_id"] for row in json_of(await ask("GET", "/list_container"))]
 
     return containers
 
@@ -48,7 +48,7 @@ async def half_staged(ask: Ask, data_root: Root, faulty_zone: Zone) -> str:
     """Begin a job whose input stands still in the middle, until the faults are cleared."""
     data_root.put("/in/big", os.urandom(BIG))
     faulty_zone.faults.stall(Api.READ, nth=2)
-    job_id = await begun(ask, "true", data="/in")
+    job_id = await submit_script(ask, "true", data="/in")
     await until(lambda: faulty_zone.faults.calls.count(Api.READ) >= 2, "the second read")
     return job_id
 
@@ -56,7 +56,7 @@ async def half_staged(ask: Ask, data_root: Root, faulty_zone: Zone) -> str:
 @pytest.mark.parametrize("data_root", ["wrong password"], indirect=True)
 async def test_wrong_password_fails_the_job_and_says_what_to_renew(ask: Ask) -> None:
     for fields, reason in (({"data": "/x"}, "data"), ({"output": "/out"}, "output")):
-        job = await finished(ask, "true", **fields)
+        job = await run_script(ask, "true", **fields)
         assert (job["state"], job["reason"]) == ("FAILED", reason), job
         assert "Run iinit again" in job["message"]
         assert WRONG not in json.dumps(job)
@@ -69,7 +69,7 @@ async def test_password_that_expires_while_staging_fails_the_job(
     job_id = await half_staged(ask, data_root, faulty_zone)
     faulty_zone.expire_password()
     faulty_zone.faults.drop_now()
-    job = await ended(ask, job_id)
+    job = await wait_for_end(ask, job_id)
     assert (job["state"], job["reason"]) == ("FAILED", "data"), job
     assert "has expired. Run iinit again" in job["message"]
     assert (job["started"], await containers()) == (None, [])
@@ -86,10 +86,10 @@ async def test_input_goes_on_at_the_byte_where_the_connection_dropped(
     faulty_zone.faults.drop_after(7 * 2**20)
     script = "sha256sum /data/in/big; cat /data/in/small-*"
     faulty_zone.faults.calls.clear()
-    job = await finished(ask, script, data="/in")
+    job = await run_script(ask, script, data="/in")
     reads = faulty_zone.faults.calls.count(Api.READ)
     assert job["state"] == "COMPLETED", job
-    log = said(await ask("GET", "/stdout", job_id=job["job_id"]))["stdout"]
+    log = json_of(await ask("GET", "/stdout", job_id=job["job_id"]))["stdout"]
     digest, *rest = log.splitlines()
     assert digest.split()[0] == hashlib.sha256(data).hexdigest()
     assert sorted(rest, key=int) == [str(number) for number in range(20)]
@@ -106,7 +106,7 @@ async def test_connection_that_keeps_dropping_is_given_up_with_the_path(
     data_root.put(what, os.urandom(BIG if what == "/in/big" else 10))
     faulty_zone.faults.calls.clear()
     faulty_zone.faults.drop(Api.READ, times=10_000)
-    job = await finished(ask, "true", data=what)
+    job = await run_script(ask, "true", data=what)
     assert (job["state"], job["reason"]) == ("FAILED", "data"), job
     assert f"{what}: the iRODS server does not answer" in job["message"]
     tried = faulty_zone.faults.calls.count(Api.READ)
@@ -122,7 +122,7 @@ async def test_zone_that_goes_down_while_staging_is_told(
     job_id = await half_staged(ask, data_root, faulty_zone)
     faulty_zone.faults.refuse()
     faulty_zone.faults.drop_now()
-    job = await ended(ask, job_id)
+    job = await wait_for_end(ask, job_id)
     assert (job["state"], job["reason"]) == ("FAILED", "data"), job
     assert "/in/big" in job["message"]
     assert "Is the zone running" in job["message"]
@@ -136,7 +136,7 @@ async def test_object_that_changes_while_it_is_staged_fails_the_job(
     job_id = await half_staged(ask, data_root, faulty_zone)
     faulty_zone.overwrite(f"{data_root.base}/in/big", os.urandom(BIG))
     faulty_zone.faults.clear()
-    job = await ended(ask, job_id)
+    job = await wait_for_end(ask, job_id)
     assert (job["state"], job["reason"]) == ("FAILED", "data"), job
     assert "/in/big changed while it was read" in job["message"]
     assert (job["started"], await containers()) == (None, [])
@@ -151,7 +151,7 @@ async def test_delivery_survives_connections_that_drop(
     faulty_zone.faults.drop(Api.WRITE, nth=2)
     faulty_zone.faults.drop(Api.CLOSE, nth=20)
     script = "cp /data/in/big /results/; for n in $(seq 30); do echo $n > /results/$n; done"
-    job = await finished(ask, script, data="/in", output="/out")
+    job = await run_script(ask, script, data="/in", output="/out")
     assert job["state"] == "COMPLETED", job
     assert data_root.get("/out/big") == data
     assert data_root.names("/out") == {"big", *map(str, range(1, 31))}
@@ -164,7 +164,7 @@ async def test_delivery_that_keeps_failing_leaves_nothing_and_names_the_path(
 ) -> None:
     faulty_zone.faults.calls.clear()
     faulty_zone.faults.drop(Api.WRITE, times=10_000)
-    job = await finished(ask, "echo 1 > /results/a", output="/deep/er/out")
+    job = await run_script(ask, "echo 1 > /results/a", output="/deep/er/out")
     assert (job["state"], job["reason"]) == ("FAILED", "output"), job
     assert "/deep/er/out/a: the iRODS server does not answer" in job["message"]
     assert 2 <= faulty_zone.faults.calls.count(Api.WRITE) <= 2 * ATTEMPTS
@@ -179,7 +179,7 @@ async def test_results_for_a_full_resource_fail_the_job_and_leave_nothing(
     data_root.put("/mine", b"before")
     faulty_zone.faults.fill(2**20)
     script = "echo 1 > /results/a; dd if=/dev/zero of=/results/b bs=1M count=9"
-    job = await finished(ask, script, output="/deep/out")
+    job = await run_script(ask, script, output="/deep/out")
     assert (job["state"], job["reason"]) == ("FAILED", "output"), job
     assert "/deep/out/b: the data root is full" in job["message"]
     assert data_root.names() == {"mine"}
@@ -191,11 +191,11 @@ async def test_results_that_a_dead_zone_kept_are_tidied_when_it_is_back(
     ask: Ask, nds: Any, data_root: Root, faulty_zone: Zone
 ) -> None:
     faulty_zone.faults.stall(Api.WRITE)
-    job_id = await begun(ask, "echo 1 > /results/a", output="/deep/out")
+    job_id = await submit_script(ask, "echo 1 > /results/a", output="/deep/out")
     await until(lambda: faulty_zone.faults.calls.count(Api.WRITE) >= 1, "the first write")
     faulty_zone.faults.refuse()
     faulty_zone.faults.drop_now()
-    job = await ended(ask, job_id)
+    job = await wait_for_end(ask, job_id)
     assert (job["state"], job["reason"]) == ("FAILED", "output"), job
     faulty_zone.faults.clear()
     assert data_root.hidden()
@@ -208,12 +208,12 @@ async def test_output_that_may_not_be_written_is_told_before_the_script_starts(
     ask: Ask, data_root: Root
 ) -> None:
     for output in ("/shared", "/shared/new/out"):
-        job = await finished(ask, "true", data="/shared/x", output=output, overwrite=True)
+        job = await run_script(ask, "true", data="/shared/x", output=output, overwrite=True)
         assert (job["state"], job["reason"], job["started"]) == ("FAILED", "output", None), job
         assert output in job["message"]
         assert "Ask the owner" in job["message"]
     assert data_root.names("/shared") == {"mine", "x"}
-    job = await finished(ask, "cat /data/x", data="/shared/x")
+    job = await run_script(ask, "cat /data/x", data="/shared/x")
     assert job["state"] == "COMPLETED", job
 
 
@@ -222,7 +222,7 @@ async def test_collection_can_be_filled_without_permission_beside_it(
     ask: Ask, data_root: Root
 ) -> None:
     for script in ("echo old > /results/x; echo 1 > /results/kept", "echo new > /results/x"):
-        job = await finished(ask, script, output="/shared/mine", overwrite=True)
+        job = await run_script(ask, script, output="/shared/mine", overwrite=True)
         assert job["state"] == "COMPLETED", job
     assert data_root.get("/shared/mine/x") == b"new\n"
     assert data_root.names("/shared/mine") == {"x", "kept"}

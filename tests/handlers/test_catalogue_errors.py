@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tornado.httpclient import HTTPResponse
 
-from tests.handlers.asking import PATIENCE, Ask, said
+from tests.handlers.http_client import DEADLINE, Ask, json_of
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
 from tests.roots import WRONG, Root
@@ -56,7 +56,7 @@ def assert_all(answers: list[HTTPResponse], code: int, named: str) -> None:
     for (verb, path, _), answer in zip(ROUTES, answers, strict=True):
         assert answer.code == code, (verb, path, answer.code, answer.body)
         assert answer.headers["Content-Type"] == "application/problem+json"
-        assert named in said(answer)["message"], (verb, path, answer.body)
+        assert named in json_of(answer)["message"], (verb, path, answer.body)
 
 
 @pytest.mark.parametrize("data_root", ["wrong password"], indirect=True)
@@ -64,7 +64,7 @@ async def test_wrong_password_says_what_to_renew(ask: Ask) -> None:
     answers = await of_all(ask)
     assert_all(answers, 502, "does not accept the user or the password. Run iinit again")
     assert not any(WRONG in answer.body.decode() for answer in answers)
-    assert not said(await ask("GET", "/health"))["catalogue"]["reachable"]
+    assert not json_of(await ask("GET", "/health"))["catalogue"]["reachable"]
 
 
 @faulty
@@ -93,7 +93,7 @@ async def test_zone_that_is_down_is_told_and_back_by_itself(
     faulty_zone.faults.drop_now()
     began = time.monotonic()
     assert_all(await of_all(ask), 502, "Is the zone running")
-    assert time.monotonic() - began < PATIENCE
+    assert time.monotonic() - began < DEADLINE
     faulty_zone.faults.accept()
     assert (await ask("GET", "/data/x")).body == b"1"
 
@@ -107,7 +107,7 @@ async def test_zone_that_hangs_is_given_up(ask: Ask, data_root: Root, faulty_zon
     faulty_zone.faults.stall(times=10_000)
     assert_all(await of_all(ask), 504, "in time")
     faulty_zone.faults.clear()
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(DEADLINE):
         # What hung goes on, and frees its threads one after the other.
         while (answer := await ask("GET", "/data/kept")).code != 200:
             assert answer.code == 504, answer.body
@@ -121,8 +121,8 @@ async def test_full_resource_takes_nothing_and_keeps_what_it_has(
     data_root.put("/x", b"before")
     faulty_zone.faults.fill(5 * 2**20)
     answer = await ask("PUT", "/data/x", bytes(9 * 2**20))
-    assert (answer.code, said(answer)["code"]) == (507, "data_root_full")
-    assert said(answer)["message"].startswith("/x: ")
+    assert (answer.code, json_of(answer)["code"]) == (507, "data_root_full")
+    assert json_of(answer)["message"].startswith("/x: ")
     assert (data_root.get("/x"), data_root.hidden()) == (b"before", [])
 
 
@@ -139,7 +139,7 @@ async def test_connections_that_drop_are_taken_up(
     assert faulty_zone.faults.bytes_left is None
     faulty_zone.faults.drop(Api.WRITE, times=10_000)
     answer = await ask("PUT", "/data/y", data)
-    assert (answer.code, "/y" in said(answer)["message"]) == (502, True), answer.body
+    assert (answer.code, "/y" in json_of(answer)["message"]) == (502, True), answer.body
     faulty_zone.faults.clear()
     assert (data_root.names(), data_root.hidden()) == ({"x"}, [])
 
@@ -149,7 +149,7 @@ async def test_who_may_only_read_is_told_whom_to_ask(ask: Ask, data_root: Root) 
     data_root.put("/shared/secret", b"secret")
     assert (await ask("GET", "/data/shared/x")).body == b"shared"
     assert (await ask("GET", "/data/shared/secret")).code == 404
-    rows = said(await ask("GET", "/list_data", path="/shared"))
+    rows = json_of(await ask("GET", "/list_data", path="/shared"))
     assert [row["name"] for row in rows] == ["mine", "x"]
     for verb, path, query in [
         ("PUT", "/data/shared/x", {}),
@@ -162,6 +162,6 @@ async def test_who_may_only_read_is_told_whom_to_ask(ask: Ask, data_root: Root) 
         body = b'[{"name": "a", "value": "b"}]'
         answer = await ask(verb, path, body, **query)
         assert answer.code == 403, (verb, path, answer.body)
-        assert "Ask the owner" in said(answer)["message"]
+        assert "Ask the owner" in json_of(answer)["message"]
     assert data_root.names("/shared") == {"mine", "x", "secret"}
     assert data_root.get("/shared/x") == b"shared"

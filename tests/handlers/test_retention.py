@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.engine.fake import FakeEngine
-from tests.handlers.asking import Ask, finished, said
+from tests.handlers.http_client import Ask, json_of, run_script
 from tests.waiting import until
 
 
@@ -29,13 +29,13 @@ class TestKeptByNumber:
         return jp_server_config
 
     async def test_older_containers_go_and_unfinished_ones_stay(self, ask: Ask, nds: Any) -> None:
-        old, new = [await finished(ask, SCRIPT) for _ in range(2)]
+        old, new = [await run_script(ask, SCRIPT) for _ in range(2)]
         answer = await ask("POST", "/upload", {"script": "sleep 600", "scriptname": "a.sh"})
-        running = said(answer)["job_id"]
+        running = json_of(answer)["job_id"]
         await nds._runner.wait_until(running, lambda job: job.started is not None)
         assert await nds._runner.run_cleanup() == 1
         assert await nds._runner.run_cleanup() == 0
-        rows = said(await ask("GET", "/list_container"))
+        rows = json_of(await ask("GET", "/list_container"))
         assert {row["job_id"] for row in rows} == {new["job_id"], running}
         assert (await ask("GET", "/info", cont_id=old["container_id"])).code == 410
         await ask("DELETE", f"/jobs/{running}")
@@ -57,7 +57,7 @@ class TestLookedForOften:
         self, ask: Ask, fake_engine: FakeEngine
     ) -> None:
         for _ in range(2):
-            await finished(ask, SCRIPT)
+            await run_script(ask, SCRIPT)
             await until(lambda: not fake_engine.containers_by_id, "no container")
 
 
@@ -71,24 +71,24 @@ class TestKeptByAge:
         return jp_server_config
 
     async def test_what_is_gone_says_when_and_what_is_left(self, ask: Ask, nds: Any) -> None:
-        job = await finished(ask, SCRIPT)
+        job = await run_script(ask, SCRIPT)
         assert await nds._runner.run_cleanup() == 1
         job_id, container = job["job_id"], job["container_id"]
         for way in ({"job_id": job_id}, {"cont_id": container}, {"cont_id": f"nds-{job_id}"}):
             answer = await ask("GET", "/results", **way)
             assert answer.code == 410
-            assert "still there" in said(answer)["message"]
-            assert "UTC" in said(answer)["message"]
-        assert said(await ask("GET", "/upload", job_id=job_id))["state"] == "COMPLETED"
-        log = said(await ask("GET", "/stdout", job_id=job_id))
+            assert "still there" in json_of(answer)["message"]
+            assert "UTC" in json_of(answer)["message"]
+        assert json_of(await ask("GET", "/upload", job_id=job_id))["state"] == "COMPLETED"
+        log = json_of(await ask("GET", "/stdout", job_id=job_id))
         assert log["truncated"]
         assert log["stdout"]
-        diff = said(await ask("GET", "/diff", job_id=job_id))
+        diff = json_of(await ask("GET", "/diff", job_id=job_id))
         assert [(row["path"], row["kind"]) for row in diff] == [("/results/made", "added")]
         assert (await ask("GET", "/metric", job_id=job_id)).code == 200
-        stopped = said(await ask("POST", "/stop", job_id=job_id))
+        stopped = json_of(await ask("POST", "/stop", job_id=job_id))
         assert stopped["state"] == "success"
-        assert said(await ask("POST", f"/jobs/{job_id}/rerun"))["job_id"] != job_id
+        assert json_of(await ask("POST", f"/jobs/{job_id}/rerun"))["job_id"] != job_id
         assert (await ask("DELETE", f"/jobs/{job_id}")).code == 204
 
 
@@ -110,7 +110,7 @@ class TestPlaces:
         jobs = []
         for _ in range(5):
             body = {"script": "sleep 600", "scriptname": "a.sh"}
-            jobs.append(said(await ask("POST", "/upload", body))["job_id"])
+            jobs.append(json_of(await ask("POST", "/upload", body))["job_id"])
         for count in range(2, 6):
             began = [f"nds-{job_id}" for job_id in jobs[:count]]
             await until(lambda: len(fake_engine.runs) >= count, "the next job")  # noqa: B023
@@ -125,10 +125,10 @@ class TestPlaces:
         self, ask: Ask, nds: Any, fake_engine: FakeEngine
     ) -> None:
         body = {"script": "sleep 600", "scriptname": "a.sh"}
-        jobs = [said(await ask("POST", "/upload", body))["job_id"] for _ in range(3)]
+        jobs = [json_of(await ask("POST", "/upload", body))["job_id"] for _ in range(3)]
         await until(lambda: len(fake_engine.runs) == 2, "two jobs")
         async with asyncio.timeout(30):
-            assert said(await ask("POST", "/stop", job_id=jobs[2]))["state"] == "success"
-        ended = said(await ask("GET", "/upload", job_id=jobs[2]))
+            assert json_of(await ask("POST", "/stop", job_id=jobs[2]))["state"] == "success"
+        ended = json_of(await ask("GET", "/upload", job_id=jobs[2]))
         assert (ended["state"], ended["reason"]) == ("FAILED", "stopped")
         assert fake_engine.named(f"nds-{jobs[2]}") is None

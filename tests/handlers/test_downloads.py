@@ -14,7 +14,7 @@ import pytest
 
 from nds_jupyter.handlers.response_streams import SocketSink
 from tests.engine.proxy import EngineProxy
-from tests.handlers.asking import Ask, finished
+from tests.handlers.http_client import Ask, run_script
 from tests.waiting import until
 
 pytestmark = pytest.mark.engine
@@ -32,7 +32,7 @@ def download(ask: Ask, jp_serverapp: Any) -> Any:
     """Give what runs a job that leaves 48 MiB and begins to read them by a raw connection."""
 
     async def download(version: str = "1.1") -> tuple[asyncio.StreamReader, Any]:
-        job = await finished(ask, BIG)
+        job = await run_script(ask, BIG)
         reader, writer = await asyncio.open_connection("127.0.0.1", jp_serverapp.port)
         path = f"{jp_serverapp.base_url}nds/results?job_id={job['job_id']}"
         writer.write(

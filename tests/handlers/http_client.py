@@ -1,4 +1,4 @@
-"""What tests ask of a server with the extension, and how they read its answers."""
+"""HTTP client of a server with the extension, for tests of its routes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tornado.httpclient import HTTPResponse
 
 Ask = Callable[..., Awaitable[HTTPResponse]]
 
-PATIENCE = 90.0
+DEADLINE = 90.0
 """Seconds for an answer; the machine may be busy with other tests."""
 
 
@@ -42,7 +42,7 @@ def fetch(nds: Any, http_server_client: Any, jp_auth_header: dict[str, str]) -> 
             headers={**jp_auth_header, **(headers or {})},
             body=body if verb in {"PUT", "POST"} else None,
             raise_error=False,
-            request_timeout=PATIENCE,
+            request_timeout=DEADLINE,
         )
 
     return fetch
@@ -77,18 +77,18 @@ def ask(fetch: Ask, jp_base_url: str) -> Ask:
     return ask
 
 
-def said(answer: HTTPResponse) -> Any:
+def json_of(answer: HTTPResponse) -> Any:
     return json.loads(answer.body)
 
 
-async def begun(ask: Ask, script: str, **fields: object) -> str:
+async def submit_script(ask: Ask, script: str, **fields: object) -> str:
     """Submit a shell script, and return the id of its job."""
     answer = await ask("POST", "/upload", {"scriptname": "job.sh", "script": script, **fields})
     assert answer.code == 201, answer.body
-    return str(said(answer)["job_id"])
+    return str(json_of(answer)["job_id"])
 
 
-async def form(jp_fetch: Any, body: str) -> dict[str, Any]:
+async def submit_form(jp_fetch: Any, body: str) -> dict[str, Any]:
     """Submit what a form sends, and return the job."""
     answer = await jp_fetch(
         "nds",
@@ -97,19 +97,19 @@ async def form(jp_fetch: Any, body: str) -> dict[str, Any]:
         body=body,
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     )
-    job: dict[str, Any] = said(answer)
+    job: dict[str, Any] = json_of(answer)
     return job
 
 
-async def finished(ask: Ask, script: str, **fields: object) -> dict[str, Any]:
+async def run_script(ask: Ask, script: str, **fields: object) -> dict[str, Any]:
     """Submit a shell script, and return its job once it has ended."""
-    return await ended(ask, await begun(ask, script, **fields))
+    return await wait_for_end(ask, await submit_script(ask, script, **fields))
 
 
-async def ended(ask: Ask, job_id: str) -> dict[str, Any]:
+async def wait_for_end(ask: Ask, job_id: str) -> dict[str, Any]:
     """Wait for a job's end, and return it."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(DEADLINE):
         while True:
-            job: dict[str, Any] = said(await ask("GET", "/upload", job_id=job_id, wait=30))
+            job: dict[str, Any] = json_of(await ask("GET", "/upload", job_id=job_id, wait=30))
             if job["phase"] == "finished":
                 return job

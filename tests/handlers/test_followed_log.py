@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.handlers.asking import Ask, said
+from tests.handlers.http_client import Ask, json_of
 
 TIMES = 4
 """Jobs that are followed; the engine would leave out most of their ends."""
@@ -20,7 +20,7 @@ async def followed(ask: Ask, jp_fetch: Any, accept: str, **query: str) -> str:
     shown = await jp_fetch(
         "nds",
         "stdout",
-        params={"job_id": said(answer)["job_id"], "follow": "1", **query},
+        params={"job_id": json_of(answer)["job_id"], "follow": "1", **query},
         headers={"Accept": accept},
         request_timeout=60,
     )
