@@ -445,7 +445,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         block_size: int | None = None,
         autocommit: bool = True,
         cache_options: dict[str, Any] | None = None,
-        named: str | None = None,
+        final_path: str | None = None,
         **kwargs: Any,
     ) -> ReadFile | WriteFile:
         if mode == "rb":
@@ -468,7 +468,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
             atomic_replace=self._atomic_replace,
             block_size=block_size or BLOCK,
             autocommit=autocommit,
-            named=named,
+            final_path=final_path,
         )
 
     def cat_file(
