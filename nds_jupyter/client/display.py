@@ -43,6 +43,16 @@ class StatusLine:
             self._handle.update(content, raw=True)
 
 
+BAR_WIDTH = 30
+"""Characters of a progress bar."""
+
+
+def progress_bar(done: int, total: int) -> str:
+    """Return a progress bar; it is full where the total is zero."""
+    filled = BAR_WIDTH if total <= 0 else min(BAR_WIDTH, BAR_WIDTH * done // total)
+    return "█" * filled + "░" * (BAR_WIDTH - filled)
+
+
 _COLOURS = {
     JobState.RUNNING: "#1976d2",
     JobState.COMPLETED: "#388e3c",

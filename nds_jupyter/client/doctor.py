@@ -155,10 +155,12 @@ def _check_permission(client: Client) -> Finding:
 def _check_clock(date: str | None) -> Finding:
     if not date:
         return _success("clock", "the server does not tell its time")
-    apart = abs((datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds())
-    if apart <= MAX_CLOCK_DIFFERENCE:
+    difference = abs((datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds())
+    if difference <= MAX_CLOCK_DIFFERENCE:
         return _success("clock", "agrees with the server's")
-    return _problem("clock", f"{apart:.0f} s apart from the server's", "Let NTP set both clocks.")
+    return _problem(
+        "clock", f"{difference:.0f} s apart from the server's", "Let NTP set both clocks."
+    )
 
 
 def _check_local_disk() -> Finding:

@@ -56,9 +56,6 @@ POLL_INTERVAL = 1.0
 MAX_REQUESTS = 8
 """Concurrent requests."""
 
-BAR_WIDTH = 30
-"""Characters of the progress bar."""
-
 
 class JobArray(JobList):
     """The jobs of a sweep, in the order of its points; shows as a table.
@@ -129,8 +126,7 @@ class JobArray(JobList):
     def progress(self) -> str:
         """Return a progress bar, and the numbers of jobs that have ended and failed."""
         done, failed, total = len(self) - len(self.running), len(self.failed), len(self)
-        filled = BAR_WIDTH * done // max(1, total)
-        bar = "█" * filled + "░" * (BAR_WIDTH - filled)
+        bar = display.progress_bar(done, total)
         return f"{bar} {done} of {total} ended" + (f", {failed} failed" if failed else "")
 
     def stop(self, timeout: float = 10.0) -> JobArray:

@@ -20,8 +20,6 @@ from nds_jupyter.rest.views import LogLine
 UPDATE_INTERVAL = 0.2
 """Seconds between two updates."""
 
-BAR_WIDTH = 30
-
 
 class ProgressLine:
     """Progress bar of transfers, one object after the other."""
@@ -36,8 +34,7 @@ class ProgressLine:
         if now - self._shown < UPDATE_INTERVAL and done < total:
             return
         self._shown = now
-        filled = BAR_WIDTH if total <= 0 else min(BAR_WIDTH, BAR_WIDTH * done // total)
-        bar = "█" * filled + "░" * (BAR_WIDTH - filled)
+        bar = display.progress_bar(done, total)
         self._line.show(f"{bar} {size_text(done)} of {size_text(total)}  {name}")
 
 

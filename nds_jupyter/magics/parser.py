@@ -19,16 +19,16 @@ from IPython.core.error import UsageError
 from nds_jupyter.magics.error_display import without_traceback
 
 
-def at_least(least: int) -> Callable[[str], int]:
+def at_least(minimum: int) -> Callable[[str], int]:
     """Return a type for an option that parses a whole number and checks its minimum."""
 
     def parse_count(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
-            number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} up")
+            number = minimum - 1
+        if number < minimum:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {minimum} up")
         return number
 
     return parse_count

@@ -93,8 +93,8 @@ def _to_arrow(value: Any) -> Any:
     metadata["seconds"] = [
         position for position, each in enumerate(table.schema) if _is_in_seconds(each)
     ]
-    noted = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(metadata).encode()}
-    return table.replace_schema_metadata(noted)
+    combined = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(metadata).encode()}
+    return table.replace_schema_metadata(combined)
 
 
 def _is_in_seconds(field: Any) -> bool:
