@@ -39,7 +39,7 @@ _CONSTRAINT = re.compile(
 """SwarmKit's ``manager/constraint/constraint.go``."""
 
 
-def node_constraints(
+def parse_constraints(
     given: tuple[str, ...] | str | None, *, chooses_nodes: bool
 ) -> tuple[str, ...]:
     """Parse and check placement constraints.
@@ -73,7 +73,7 @@ def node_constraints(
     return wanted
 
 
-LEAST_MEMORY = 6 * 2**20
+MIN_MEMORY = 6 * 2**20
 """Bytes; Docker refuses a smaller limit."""
 
 
@@ -144,9 +144,9 @@ def admit(
     TooLarge
         If the script is too long.
     """
-    script = _script(request, policy)
+    script = _read_script(request, policy)
     digest, shebang = inspect_script(script)
-    image, build = _image_and_build(request, policy)
+    image, build = _choose_image_and_build(request, policy)
     inputs = parse_inputs(request.data, logical)
     spec = JobSpec(
         scriptname=checked_scriptname(request),
@@ -154,17 +154,17 @@ def admit(
         script_shebang=shebang,
         image=image,
         build=build,
-        limits=_limits(request, policy),
+        limits=_choose_limits(request, policy),
         name=checked_name(request.name),
         command=checked_command(request),
         args=without_nul("args", request.args),
         env=checked_env(request.env),
         labels=checked_labels(request.labels),
-        timeout=_timeout(request, policy),
-        network=_network(request, policy),
-        constraints=node_constraints(request.constraint, chooses_nodes=policy.chooses_nodes),
-        gpus=_gpus(request, policy),
-        retries=_retries(request, policy),
+        timeout=_choose_timeout(request, policy),
+        network=_choose_network(request, policy),
+        constraints=parse_constraints(request.constraint, chooses_nodes=policy.chooses_nodes),
+        gpus=_check_gpus(request, policy),
+        retries=_check_retries(request, policy),
         data=inputs,
         files=parse_files(request.files, inputs),
         output=parse_output(request.output, logical),
@@ -175,7 +175,7 @@ def admit(
     return spec, script
 
 
-def _script(request: JobRequest, policy: Policy) -> bytes:
+def _read_script(request: JobRequest, policy: Policy) -> bytes:
     if (request.script is None) == (request.file is None):
         found = "neither is there" if request.script is None else "both are there"
         raise InvalidRequest(f"script, file: give exactly one of them; {found}.")
@@ -191,16 +191,16 @@ def _script(request: JobRequest, policy: Policy) -> bytes:
     return script
 
 
-def _image(request: JobRequest, policy: Policy) -> str:
+def _choose_image(request: JobRequest, policy: Policy) -> str:
     if request.image_name is None and request.image_tag is not None:
         raise InvalidRequest("image_name: missing, though image_tag is there.")
     name = policy.default_image if request.image_name is None else request.image_name
     if not name:
         raise InvalidRequest("image_name: missing, and this server has no default image.")
-    return _allowed(image_reference(name, request.image_tag), policy)
+    return _require_allowed(image_reference(name, request.image_tag), policy)
 
 
-def _allowed(reference: str, policy: Policy) -> str:
+def _require_allowed(reference: str, policy: Policy) -> str:
     if not policy.allows_image(reference):
         raise RefusedByPolicy(
             f"The image {reference} is not allowed here. GET /list_images lists those that are."
@@ -208,31 +208,31 @@ def _allowed(reference: str, policy: Policy) -> str:
     return reference
 
 
-def _image_and_build(request: JobRequest, policy: Policy) -> tuple[str, BuildSpec | None]:
+def _choose_image_and_build(request: JobRequest, policy: Policy) -> tuple[str, BuildSpec | None]:
     dockerfile, requirements = request.dockerfile, ""
     if dockerfile is None and request.requirements is None:
-        return _image(request, policy), None
+        return _choose_image(request, policy), None
     if not policy.allow_builds:
         raise RefusedByPolicy(
             "requirements, dockerfile: this server builds no images. Choose one that has all."
         )
     if dockerfile is None:
         requirements = requirements_text(request.requirements or "")
-        read = requirements_dockerfile(_image(request, policy))
+        read = requirements_dockerfile(_choose_image(request, policy))
     elif request.requirements is not None:
         raise InvalidRequest("requirements, dockerfile: give one of them; both are there.")
     elif has_from(dockerfile):
         read = parse_dockerfile(dockerfile)
     else:
-        read = parse_dockerfile(f"FROM {_image(request, policy)}\n{dockerfile}")
+        read = parse_dockerfile(f"FROM {_choose_image(request, policy)}\n{dockerfile}")
     for each in read.images:
-        _allowed(image_reference(each), policy)
+        _require_allowed(image_reference(each), policy)
     network = Network.BRIDGE if Network.BRIDGE in policy.networks else Network.NONE
     build = BuildSpec(dockerfile=read.dockerfile, requirements=requirements, network=network)
     return image_reference(read.base), build
 
 
-def _limits(request: JobRequest, policy: Policy) -> Limits:
+def _choose_limits(request: JobRequest, policy: Policy) -> Limits:
     default, most = policy.default_limits, policy.max_limits
     cpus = min(default.cpus, most.cpus) if request.cpus is None else request.cpus
     memory = min(default.memory, most.memory)
@@ -240,8 +240,8 @@ def _limits(request: JobRequest, policy: Policy) -> Limits:
         memory = parse_size(request.memory, "memory")
     if not 0.01 <= cpus < float("inf"):
         raise InvalidRequest(f"cpus: {cpus:g} is not an amount of CPUs; give at least 0.01.")
-    if memory < LEAST_MEMORY:
-        raise InvalidRequest(f"memory: give at least {size_text(LEAST_MEMORY)}.")
+    if memory < MIN_MEMORY:
+        raise InvalidRequest(f"memory: give at least {size_text(MIN_MEMORY)}.")
     if cpus > most.cpus:
         raise RefusedByPolicy(f"cpus: {cpus:g} are more than the {most.cpus:g} allowed here.")
     if memory > most.memory:
@@ -251,7 +251,7 @@ def _limits(request: JobRequest, policy: Policy) -> Limits:
     return Limits(cpus=cpus, memory=memory, pids=default.pids)
 
 
-def _timeout(request: JobRequest, policy: Policy) -> float | None:
+def _choose_timeout(request: JobRequest, policy: Policy) -> float | None:
     if request.timeout is None:
         return policy.max_timeout
     if not 0 < request.timeout < float("inf"):
@@ -263,14 +263,14 @@ def _timeout(request: JobRequest, policy: Policy) -> float | None:
     return request.timeout
 
 
-def _network(request: JobRequest, policy: Policy) -> Network:
+def _choose_network(request: JobRequest, policy: Policy) -> Network:
     network = policy.default_network if request.network is None else request.network
     if network not in policy.networks:
         raise RefusedByPolicy(f"network: {network.value!r} is not allowed here.")
     return network
 
 
-def _gpus(request: JobRequest, policy: Policy) -> int:
+def _check_gpus(request: JobRequest, policy: Policy) -> int:
     if request.gpus < 0:
         raise InvalidRequest("gpus: give a number of GPUs, or none.")
     if request.gpus > policy.max_gpus:
@@ -280,7 +280,7 @@ def _gpus(request: JobRequest, policy: Policy) -> int:
     return request.gpus
 
 
-def _retries(request: JobRequest, policy: Policy) -> int:
+def _check_retries(request: JobRequest, policy: Policy) -> int:
     if request.retries < 0:
         raise InvalidRequest("retries: give a number, or none.")
     if request.retries > policy.max_retries:

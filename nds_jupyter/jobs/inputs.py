@@ -103,7 +103,7 @@ def format_input(given: Input) -> str:
     return f"{given.path}:{given.to}"
 
 
-def requested_input(given: Input) -> str | Input:
+def unparse_input(given: Input) -> str | Input:
     """Return an input so that `parse_inputs` gives the same again: as text, if that is possible."""
     text = format_input(given)
     again = (given.path, None if text == given.path else given.to)

@@ -185,7 +185,7 @@ def advance(job: Job, event: JobEvent) -> Job:
         return job
     match event:
         case ScriptExited():
-            return _record_exit(job, event)
+            return _apply_exit(job, event)
         case OutputsDelivered(at=at, message=message):
             return _finish(job, at, message=message)
         case JobAborted(reason=reason, message=message, at=at, exit_code=code):
@@ -236,7 +236,7 @@ def _changed_fields(job: Job, event: JobEvent) -> dict[str, object]:
     raise AssertionError(f"an event without a transition: {event!r}")
 
 
-def _record_exit(job: Job, event: ScriptExited) -> Job:
+def _apply_exit(job: Job, event: ScriptExited) -> Job:
     return msgspec.structs.replace(
         job,
         phase=Phase.COLLECTING,

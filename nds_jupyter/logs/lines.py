@@ -64,7 +64,7 @@ class LineSplitter:
             partial.time = partial.time or raw[start : text - 1].decode("ascii", "replace")
             partial.text += raw[text:end]
             if not cut or len(partial.text) >= LONGEST_LINE:
-                lines.append(_line(chunk.stream, partial, cut=cut))
+                lines.append(_finish_line(chunk.stream, partial, cut=cut))
             done = end if cut else end + 1
         partial.raw = raw[done:]
         return lines
@@ -78,7 +78,7 @@ class LineSplitter:
                 partial.time = partial.time or time.decode("ascii", "replace")
                 partial.text += text
             if partial.time:
-                lines.append(_line(stream, partial))
+                lines.append(_finish_line(stream, partial))
         self._partial_lines.clear()
         return lines
 
@@ -109,7 +109,7 @@ def message_time(text: str) -> datetime:
     return datetime.fromisoformat(text[:26] + "Z")
 
 
-def _line(stream: LogStream, partial: _PartialLine, *, cut: bool = False) -> LogLine:
+def _finish_line(stream: LogStream, partial: _PartialLine, *, cut: bool = False) -> LogLine:
     text = partial.text.decode("utf-8", "replace")
     line = LogLine(stream=stream.value, time=partial.time, text=text, cut=cut)
     partial.time, partial.text = "", b""
@@ -152,13 +152,13 @@ async def read_text_tail(
     tail = FIRST_TAIL if request.tail is None else request.tail
     while True:
         new_request = msgspec.structs.replace(request, tail=tail, follow=False)
-        text, seen, lines = await _last_bytes(engine, container_id, new_request, limit)
+        text, seen, lines = await _read_last_bytes(engine, container_id, new_request, limit)
         if seen > limit or request.tail is not None or lines < tail:
             return text, seen > limit
         tail *= 16
 
 
-async def _last_bytes(
+async def _read_last_bytes(
     engine: Engine, container_id: str, request: LogRequest, limit: int
 ) -> tuple[bytes, int, int]:
     parts: deque[bytes] = deque()

@@ -358,7 +358,7 @@ def openapi_document(prefix: str = routes.PREFIX) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         verbs = paths.setdefault(head + operation.path, {})
-        verbs[operation.verb] = _operation(operation, by_type)
+        verbs[operation.verb] = _describe_operation(operation, by_type)
     return {
         "openapi": "3.1.0",
         "info": {"title": "nds_jupyter", "version": __version__},
@@ -373,7 +373,7 @@ def openapi_document(prefix: str = routes.PREFIX) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation, by_type: dict[str, Any]) -> dict[str, Any]:
+def _describe_operation(operation: Operation, by_type: dict[str, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {media: {} for media in operation.media}
     if operation.answer is not None:
         content["application/json"] = {"schema": by_type[repr(operation.answer)]}
@@ -389,7 +389,7 @@ def _operation(operation: Operation, by_type: dict[str, Any]) -> dict[str, Any]:
         }
     result: dict[str, Any] = {
         "summary": operation.summary,
-        "parameters": _parameters(operation),
+        "parameters": _describe_parameters(operation),
         "responses": answers,
     }
     if operation.path == routes.UPLOAD and operation.verb == "post":
@@ -405,18 +405,18 @@ def _operation(operation: Operation, by_type: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+def _inline_refs(schema: Any, definitions: dict[str, Any]) -> Any:
     """Return a schema with what it refers to in its place: a parameter's is small."""
     if isinstance(schema, list):
-        return [_inlined(each, definitions) for each in schema]
+        return [_inline_refs(each, definitions) for each in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
-        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    return {name: _inlined(value, definitions) for name, value in schema.items()}
+        return _inline_refs(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: _inline_refs(value, definitions) for name, value in schema.items()}
 
 
-def _parameters(operation: Operation) -> list[dict[str, Any]]:
+def _describe_parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in ("job_id", "path", "sha256")
@@ -424,7 +424,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     ]
     for field in msgspec.structs.fields(operation.query):
         schema = msgspec.json.schema(field.type)
-        schema = _inlined(schema, schema.pop("$defs", {}))
+        schema = _inline_refs(schema, schema.pop("$defs", {}))
         parameters.append(
             {
                 "name": field.encode_name,

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from nds_jupyter.data.entries import Kind
-from nds_jupyter.jobs.inputs import format_input, requested_input
+from nds_jupyter.jobs.inputs import format_input, unparse_input
 from nds_jupyter.jobs.job import (
     Input,
     Job,
@@ -171,7 +171,7 @@ def spec_view(spec: JobSpec, script: bytes) -> SpecView:
         env=spec.env or None,
         labels=spec.labels or None,
         timeout=spec.timeout,
-        data=tuple(map(requested_input, spec.data)) or None,
+        data=tuple(map(unparse_input, spec.data)) or None,
         output=spec.output,
         constraint=spec.constraints or None,
         gpus=spec.gpus or None,

@@ -60,7 +60,7 @@ class ActiveJobs:
 
     def discard(self, job_id: str) -> None:
         """Remove a job, and wake who waits for it."""
-        self._forget(job_id)
+        self._remove(job_id)
         self._wake_waiters(job_id)
 
     def get(self, job_id: str) -> Job | None:
@@ -123,11 +123,11 @@ class ActiveJobs:
             return
         self._jobs[after.job_id] = after
         if after.is_finished:
-            self._forget(after.job_id)
+            self._remove(after.job_id)
         self._wake_waiters(after.job_id)
         self.notify_listeners(after)
 
-    def _forget(self, job_id: str) -> None:
+    def _remove(self, job_id: str) -> None:
         self._jobs.pop(job_id, None)
         self._locks.pop(job_id, None)
 

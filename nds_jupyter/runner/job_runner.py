@@ -36,7 +36,7 @@ from nds_jupyter.runner.slots import Slots, SweepSlots
 from nds_jupyter.runner.transfers import Transfers
 
 
-def _no_data() -> DataRoot:
+def _unusable_data_root() -> DataRoot:
     return DataRoot(UnusableBackend("These jobs have no data root."))
 
 
@@ -72,7 +72,7 @@ class JobRunner:
         self._metrics_sampler = MetricsSampler(engine, journal, log, self._listeners)
         self._builds = ImageBuilds(engine, journal.server_id)
         self._availability = EngineAvailability(engine)
-        context = self._make_context(data or _no_data(), spool)
+        context = self._make_context(data or _unusable_data_root(), spool)
         self._retention = Retention(
             engine,
             journal,
@@ -246,6 +246,6 @@ class JobRunner:
             job_id
         )
 
-    def newest_samples(self) -> tuple[Sample, ...]:
+    def latest_samples(self) -> tuple[Sample, ...]:
         """Return what each running job uses now."""
         return self._metrics_sampler.latest_samples()

@@ -117,7 +117,7 @@ def container_view(container: Container) -> ContainerView:
         image=container.image,
         command=container.command,
         state=container.state.value,
-        status=_status_of(container),
+        status=_format_status(container),
         exit_code=container.exit_code,
         created=container.created,
         started=container.started,
@@ -133,7 +133,7 @@ def container_view(container: Container) -> ContainerView:
     )
 
 
-def _status_of(container: Container) -> str:
+def _format_status(container: Container) -> str:
     if container.exit_code is not None and container.finished is not None:
         return f"{container.state.value} ({container.exit_code})"
     return container.state.value

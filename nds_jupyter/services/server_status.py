@@ -123,7 +123,7 @@ class EngineLoad:
         info = await self._fetch_engine_info()
         jobs = [job for job in self._runner.unfinished() if job.owner == owner]
         queued = sum(job.phase is Phase.ACCEPTED for job in jobs)
-        samples = self._runner.newest_samples()
+        samples = self._runner.latest_samples()
         return LoadView(
             running=len(jobs) - queued,
             queued=queued,

@@ -11,8 +11,8 @@ from nds_jupyter.jobs.inputs import (
     RequestedInputs,
     parse_inputs,
     parse_output,
-    requested_input,
     split_target,
+    unparse_input,
 )
 from nds_jupyter.jobs.job import Input
 from nds_jupyter.jobs.logical_paths import logical_path
@@ -90,7 +90,7 @@ def test_inputs_written_out_mean_the_same_again(path: str, to: str) -> None:
         inputs = parse_inputs(({"path": f"/{path}", "to": f"/{to}"},), logical)
     except InvalidRequest:
         return
-    (text,) = map(requested_input, inputs)
+    (text,) = map(unparse_input, inputs)
     again = text if isinstance(text, str) else {"path": text.path, "to": text.to}
     assert parse_inputs((again,), logical) == inputs
 
