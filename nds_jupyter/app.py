@@ -143,7 +143,7 @@ class NdsApp(Configuration, ExtensionApp):
 
     def _initialize_services(self) -> None:
         """Make the services that the handlers call."""
-        from nds_jupyter.handlers.base import SETTINGS_KEY, Services
+        from nds_jupyter.handlers.base_handler import SETTINGS_KEY, Services
         from nds_jupyter.live import Broadcaster
         from nds_jupyter.services.container_info import ContainerInfo
         from nds_jupyter.services.job_actions import JobActions

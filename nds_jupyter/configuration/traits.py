@@ -31,7 +31,7 @@ from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.jobs.job import Limits, Network
 from nds_jupyter.jobs.sizes import parse_size
 from nds_jupyter.rest import routes
-from nds_jupyter.runner.settings import RunnerSettings
+from nds_jupyter.runner.runner_settings import RunnerSettings
 
 
 class SwarmConfiguration(HasTraits):

@@ -15,7 +15,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, W
 from nds_jupyter.errors import GatewayUnavailable, InvalidRequest
 from nds_jupyter.gateway.upstream import UpstreamResponse, UpstreamServer
 from nds_jupyter.handlers import ROUTES, url_pattern
-from nds_jupyter.handlers.base import NdsHandler, allowed
+from nds_jupyter.handlers.base_handler import NdsHandler, allowed
 from nds_jupyter.handlers.events import GOING_AWAY, EventsHandler
 from nds_jupyter.handlers.request_bodies import BodyReceiver
 from nds_jupyter.rest import routes

@@ -6,7 +6,7 @@ import re
 
 from jupyter_server.utils import url_path_join
 
-from nds_jupyter.handlers.base import NdsHandler
+from nds_jupyter.handlers.base_handler import NdsHandler
 from nds_jupyter.handlers.containers import (
     DiffHandler,
     InfoHandler,

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import msgspec
 
 from nds_jupyter.engines.base import LogRequest
-from nds_jupyter.handlers.base import NdsHandler, allowed
+from nds_jupyter.handlers.base_handler import NdsHandler, allowed
 from nds_jupyter.rest.queries import (
     ContainersQuery,
     DiffQuery,

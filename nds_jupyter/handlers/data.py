@@ -18,7 +18,7 @@ from nds_jupyter.archives.conversion import content_disposition, parse_range
 from nds_jupyter.data.entries import Avu, Entry
 from nds_jupyter.data.object_writer import IfExists
 from nds_jupyter.errors import Conflict, InvalidRequest, PreconditionFailed, TooLarge
-from nds_jupyter.handlers.base import NdsHandler, allowed
+from nds_jupyter.handlers.base_handler import NdsHandler, allowed
 from nds_jupyter.handlers.decoding import decode_json_body
 from nds_jupyter.handlers.request_bodies import BodyReceiver
 from nds_jupyter.jobs.logical_paths import is_url

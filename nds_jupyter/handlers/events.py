@@ -13,7 +13,7 @@ from tornado.web import RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.handlers.base import NdsHandler, allowed
+from nds_jupyter.handlers.base_handler import NdsHandler, allowed
 from nds_jupyter.live import Subscriber
 from nds_jupyter.rest.queries import EventsQuery
 

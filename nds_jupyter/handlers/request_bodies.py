@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from tornado.httputil import HTTPServerRequest
 
 from nds_jupyter.errors import NdsError
-from nds_jupyter.handlers.base import NdsHandler, allowed
+from nds_jupyter.handlers.base_handler import NdsHandler, allowed
 
 BLOCK = 2**20
 """Bytes collected before they are handed on; they arrive in chunks of 64 KiB."""

@@ -16,7 +16,7 @@ from nds_jupyter.archives.conversion import (
     parse_range,
 )
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.handlers.base import NdsHandler, allowed
+from nds_jupyter.handlers.base_handler import NdsHandler, allowed
 from nds_jupyter.handlers.data import DataRootHandler
 from nds_jupyter.rest.queries import ArchiveQuery, DeliverRequest, ListResultsQuery, ResultsQuery
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nds_jupyter.handlers.base import NdsHandler, allowed
+from nds_jupyter.handlers.base_handler import NdsHandler, allowed
 from nds_jupyter.rest.queries import NoQuery
 
 

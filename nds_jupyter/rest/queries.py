@@ -48,13 +48,6 @@ class StdoutQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     limit: Annotated[int, Meta(ge=1, le=64 * 2**20)] = 2**20
 
 
-class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A page of a list."""
-
-    limit: Limit = 100
-    cursor: Cursor = 0
-
-
 class ContainersQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`GET /list_container`."""
 

@@ -7,6 +7,6 @@ moves each of them, `MetricsSampler` records what they use and `Retention` remov
 from __future__ import annotations
 
 from nds_jupyter.runner.job_runner import JobRunner
-from nds_jupyter.runner.settings import RunnerSettings
+from nds_jupyter.runner.runner_settings import RunnerSettings
 
 __all__ = ["JobRunner", "RunnerSettings"]

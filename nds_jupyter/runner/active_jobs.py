@@ -17,7 +17,7 @@ from nds_jupyter.jobs.state_machine import (
 )
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
-from nds_jupyter.runner.settings import JobListener
+from nds_jupyter.runner.runner_settings import JobListener
 
 WRITE_RETRY_DELAY = 2.0
 """Seconds between attempts to write a transition to a full disk."""

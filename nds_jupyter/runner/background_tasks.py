@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from nds_jupyter.errors import NdsError
-from nds_jupyter.runner.cleanup import OrphanCleanup, Retention
+from nds_jupyter.runner.container_cleanup import OrphanCleanup, Retention
 from nds_jupyter.runner.context import RunnerContext
 from nds_jupyter.runner.lifecycle import RunningLifecycles
 

@@ -13,7 +13,7 @@ from nds_jupyter.engines.base import Engine, Sample
 from nds_jupyter.errors import NdsError, NoEndpoint
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
-from nds_jupyter.runner.settings import JobListener
+from nds_jupyter.runner.runner_settings import JobListener
 
 FIRST_SAMPLE_DELAY = 1.0
 """Seconds after the start; a shorter job is not worth a stream of its own."""

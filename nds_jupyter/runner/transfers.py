@@ -21,7 +21,7 @@ from nds_jupyter.errors import DataUnavailable, DeadlineExceeded
 from nds_jupyter.jobs.job import Job, Progress, Reason
 from nds_jupyter.jobs.state_machine import TransferProgressed
 from nds_jupyter.runner.active_jobs import ActiveJobs
-from nds_jupyter.runner.settings import RunnerSettings
+from nds_jupyter.runner.runner_settings import RunnerSettings
 
 TEMPORARY_ERRORS = (DataUnavailable, DeadlineExceeded)
 FIRST_RETRY_DELAY = 0.5

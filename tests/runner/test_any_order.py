@@ -41,7 +41,7 @@ CLOCKED = (
     "nds_jupyter.runner.job_runner",
     "nds_jupyter.runner.script_run",
     "nds_jupyter.runner.lifecycle",
-    "nds_jupyter.runner.cleanup",
+    "nds_jupyter.runner.container_cleanup",
     "tests.engine.fake_events",
     "tests.engine.fake_container",
 )

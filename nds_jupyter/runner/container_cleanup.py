@@ -35,7 +35,7 @@ from nds_jupyter.jobs.state_machine import ContainerRemoved, advance
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.logs.lines import read_log_tail
-from nds_jupyter.runner.settings import RunnerSettings
+from nds_jupyter.runner.runner_settings import RunnerSettings
 
 
 class OrphanCleanup:
