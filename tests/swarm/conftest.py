@@ -31,8 +31,8 @@ def settings(clean_swarm: Swarm) -> SwarmSettings:
     return SwarmSettings(endpoints=tuple(clean_swarm.endpoints), node_deadline=3.0, lost_after=60.0)
 
 
-class Lab:
-    """A runner on the Swarm, and the words of these tests."""
+class RunnerHarness:
+    """Runner on the Swarm, with what tests do with its jobs."""
 
     def __init__(self, runner: JobRunner, engine: SwarmEngine) -> None:
         self.runner = runner
@@ -51,13 +51,13 @@ class Lab:
             seen = await self.runner.find_job(job.job_id)
             pytest.fail(f"waited in vain; last seen: {seen}")
 
-    async def ended(self, job: Job) -> Job:
+    async def wait_for_end(self, job: Job) -> Job:
         return await self.until(job, lambda job: job.is_finished)
 
-    async def running(self, job: Job) -> Job:
+    async def wait_for_start(self, job: Job) -> Job:
         return await self.until(job, lambda job: job.started is not None)
 
-    async def log(self, job: Job) -> str:
+    async def read_log(self, job: Job) -> str:
         assert job.container_id is not None
         chunks = self.engine.logs(job.container_id, LogRequest())
         return b"".join([chunk.data async for chunk in chunks]).decode()
@@ -75,18 +75,18 @@ def spec(script: str, memory: int = 32 << 20, **fields: Any) -> JobSpec:
     )
 
 
-OpenLab = Callable[..., AbstractAsyncContextManager[Lab]]
+OpenHarness = Callable[..., AbstractAsyncContextManager[RunnerHarness]]
 
 
 @asynccontextmanager
-async def lab_on(settings: SwarmSettings, folder: Path) -> AsyncIterator[Lab]:
+async def harness_on(settings: SwarmSettings, folder: Path) -> AsyncIterator[RunnerHarness]:
     """Give a runner with the journal in a folder, while the block runs."""
     engine = SwarmEngine(None, settings)
     journal = JournalThread(Journal.open(folder))
     runner = JobRunner(journal, engine, RunnerSettings(), logging.getLogger("nds"))
     await runner.start()
     try:
-        yield Lab(runner, engine)
+        yield RunnerHarness(runner, engine)
     finally:
         await runner.close()
         await engine.close()
@@ -94,9 +94,9 @@ async def lab_on(settings: SwarmSettings, folder: Path) -> AsyncIterator[Lab]:
 
 
 @pytest.fixture
-def open_lab(settings: SwarmSettings, tmp_path: Path) -> OpenLab:
+def open_harness(settings: SwarmSettings, tmp_path: Path) -> OpenHarness:
     """Give what starts a runner with the journal of this test."""
-    return lambda given=settings: lab_on(given, tmp_path / "journal")
+    return lambda given=settings: harness_on(given, tmp_path / "journal")
 
 
 async def wait_for(condition: Callable[[], Awaitable[object]], what: str) -> Any:

@@ -50,7 +50,8 @@ async def test_worker_is_one_engine(clean_swarm: Swarm) -> None:
 
 
 async def test_manager_whose_other_nodes_are_drained_is_one_engine(
-    clean_swarm: Swarm, availability: docker.APIClient
+    clean_swarm: Swarm,
+    availability: docker.APIClient,
 ) -> None:
     for node in availability.nodes(filters={"role": "worker"}):
         set_availability(availability, node["ID"], "drain")
@@ -58,7 +59,8 @@ async def test_manager_whose_other_nodes_are_drained_is_one_engine(
 
 
 async def test_engine_that_is_away_at_first_is_asked_again(
-    clean_swarm: Swarm, tmp_path: Path
+    clean_swarm: Swarm,
+    tmp_path: Path,
 ) -> None:
     socket = tmp_path / "docker.sock"
     engine = NdsApp(engine_url=f"unix://{socket}").make_engine()

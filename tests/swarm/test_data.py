@@ -105,7 +105,9 @@ async def test_what_can_not_be_fails_and_leaves_nothing(ask: Ask, data_root: Roo
 
 @pytest.mark.parametrize("data_root", ["faulty"], indirect=True)
 async def test_connections_that_drop_are_taken_up(
-    ask: Ask, data_root: Root, faulty_zone: Zone
+    ask: Ask,
+    data_root: Root,
+    faulty_zone: Zone,
 ) -> None:
     data = os.urandom(2**20) * 12
     data_root.put("/big", data)

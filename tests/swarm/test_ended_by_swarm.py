@@ -13,7 +13,7 @@ from dev.console import tail
 from dev.processes import wait_until
 from dev.swarm import Swarm
 from nds_jupyter.jobs.job import JobState, Reason
-from tests.swarm.conftest import OpenLab, change_node
+from tests.swarm.conftest import OpenHarness, change_node
 
 pytestmark = pytest.mark.swarm
 
@@ -24,39 +24,41 @@ HERE = ("node.labels.here==yes",)
 
 
 async def test_script_that_the_swarm_ends_is_not_taken_to_have_ended_by_itself(
-    open_lab: OpenLab, clean_swarm: Swarm, label: Callable[[int], None]
+    open_harness: OpenHarness, clean_swarm: Swarm, label: Callable[[int], None]
 ) -> None:
     label(3)
-    async with open_lab() as lab:
-        job = await lab.running(await lab.submit("echo ran; sleep 600", constraints=HERE))
+    async with open_harness() as harness:
+        job = await harness.wait_for_start(
+            await harness.submit("echo ran; sleep 600", constraints=HERE)
+        )
         await take_back(clean_swarm, str(job.container_id))
-        ended = await lab.ended(job)
+        ended = await harness.wait_for_end(job)
         assert (ended.state, ended.reason) == (JobState.FAILED, Reason.ENGINE), ended
         assert "The container on node3 was ended while the script ran" in ended.message
         assert ended.attempts == 1
 
 
 async def test_job_whose_container_the_swarm_ends_before_its_script_is_placed_again(
-    open_lab: OpenLab,
+    open_harness: OpenHarness,
     clean_swarm: Swarm,
     label: Callable[[int], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     label(3)
-    async with open_lab() as lab:
-        start = lab.engine.start
+    async with open_harness() as harness:
+        start = harness.engine.start
 
         async def ended_first(container_id: str) -> str | None:
-            monkeypatch.setattr(lab.engine, "start", start)
+            monkeypatch.setattr(harness.engine, "start", start)
             label(2)
             await take_back(clean_swarm, container_id)
             return await start(container_id)
 
-        monkeypatch.setattr(lab.engine, "start", ended_first)
-        job = await lab.submit("echo ran; exit 5", constraints=HERE)
-        ended = await lab.ended(job)
+        monkeypatch.setattr(harness.engine, "start", ended_first)
+        job = await harness.submit("echo ran; exit 5", constraints=HERE)
+        ended = await harness.wait_for_end(job)
         assert (ended.reason, ended.exit_code, ended.worker) == (Reason.EXIT, 5, "node2"), ended
-        assert await lab.log(ended) == "ran\n"
+        assert await harness.read_log(ended) == "ran\n"
 
 
 async def take_back(swarm: Swarm, container_id: str) -> None:

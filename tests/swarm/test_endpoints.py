@@ -20,7 +20,7 @@ from nds_jupyter.engines.base import LogRequest
 from nds_jupyter.engines.cluster import NodeReport
 from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs.job import JobState, Reason
-from tests.swarm.conftest import OpenLab, wait_for
+from tests.swarm.conftest import OpenHarness, wait_for
 from tests.swarm.ssh import SshAccount, SshServer, make_key
 
 pytestmark = pytest.mark.swarm
@@ -66,7 +66,7 @@ def docker_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make_context(name: str, host: str, certificates: Path | None) -> None:
-    files = "" if certificates is None else tls_of(certificates)
+    files = "" if certificates is None else tls_options(certificates)
     command = [find_program("docker") or "docker", "context", "create", name]
     subprocess.run(
         [*command, "--docker", f"host={host}{files}"],
@@ -77,7 +77,7 @@ def make_context(name: str, host: str, certificates: Path | None) -> None:
     )
 
 
-def tls_of(folder: Path) -> str:
+def tls_options(folder: Path) -> str:
     return f",ca={folder}/ca.pem,cert={folder}/cert.pem,key={folder}/key.pem"
 
 
@@ -91,7 +91,7 @@ async def reports(settings: SwarmSettings, *endpoints: str) -> dict[str, NodeRep
 
 
 async def test_everything_about_a_job_goes_by_ssh(
-    open_lab: OpenLab,
+    open_harness: OpenHarness,
     settings: SwarmSettings,
     ssh_servers: tuple[SshServer, ...],
     account: SshAccount,
@@ -100,29 +100,29 @@ async def test_everything_about_a_job_goes_by_ssh(
     by_ssh = msgspec.structs.replace(
         settings, endpoints=tuple(each.url for each in ssh_servers), node_deadline=20.0
     )
-    async with open_lab(by_ssh) as lab:
-        found = await lab.engine.nodes()
+    async with open_harness(by_ssh) as harness:
+        found = await harness.engine.nodes()
         assert [(each.name, each.reachable) for each in found] == WELL
         script = "echo on; printf 123 >/results/number; sleep 600"
-        job = await lab.running(await lab.submit(script, constraints=TWO))
+        job = await harness.wait_for_start(await harness.submit(script, constraints=TWO))
         assert (job.worker, job.container_id is not None) == ("node2", True)
         container = job.container_id or ""
 
         async def has_written() -> bool:
-            return await lab.engine.path_exists(container, "/results/number")
+            return await harness.engine.path_exists(container, "/results/number")
 
         await wait_for(has_written, "the script's result")
-        archive = b"".join([each async for each in lab.engine.archive(container, "/results")])
+        archive = b"".join([each async for each in harness.engine.archive(container, "/results")])
         with tarfile.open(fileobj=io.BytesIO(archive)) as results:
             member = results.extractfile("results/number")
             assert member is not None
             assert member.read() == b"123"
-        samples = lab.engine.stats(container)
+        samples = harness.engine.stats(container)
         assert (await anext(samples)).pids >= 1
         await samples.aclose()
-        follow = lab.engine.logs(container, LogRequest(follow=True))
+        follow = harness.engine.logs(container, LogRequest(follow=True))
         assert (await anext(follow)).data == b"on\n"
-        ended = await lab.runner.stop(job, 0)
+        ended = await harness.runner.stop(job, 0)
         assert [chunk async for chunk in follow] == []
         assert (ended.state, ended.reason) == (JobState.FAILED, Reason.STOPPED)
 
@@ -201,7 +201,7 @@ async def test_host_key_that_is_not_the_known_one_is_reported(
     assert said in found[second.url].message
 
 
-async def test_wrong_ports_are_told(
+async def test_wrong_ports_are_reported(
     clean_swarm: Swarm, settings: SwarmSettings, account: SshAccount
 ) -> None:
     del account

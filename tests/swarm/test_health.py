@@ -47,7 +47,7 @@ async def test_every_node_and_endpoint_has_a_sentence(client: Client) -> None:
         "no-such-context",
         "node3",
     ]
-    assert "has no endpoint that answers" in nodes["node3"].said
+    assert "has no endpoint that answers" in nodes["node3"].message
     diagnosis = await asyncio.to_thread(diagnose, lambda: client)
     found = {finding.part: finding for finding in diagnosis.findings}
     assert found["node node1"].well

@@ -17,7 +17,7 @@ from nds_jupyter.engines.swarm import node_cache
 from nds_jupyter.engines.swarm.engine import SwarmSettings
 from nds_jupyter.engines.swarm.node_cache import CachedNodeEngine
 from tests.engine.proxy import EngineProxy
-from tests.swarm.conftest import Lab, OpenLab, wait_for
+from tests.swarm.conftest import OpenHarness, RunnerHarness, wait_for
 
 pytestmark = pytest.mark.swarm
 
@@ -73,8 +73,8 @@ def somebody(clean_swarm: Swarm) -> Iterator[docker.APIClient]:
     client.close()
 
 
-async def list_ada(lab: Lab) -> tuple[ContainerSummary, ...]:
-    return await lab.engine.containers(ADA, include_ended=True)
+async def list_ada(harness: RunnerHarness) -> tuple[ContainerSummary, ...]:
+    return await harness.engine.containers(ADA, include_ended=True)
 
 
 def seen(rows: tuple[ContainerSummary, ...]) -> list[tuple[str, str, str]]:
@@ -82,26 +82,29 @@ def seen(rows: tuple[ContainerSummary, ...]) -> list[tuple[str, str, str]]:
 
 
 @asynccontextmanager
-async def cached_lab(open_lab: OpenLab, fetches: Fetches) -> AsyncIterator[Lab]:
+async def cached_harness(
+    open_harness: OpenHarness,
+    fetches: Fetches,
+) -> AsyncIterator[RunnerHarness]:
     """Give a runner that fetches single rows only from node 2 by now."""
-    async with open_lab() as lab:
-        await until_cached(lab, fetches)
-        yield lab
+    async with open_harness() as harness:
+        await until_cached(harness, fetches)
+        yield harness
 
 
-async def until_cached(lab: Lab, fetches: Fetches) -> None:
+async def until_cached(harness: RunnerHarness, fetches: Fetches) -> None:
     async def is_cached() -> bool:
-        await list_ada(lab)
+        await list_ada(harness)
         return fetches.are_by_id()
 
     await wait_for(is_cached, "lists that ask for what has changed alone")
 
 
-async def shows(lab: Lab, *rows: tuple[str, str]) -> None:
+async def shows(harness: RunnerHarness, *rows: tuple[str, str]) -> None:
     expected = [(*row, "node2") for row in rows]
 
     async def is_so() -> bool:
-        return seen(await list_ada(lab)) == expected
+        return seen(await list_ada(harness)) == expected
 
     await wait_for(is_so, f"a list of {expected}")
 
@@ -115,12 +118,14 @@ def made(somebody: docker.APIClient, name: str) -> str:
 
 
 async def test_what_somebody_else_does_on_a_node_is_seen(
-    open_lab: OpenLab, fetches: Fetches, somebody: docker.APIClient
+    open_harness: OpenHarness,
+    fetches: Fetches,
+    somebody: docker.APIClient,
 ) -> None:
-    async with cached_lab(open_lab, fetches) as lab:
+    async with cached_harness(open_harness, fetches) as harness:
         asked = len(fetches.by_id)
         there = await asyncio.to_thread(made, somebody, "strange")
-        await shows(lab, ("strange", "created"))
+        await shows(harness, ("strange", "created"))
         for act, row in (
             (somebody.start, ("strange", "running")),
             (somebody.pause, ("strange", "paused")),
@@ -131,58 +136,66 @@ async def test_what_somebody_else_does_on_a_node_is_seen(
             (somebody.kill, ("stranger", "exited")),
         ):
             await asyncio.to_thread(act, there)
-            await shows(lab, row)
+            await shows(harness, row)
         await asyncio.to_thread(somebody.remove_container, there)
-        await shows(lab)
+        await shows(harness)
         # All of it became known by events.
         assert all(fetches.by_id[asked:])
 
 
 async def test_lost_stream_is_no_old_list(
-    open_lab: OpenLab, node2: EngineProxy, fetches: Fetches, somebody: docker.APIClient
+    open_harness: OpenHarness,
+    node2: EngineProxy,
+    fetches: Fetches,
+    somebody: docker.APIClient,
 ) -> None:
-    async with cached_lab(open_lab, fetches) as lab:
+    async with cached_harness(open_harness, fetches) as harness:
         node2.hold_request("^GET .*/events")
         node2.cut()
         there = await asyncio.to_thread(made, somebody, "silent")
-        await shows(lab, ("silent", "created"))
+        await shows(harness, ("silent", "created"))
         await asyncio.to_thread(somebody.rename, there, "silent-too")
-        await shows(lab, ("silent-too", "created"))
+        await shows(harness, ("silent-too", "created"))
         await asyncio.to_thread(somebody.remove_container, there)
         node2.release()
-        await until_cached(lab, fetches)
-        assert seen(await list_ada(lab)) == []
+        await until_cached(harness, fetches)
+        assert seen(await list_ada(harness)) == []
         await asyncio.to_thread(made, somebody, "loud")
-        await shows(lab, ("loud", "created"))
+        await shows(harness, ("loud", "created"))
 
 
 async def test_node_whose_engine_is_stopped_is_named(
-    open_lab: OpenLab, clean_swarm: Swarm, fetches: Fetches
+    open_harness: OpenHarness,
+    clean_swarm: Swarm,
+    fetches: Fetches,
 ) -> None:
-    async with cached_lab(open_lab, fetches) as lab:
-        job = await lab.running(
-            await lab.submit("sleep 600", constraints=("node.hostname==node2",))
+    async with cached_harness(open_harness, fetches) as harness:
+        job = await harness.wait_for_start(
+            await harness.submit("sleep 600", constraints=("node.hostname==node2",))
         )
-        assert [row.id for row in await list_ada(lab)] == [job.container_id]
+        assert [row.id for row in await list_ada(harness)] == [job.container_id]
         await asyncio.to_thread(clean_swarm.nodes[1].stop)
         try:
-            (row,) = await list_ada(lab)
+            (row,) = await list_ada(harness)
             assert (row.name, row.worker) == (f"nds-{job.job_id}", "node2")
             assert "node2 does not answer" in row.status
         finally:
             await asyncio.to_thread(clean_swarm.nodes[1].start)
 
         async def is_back() -> bool:
-            return all("does not answer" not in row.status for row in await list_ada(lab))
+            return all("does not answer" not in row.status for row in await list_ada(harness))
 
         await wait_for(is_back, "the list of a node that is back")
 
 
-async def test_what_is_stopped_here_is_seen_to_end(open_lab: OpenLab, fetches: Fetches) -> None:
-    async with cached_lab(open_lab, fetches) as lab:
-        job = await lab.running(
-            await lab.submit("sleep 600", constraints=("node.hostname==node2",))
+async def test_what_is_stopped_here_is_seen_to_end(
+    open_harness: OpenHarness,
+    fetches: Fetches,
+) -> None:
+    async with cached_harness(open_harness, fetches) as harness:
+        job = await harness.wait_for_start(
+            await harness.submit("sleep 600", constraints=("node.hostname==node2",))
         )
-        await lab.runner.stop(job, 0)
-        await shows(lab, (f"nds-{job.job_id}", "exited"))
+        await harness.runner.stop(job, 0)
+        await shows(harness, (f"nds-{job.job_id}", "exited"))
         assert all(fetches.by_id[-3:])

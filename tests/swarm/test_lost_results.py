@@ -26,16 +26,19 @@ def jp_server_config(clean_swarm: Swarm, tmp_path: Path, data_root: Root) -> dic
 
 @pytest.mark.parametrize("data_root", ["folder"], indirect=True)
 async def test_delivery_from_a_lost_node_ends_and_names_what_is_lost(
-    ask: Ask, data_root: Root, node3_dies: Swarm, monkeypatch: pytest.MonkeyPatch
+    ask: Ask,
+    data_root: Root,
+    node3_dies: Swarm,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    collect, kill = Delivery._collect, node3_dies.nodes[2].kill
+    copy_results, kill = Delivery._copy_results, node3_dies.nodes[2].kill
 
     async def lost_first(delivery: Delivery, container_id: str) -> None:
-        monkeypatch.setattr(Delivery, "_collect", collect)
+        monkeypatch.setattr(Delivery, "_copy_results", copy_results)
         await asyncio.to_thread(kill)
-        await collect(delivery, container_id)
+        await copy_results(delivery, container_id)
 
-    monkeypatch.setattr(Delivery, "_collect", lost_first)
+    monkeypatch.setattr(Delivery, "_copy_results", lost_first)
     job_id = await submitted(ask, "echo x > /results/x", output="/out/run")
     job = await ended(ask, job_id)
     assert (job["state"], job["reason"], job["exit_code"]) == ("FAILED", "output", 0), job

@@ -17,7 +17,7 @@ from nds_jupyter.engines.base import EngineEvent
 from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
 from nds_jupyter.jobs.job import JobState, Reason
 from tests.swarm.cluster import DEADLINE
-from tests.swarm.conftest import all_ready, lab_on, wait_for
+from tests.swarm.conftest import all_ready, harness_on, wait_for
 
 pytestmark = pytest.mark.swarm
 
@@ -32,7 +32,7 @@ def managers() -> Iterator[Swarm]:
 
 
 @pytest.fixture
-def patient(managers: Swarm) -> SwarmSettings:
+def patient_settings(managers: Swarm) -> SwarmSettings:
     """Give settings for nodes that a new leader does not know at once."""
     return SwarmSettings(endpoints=tuple(managers.endpoints), node_deadline=3.0, lost_after=120.0)
 
@@ -51,40 +51,46 @@ def not_on(node: SwarmNode) -> tuple[str, ...]:
 
 
 async def test_manager_that_hangs_is_passed_over(
-    managers: Swarm, patient: SwarmSettings, tmp_path: Path
+    managers: Swarm,
+    patient_settings: SwarmSettings,
+    tmp_path: Path,
 ) -> None:
     elsewhere = not_on(managers.manager)
-    async with lab_on(patient, tmp_path / "journal") as lab:
-        await lab.ended(await lab.submit("exit 0", constraints=elsewhere))
+    async with harness_on(patient_settings, tmp_path / "journal") as harness:
+        await harness.wait_for_end(await harness.submit("exit 0", constraints=elsewhere))
         with managers.manager.frozen():
-            ended = await lab.ended(await lab.submit("exit 0", constraints=elsewhere))
+            ended = await harness.wait_for_end(
+                await harness.submit("exit 0", constraints=elsewhere)
+            )
             assert (ended.state, ended.worker != "node1") == (JobState.COMPLETED, True)
     # The others may have chosen another leader; the next test takes whoever leads then.
     assert await asyncio.to_thread(wait_until, lambda: all_ready(managers), DEADLINE)
 
 
 async def test_leader_s_death_in_the_middle_of_jobs_loses_none(
-    managers: Swarm, patient: SwarmSettings, tmp_path: Path
+    managers: Swarm,
+    patient_settings: SwarmSettings,
+    tmp_path: Path,
 ) -> None:
     dying = leader(managers)
-    async with lab_on(patient, tmp_path / "journal") as lab:
+    async with harness_on(patient_settings, tmp_path / "journal") as harness:
         seen: list[EngineEvent] = []
-        listening = asyncio.create_task(_listen(lab.engine, seen))
+        listening = asyncio.create_task(_listen(harness.engine, seen))
         jobs = [
-            await lab.submit("echo ran; sleep 0.5; exit 5", constraints=not_on(dying))
+            await harness.submit("echo ran; sleep 0.5; exit 5", constraints=not_on(dying))
             for _ in range(JOBS)
         ]
-        await lab.ended(jobs[2])
+        await harness.wait_for_end(jobs[2])
         await asyncio.to_thread(dying.kill)
         seen.clear()
-        ended = await asyncio.gather(*map(lab.ended, jobs))
+        ended = await asyncio.gather(*map(harness.wait_for_end, jobs))
         assert {(job.state, job.reason, job.exit_code) for job in ended} == {
             (JobState.FAILED, Reason.EXIT, 5)
         }
-        assert {await lab.log(job) for job in ended} == {"ran\n"}
+        assert {await harness.read_log(job) for job in ended} == {"ran\n"}
 
         async def is_seen_down() -> bool:
-            found = {each.name: each.message for each in await lab.engine.nodes()}
+            found = {each.name: each.message for each in await harness.engine.nodes()}
             return f"{dying.name} is down, says the manager" in found.get(dying.name, "")
 
         await wait_for(is_seen_down, "the new leader's word that the old one is down")
@@ -93,7 +99,7 @@ async def test_leader_s_death_in_the_middle_of_jobs_loses_none(
             return any(event.action == "connected" for event in seen)
 
         await wait_for(is_seen, "an event of another manager")
-        after = await lab.ended(await lab.submit("exit 0"))
+        after = await harness.wait_for_end(await harness.submit("exit 0"))
         assert (after.state, after.worker != dying.name) == (JobState.COMPLETED, True)
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)

@@ -21,7 +21,7 @@ from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
 from nds_jupyter.engines.swarm.node_engine import LABEL_LOG
 from nds_jupyter.errors import NoEndpoint, NotPlaced
 from nds_jupyter.jobs.job import JobState, Limits, Network, Reason, container_name
-from tests.swarm.conftest import OpenLab, wait_for
+from tests.swarm.conftest import OpenHarness, wait_for
 
 pytestmark = pytest.mark.swarm
 
@@ -74,16 +74,16 @@ async def log_of(engine: SwarmEngine, container: str) -> str:
 
 
 async def test_missing_program_is_distinguished_from_a_script_that_ends_alike(
-    open_lab: OpenLab,
+    open_harness: OpenHarness,
 ) -> None:
-    async with open_lab() as lab:
+    async with open_harness() as harness:
         jobs = [
-            await lab.submit("exit 0", command=("nosuchprogram", "-x"), constraints=THREE),
-            await lab.submit("print()", scriptname="job.py", constraints=THREE),
-            await lab.submit("#!/bin/nosuchshell\nexit 0", constraints=THREE),
-            await lab.submit("nosuchprogram", constraints=THREE),
+            await harness.submit("exit 0", command=("nosuchprogram", "-x"), constraints=THREE),
+            await harness.submit("print()", scriptname="job.py", constraints=THREE),
+            await harness.submit("#!/bin/nosuchshell\nexit 0", constraints=THREE),
+            await harness.submit("nosuchprogram", constraints=THREE),
         ]
-        named, python, first, ran = await asyncio.gather(*map(lab.ended, jobs))
+        named, python, first, ran = await asyncio.gather(*map(harness.wait_for_end, jobs))
         assert {job.worker for job in (named, python, first, ran)} == {"node3"}
         assert (named.reason, named.exit_code) == (Reason.IMAGE, 127), named
         assert "nds/shell:test has no program nosuchprogram. Choose" in named.message
@@ -95,52 +95,56 @@ async def test_missing_program_is_distinguished_from_a_script_that_ends_alike(
 
 
 async def test_job_without_inputs_runs_and_its_log_comes_through_the_manager(
-    open_lab: OpenLab,
+    open_harness: OpenHarness,
 ) -> None:
-    async with open_lab() as lab:
+    async with open_harness() as harness:
         script = "echo out; echo err >&2; echo > /results/x; exit 3"
-        job = await lab.ended(await lab.submit(script, constraints=THREE))
+        job = await harness.wait_for_end(await harness.submit(script, constraints=THREE))
         assert (job.reason, job.exit_code, job.worker) == (Reason.EXIT, 3, "node3"), job
         assert job.started is not None
-        assert sorted((await lab.log(job)).splitlines()) == ["err", "out"]
-        rows = await lab.engine.containers({LABEL_JOB: ""}, include_ended=True)
+        assert sorted((await harness.read_log(job)).splitlines()) == ["err", "out"]
+        rows = await harness.engine.containers({LABEL_JOB: ""}, include_ended=True)
         assert [(row.id, row.worker, row.state) for row in rows] == [
             (job.container_id, "node3", ContainerStatus.EXITED)
         ]
-        seen = await lab.engine.inspect(job.container_id or "")
+        seen = await harness.engine.inspect(job.container_id or "")
         assert (seen.state, seen.exit_code) == (ContainerStatus.EXITED, 3)
         assert "node3" in seen.out_of_reach
         with pytest.raises(NoEndpoint, match=r"node3.*c\.NdsApp\.endpoints"):
-            await lab.engine.diff(job.container_id or "")
-        await lab.runner.delete(job)
-        manager = lab.engine._nodes.endpoints[0]
+            await harness.engine.diff(job.container_id or "")
+        await harness.runner.delete(job)
+        manager = harness.engine._nodes.endpoints[0]
         assert await manager.configs([LABEL_JOB]) == ()
         assert await manager.services([LABEL_JOB]) == ()
 
 
 async def test_running_job_is_followed_to_its_end_and_another_is_stopped(
-    open_lab: OpenLab,
+    open_harness: OpenHarness,
 ) -> None:
-    async with open_lab() as lab:
-        job = await lab.running(await lab.submit("echo on; sleep 3; echo off", constraints=THREE))
+    async with open_harness() as harness:
+        job = await harness.wait_for_start(
+            await harness.submit("echo on; sleep 3; echo off", constraints=THREE)
+        )
         async with asyncio.timeout(60):
-            chunks = lab.engine.logs(job.container_id or "", LogRequest(follow=True))
+            chunks = harness.engine.logs(job.container_id or "", LogRequest(follow=True))
             followed = b"".join([chunk.data async for chunk in chunks])
         assert followed == b"on\noff\n"
-        assert (await lab.ended(job)).state is JobState.COMPLETED
+        assert (await harness.wait_for_end(job)).state is JobState.COMPLETED
         script = "echo first; echo second; sleep 600"
-        endless = await lab.running(await lab.submit(script, constraints=THREE))
-        stopped = await lab.runner.stop(endless, 1)
+        endless = await harness.wait_for_start(await harness.submit(script, constraints=THREE))
+        stopped = await harness.runner.stop(endless, 1)
         assert stopped.reason is Reason.STOPPED
-        assert await lab.engine.containers({LABEL_JOB: endless.job_id}, include_ended=False) == ()
-    async with open_lab() as lab:
+        assert (
+            await harness.engine.containers({LABEL_JOB: endless.job_id}, include_ended=False) == ()
+        )
+    async with open_harness() as harness:
         # Its container is gone, and another server has its log.
-        assert await lab.log(stopped) == "first\nsecond\n"
+        assert await harness.read_log(stopped) == "first\nsecond\n"
         stamped = LogRequest(timestamps=True, tail=1, stream=LogStream.STDOUT)
-        chunks = [chunk async for chunk in lab.engine.logs(stopped.container_id or "", stamped)]
+        chunks = [chunk async for chunk in harness.engine.logs(stopped.container_id or "", stamped)]
         assert [chunk.data.split(b" ")[1:] for chunk in chunks] == [[b"second\n"]]
-        await lab.runner.delete(await lab.runner.find_job(stopped.job_id))
-        assert await lab.engine._nodes.endpoints[0].configs([LABEL_LOG]) == ()
+        await harness.runner.delete(await harness.runner.find_job(stopped.job_id))
+        assert await harness.engine._nodes.endpoints[0].configs([LABEL_LOG]) == ()
 
 
 async def test_script_that_is_started_again_after_a_crash_runs_once(

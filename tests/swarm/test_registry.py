@@ -18,7 +18,7 @@ from dev.engine_api import EngineAnswerError, ask
 from dev.swarm import Swarm
 from nds_jupyter.jobs.job import Job, JobState, Reason
 from tests.engine.registry import Registry
-from tests.swarm.conftest import Lab, OpenLab, spec
+from tests.swarm.conftest import OpenHarness, RunnerHarness, spec
 
 pytestmark = pytest.mark.swarm
 
@@ -53,45 +53,52 @@ def registry(clean_swarm: Swarm) -> Iterator[Registry]:
             ask(endpoint, "DELETE", f"/images/{made.image}", query={"force": "1"})
 
 
-async def run(lab: Lab, image: str, scriptname: str = "job.sh") -> Job:
+async def run(harness: RunnerHarness, image: str, scriptname: str = "job.sh") -> Job:
     script = "echo here"
     wanted = spec(script, constraints=THREE)
     wanted = msgspec.structs.replace(wanted, image=image, scriptname=scriptname)
-    job, _ = await lab.runner.submit("ada", wanted, script.encode())
-    return await lab.ended(job)
+    job, _ = await harness.runner.submit("ada", wanted, script.encode())
+    return await harness.wait_for_end(job)
 
 
 async def test_node_fetches_an_image_with_the_credentials_of_docker_login(
-    open_lab: OpenLab, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_harness: OpenHarness,
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     auths = {registry.address: {"auth": base64.b64encode(LOGIN.encode()).decode()}}
     (tmp_path / "config.json").write_text(json.dumps({"auths": auths}))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    async with open_lab() as lab:
-        job = await run(lab, registry.image)
+    async with open_harness() as harness:
+        job = await run(harness, registry.image)
         assert (job.state, job.worker) == (JobState.COMPLETED, "node3"), job
-        assert await lab.log(job) == "here\n"
-        await lab.runner.delete(job)
+        assert await harness.read_log(job) == "here\n"
+        await harness.runner.delete(job)
 
 
 async def test_interpreter_is_looked_for_where_the_fetched_image_has_it(
-    open_lab: OpenLab, clean_swarm: Swarm
+    open_harness: OpenHarness,
+    clean_swarm: Swarm,
 ) -> None:
     with Registry(shell_tar(), clean_swarm.manager.lan.gateway).serving() as registry:
-        async with open_lab() as lab:
-            job = await run(lab, registry.image, "job.jl")
+        async with open_harness() as harness:
+            job = await run(harness, registry.image, "job.jl")
             assert job.state is JobState.COMPLETED, job
-            assert await lab.log(job) == "here\n"
-            await lab.runner.delete(job)
+            assert await harness.read_log(job) == "here\n"
+            await harness.runner.delete(job)
         endpoint = clean_swarm.nodes[2].endpoint
         ask(endpoint, "DELETE", f"/images/{registry.image}", query={"force": "1"})
 
 
 async def test_image_that_nobody_may_fetch_without_a_login_is_the_image_s_fault(
-    open_lab: OpenLab, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_harness: OpenHarness,
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    async with open_lab() as lab:
-        job = await run(lab, registry.image)
+    async with open_harness() as harness:
+        job = await run(harness, registry.image)
         assert (job.reason, job.container_id) == (Reason.IMAGE, None), job
         assert registry.image in job.message

@@ -27,7 +27,7 @@ from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
 from tests.irods_zone.zone import Zone
-from tests.swarm.conftest import Lab, wait_for
+from tests.swarm.conftest import RunnerHarness, wait_for
 from tests.swarm.test_nodes_without_endpoint import placed, wanted
 
 pytestmark = [
@@ -58,7 +58,7 @@ def zone(tmp_path: Path) -> Iterator[Zone]:
         yield made
 
 
-class Sent(SwarmEngine):
+class CountingEngine(SwarmEngine):
     """A Swarm that notes what passes through this process."""
 
     archives = 0
@@ -78,7 +78,7 @@ class HurriedBackend(IrodsBackend):
         return None if settings is None else {**settings, "patience": 1.0}
 
 
-OpenStaging = Callable[..., AbstractAsyncContextManager[Lab]]
+OpenStaging = Callable[..., AbstractAsyncContextManager[RunnerHarness]]
 
 
 @pytest.fixture
@@ -90,8 +90,8 @@ def staging(
     @asynccontextmanager
     async def opened(
         image: str = stager_image, host: str = clean_swarm.manager.lan.gateway
-    ) -> AsyncIterator[Lab]:
-        engine = Sent(None, settings)
+    ) -> AsyncIterator[RunnerHarness]:
+        engine = CountingEngine(None, settings)
         journal = JournalThread(Journal.open(tmp_path / "journal"))
         fs = IrodsFileSystem(
             env_file=zone.environment_file(irods_host=host), skip_instance_cache=True
@@ -101,7 +101,7 @@ def staging(
         runner = JobRunner(journal, engine, chosen, logging.getLogger("nds"), store)
         await runner.start()
         try:
-            yield Lab(runner, engine)
+            yield RunnerHarness(runner, engine)
         finally:
             await runner.close()
             await engine.close()
@@ -141,26 +141,28 @@ async def test_inputs_come_straight_to_the_node_and_no_password_stays(
         "wc -c </data/in/large; cat /data/in/below/* | wc -c; ls /data/in/below | wc -l;"
         "touch /data/mine; exit 4"
     )
-    async with staging() as lab:
-        lab.runner.add_listener(Listener())
+    async with staging() as harness:
+        harness.runner.add_listener(Listener())
         data = (Input(path=f"{zone.home()}/in", to="/data/in"),)
-        ended = await lab.ended(await lab.submit(script, constraints=THREE, data=data))
+        ended = await harness.wait_for_end(
+            await harness.submit(script, constraints=THREE, data=data)
+        )
         assert (ended.reason, ended.exit_code) == (Reason.EXIT, 4), ended
-        assert (await lab.log(ended)).split() == [str(LARGE), "100", "20"]
-        assert getattr(lab.engine, "archives", None) == 0
+        assert (await harness.read_log(ended)).split() == [str(LARGE), "100", "20"]
+        assert getattr(harness.engine, "archives", None) == 0
         progress = [job.progress for job in seen if job.phase is Phase.STAGING and job.progress]
         assert progress[-1].done == progress[-1].total == LARGE + 100
-        assert await left(lab.engine) == {
+        assert await left(harness.engine) == {
             "services": [],
             "secrets": [],
             "containers": [],
             "volumes": [f"nds-{ended.job_id}"],
         }
-        await lab.runner.delete(ended)
+        await harness.runner.delete(ended)
 
         async def nothing() -> bool:
-            await lab.runner.run_cleanup()
-            return not any((await left(lab.engine)).values())
+            await harness.runner.run_cleanup()
+            return not any((await left(harness.engine)).values())
 
         await wait_for(nothing, "the removal of the job's volume")
 
@@ -168,34 +170,38 @@ async def test_inputs_come_straight_to_the_node_and_no_password_stays(
 async def test_zone_that_nodes_can_t_reach_fails_the_job_in_the_stager_s_words(
     staging: OpenStaging, zone: Zone
 ) -> None:
-    async with staging(host="127.0.0.1") as lab:
+    async with staging(host="127.0.0.1") as harness:
         data = (Input(path=f"{zone.home()}/in/large", to="/data/large"),)
-        ended = await lab.ended(await lab.submit("exit 0", constraints=THREE, data=data))
+        ended = await harness.wait_for_end(
+            await harness.submit("exit 0", constraints=THREE, data=data)
+        )
         assert (ended.state, ended.reason) == (JobState.FAILED, Reason.DATA)
         assert f"127.0.0.1:{zone.port}" in ended.message
-        assert not any((await left(lab.engine)).values())
+        assert not any((await left(harness.engine)).values())
 
 
 async def test_image_that_the_node_can_t_get_fails_the_job_with_a_sentence(
     staging: OpenStaging, zone: Zone
 ) -> None:
-    async with staging("nds/nowhere:1") as lab:
+    async with staging("nds/nowhere:1") as harness:
         data = (Input(path=f"{zone.home()}/in/large", to="/data/large"),)
-        ended = await lab.ended(await lab.submit("exit 0", constraints=THREE, data=data))
+        ended = await harness.wait_for_end(
+            await harness.submit("exit 0", constraints=THREE, data=data)
+        )
         assert ended.reason is Reason.DATA
         assert "nds/nowhere:1" in ended.message
-        assert not any((await left(lab.engine)).values())
+        assert not any((await left(harness.engine)).values())
 
 
 async def test_inputs_outside_of_data_pass_through_the_server(
     staging: OpenStaging, zone: Zone
 ) -> None:
-    async with staging() as lab:
+    async with staging() as harness:
         data = (Input(path=f"{zone.home()}/in/large", to="/srv/large"),)
-        job = await lab.submit("wc -c </srv/large", constraints=THREE, data=data)
-        ended = await lab.ended(job)
+        job = await harness.submit("wc -c </srv/large", constraints=THREE, data=data)
+        ended = await harness.wait_for_end(job)
         assert ended.state is JobState.COMPLETED, ended
-        assert getattr(lab.engine, "archives", None) == 1
+        assert getattr(harness.engine, "archives", None) == 1
 
 
 STAGER = StagerSpec(
