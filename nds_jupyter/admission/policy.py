@@ -121,13 +121,13 @@ def _plain_path(text: str, field: str) -> str:
 
 
 def admit(
-    request: JobRequest, policy: Policy, logical: PathResolver = _plain_path
+    request: JobRequest, policy: Policy, resolve_path: PathResolver = _plain_path
 ) -> tuple[JobSpec, bytes]:
     """Check a request against the policy and fill in the defaults.
 
     Parameters
     ----------
-    logical
+    resolve_path
         Makes a path of the data root from a path or URL.
 
     Returns
@@ -147,7 +147,7 @@ def admit(
     script = _read_script(request, policy)
     digest, shebang = inspect_script(script)
     image, build = _choose_image_and_build(request, policy)
-    inputs = parse_inputs(request.data, logical)
+    inputs = parse_inputs(request.data, resolve_path)
     spec = JobSpec(
         scriptname=checked_scriptname(request),
         script_sha256=digest,
@@ -167,7 +167,7 @@ def admit(
         retries=_check_retries(request, policy),
         data=inputs,
         files=parse_files(request.files, inputs),
-        output=parse_output(request.output, logical),
+        output=parse_output(request.output, resolve_path),
         overwrite=request.overwrite,
         output_on_failure=request.output_on_failure,
     )
@@ -301,7 +301,7 @@ def _check_runnable(spec: JobSpec) -> None:
 
 
 def admit_all(
-    request: JobRequest, policy: Policy, logical: PathResolver
+    request: JobRequest, policy: Policy, resolve_path: PathResolver
 ) -> tuple[tuple[JobSpec, ...], bytes]:
     """Admit a request: one specification for each point of its sweep, or one without a sweep.
 
@@ -310,13 +310,13 @@ def admit_all(
     NdsError
         What `policy.admit` raises, and `InvalidRequest` or `TooLarge` for a sweep that is none.
     """
-    spec, script = admit(request, policy, logical)
+    spec, script = admit(request, policy, resolve_path)
     if request.sweep is None:
         if request.max_concurrent is not None:
             raise InvalidRequest("max_concurrent: it belongs to a sweep, and there is none.")
         return (spec,), script
-    places = sweep_points(request.sweep, request.max_concurrent)
-    return tuple(_spec_of_point(spec, point) for point in places), script
+    points = sweep_points(request.sweep, request.max_concurrent)
+    return tuple(_spec_of_point(spec, point) for point in points), script
 
 
 def _spec_of_point(spec: JobSpec, point: SweepPoint) -> JobSpec:

@@ -198,8 +198,10 @@ class UpstreamServer:
     def _url(self, path: str, query: str) -> str:
         # Latin-1 takes every byte as it is.
         fields = parse_qsl(query, keep_blank_values=True, encoding="latin-1")
-        kept = urlencode([each for each in fields if each[0] != "token"], encoding="latin-1")
-        return f"{self.address.route(path)}?{kept}".rstrip("?")
+        forwarded_query = urlencode(
+            [each for each in fields if each[0] != "token"], encoding="latin-1"
+        )
+        return f"{self.address.route(path)}?{forwarded_query}".rstrip("?")
 
     def _own_headers(self, public_path: str) -> dict[str, str]:
         token = {"Authorization": f"token {self.address.token}"} if self.address.token else {}

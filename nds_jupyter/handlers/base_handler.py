@@ -105,11 +105,11 @@ class NdsHandler(StreamingHandler):
         """The owner whose jobs this request is about."""
         return self.services.owner_of(self.current_user)
 
-    def decode_query(self, wanted: type[T]) -> T:
+    def decode_query(self, as_type: type[T]) -> T:
         """Decode the query string."""
-        return convert_fields(single_values(self.request.query_arguments), wanted)
+        return convert_fields(single_values(self.request.query_arguments), as_type)
 
-    def decode_arguments(self, wanted: type[T], *, lists: Sequence[str] = ()) -> T:
+    def decode_arguments(self, as_type: type[T], *, lists: Sequence[str] = ()) -> T:
         """Decode the query string together with the body, a form or JSON.
 
         Parameters
@@ -118,14 +118,14 @@ class NdsHandler(StreamingHandler):
             Fields that are arrays, which in a query or a form come as text.
         """
         texts = single_values(self.request.arguments)
-        given = {
+        values = {
             name: parse_text_list(name, text) if name in lists else text
             for name, text in texts.items()
         }
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind == "application/json" and self.request.body:
-            return convert_fields({**given, **decode_json_object(self.request.body)}, wanted)
-        return convert_fields(given, wanted)
+            return convert_fields({**values, **decode_json_object(self.request.body)}, as_type)
+        return convert_fields(values, as_type)
 
     async def find_target(self, query: _TargetFields) -> Target:
         """Return the job or container that a reading route is about."""
@@ -227,5 +227,5 @@ class NdsHandler(StreamingHandler):
                 super().log_exception(typ, value, tb)
             return
         status = status_of(value)
-        tell = self.log.warning if status >= 500 else self.log.debug
-        tell("%s %s: %s", self.request.method, self.request.path, value)
+        log = self.log.warning if status >= 500 else self.log.debug
+        log("%s %s: %s", self.request.method, self.request.path, value)

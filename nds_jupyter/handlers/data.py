@@ -162,8 +162,8 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
         return False
 
     def _requested_range(self, entry: Entry) -> tuple[int, int]:
-        wanted = self.request.headers.get("If-Range")
-        if wanted is not None and not tag_matches(wanted, entity_tag(entry)):
+        if_range = self.request.headers.get("If-Range")
+        if if_range is not None and not tag_matches(if_range, entity_tag(entry)):
             return 0, entry.size
         span = parse_range(self.request.headers.get("Range"), entry.size)
         if span is None:
@@ -182,13 +182,13 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
         free = await data.free_bytes()
         if length is not None and free is not None and int(length) > free:
             raise TooLarge(f"{target}: the data root has no space for {length} bytes.")
-        there = await data.find(target)
-        tag = entity_tag(there) if there else None
+        existing = await data.find(target)
+        tag = entity_tag(existing) if existing else None
         only_if = headers.get("If-None-Match")
         # Conditions do not count where the request would fail without them (RFC 9110, 13.2.1).
-        if there is None or not there.is_collection:
+        if existing is None or not existing.is_collection:
             check_preconditions(headers.get("If-Match"), only_if, tag, target)
-        self.set_status(HTTPStatus.OK if there else HTTPStatus.CREATED)
+        self.set_status(HTTPStatus.OK if existing else HTTPStatus.CREATED)
         exists = IfExists.REPLACE if only_if is None else IfExists.REFUSE
         return await data.write(target, self.body_blocks(), exists=exists)
 
@@ -207,9 +207,9 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
         """Remove an object, or a collection."""
         query = self.decode_query(DataRemoveQuery)
         target = self.logical_path(path)
-        if (wanted := self.request.headers.get("If-Match")) is not None:
-            there = await self.services.data.find(target)
-            check_preconditions(wanted, None, entity_tag(there) if there else None, target)
+        if (if_match := self.request.headers.get("If-Match")) is not None:
+            existing = await self.services.data.find(target)
+            check_preconditions(if_match, None, entity_tag(existing) if existing else None, target)
         await self.services.data.remove(target, recursive=query.recursive)
         self.set_status(HTTPStatus.NO_CONTENT)
         self.finish()
@@ -226,9 +226,9 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
             goal = data.parse_path(query.move_to, "move_to")
             self.send_json(self.data_row(await data.move(target, goal, overwrite=query.overwrite)))
             return
-        there = await data.find(target)
+        existing = await data.find(target)
         made = await data.make_collection(target)
-        self.send_json(self.data_row(made), HTTPStatus.OK if there else HTTPStatus.CREATED)
+        self.send_json(self.data_row(made), HTTPStatus.OK if existing else HTTPStatus.CREATED)
 
 
 class MetadataHandler(DataRootHandler):

@@ -19,8 +19,8 @@ AUTH_FIELDS = frozenset({"token", "_xsrf"})
 JSON_FIELDS = frozenset({"command", "args", "env", "files", "labels", "sweep"})
 """Fields of a form whose text is JSON."""
 
-_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?$", re.DOTALL)
-_NAMED = re.compile(r"field `(?P<field>[^`]*)`")
+_FIELD_OF_ERROR = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<field>[^`]*)`)?$", re.DOTALL)
+_NAMED_FIELD = re.compile(r"field `(?P<field>[^`]*)`")
 
 
 def single_values(fields: Mapping[str, Iterable[bytes]]) -> dict[str, str]:
@@ -32,10 +32,10 @@ def single_values(fields: Mapping[str, Iterable[bytes]]) -> dict[str, str]:
         If a field is repeated, or is not UTF-8.
     """
     values = {}
-    for name, given in fields.items():
+    for name, repeated in fields.items():
         if name in AUTH_FIELDS:
             continue
-        value, *more = given
+        value, *more = repeated
         if more:
             raise InvalidRequest(f"{name}: it is given {len(more) + 1} times. Give it once.")
         try:
@@ -45,7 +45,7 @@ def single_values(fields: Mapping[str, Iterable[bytes]]) -> dict[str, str]:
     return values
 
 
-def convert_fields(fields: Mapping[str, object], wanted: type[T], *, strict: bool = False) -> T:
+def convert_fields(fields: Mapping[str, object], as_type: type[T], *, strict: bool = False) -> T:
     """Convert fields to a type.
 
     Parameters
@@ -54,16 +54,16 @@ def convert_fields(fields: Mapping[str, object], wanted: type[T], *, strict: boo
         False where every value is text, so that ``"1"`` is a number.
     """
     try:
-        return msgspec.convert(fields, wanted, strict=strict)
+        return msgspec.convert(fields, as_type, strict=strict)
     except msgspec.ValidationError as exc:
         raise InvalidRequest(_describe_error(str(exc))) from exc
 
 
 def _describe_error(message: str) -> str:
     """Turn msgspec's ``Expected `int`, got `str` - at `$.limit` `` into ``limit: expected …``."""
-    match = _PLACE.match(message)
+    match = _FIELD_OF_ERROR.match(message)
     what, field = (match["what"], match["field"]) if match else (message, None)
-    named = _NAMED.search(what)
+    named = _NAMED_FIELD.search(what)
     if field is None and named:
         field = named["field"]
         what = "no such parameter" if "unknown" in what else "it is missing"
@@ -97,13 +97,13 @@ def decode_form_request(
     }
     for field in files.keys() - {"file"}:
         raise InvalidRequest(f"{field}: no such file is expected; send the script as file.")
-    given = files.get("file")
-    if given is not None and values.get("scriptname") is None and given[0]:
-        values["scriptname"] = given[0].replace("\\", "/").rpartition("/")[2]
+    upload = files.get("file")
+    if upload is not None and values.get("scriptname") is None and upload[0]:
+        values["scriptname"] = upload[0].replace("\\", "/").rpartition("/")[2]
     if "file" in values:
         raise InvalidRequest("file: send it as an uploaded file, or the text as script.")
     request = convert_fields(values, JobRequest)
-    return msgspec.structs.replace(request, file=given[1]) if given is not None else request
+    return msgspec.structs.replace(request, file=upload[1]) if upload is not None else request
 
 
 def _decode_json_field(name: str, text: str) -> object:
@@ -117,9 +117,9 @@ def _decode_json_field(name: str, text: str) -> object:
 def decode_json_request(body: bytes) -> JobRequest:
     """Decode a job's request from a JSON body."""
     fields = decode_json_object(body)
-    given = fields.get("file")
-    if isinstance(given, str):
-        fields["file"] = _decode_base64(given)
+    encoded = fields.get("file")
+    if isinstance(encoded, str):
+        fields["file"] = _decode_base64(encoded)
     return convert_fields(fields, JobRequest, strict=True)
 
 
@@ -134,10 +134,10 @@ def decode_json_object(body: bytes) -> dict[str, object]:
     return fields
 
 
-def decode_json_body(body: bytes, wanted: type[T]) -> T:
+def decode_json_body(body: bytes, as_type: type[T]) -> T:
     """Decode a JSON body into a type."""
     try:
-        return msgspec.json.decode(body, type=wanted)
+        return msgspec.json.decode(body, type=as_type)
     except msgspec.ValidationError as exc:
         raise InvalidRequest(_describe_error(str(exc))) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:

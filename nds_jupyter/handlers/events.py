@@ -85,16 +85,16 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, NdsHandler):
         if self._subscriber is not None:
             self._subscriber.close()
 
-    async def _send_messages(self, page: Subscriber) -> None:
+    async def _send_messages(self, subscriber: Subscriber) -> None:
         """Send one message after another, with back-pressure."""
         try:
-            async with contextlib.aclosing(page.messages()) as messages:
+            async with contextlib.aclosing(subscriber.messages()) as messages:
                 with contextlib.suppress(WebSocketClosedError):
                     async for message in messages:
                         await self.write_message(message)
             self.close(GOING_AWAY, "The server stops.")
         except Exception:
-            self.log.exception("A page of %s can't be told.", page.owner)
+            self.log.exception("A page of %s can't be told.", subscriber.owner)
             self.close(1011)
         finally:
-            await self.services.broadcaster.unsubscribe(page)
+            await self.services.broadcaster.unsubscribe(subscriber)

@@ -54,10 +54,10 @@ class UploadHandler(NdsHandler):
         fields = single_values(self.request.body_arguments)
         field_key = fields.pop(IDEMPOTENCY_KEY, None)
         files = {}
-        for name, given in self.request.files.items():
-            if len(given) > 1:
-                raise InvalidRequest(f"{name}: {len(given)} files are given. Give one.")
-            files[name] = (given[0].filename, given[0].body)
+        for name, uploads in self.request.files.items():
+            if len(uploads) > 1:
+                raise InvalidRequest(f"{name}: {len(uploads)} files are given. Give one.")
+            files[name] = (uploads[0].filename, uploads[0].body)
         return decode_form_request(fields, files), header or field_key
 
 
@@ -68,7 +68,7 @@ class JobsHandler(NdsHandler):
     async def get(self) -> None:
         """Send a page of jobs, newest first."""
         query = self.decode_query(JobsQuery)
-        wanted = JobFilter(
+        job_filter = JobFilter(
             q=query.q,
             state=query.state,
             name=query.name,
@@ -78,7 +78,7 @@ class JobsHandler(NdsHandler):
             before=query.cursor,
             limit=query.limit,
         )
-        page = await self.services.journal.do(Journal.page, self.owner, wanted)
+        page = await self.services.journal.do(Journal.page, self.owner, job_filter)
         self.set_header("X-Total-Count", str(page.total))
         if page.next is not None:
             self.set_next_link(page.next)

@@ -58,9 +58,9 @@ class ResultsHandler(NdsHandler):
         self.set_header("Content-Disposition", content_disposition(filename))
         self.set_header("Accept-Ranges", "bytes")
         start, stop = 0, file.size
-        asked = parse_range(self.request.headers.get("Range"), file.size)
-        if asked is not None:
-            start, stop = asked
+        byte_range = parse_range(self.request.headers.get("Range"), file.size)
+        if byte_range is not None:
+            start, stop = byte_range
             self.set_status(206)
             self.set_header("Content-Range", f"bytes {start}-{stop - 1}/{file.size}")
         self.set_header("Content-Length", str(stop - start))
@@ -131,13 +131,13 @@ class DeliverHandler(DataRootHandler):
     @allowed("write")
     async def post(self) -> None:
         """Copy them, and send the rows of the written objects."""
-        asked = self.decode_arguments(DeliverRequest, lists=("paths",))
-        to = self.services.data.parse_path(asked.to, "to")
-        target = await self.find_target(asked)
+        request = self.decode_arguments(DeliverRequest, lists=("paths",))
+        to = self.services.data.parse_path(request.to, "to")
+        target = await self.find_target(request)
         written = await self.services.delivery.deliver(
             target.require_container(),
-            [container_path(path) for path in asked.paths],
+            [container_path(path) for path in request.paths],
             to,
-            overwrite=asked.overwrite,
+            overwrite=request.overwrite,
         )
         self.send_json([self.data_row(entry) for entry in written])

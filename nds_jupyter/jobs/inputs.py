@@ -33,15 +33,15 @@ RequestedInputs = tuple[str | dict[str, str], ...] | str | None
 PathResolver = Callable[[str, str], str]
 
 
-def parse_inputs(given: RequestedInputs, logical: PathResolver) -> tuple[Input, ...]:
+def parse_inputs(requested: RequestedInputs, resolve_path: PathResolver) -> tuple[Input, ...]:
     """Parse the field `data` of a request.
 
     Parameters
     ----------
-    given
+    requested
         One path, one a line, a JSON array of paths, or an array of paths and of objects
         ``{"path": …, "to": …}``. A path may end in ``:/where``.
-    logical
+    resolve_path
         Makes a path of the data root from a path or URL, given the parameter's name.
 
     Raises
@@ -49,7 +49,7 @@ def parse_inputs(given: RequestedInputs, logical: PathResolver) -> tuple[Input, 
     InvalidRequest
         If one is malformed, or two would go to the same place.
     """
-    inputs = tuple(_parse_input(each, logical) for each in _iter_requested(given))
+    inputs = tuple(_parse_input(each, resolve_path) for each in _iter_requested(requested))
     by_target: dict[str, Input] = {}
     for each in inputs:
         other = by_target.setdefault(each.to, each)
@@ -61,30 +61,30 @@ def parse_inputs(given: RequestedInputs, logical: PathResolver) -> tuple[Input, 
     return inputs
 
 
-def _iter_requested(given: RequestedInputs) -> Iterable[str | dict[str, str]]:
-    if given is None:
+def _iter_requested(requested: RequestedInputs) -> Iterable[str | dict[str, str]]:
+    if requested is None:
         return ()
-    if not isinstance(given, str):
-        return given
-    if not given.lstrip().startswith("["):
-        return [line for line in map(str.strip, given.split("\n")) if line]
+    if not isinstance(requested, str):
+        return requested
+    if not requested.lstrip().startswith("["):
+        return [line for line in map(str.strip, requested.split("\n")) if line]
     try:
-        return msgspec.json.decode(given, type=tuple[str | dict[str, str], ...])
+        return msgspec.json.decode(requested, type=tuple[str | dict[str, str], ...])
     except msgspec.DecodeError as exc:
         raise InvalidRequest(f"data: it is not a JSON array of paths ({exc}).") from exc
 
 
-def _parse_input(given: str | dict[str, str], logical: PathResolver) -> Input:
-    if isinstance(given, str):
-        path, to = split_target(given)
+def _parse_input(requested: str | dict[str, str], resolve_path: PathResolver) -> Input:
+    if isinstance(requested, str):
+        path, to = split_target(requested)
     else:
-        if unknown := given.keys() - {"path", "to"}:
+        if unknown := requested.keys() - {"path", "to"}:
             raise InvalidRequest(f"data: {sorted(unknown)[0]!r} is not known; path and to are.")
-        path, to = given.get("path", ""), given.get("to")
+        path, to = requested.get("path", ""), requested.get("to")
     if not path:
         raise InvalidRequest("data: a path is empty.")
-    found = logical(path, "data")
-    return Input(path=found, to=_container_path(to, found))
+    resolved = resolve_path(path, "data")
+    return Input(path=resolved, to=_container_path(to, resolved))
 
 
 def split_target(text: str) -> tuple[str, str | None]:
@@ -96,18 +96,18 @@ def split_target(text: str) -> tuple[str, str | None]:
     return text, None
 
 
-def format_input(given: Input) -> str:
+def format_input(item: Input) -> str:
     """Return an input as text, as a user would write it."""
-    if given.to == _container_path(None, given.path) and split_target(given.path)[1] is None:
-        return given.path
-    return f"{given.path}:{given.to}"
+    if item.to == _container_path(None, item.path) and split_target(item.path)[1] is None:
+        return item.path
+    return f"{item.path}:{item.to}"
 
 
-def unparse_input(given: Input) -> str | Input:
+def unparse_input(item: Input) -> str | Input:
     """Return an input so that `parse_inputs` gives the same again: as text, if that is possible."""
-    text = format_input(given)
-    again = (given.path, None if text == given.path else given.to)
-    return text if split_target(text) == again else given
+    text = format_input(item)
+    again = (item.path, None if text == item.path else item.to)
+    return text if split_target(text) == again else item
 
 
 def _container_path(to: str | None, path: str, field: str = "data") -> str:
@@ -133,12 +133,12 @@ def _container_path(to: str | None, path: str, field: str = "data") -> str:
     return target
 
 
-def parse_files(given: Iterable[GivenFile], inputs: Iterable[Input]) -> tuple[SentFile, ...]:
+def parse_files(requested: Iterable[GivenFile], inputs: Iterable[Input]) -> tuple[SentFile, ...]:
     """Parse the field `files` of a request.
 
     Parameters
     ----------
-    given
+    requested
         Each `to` is an absolute path, or a plain name in `SENT_FILES_FOLDER`.
     inputs
         What else goes into the container.
@@ -148,25 +148,27 @@ def parse_files(given: Iterable[GivenFile], inputs: Iterable[Input]) -> tuple[Se
     InvalidRequest
         If one is malformed, or two would go to the same place.
     """
-    files = tuple(_parse_file(each) for each in given)
-    taken = {each.to for each in inputs}
+    files = tuple(_parse_file(each) for each in requested)
+    targets = {each.to for each in inputs}
     for each in files:
-        if each.to in taken:
+        if each.to in targets:
             raise InvalidRequest(f"files: two inputs would be {each.to}. Give each its own place.")
-        taken.add(each.to)
+        targets.add(each.to)
     return files
 
 
-def _parse_file(given: GivenFile) -> SentFile:
-    digest = check_digest(given.sha256)
-    name = name_of(given.to)
-    if given.to in {name, f"{SENT_FILES_FOLDER}/{name}"} and name not in {"", ".", ".."}:
+def _parse_file(requested: GivenFile) -> SentFile:
+    digest = check_digest(requested.sha256)
+    name = name_of(requested.to)
+    if requested.to in {name, f"{SENT_FILES_FOLDER}/{name}"} and name not in {"", ".", ".."}:
         # The folder is reserved, except for this.
         _container_path(f"/data/{name}", name, "files")
         return SentFile(sha256=digest, to=f"{SENT_FILES_FOLDER}/{name}")
-    if given.to.endswith("/"):
-        raise InvalidRequest(f"files: {given.to!r} is a folder. Say what the file is called there.")
-    return SentFile(sha256=digest, to=_container_path(given.to, name, "files"))
+    if requested.to.endswith("/"):
+        raise InvalidRequest(
+            f"files: {requested.to!r} is a folder. Say what the file is called there."
+        )
+    return SentFile(sha256=digest, to=_container_path(requested.to, name, "files"))
 
 
 def check_digest(text: str) -> str:
@@ -178,11 +180,11 @@ def check_digest(text: str) -> str:
     return text
 
 
-def parse_output(given: str | None, logical: PathResolver) -> str | None:
+def parse_output(requested: str | None, resolve_path: PathResolver) -> str | None:
     """Parse the field `output` of a request: the collection that results go to."""
-    if given is None or not given.strip():
+    if requested is None or not requested.strip():
         return None
-    path = logical(given, "output")
+    path = resolve_path(requested, "output")
     if path == "/":
         raise InvalidRequest("output: results need a collection of their own, like /results/run-1.")
     return path

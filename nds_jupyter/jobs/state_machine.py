@@ -189,8 +189,8 @@ def advance(job: Job, event: JobEvent) -> Job:
         case OutputsDelivered(at=at, message=message):
             return _finish(job, at, message=message)
         case JobAborted(reason=reason, message=message, at=at, exit_code=code):
-            kept = job if code is None else msgspec.structs.replace(job, exit_code=code)
-            return _finish(kept, at, reason, message)
+            base = job if code is None else msgspec.structs.replace(job, exit_code=code)
+            return _finish(base, at, reason, message)
         case ContainerVanished(at=at):
             return _retry_or_finish(
                 job, at, None, "The container was removed before its end was known."
@@ -220,13 +220,13 @@ def _changed_fields(job: Job, event: JobEvent) -> dict[str, object]:
             here = {"phase": Phase.STAGING, "image_digest": digest}
             return {**here, "progress": None, "message": message}
         case ContainerReady(container_id=container_id, worker=worker):
-            place = {"container_id": container_id, "worker": worker, "attempts": job.attempts + 1}
-            return {"phase": Phase.RUNNING, "progress": None, "message": "", **place}
+            fields = {"container_id": container_id, "worker": worker, "attempts": job.attempts + 1}
+            return {"phase": Phase.RUNNING, "progress": None, "message": "", **fields}
         case PlacementDelayed(message=message) | BuildOutputReceived(message=message):
             return {"message": message}
         case ScriptStarted(at=at, container_id=container_id, worker=worker):
-            place = {"container_id": container_id or job.container_id}
-            return {**place, "worker": worker or job.worker, "started": job.started or at}
+            fields = {"container_id": container_id or job.container_id}
+            return {**fields, "worker": worker or job.worker, "started": job.started or at}
         case TransferProgressed(progress=progress):
             return {"progress": progress}
         case SentToBackground():

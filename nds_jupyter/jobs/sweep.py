@@ -83,16 +83,16 @@ def sweep_points(sweep: Sweep, most_at_once: int | None) -> tuple[SweepPoint, ..
     if most_at_once is not None and most_at_once < 1:
         raise InvalidRequest("max_concurrent: give at least 1.")
     sweep_id = secrets.token_hex(8)
-    found = expand_points(sweep)
+    all_points = expand_points(sweep)
     return tuple(
         SweepPoint(
             sweep_id=sweep_id,
             index=index,
-            total=len(found),
+            total=len(all_points),
             values=point,
             most_at_once=most_at_once,
         )
-        for index, point in enumerate(found)
+        for index, point in enumerate(all_points)
     )
 
 

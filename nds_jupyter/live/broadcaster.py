@@ -122,10 +122,10 @@ class Broadcaster:
         except NdsError as exc:
             subscriber.add_error(None, exc)
 
-    async def follow(self, subscriber: Subscriber, wanted: FollowRequest) -> None:
+    async def follow(self, subscriber: Subscriber, request: FollowRequest) -> None:
         """Have a subscriber follow these jobs and no others; it gets an error for each it can't."""
         found: dict[str, Follow] = {}
-        for follow in wanted.follow:
+        for follow in request.follow:
             try:
                 job = await self._find_job(subscriber.owner, follow.job_id)
             except NdsError as exc:

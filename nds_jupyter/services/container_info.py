@@ -46,12 +46,12 @@ INIT_PROCESS = "/docker-init"
 
 def changes_of_script(changes: tuple[Change, ...]) -> list[Change]:
     """Return the changes without those by the runner and by the engine's init process."""
-    kept = [change for change in changes if not _is_setup_change(change)]
+    remaining = [change for change in changes if not _is_setup_change(change)]
     init = [change.path for change in changes if change.path.endswith(INIT_PROCESS)]
-    paths = {change.path for change in kept}
+    paths = {change.path for change in remaining}
     return [
         change
-        for change in kept
+        for change in remaining
         if not any(path.startswith(f"{change.path}/") for path in init)
         or any(
             path.startswith(f"{change.path}/") and not _is_parent_of_any(path, init)
@@ -62,9 +62,9 @@ def changes_of_script(changes: tuple[Change, ...]) -> list[Change]:
 
 def is_input_change(change: Change, job: Job | None) -> bool:
     """Return whether a change added something inside an input's path."""
-    places = [each.to for each in job.spec.data] if job else []
-    places += [each.to for each in job.spec.files] if job else []
-    return any(is_inside(change.path, place) for place in places) and (
+    targets = [each.to for each in job.spec.data] if job else []
+    targets += [each.to for each in job.spec.files] if job else []
+    return any(is_inside(change.path, target) for target in targets) and (
         change.kind is ChangeKind.ADDED
     )
 
@@ -232,8 +232,8 @@ class ContainerInfo:
 
     async def _list_summaries(self, owner: str, *, include_ended: bool) -> list[ContainerSummary]:
         labels = {} if self._all_containers else {LABEL_JOB: "", LABEL_OWNER: owner}
-        found = await self._engine.containers(labels, include_ended=include_ended)
-        return sorted(found, key=lambda each: each.created, reverse=True)
+        summaries = await self._engine.containers(labels, include_ended=include_ended)
+        return sorted(summaries, key=lambda each: each.created, reverse=True)
 
     async def describe_container(self, owner: str, cont_id: str) -> ContainerView:
         """Return the view of one container."""

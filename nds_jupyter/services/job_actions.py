@@ -51,7 +51,7 @@ class JobActions:
         engine: Engine,
         lookup: TargetLookup,
         policy: Policy,
-        logical: PathResolver,
+        resolve_path: PathResolver,
         files: SentFiles,
     ) -> None:
         self._runner = runner
@@ -59,7 +59,7 @@ class JobActions:
         self._engine = engine
         self._lookup = lookup
         self._policy = policy
-        self._logical = logical
+        self._resolve_path = resolve_path
         self._files = files
 
     async def submit(
@@ -68,7 +68,7 @@ class JobActions:
         """Admit and accept a job, or one for each point of a sweep; see `JobRunner.submit`."""
         if key is not None and not 0 < len(key) <= LONGEST_KEY:
             raise InvalidRequest(f"Idempotency-Key: use 1 to {LONGEST_KEY} characters.")
-        specs, script = admit_all(request, self._policy, self._logical)
+        specs, script = admit_all(request, self._policy, self._resolve_path)
         await self._refuse_builds_if_unsupported(specs)
         specs = await self._files.add_sizes(owner, specs)
         return await self._runner.submit_all(owner, specs, script, key)

@@ -43,11 +43,13 @@ class JobLogs:
             async for lines in batches:
                 yield _format_lines(lines, request)
         async with contextlib.aclosing(self._follow_attempts(target, request)) as attempts:
-            async for attempt, asked in attempts:
+            async for attempt, attempt_request in attempts:
                 if attempt.job is not None and attempt.job.removed is not None:
-                    yield _format_lines(await self._read_stored_lines(attempt.job, asked), asked)
+                    yield _format_lines(
+                        await self._read_stored_lines(attempt.job, attempt_request), attempt_request
+                    )
                 elif attempt.container_id is not None:
-                    log = read_whole_log(self._engine, attempt.require_container(), asked)
+                    log = read_whole_log(self._engine, attempt.require_container(), attempt_request)
                     async with contextlib.aclosing(log) as chunks:
                         async for chunk in chunks:
                             yield chunk.data
@@ -91,11 +93,11 @@ class JobLogs:
     ) -> AsyncGenerator[list[LogLine], None]:
         timed = msgspec.structs.replace(request, timestamps=True)
         async with contextlib.aclosing(self._follow_attempts(target, timed)) as attempts:
-            async for attempt, asked in attempts:
+            async for attempt, attempt_request in attempts:
                 if attempt.job is not None and attempt.job.removed is not None:
-                    yield await self._read_stored_lines(attempt.job, asked)
+                    yield await self._read_stored_lines(attempt.job, attempt_request)
                 elif attempt.container_id is not None:
-                    log = read_whole_log(self._engine, attempt.require_container(), asked)
+                    log = read_whole_log(self._engine, attempt.require_container(), attempt_request)
                     async with (
                         contextlib.aclosing(log) as chunks,
                         contextlib.aclosing(split_into_lines(chunks)) as batches,
@@ -107,11 +109,11 @@ class JobLogs:
         self, target: Target, request: LogRequest
     ) -> AsyncGenerator[tuple[Target, LogRequest], None]:
         """Yield one attempt after another; if the log is followed, each as it begins."""
-        following: Target | None = target
-        while following is not None:
-            begun = await self._wait_for_start(following, request)
-            yield begun, request
-            following = await self._wait_for_next_attempt(begun, request)
+        next_target: Target | None = target
+        while next_target is not None:
+            started = await self._wait_for_start(next_target, request)
+            yield started, request
+            next_target = await self._wait_for_next_attempt(started, request)
             request = msgspec.structs.replace(request, tail=None)
 
     async def _wait_for_start(self, target: Target, request: LogRequest) -> Target:
@@ -135,11 +137,11 @@ class JobLogs:
         return Target(job=job, container_id=job.container_id) if job.attempts > read else None
 
     async def _read_stored_end(self, job: Job, request: LogRequest, limit: int) -> LogText:
-        kept = await self._load_stored_log(job)
-        text = _format_lines(_select_lines(kept.lines, request), request)
+        stored = await self._load_stored_log(job)
+        text = _format_lines(_select_lines(stored.lines, request), request)
         return LogText(
             stdout=text[-limit:].decode("utf-8", "replace"),
-            truncated=kept.truncated or len(text) > limit,
+            truncated=stored.truncated or len(text) > limit,
         )
 
     async def _read_stored_lines(self, job: Job, request: LogRequest) -> list[LogLine]:

@@ -63,8 +63,8 @@ class JobResults:
             async with gate:
                 return path, await self._engine.stat(container_id, path)
 
-        found = await asyncio.gather(*map(ask, paths))
-        return {path: stat for path, stat in found if stat is not None}
+        stats = await asyncio.gather(*map(ask, paths))
+        return {path: stat for path, stat in stats if stat is not None}
 
     async def list_folder(self, target: Target, folder: str) -> list[ResultRow]:
         """List what a folder holds, by name; `add_types` adds the types.
@@ -110,9 +110,9 @@ class JobResults:
         PathNotFound
             If one of them is not there; nothing is sent then.
         """
-        wanted = await self.require_paths(container_id, paths)
+        outermost = await self.require_paths(container_id, paths)
         return bundled(
-            (_archive_prefix(path), self._engine.archive(container_id, path)) for path in wanted
+            (_archive_prefix(path), self._engine.archive(container_id, path)) for path in outermost
         )
 
     async def require_paths(self, container_id: str, paths: Sequence[str]) -> list[str]:
@@ -123,12 +123,12 @@ class JobResults:
         PathNotFound
             If one of them is not.
         """
-        wanted = _without_nested(paths)
-        stats = await self._stat_paths(container_id, wanted)
-        missing = [path for path in wanted if path not in stats]
+        outermost = _without_nested(paths)
+        stats = await self._stat_paths(container_id, outermost)
+        missing = [path for path in outermost if path not in stats]
         if missing:
             raise PathNotFound(f"There is no {missing[0]} in container {container_id[:12]}.")
-        return wanted
+        return outermost
 
 
 def _archive_prefix(path: str) -> str:
@@ -172,8 +172,8 @@ def _rows_of_archive(entries: Iterable[ArchiveEntry], parent: str, folder: str) 
     parent
         The folder that the archive's names are relative to.
     """
-    found = {posixpath.join(parent, entry.name).rstrip("/"): entry for entry in entries}
-    if folder not in {RESULTS, *found}:
+    by_path = {posixpath.join(parent, entry.name).rstrip("/"): entry for entry in entries}
+    if folder not in {RESULTS, *by_path}:
         raise PathNotFound(f"The job left no {folder}.")
     return [
         ResultRow(
@@ -183,18 +183,18 @@ def _rows_of_archive(entries: Iterable[ArchiveEntry], parent: str, folder: str) 
             size=entry.size if entry.kind == "file" else None,
             modified=entry.modified,
         )
-        for path, entry in sorted(found.items())
+        for path, entry in sorted(by_path.items())
         if posixpath.dirname(path) == folder
     ]
 
 
 def _without_nested(paths: Iterable[str]) -> list[str]:
     """Return the paths without those below another one."""
-    wanted: list[str] = []
+    outermost: list[str] = []
     for path in sorted({posixpath.normpath(path) for path in paths}, key=lambda path: f"{path}/"):
-        if not wanted or not f"{path}/".startswith(f"{wanted[-1].rstrip('/')}/"):
-            wanted.append(path)
-    return wanted
+        if not outermost or not f"{path}/".startswith(f"{outermost[-1].rstrip('/')}/"):
+            outermost.append(path)
+    return outermost
 
 
 BLOCK_SIZE = 2**20
@@ -233,15 +233,15 @@ class SelectionDelivery:
         Conflict
             If an object exists and `overwrite` is false; what was written before it stays.
         """
-        wanted = await self._results.require_paths(container_id, paths)
-        names = Counter(map(posixpath.basename, wanted))
+        outermost = await self._results.require_paths(container_id, paths)
+        names = Counter(map(posixpath.basename, outermost))
         twice = next((name for name, count in names.items() if count > 1), None)
         if twice is not None:
             raise InvalidRequest(f"paths: several are called {twice}. Deliver them one by one.")
         exists = IfExists.REPLACE if overwrite else IfExists.REFUSE
         written: list[Entry] = []
         async with self._data.new_collection(to):
-            for path in wanted:
+            for path in outermost:
                 archive = self._engine.archive(container_id, path)
                 async with contextlib.aclosing(archive) as tar:
                     written += await self._write_members(tar, to, exists)

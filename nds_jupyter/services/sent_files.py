@@ -42,10 +42,10 @@ class SentFiles:
         Conflict
             If a file was not sent.
         """
-        given = specs[0].files
-        if not given:
+        sent_files = specs[0].files
+        if not sent_files:
             return tuple(specs)
-        files = await self._spool.with_sizes(owner, given)
+        files = await self._spool.with_sizes(owner, sent_files)
         return tuple(msgspec.structs.replace(spec, files=files) for spec in specs)
 
     async def restore(self, job: Job) -> None:
