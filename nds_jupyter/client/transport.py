@@ -71,7 +71,7 @@ GATEWAY_ERRORS = frozenset({502, 503, 504})
 
 
 class Transport:
-    """HTTP client of one server; problem bodies become the exceptions that the server error_type.
+    """HTTP client of one server; problem bodies become the exceptions that the server raised.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class Transport:
         self._send("DELETE", self.address.route(path), timeout=60.0)
 
     def pages(self, path: str, response_type: type[T], query: Mapping[str, Any]) -> Iterator[T]:
-        """Yield the pages of a list, next_url the links between them."""
+        """Yield the pages of a list, following the links between them."""
         url: str | None = self.address.route(path)
         params_once: Mapping[str, Any] | None = query
         while url is not None:

@@ -1,4 +1,4 @@
-"""State that the magics of one kernel share: client, last job, named jobs."""
+"""State that the magics of one kernel share: client, settings and last job."""
 
 from __future__ import annotations
 
