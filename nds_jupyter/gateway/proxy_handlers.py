@@ -135,9 +135,9 @@ class ProxyDataHandler(BodyReceiver[UpstreamResponse], ProxyHandler):
         """Forward the body."""
         return await self.send_upstream(self.body_blocks())
 
-    async def respond_early(self, came: UpstreamResponse) -> None:
+    async def respond_early(self, result: UpstreamResponse) -> None:
         """Send the response that came before upstream had the whole body."""
-        await self.send_response(came)
+        await self.send_response(result)
 
     @allowed("write")
     async def put(self) -> None:

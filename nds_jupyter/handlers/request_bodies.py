@@ -83,7 +83,7 @@ class BodyReceiver(NdsHandler, Generic[T]):
         """Consume the body, and return the result."""
         raise NotImplementedError
 
-    async def respond_early(self, came: T) -> None:
+    async def respond_early(self, result: T) -> None:
         """Respond before the end of a body that `receive` has read enough of; nothing by itself."""
 
     def body_blocks(self) -> AsyncGenerator[bytes, None]:

@@ -100,7 +100,7 @@ class ActiveJobs:
 
         Parameters
         ----------
-        patient
+        wait_for_disk
             Wait until a full disk has space; else `StorageFull` is raised and nothing has changed.
         """
         lock = self._locks.get(job_id)

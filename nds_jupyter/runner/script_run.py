@@ -148,10 +148,10 @@ class ScriptRun:
 
     @property
     def _container_id(self) -> str:
-        found = self._job.container_id
-        if found is None:
+        container_id = self._job.container_id
+        if container_id is None:
             raise NdsError(f"Job {self._job_id} runs in no container.")
-        return found
+        return container_id
 
     async def run(self, *, resumed: bool) -> None:
         """Return when the script's end is recorded, or that nobody will ever know it.
@@ -235,11 +235,11 @@ class ScriptRun:
         try:
             return await engine.inspect(container_id)
         except ContainerNotFound:
-            there = await engine.inspect(container_name(self._job_id))
-            attempt = int(there.labels.get(LABEL_ATTEMPT, "1"))
-            if there.labels.get(LABEL_JOB) != self._job_id or attempt != max(1, job.attempts):
+            container = await engine.inspect(container_name(self._job_id))
+            attempt = int(container.labels.get(LABEL_ATTEMPT, "1"))
+            if container.labels.get(LABEL_JOB) != self._job_id or attempt != max(1, job.attempts):
                 raise
-            return there
+            return container
 
     async def _record_state(self, container: Container) -> bool:
         """Record the state of a container; True if that is its end."""

@@ -48,7 +48,7 @@ class Slots:
 
         Parameters
         ----------
-        at_once
+        immediately
             Do not wait: the job's container runs already, after a restart of the server.
         """
         if immediately:
