@@ -12,8 +12,9 @@ import pytest
 
 from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE
-from dev.jupyter import Server, execute, jupyter_server
+from dev.jupyter import Server, execute
 from tests.irods_zone.fixtures import AnyZone
+from tests.servers import isolated_server
 
 EXAMPLES = sorted((Path(__file__).resolve().parent.parent / "examples").glob("*.ipynb"))
 OVER_DATA = [path for path in EXAMPLES if path.stem in {"data", "sweep"}]
@@ -27,7 +28,7 @@ def zone_server(
     file = tmp_path / "irods_environment.json"
     file.write_text(json.dumps({**irods_zone.environment(), "irods_home": irods_home}))
     account = {"IRODS_ENVIRONMENT_FILE": str(file), "IRODS_PASSWORD": irods_zone.password()}
-    with jupyter_server(docker_engine, PYTHON_IMAGE, tmp_path, environment=account) as started:
+    with isolated_server(docker_engine, PYTHON_IMAGE, tmp_path, environment=account) as started:
         yield started
 
 

@@ -14,7 +14,8 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE
-from dev.jupyter import Server, disable_announcements, free_port, jupyter_server
+from dev.jupyter import Server, disable_announcements, free_port
+from tests.servers import isolated_server
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 TOKEN = "browser-tests"
@@ -128,7 +129,7 @@ def running_lab(
             f"--LabApp.extra_labextensions_path={extensions.parent}",
             f"--NdsApp.data_root={data_root or data}",
         ]
-        return jupyter_server(
+        return isolated_server(
             endpoint,
             image,
             folder,

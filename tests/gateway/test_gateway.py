@@ -17,10 +17,11 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from dev.engine_api import Endpoint
 from dev.images import SHELL_IMAGE
-from dev.jupyter import Server, free_port, jupyter_server
+from dev.jupyter import Server, free_port
 from tests.handlers.http_client import json_of
 from tests.handlers.identities import ADA, READER, NamedUsers, ReadersLook
 from tests.handlers.test_access import ACCESS, CHANGES, Fetch, by, fetch, path_of
+from tests.servers import isolated_server
 
 __all__ = ["fetch"]
 
@@ -100,11 +101,11 @@ def front(docker_engine: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> 
         f"--IdentityProvider.token={BACK_TOKEN}",
         f"--NdsApp.data_root={folder / 'stored'}",
     ]
-    back = jupyter_server(docker_engine, SHELL_IMAGE, folder, arguments)
+    back = isolated_server(docker_engine, SHELL_IMAGE, folder, arguments)
     running = back.__enter__()
     nowhere = Endpoint("unix:///nowhere/docker.sock", None)
     try:
-        with jupyter_server(
+        with isolated_server(
             nowhere,
             SHELL_IMAGE,
             tmp_path_factory.mktemp("front"),

@@ -14,7 +14,8 @@ from tornado.websocket import websocket_connect
 
 from dev.engine_api import Endpoint
 from dev.images import SHELL_IMAGE
-from dev.jupyter import Server, jupyter_server
+from dev.jupyter import Server
+from tests.servers import isolated_server
 
 pytestmark = pytest.mark.engine
 
@@ -48,12 +49,12 @@ def lines_of(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_page_goes_on_with_a_restarted_server(docker_engine: Endpoint, tmp_path: Path) -> None:
-    with jupyter_server(docker_engine, SHELL_IMAGE, tmp_path) as server:
+    with isolated_server(docker_engine, SHELL_IMAGE, tmp_path) as server:
         job = server.ask("POST", "nds/upload", {"script": COUNT, "scriptname": "count.sh"})
         follow = {"job_id": job["job_id"], "log_tail": 100}
         before = asyncio.run(receive(server, "", follow, lambda m: m["type"] == "log"))
     known = lines_of(before)
-    with jupyter_server(docker_engine, SHELL_IMAGE, tmp_path) as server:
+    with isolated_server(docker_engine, SHELL_IMAGE, tmp_path) as server:
         again = {**follow, "log_since": known[-1]["time"]}
         seq = before[-1]["seq"]
         after = asyncio.run(receive(server, seq, again, lambda m: m.get("end")))

@@ -9,10 +9,10 @@ import pytest
 
 from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE
-from dev.jupyter import jupyter_server
 from tests.irods_zone.fixtures import AnyZone
 from tests.magics.notebook import Notebook, open_notebook
 from tests.roots import environment_of
+from tests.servers import isolated_server
 
 pytestmark = [pytest.mark.engine, pytest.mark.kernel]
 
@@ -48,7 +48,7 @@ def data(
         home = request.getfixturevalue("irods_home_of_module")
         url = f"irods://{home}"
     with (
-        jupyter_server(docker_engine, PYTHON_IMAGE, folder, environment=environment) as server,
+        isolated_server(docker_engine, PYTHON_IMAGE, folder, environment=environment) as server,
         open_notebook(server) as notebook,
     ):
         yield DataNotebook(notebook, f"{home}/lines", f"{url}/lines")

@@ -9,8 +9,8 @@ import pytest
 
 from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE
-from dev.jupyter import jupyter_server
 from tests.magics.notebook import Notebook, open_notebook
+from tests.servers import isolated_server
 
 pytestmark = [pytest.mark.engine, pytest.mark.kernel]
 
@@ -91,7 +91,7 @@ def narrow_notebook(docker_engine: Endpoint, tmp_path: Path) -> Iterator[Noteboo
     """Give a notebook of a server that takes small scripts only."""
     few = ["--NdsApp.max_script_bytes=5000"]
     with (
-        jupyter_server(docker_engine, PYTHON_IMAGE, tmp_path, few) as server,
+        isolated_server(docker_engine, PYTHON_IMAGE, tmp_path, few) as server,
         open_notebook(server) as opened,
     ):
         yield opened

@@ -14,9 +14,10 @@ import pytest
 
 from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE
-from dev.jupyter import Server, jupyter_server
+from dev.jupyter import Server
 from tests.engine.proxy import EngineProxy
 from tests.magics.notebook import Cell, Notebook
+from tests.servers import isolated_server
 
 pytestmark = [pytest.mark.engine, pytest.mark.kernel]
 
@@ -34,7 +35,7 @@ def proxy(
 @pytest.fixture(scope="module")
 def server(proxy: EngineProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    with jupyter_server(Endpoint(proxy.url), PYTHON_IMAGE, folder) as started:
+    with isolated_server(Endpoint(proxy.url), PYTHON_IMAGE, folder) as started:
         yield started
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE
-from dev.jupyter import Server, jupyter_server
+from dev.jupyter import Server
 from nds_jupyter.client import Client
 from nds_jupyter.client.job_array import JobArray
 from nds_jupyter.jobs.job import Reason
@@ -22,6 +22,7 @@ from nds_jupyter.magics.cell_run import run_to_end
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
 from tests.magics.notebook import Cell, Notebook, open_notebook, store
+from tests.servers import isolated_server
 from tests.waiting import wait_until
 
 
@@ -29,7 +30,7 @@ from tests.waiting import wait_until
 def server(docker_engine: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     one_place = ["--NdsApp.max_running=1"]
-    with jupyter_server(docker_engine, PYTHON_IMAGE, folder, one_place) as started:
+    with isolated_server(docker_engine, PYTHON_IMAGE, folder, one_place) as started:
         yield started
 
 
@@ -87,7 +88,7 @@ def zone_notebook(docker_engine: Endpoint, faulty_zone: Zone, tmp_path: Path) ->
     """Give a notebook whose data root is a zone that can be made to stall."""
     account = {"IRODS_ENVIRONMENT_FILE": str(faulty_zone.environment_file())}
     with (
-        jupyter_server(docker_engine, PYTHON_IMAGE, tmp_path, environment=account) as server,
+        isolated_server(docker_engine, PYTHON_IMAGE, tmp_path, environment=account) as server,
         open_notebook(server) as opened,
     ):
         yield opened
