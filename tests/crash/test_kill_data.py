@@ -56,7 +56,7 @@ def test_killed_while_an_upload_comes(server: Server, data_root: Root) -> None:
 
 
 @pytest.mark.parametrize("data_root", ["faulty"], indirect=True)
-def test_upload_of_another_server_is_let_alone(
+def test_upload_of_another_server_is_left_alone(
     server: Server, data_root: Root, tmp_path: Path
 ) -> None:
     other = Server(tmp_path / "other", engine_url=NOWHERE, data_root=data_root.url)

@@ -42,7 +42,7 @@ def jp_server_config() -> dict[str, Any]:
     }
 
 
-async def test_who_asks_is_checked_before_anything_is_passed_on(fetch: Fetch) -> None:
+async def test_requests_are_authorized_before_they_are_forwarded(fetch: Fetch) -> None:
     for (template, verb), action in ACCESS.items():
         what = f"{verb} {template}"
         stranger = await fetch(verb, path_of(template))
@@ -58,7 +58,7 @@ async def test_who_asks_is_checked_before_anything_is_passed_on(fetch: Fetch) ->
             assert BACK_TOKEN.encode() not in owner.body
 
 
-async def test_request_of_a_gateway_is_not_passed_on_again(fetch: Fetch) -> None:
+async def test_request_of_a_gateway_is_not_forwarded_again(fetch: Fetch) -> None:
     answer = await fetch("GET", "/jobs", {**by(ADA), "Nds-Passed-On": "1"})
     assert answer.code == 502
     assert "NDS_URL" in json_of(answer)["message"]
@@ -178,7 +178,7 @@ def test_content_is_streamed_both_ways_and_refused_before_it_is_read(front: Fron
 
 
 @pytest.mark.engine
-async def test_page_is_told_through_the_gateway(front: Front) -> None:
+async def test_page_receives_messages_through_the_gateway(front: Front) -> None:
     socket = await opened(front)
     assert json.loads(await read(socket))["type"] == "reset"
     job = front.submit("echo to the page")
@@ -195,7 +195,7 @@ async def test_page_is_told_through_the_gateway(front: Front) -> None:
 
 
 @pytest.mark.engine
-async def test_server_behind_that_stops_is_told_in_a_sentence(front: Front) -> None:
+async def test_upstream_that_stops_is_reported_in_a_sentence(front: Front) -> None:
     socket = await opened(front)
     front.stop_back()
     while await socket.read_message() is not None:

@@ -156,14 +156,14 @@ async def test_stranger_is_refused(fetch: Fetch, headers: dict[str, str]) -> Non
         assert ADA.encode() not in answer.body, (template, verb)
 
 
-async def test_reader_looks_and_changes_nothing(fetch: Fetch) -> None:
+async def test_reader_reads_and_changes_nothing(fetch: Fetch) -> None:
     for template, verb in EACH_ROUTE:
         answer = await fetch(verb, path_of(template), by(READER))
         refused = ACCESS[template, verb] == CHANGES
         assert (answer.code == 403) == refused, (template, verb, answer.code)
 
 
-async def test_owner_is_let_in(fetch: Fetch) -> None:
+async def test_owner_is_allowed(fetch: Fetch) -> None:
     for template, verb in EACH_ROUTE:
         answer = await fetch(verb, path_of(template), by(ADA))
         assert answer.code not in {401, 403}, (template, verb, answer.code)

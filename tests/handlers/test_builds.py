@@ -100,7 +100,7 @@ class TestInMemory:
     @pytest.mark.parametrize(
         "asked", [{"requirements": ["numpy"]}, {"dockerfile": "FROM nds/python:3.11\nRUN true"}]
     )
-    async def test_what_was_asked_for_can_be_asked_again(
+    async def test_specification_can_be_submitted_again(
         self, ask: Ask, fake_engine: FakeEngine, asked: dict[str, Any]
     ) -> None:
         first = await submitted(ask, **asked)

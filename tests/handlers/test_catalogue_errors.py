@@ -84,7 +84,7 @@ async def test_password_that_expires_says_what_to_renew_and_needs_no_restart(
 
 @faulty
 @pytest.mark.usefixtures("little_patience")
-async def test_zone_that_is_down_is_told_and_back_by_itself(
+async def test_zone_that_is_down_is_reported_and_back_by_itself(
     ask: Ask, data_root: Root, faulty_zone: Zone
 ) -> None:
     data_root.put("/x", b"1")
@@ -145,7 +145,7 @@ async def test_connections_that_drop_are_taken_up(
 
 
 @pytest.mark.parametrize("data_root", ["reader"], indirect=True)
-async def test_who_may_only_read_is_told_whom_to_ask(ask: Ask, data_root: Root) -> None:
+async def test_error_of_a_reader_names_whom_to_ask(ask: Ask, data_root: Root) -> None:
     data_root.put("/shared/secret", b"secret")
     assert (await ask("GET", "/data/shared/x")).body == b"shared"
     assert (await ask("GET", "/data/shared/secret")).code == 404

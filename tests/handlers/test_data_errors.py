@@ -116,7 +116,7 @@ async def test_connection_that_keeps_dropping_is_given_up_with_the_path(
 
 @faulty
 @pytest.mark.usefixtures("little_patience")
-async def test_zone_that_goes_down_while_staging_is_told(
+async def test_zone_that_goes_down_while_staging_is_reported(
     ask: Ask, data_root: Root, faulty_zone: Zone, containers: Any
 ) -> None:
     job_id = await half_staged(ask, data_root, faulty_zone)
@@ -187,7 +187,7 @@ async def test_results_for_a_full_resource_fail_the_job_and_leave_nothing(
 
 @faulty
 @pytest.mark.usefixtures("little_patience")
-async def test_results_that_a_dead_zone_kept_are_tidied_when_it_is_back(
+async def test_results_that_a_dead_zone_kept_are_removed_when_it_is_back(
     ask: Ask, nds: Any, data_root: Root, faulty_zone: Zone
 ) -> None:
     faulty_zone.faults.stall(Api.WRITE)
@@ -204,7 +204,7 @@ async def test_results_that_a_dead_zone_kept_are_tidied_when_it_is_back(
 
 
 @pytest.mark.parametrize("data_root", ["reader"], indirect=True)
-async def test_output_that_may_not_be_written_is_told_before_the_script_starts(
+async def test_output_that_may_not_be_written_is_reported_before_the_script_starts(
     ask: Ask, data_root: Root
 ) -> None:
     for output in ("/shared", "/shared/new/out"):

@@ -78,7 +78,7 @@ async def test_job_accepted_before_waits_for_the_engine(
 
 
 @pytest.mark.parametrize("path", READING)
-async def test_engine_that_goes_down_is_told_by_each_reading_route(
+async def test_engine_that_goes_down_is_reported_by_each_reading_route(
     ask: Ask, nds: Any, fake_engine: FakeEngine, path: str
 ) -> None:
     job = await running(ask, nds)

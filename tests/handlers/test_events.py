@@ -13,9 +13,7 @@ from tests.handlers.websocket_client import Connect
 pytestmark = pytest.mark.engine
 
 
-async def test_page_is_told_of_a_job_from_submission_to_deletion(
-    ask: Ask, connect: Connect
-) -> None:
+async def test_page_receives_a_job_from_submission_to_deletion(ask: Ask, connect: Connect) -> None:
     client = await connect()
     assert client.received[0]["type"] == "reset"
     job_id = await submit_script(ask, "echo out; echo err >&2; sleep 3")

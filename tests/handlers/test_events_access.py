@@ -38,7 +38,7 @@ async def test_stranger_is_refused(nds: Any, jp_ws_fetch: Any, token: str) -> No
     assert refused.value.code == 403
 
 
-async def test_browser_s_page_is_let_in_from_its_own_origin_only(
+async def test_browser_s_page_is_accepted_from_its_own_origin_only(
     nds: Any, jp_ws_fetch: Any, jp_http_port: int, jp_base_url: str, jp_auth_header: dict[str, str]
 ) -> None:
     # Whoever knows the token may come from anywhere; a cookie is sent along by any page.

@@ -48,7 +48,7 @@ async def test_script_whose_container_was_removed_runs_again(
     assert json_of(await ask("GET", f"/jobs/{job_id}"))["retries"] == 1
 
 
-async def test_script_whose_container_was_removed_does_not_run_again_unasked(
+async def test_script_whose_container_was_removed_does_not_run_again_without_retries(
     ask: Ask, nds: Any, fake_engine: FakeEngine
 ) -> None:
     job_id = json_of(await ask("POST", "/upload", SCRIPT))["job_id"]

@@ -85,7 +85,7 @@ async def test_failure_has_its_reason(ask: Ask, fields: dict[str, Any], reason: 
 
 
 @pytest.mark.parametrize("program", ["nosuchprogram", "/no/such/program"])
-async def test_image_without_the_program_is_told_by_name(ask: Ask, program: str) -> None:
+async def test_image_without_the_program_is_reported_by_name(ask: Ask, program: str) -> None:
     job = await run_script(ask, script="x", command=[program, "-x"])
     assert (job["state"], job["reason"], job["exit_code"]) == ("FAILED", "image", 127)
     assert job["message"] == (

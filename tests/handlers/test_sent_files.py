@@ -90,7 +90,7 @@ async def test_rerun_takes_files_from_the_container_where_they_are_not_kept(
 
 
 @only_fake
-async def test_file_is_asked_for_by_its_digest(ask: Ask, put: Put) -> None:
+async def test_file_is_checked_by_its_digest(ask: Ask, put: Put) -> None:
     assert (await ask("HEAD", f"/files/{SHA256}")).code == 404
     assert json_of(await put()) == {"sha256": SHA256, "size": len(CONTENT)}
     assert (await ask("HEAD", f"/files/{SHA256}")).headers["Content-Length"] == str(len(CONTENT))
@@ -134,7 +134,7 @@ async def test_what_can_not_be_brought_is_refused_at_once(
 
 
 @only_fake
-async def test_data_and_file_have_places_of_their_own(ask: Ask, put: Put) -> None:
+async def test_data_and_file_have_paths_of_their_own(ask: Ask, put: Put) -> None:
     await put()
     files = [{"sha256": SHA256, "to": "/data/x"}]
     body = {"script": "true", "scriptname": "a.sh", "files": files, "data": "/x"}

@@ -59,7 +59,7 @@ async def test_script_of_a_sweep_goes_with_its_last_job(ask: Ask, nds: Any) -> N
     assert await scripts() == 0
 
 
-async def test_no_more_run_at_once_than_was_asked_for(ask: Ask, fake_engine: FakeEngine) -> None:
+async def test_no_more_run_at_once_than_requested(ask: Ask, fake_engine: FakeEngine) -> None:
     body = {**EVERY, "script": "sleep 1000", "sweep": {"n": [1, 2, 3, 4]}, "max_concurrent": 1}
     jobs = json_of(await ask("POST", "/upload", body))
     first = jobs[0]["job_id"]

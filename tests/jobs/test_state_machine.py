@@ -108,7 +108,7 @@ LAUNCHED = (
 )
 
 
-def test_script_on_a_lost_node_runs_again_as_often_as_was_asked_for() -> None:
+def test_script_on_a_lost_node_runs_again_as_often_as_requested() -> None:
     gone = state_machine.NodeWentDown(message="node3 went down.", at=NOW)
     job = a_job(retries=1)
     job = after(job, *LAUNCHED, gone)
@@ -119,7 +119,7 @@ def test_script_on_a_lost_node_runs_again_as_often_as_was_asked_for() -> None:
     assert job.message == "node3 went down. It was attempt 2 of 2."
 
 
-def test_script_on_a_lost_node_never_runs_again_unasked() -> None:
+def test_script_on_a_lost_node_never_runs_again_without_retries() -> None:
     gone = state_machine.NodeWentDown(message="node3 went down.", at=NOW)
     job = after(a_job(), *LAUNCHED, gone)
     assert (job.state, job.reason) == (JobState.FAILED, Reason.ENGINE)

@@ -43,7 +43,7 @@ def read(event_buffer: EventBuffer, position: int, seen: dict[str, Any]) -> tupl
 
 
 @given(STEPS, STEPS, st.integers(1, 20))
-def test_who_comes_back_knows_what_who_stayed_knows(
+def test_reader_that_resumes_knows_what_one_that_stayed_knows(
     before: list[tuple[str, str]], after: list[tuple[str, str]], capacity: int
 ) -> None:
     event_buffer = EventBuffer(capacity=capacity)

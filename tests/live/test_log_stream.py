@@ -20,7 +20,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_stream, "FIRST_RETRY_DELAY", 0.1)
 
 
-async def begun(written: WrittenLog) -> None:
+async def wait_until_read(written: WrittenLog) -> None:
     """Wait until the log is read, so that what is written next is news and not the past."""
     await until(lambda: written.open, "the log is read")
 
@@ -33,7 +33,7 @@ async def test_every_page_gets_every_line_by_one_stream(
     subscribe: Subscribe, written: WrittenLog
 ) -> None:
     readers = [await subscribe(log_tail=10) for _ in range(5)]
-    await begun(written)
+    await wait_until_read(written)
     ends = [asyncio.ensure_future(reader.end()) for reader in readers]
     for start in range(0, 20_000, 5000):
         written.write(*texts(start, start + 5000))
@@ -49,7 +49,7 @@ async def test_stalled_page_skips_and_costs_the_others_nothing(
     subscribe: Subscribe, written: WrittenLog, broadcaster: Broadcaster
 ) -> None:
     stalled, quick = await subscribe(log_tail=10), await subscribe(log_tail=10)
-    await begun(written)
+    await wait_until_read(written)
     written.write("first")
     assert (await stalled.until(lambda m: m["type"] == "log"))["lines"][0]["text"] == "first"
     written.write(*texts(0, 50_000))
@@ -68,7 +68,7 @@ async def test_one_page_alone_is_waited_for_and_misses_nothing(
     subscribe: Subscribe, written: WrittenLog
 ) -> None:
     reader = await subscribe(log_tail=10)
-    await begun(written)
+    await wait_until_read(written)
     written.write(*["x" * 50_000 for _ in range(200)])
     written.end()
     assert sum(map(len, await reader.end())) == 10_000_000 > BUFFERED_BYTES
@@ -91,7 +91,7 @@ async def test_log_that_breaks_off_goes_on_without_loss_or_repetition(
     assert len(written.requests) == 2
 
 
-async def test_log_that_can_not_be_read_is_told_and_ends(
+async def test_log_that_can_not_be_read_is_reported_and_ends(
     subscribe: Subscribe, written: WrittenLog
 ) -> None:
     written.break_off(EngineError("It is gone."))
@@ -139,7 +139,9 @@ async def test_page_that_comes_back_after_one_that_knows_more_misses_nothing(
     assert (len(written.requests), written.most_open) == (2, 1)
 
 
-async def test_gap_before_the_first_line_is_told(subscribe: Subscribe, written: WrittenLog) -> None:
+async def test_gap_before_the_first_line_is_reported(
+    subscribe: Subscribe, written: WrittenLog
+) -> None:
     written.write(*texts(0, 100))
     short = await subscribe(log_tail=10)
     await short.until(lambda m: m["type"] == "log")
@@ -168,7 +170,7 @@ async def test_stream_ends_with_the_last_page(
     subscribe: Subscribe, written: WrittenLog, broadcaster: Broadcaster
 ) -> None:
     one, other = await subscribe(log_tail=1), await subscribe(log_tail=1)
-    await begun(written)
+    await wait_until_read(written)
     await broadcaster.unsubscribe(one.subscriber)
     assert written.open == 1
     await broadcaster.follow(other.subscriber, FollowRequest(follow=()))

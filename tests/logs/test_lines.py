@@ -69,7 +69,7 @@ def test_lines_are_the_same_however_they_come(
     assert not any(line.cut for line in found)
 
 
-def test_line_without_an_end_in_sight_is_given_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_line_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_lines, "LONGEST_LINE", 2 * MESSAGE_SIZE)
     found = split(written([5 * MESSAGE_SIZE], ended=True), [])
     assert [(len(line.text), line.cut) for line in found] == [

@@ -137,7 +137,7 @@ def test_who_asks_for_the_end_gets_all_from_there(
         assert found == old
 
 
-def test_what_was_given_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_read_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resume, "SHORT_LOG", 100)
     log = [Message(OUT, number, f"{number}\n".encode()) for number in range(1000)]
     for timestamps in (True, False):
