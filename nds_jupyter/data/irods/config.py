@@ -55,9 +55,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True
     Parameters
     ----------
     password
-        Of the scheme; with `scheme` ``native`` also what `iinit` got from PAM.
+        For the scheme; with ``native`` it may also be the one that `iinit` got from PAM.
     policies
-        Values of ``irods_client_server_policy`` to try, in this order; none is no negotiation.
+        Values of ``irods_client_server_policy`` to try, in this order; empty: no negotiation.
     tls
         Settings of encryption and certificates, by their names in the environment file.
     """
@@ -79,7 +79,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True
 
     def session_arguments(self) -> dict[str, Any]:
         """Return the arguments of `irods.session.iRODSSession`."""
-        named: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "host": self.host,
             "port": self.port,
             "user": self.user,
@@ -88,17 +88,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True
             "authentication_scheme": self.scheme,
         }
         if self.default_resource:
-            named["irods_default_resource"] = self.default_resource
+            arguments["irods_default_resource"] = self.default_resource
         if self.policies:
-            named["irods_client_server_negotiation"] = NEGOTIATE
-            named["irods_client_server_policy"] = self.policies[0]
-            named.update(self.tls)
-            named["ssl_context"] = self.ssl_context()
-        return named
+            arguments["irods_client_server_negotiation"] = NEGOTIATE
+            arguments["irods_client_server_policy"] = self.policies[0]
+            arguments.update(self.tls)
+            arguments["ssl_context"] = self.ssl_context()
+        return arguments
 
     def settings(self) -> dict[str, str | int]:
         """Return the arguments of `IrodsFileSystem` that lead to this account from anywhere."""
-        named: dict[str, str | int] = {
+        settings: dict[str, str | int] = {
             "host": self.host,
             "port": self.port,
             "user": self.user,
@@ -108,19 +108,19 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True
             "irods_home": self.home,
         }
         if self.default_resource:
-            named["irods_default_resource"] = self.default_resource
+            settings["irods_default_resource"] = self.default_resource
         if self.ticket:
-            named["ticket"] = self.ticket
+            settings["ticket"] = self.ticket
         if self.policies:
-            named["irods_client_server_negotiation"] = NEGOTIATE
-            named["irods_client_server_policy"] = (
+            settings["irods_client_server_negotiation"] = NEGOTIATE
+            settings["irods_client_server_policy"] = (
                 DONT_CARE if len(self.policies) > 1 else self.policies[0]
             )
-            named.update(self.tls)
-        return named
+            settings.update(self.tls)
+        return settings
 
     def ssl_context(self) -> ssl.SSLContext:
-        """Return how the server's certificate is checked; the client checks none without a CA."""
+        """Return the TLS context; the client's own checks no certificate without a CA file."""
         settings = dict(self.tls)
         verify = settings.get("irods_ssl_verify_server", "hostname")
         file = _text(settings.get("irods_ssl_ca_certificate_file"))
@@ -149,7 +149,7 @@ def environment_file() -> Path | None:
 
 
 def account_from(options: Mapping[str, Any]) -> Account:
-    """Work out the account from arguments, `IRODS_*` variables and the environment file.
+    """Resolve the account from arguments, `IRODS_*` variables and the environment file.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def account_from(options: Mapping[str, Any]) -> Account:
     password = settings.get("password") or os.environ.get("IRODS_PASSWORD")
     user, zone = _required(settings, "irods_user_name"), _required(settings, "irods_zone_name")
     if password is None and user != "anonymous":
-        # What iinit stored is a native password, also where PAM gave it.
+        # iinit stores a native password, also after a login by PAM.
         password, scheme = _read_iinit_password(settings, file), "native"
     if scheme not in PAM | {"native"}:
         raise ConfigurationError(
@@ -235,7 +235,7 @@ def _port(value: object) -> int:
 
 
 def _read_iinit_password(settings: Mapping[str, Any], env_file: Path | None) -> str:
-    """Read the password that `iinit` stored, beside the environment file or in its usual place."""
+    """Read the password that `iinit` stored, beside the environment file or in its default path."""
     usual = Path("~/.irods/.irodsA").expanduser()
     beside = env_file.with_name(".irodsA") if env_file else usual
     named = settings.get("irods_authentication_file")
@@ -253,21 +253,21 @@ def _read_iinit_password(settings: Mapping[str, Any], env_file: Path | None) -> 
 
 
 def _policies(settings: Mapping[str, Any], *, pam: bool) -> tuple[str, ...]:
-    """Return what to ask of the server; the client itself refuses to leave it open."""
-    wanted = settings.get("irods_client_server_policy")
+    """Return the TLS policies to try; the client itself does not support ``CS_NEG_DONT_CARE``."""
+    policy = settings.get("irods_client_server_policy")
     negotiates = settings.get("irods_client_server_negotiation") == NEGOTIATE
     if pam and not negotiates:
-        # A PAM password in clear would be readable by everyone on the way.
+        # Without TLS everyone on the network path could read a PAM password.
         return (REQUIRE,)
     if not negotiates:
         return ()
-    if pam and wanted == REFUSE:
+    if pam and policy == REFUSE:
         raise ConfigurationError(
             "A PAM password is sent over TLS only, and irods_client_server_policy is "
             f"{REFUSE}. Make it {REQUIRE}."
         )
-    if wanted in (REQUIRE, REFUSE):
-        return (wanted,)
+    if policy in (REQUIRE, REFUSE):
+        return (policy,)
     return (REQUIRE,) if pam else (REQUIRE, REFUSE)
 
 
@@ -278,11 +278,11 @@ def _tls(settings: Mapping[str, Any]) -> tuple[tuple[str, str | int], ...]:
 
 
 def settings_from_url(url: str) -> dict[str, Any]:
-    """Return user, host and port that a URL names; question marks and the like are of the path."""
+    """Return user, host and port of a URL; question marks and the like belong to its path."""
     if not url.startswith(f"{PROTOCOL}://"):
         return {}
-    named = url[len(PROTOCOL) + 3 :].partition("/")[0]
-    user, _, place = named.rpartition("@")
-    host, _, port = place.partition(":")
-    found = {"user": user, "host": host, "port": int(port) if port.isdigit() else None}
-    return {name: value for name, value in found.items() if value}
+    authority = url[len(PROTOCOL) + 3 :].partition("/")[0]
+    user, _, address = authority.rpartition("@")
+    host, _, port = address.partition(":")
+    settings = {"user": user, "host": host, "port": int(port) if port.isdigit() else None}
+    return {name: value for name, value in settings.items() if value}

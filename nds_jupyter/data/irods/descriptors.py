@@ -1,4 +1,4 @@
-"""Open data objects: one server descriptor on a connection of its own."""
+"""Descriptors of open data objects, each on a connection of its own."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _SECONDARY_CLOSE_OPTIONS = dict.fromkeys(
 
 
 class Descriptor:
-    """One open data object.
+    """Server-side descriptor of one open data object.
 
     Parameters
     ----------
     flags
         Sum of open flags.
     size
-        What it will have, so that the server can choose a resource; -1 if not known.
+        Final size, so that the server can choose a resource; -1 if not known.
     options
         Keywords of the protocol.
     finalize
-        Whether closing it updates the catalogue; not so for the helpers of a parallel write.
+        Whether closing it updates the catalogue; false for the further streams of a parallel write.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Descriptor:
             self._conn.send(_message(request, "DATA_OBJ_OPEN_AN"))
             number = self._conn.recv().int_info
         except BaseException as exc:
-            # The client's own open forgets to give the connection back.
+            # The client's own open leaks the connection.
             self._conn.__exit__(type(exc))
             raise
         self._version = session.server_version
@@ -78,20 +78,20 @@ class Descriptor:
         self._open = self._in_sync = True
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move, and return where it is now."""
+        """Move the position, and return it."""
         with self._one_request():
             return int(self._conn.seek_file(self._number, offset, whence))
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes, fewer only at the end."""
-        # Of all buffers only this one is handed on without a copy.
-        held = io.BytesIO(bytes(size))
-        with held.getbuffer() as buffer:
-            done = self._fill(buffer)
-        held.truncate(done)
-        return held.getvalue()
+        # Only this kind of buffer is returned as bytes without a copy.
+        file = io.BytesIO(bytes(size))
+        with file.getbuffer() as buffer:
+            done = self._read_into(buffer)
+        file.truncate(done)
+        return file.getvalue()
 
-    def _fill(self, buffer: memoryview) -> int:
+    def _read_into(self, buffer: memoryview) -> int:
         done = 0
         while done < len(buffer):
             with self._one_request(), _eof_as_error(self._conn):
@@ -102,15 +102,15 @@ class Descriptor:
         return done
 
     def write(self, data: bytes) -> None:
-        """Write all of it."""
+        """Write all bytes."""
         with self._one_request():
             self._conn.write_file(self._number, data)
 
     @contextlib.contextmanager
     def _one_request(self) -> Iterator[None]:
-        """Remember if a request was left without its answer: nothing more can be said then.
+        """Record whether a request was left without its reply; no other can follow it then.
 
-        An interrupted cell does that, and its next one may use the same file.
+        An interrupted cell does that, and the next cell may use the same file.
         """
         if not self._in_sync:
             raise NetworkException("A request was left without its answer")
@@ -124,14 +124,14 @@ class Descriptor:
 
     def replica_options(self) -> dict[str, str]:
         """Return the keywords with which others can open the same replica."""
-        about = self._request({"fd": self._number}, "GET_FILE_DESCRIPTOR_INFO_APN")
-        told = about.get_json_encoded_struct()
-        hierarchy = (told.get("data_object_info") or {}).get("resource_hierarchy", "")
-        token = str(told.get("replica_token", ""))
+        reply = self._request({"fd": self._number}, "GET_FILE_DESCRIPTOR_INFO_APN")
+        info = reply.get_json_encoded_struct()
+        hierarchy = (info.get("data_object_info") or {}).get("resource_hierarchy", "")
+        token = str(info.get("replica_token", ""))
         return {kw.RESC_HIER_STR_KW: str(hierarchy), kw.REPLICA_TOKEN_KW: token}
 
     def close(self) -> None:
-        """Close it; where it was written, the server computes the checksum meanwhile."""
+        """Close it; of a written object the server computes the checksum meanwhile."""
         if not self._open:
             return
         if not self._in_sync or self._conn.socket is None:
@@ -152,19 +152,19 @@ class Descriptor:
             self._conn.__exit__(kind)
 
     def abort(self) -> None:
-        """Drop the connection: the server then closes the object without finishing it."""
+        """Close the connection: the server then closes the object without finalizing it."""
         if self._open:
             self._open = False
             self._conn.release(True)
 
     def close_quietly(self) -> None:
-        """Close it in order if that is possible, so that the object is free to be removed."""
+        """Close it if that is possible, so that the object can be removed; ignore errors."""
         with contextlib.suppress(*CLIENT_ERRORS, OSError):
             self.close()
 
-    def _request(self, question: dict[str, Any], api: str) -> Any:
+    def _request(self, body: dict[str, Any], api: str) -> Any:
         with self._one_request():
-            self._conn.send(_message(JSON_Message(question, server_version=self._version), api))
+            self._conn.send(_message(JSON_Message(body, server_version=self._version), api))
             return self._conn.recv()
 
     def __enter__(self) -> Self:
@@ -187,33 +187,33 @@ def _message(body: Any, api: str) -> Any:
 
 
 class _EofCheckingSocket:
-    """A socket whose end is an error.
+    """Wrapper of a socket that raises at the end of the stream.
 
     The client reads into a buffer until it is full, and takes the end of the connection for one
-    more empty piece: it would wait for ever (python-irodsclient 3.3, `_recv_message_into`; its
+    more empty chunk: it would loop for ever (python-irodsclient 3.3, `_recv_message_into`; its
     issue 352 is the same fault in the function beside it).
     """
 
-    def __init__(self, opened: Any) -> None:
-        self._opened = opened
+    def __init__(self, sock: Any) -> None:
+        self._socket = sock
 
     def recv_into(self, *args: Any) -> int:
-        received = int(self._opened.recv_into(*args))
+        received = int(self._socket.recv_into(*args))
         if not received:
             raise ConnectionResetError("the server closed the connection in the middle of a reply")
         return received
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._opened, name)
+        return getattr(self._socket, name)
 
 
 @contextlib.contextmanager
 def _eof_as_error(conn: Any) -> Iterator[None]:
-    """Let a connection that ends while it is read from be an error."""
-    opened = conn.socket
-    conn.socket = _EofCheckingSocket(opened)
+    """Make the end of a connection amid a reply an error."""
+    sock = conn.socket
+    conn.socket = _EofCheckingSocket(sock)
     try:
         yield
     finally:
         if isinstance(conn.socket, _EofCheckingSocket):
-            conn.socket = opened
+            conn.socket = sock

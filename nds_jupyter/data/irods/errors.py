@@ -1,6 +1,6 @@
-"""Exceptions of python-irodsclient mapped to the ones that users of files expect.
+"""Exceptions of python-irodsclient mapped to subclasses of `OSError`.
 
-The client's exceptions often carry no message, so every sentence here names the path itself and
+The client's exceptions often have no message, so every sentence here names the path itself and
 says what to do.
 """
 
@@ -36,12 +36,12 @@ RENEW = "Run iinit again, or give the right password."
 
 
 class ExceptionMapping(msgspec.Struct, frozen=True):
-    """What an exception of the client means.
+    """Class, number and message of the `OSError` for an exception of the client.
 
     Parameters
     ----------
     sentence
-        With places for ``path`` and for what the server ``said``.
+        With fields for ``path`` and for ``said``, the server's own message.
     """
 
     kind: type[OSError]
@@ -49,7 +49,7 @@ class ExceptionMapping(msgspec.Struct, frozen=True):
     sentence: str
 
     def error(self, path: str, said: str = "") -> OSError:
-        """Return the error about a path."""
+        """Return the error for a path."""
         return self.kind(self.number, self.sentence.format(path=path, said=said))
 
 
@@ -154,37 +154,37 @@ _NAMES = {
     "SYS_MAX_CONNECT_COUNT_EXCEEDED SYS_FORK_ERROR SYS_AGENT_INIT_ERR",
 }
 
-# Versions of the client differ in which errors of the server they know.
+# Versions of the client differ in the errors of the server that they have classes for.
 EXCEPTION_MAPPINGS: dict[type[BaseException], ExceptionMapping] = {
-    getattr(ex, name): meaning
-    for meaning, names in _NAMES.items()
+    getattr(ex, name): mapping
+    for mapping, names in _NAMES.items()
     for name in names.split()
     if hasattr(ex, name)
 } | {ClientAuthError: BAD_CREDENTIALS}
 
 
 def is_authentication(exc: BaseException) -> bool:
-    """Tell whether the zone refused who asks, so that other credentials could help."""
+    """Whether the zone refused the account, so that other credentials could help."""
     return EXCEPTION_MAPPINGS.get(type(exc)) in (BAD_CREDENTIALS, EXPIRED)
 
 
 def is_timeout(exc: BaseException) -> bool:
-    """Tell whether the client gave up waiting; it wraps what the socket said."""
-    seen: BaseException | None = exc
-    while seen is not None:
-        if isinstance(seen, TimeoutError):
+    """Whether the cause is a timeout; the client wraps the socket's exception."""
+    cause: BaseException | None = exc
+    while cause is not None:
+        if isinstance(cause, TimeoutError):
             return True
-        seen = seen.__cause__ or seen.__context__
+        cause = cause.__cause__ or cause.__context__
     return False
 
 
 def map_exception(exc: BaseException, path: str) -> OSError:
-    """Return the `OSError` that an exception of the client means.
+    """Return the `OSError` for an exception of the client.
 
     Parameters
     ----------
     path
-        What was asked for; it goes into the sentence.
+        The path that the sentence names.
     """
     for kind in type(exc).__mro__:
         if kind in EXCEPTION_MAPPINGS:
@@ -199,13 +199,13 @@ def map_exception(exc: BaseException, path: str) -> OSError:
 
 
 def _map_server_error(exc: ex.iRODSException, path: str) -> OSError:
-    """Translate what has no meaning of its own: the code may hold what the system said."""
+    """Map an exception without an entry of its own: its code may hold an errno of the server."""
     code = abs(int(getattr(exc, "code", 0) or 0))
-    system = code % 1000 if code >= 1000 else 0
-    if system in (errno.ENOSPC, errno.EDQUOT):
-        return (FULL if system == errno.ENOSPC else QUOTA).error(path)
-    said = f"{path}: the iRODS server failed with {type(exc).__name__} (-{code}){_detail(exc)}"
-    return OSError(system or errno.EIO, said)
+    number = code % 1000 if code >= 1000 else 0
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return (FULL if number == errno.ENOSPC else QUOTA).error(path)
+    message = f"{path}: the iRODS server failed with {type(exc).__name__} (-{code}){_detail(exc)}"
+    return OSError(number or errno.EIO, message)
 
 
 def _detail(exc: BaseException) -> str:
@@ -223,7 +223,7 @@ CLIENT_ERRORS = (
 
 @contextlib.contextmanager
 def mapped_errors(path: str) -> Iterator[None]:
-    """Turn what the client raises about a path into `OSError`."""
+    """Raise what the client raises in a block about a path as `OSError`."""
     try:
         yield
     except CLIENT_ERRORS as exc:

@@ -1,4 +1,4 @@
-"""Sessions shared by all threads and filesystem instances, one for each account."""
+"""Sessions of accounts, each shared by all threads and filesystem instances of a process."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ T = TypeVar("T")
 
 
 class SessionTimeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """How long to wait.
+    """Timeouts and retries of a session.
 
     Parameters
     ----------
     timeout
-        Seconds of silence after which an answer is given up.
+        Seconds without data after which a reply times out.
     patience
-        Seconds for which a refused connection is tried again.
+        Seconds for which a refused connection is retried.
     attempts
-        How often a call that can be repeated is made before a broken connection is an error.
+        Attempts of a repeatable call before a broken connection is an error.
     """
 
     timeout: float = 60.0
@@ -43,7 +43,7 @@ class SessionTimeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ZoneSession(iRODSSession):  # type: ignore[misc]  # the client has no types
-    """The client's session over `ConnectionPool`."""
+    """Session of the client that uses `ConnectionPool`."""
 
     pool: Any = None
     supports_genquery2 = True
@@ -70,7 +70,7 @@ class ZoneSession(iRODSSession):  # type: ignore[misc]  # the client has no type
 
     @property
     def server_version(self) -> tuple[int, ...]:
-        """The server's version, asked for once: the client's way is not safe across threads."""
+        """The server's version, queried once: the client's property is not thread-safe."""
         if not self._version:
             with self.pool.get_connection() as conn:
                 self._version = conn.server_version
@@ -78,12 +78,12 @@ class ZoneSession(iRODSSession):  # type: ignore[misc]  # the client has no type
 
 
 class SessionHolder:
-    """The session of one account: made when needed, and anew after a fork or a new password.
+    """Owner of one account's session, which is made on demand, after a fork, for a new password.
 
     Parameters
     ----------
     options
-        What `account_from` takes; read again when the zone refuses the account, so that running
+        Arguments of `account_from`; read again when the zone refuses the account, so that running
         `iinit` is enough.
     """
 
@@ -99,28 +99,28 @@ class SessionHolder:
     def call(
         self, operation: Callable[[ZoneSession], T], path: str, *, repeatable: bool = True
     ) -> T:
-        """Run an operation with the session, and again if the connection broke.
+        """Run an operation with the session, and retry it if the connection broke.
 
         Parameters
         ----------
         path
-            What it is about, for the sentence of an error.
+            The path that the sentence of an error names.
         repeatable
-            Whether doing it twice is the same as doing it once.
+            Whether the operation is idempotent.
 
         Raises
         ------
         OSError
-            Whatever the client raised, translated.
+            For whatever the client raised.
         """
-        left = self.timeouts.attempts
+        attempts = self.timeouts.attempts
         while True:
-            left -= 1
+            attempts -= 1
             session = self.current()
             try:
                 return operation(session)
             except CLIENT_ERRORS as exc:
-                if left <= 0 or not self._is_retryable(exc, session, repeatable=repeatable):
+                if attempts <= 0 or not self._is_retryable(exc, session, repeatable=repeatable):
                     raise map_exception(exc, path) from exc
 
     def _is_retryable(self, exc: Exception, session: ZoneSession, *, repeatable: bool) -> bool:
@@ -129,7 +129,7 @@ class SessionHolder:
         if not isinstance(exc, NetworkException) or is_timeout(exc):
             return False
         session.pool.close_idle()
-        # Connecting has its own patience; a request that did not leave was not carried out.
+        # Connecting has retries of its own; a request that was not sent had no effect.
         refused = "Could not connect" in str(exc) or "negotiation" in str(exc)
         return not refused and (repeatable or "Unable to send" in str(exc))
 
@@ -141,17 +141,17 @@ class SessionHolder:
             return self._session
 
     def _reload_account(self, refused: ZoneSession) -> bool:
-        """Read the configuration again; true if it names other credentials now."""
+        """Read the configuration again, and return whether it has other credentials now."""
         with self._lock:
             if self._session is not refused:
                 return True
             try:
-                fresh = account_from(self._options)
+                account = account_from(self._options)
             except ValueError:
                 return False
-            if fresh == self.account:
+            if account == self.account:
                 return False
-            self.account, self._session = fresh, None
+            self.account, self._session = account, None
             return True
 
     def close(self) -> None:
@@ -162,7 +162,7 @@ class SessionHolder:
             session.pool.close_idle()
 
     def reset_after_fork(self) -> None:
-        """Leave the parent's session to the parent: called in a child that was just forked."""
+        """Give up the session in a forked child, without a message on the parent's connections."""
         session, self._session = self._session, None
         self._lock = threading.Lock()
         if session is not None:
@@ -171,30 +171,30 @@ class SessionHolder:
             session.do_configure, session.pool = {}, None
 
 
-# Sessions are shared by all instances of the filesystem, and fsspec makes one in every thread:
-# the one thing here that has to belong to the process. It holds nothing alive.
+# A session is shared by all instances of the filesystem, and fsspec makes one in every thread:
+# so this registry is global. Its references are weak.
 _lock = threading.Lock()
-_shared: weakref.WeakValueDictionary[tuple[Account, SessionTimeouts], SessionHolder] = (
+_holders: weakref.WeakValueDictionary[tuple[Account, SessionTimeouts], SessionHolder] = (
     weakref.WeakValueDictionary()
 )
 
 
 def shared_session_holder(options: Mapping[str, Any], timeouts: SessionTimeouts) -> SessionHolder:
-    """Return the sessions of the account that these options describe."""
+    """Return the one `SessionHolder` of the account that these options describe."""
     account = account_from(options)
     key = (account, timeouts)
     with _lock:
-        found = _shared.get(key)
-        if found is None:
-            found = _shared[key] = SessionHolder(account, options, timeouts)
-        return found
+        holder = _holders.get(key)
+        if holder is None:
+            holder = _holders[key] = SessionHolder(account, options, timeouts)
+        return holder
 
 
 def _after_fork() -> None:
     global _lock
     _lock = threading.Lock()
-    for sessions in list(_shared.values()):
-        sessions.reset_after_fork()
+    for holder in list(_holders.values()):
+        holder.reset_after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)
