@@ -30,7 +30,7 @@ _EARLIEST_ZIP = (1980, 1, 1, 0, 0, 0)
 
 
 class ResultFormat(enum.StrEnum):
-    """How results are delivered."""
+    """Format of a download of results."""
 
     TAR = "tar"
     TAR_GZ = "tar.gz"
@@ -55,7 +55,7 @@ class ArchiveEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TarFileMember:
-    """One regular file at the head of a tar stream."""
+    """Regular file that is the first member of a tar stream."""
 
     def __init__(self, reader: TarReader, info: tarfile.TarInfo) -> None:
         self._reader = reader
@@ -65,15 +65,15 @@ class TarFileMember:
     async def read(self, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """Read the bytes from `start` to before `stop`."""
         await self._reader.skip(start)
-        left = stop - start
-        while left > 0:
-            data = bytes(await self._reader.some(left))
-            left -= len(data)
+        remaining = stop - start
+        while remaining > 0:
+            data = bytes(await self._reader.read_some(remaining))
+            remaining -= len(data)
             yield data
 
 
-async def open_raw(tar: AsyncIterator[bytes]) -> TarFileMember:
-    """Open the one file that a tar stream holds.
+async def open_single_file(tar: AsyncIterator[bytes]) -> TarFileMember:
+    """Open the only file of a tar stream.
 
     Raises
     ------
@@ -83,7 +83,7 @@ async def open_raw(tar: AsyncIterator[bytes]) -> TarFileMember:
         If the archive is empty.
     """
     reader = TarReader(tar)
-    info = await reader.member()
+    info = await reader.next_member()
     if info is None:
         raise PathNotFound("There is nothing at that path.")
     if not info.isreg():
@@ -122,13 +122,13 @@ def content_disposition(filename: str) -> str:
 
 
 async def list_entries(tar: AsyncIterator[bytes], limit: int) -> tuple[ArchiveEntry, ...]:
-    """Return the first members of a tar stream, without their content."""
+    """List the first members of a tar stream, without their content."""
     reader = TarReader(tar)
-    found: list[ArchiveEntry] = []
-    while len(found) < limit and (info := await reader.member()) is not None:
-        found.append(_entry(info))
+    entries: list[ArchiveEntry] = []
+    while len(entries) < limit and (info := await reader.next_member()) is not None:
+        entries.append(_entry(info))
         await reader.skip(content_size(info))
-    return tuple(found)
+    return tuple(entries)
 
 
 def _entry(info: tarfile.TarInfo) -> ArchiveEntry:
@@ -142,57 +142,57 @@ def _entry(info: tarfile.TarInfo) -> ArchiveEntry:
 
 
 async def convert(
-    tar: AsyncGenerator[bytes, None], wanted: ResultFormat
+    tar: AsyncGenerator[bytes, None], result_format: ResultFormat
 ) -> AsyncGenerator[bytes, None]:
     """Turn a tar stream into another format, and close it at the end."""
     try:
-        if wanted is ResultFormat.TAR:
+        if result_format is ResultFormat.TAR:
             async for chunk in tar:
                 yield chunk
-        elif wanted is ResultFormat.TAR_GZ:
-            async for chunk in _gzipped(tar):
+        elif result_format is ResultFormat.TAR_GZ:
+            async for chunk in _gzip(tar):
                 yield chunk
         else:
-            async for chunk in _zipped(tar):
+            async for chunk in _zip(tar):
                 yield chunk
     finally:
         await tar.aclose()
 
 
-async def bundled(
+async def concatenate_tars(
     tars: Iterable[tuple[str, AsyncGenerator[bytes, None]]],
 ) -> AsyncGenerator[bytes, None]:
-    """Make one tar stream of several, and close each at its end.
+    """Concatenate several tar streams into one, and close each at its end.
 
     Parameters
     ----------
     tars
-        Each with what its names are to begin with, such as ``results/plots/``.
+        Each with a prefix for its names, such as ``results/plots/``.
     """
-    for head, tar in tars:
+    for prefix, tar in tars:
         async with contextlib.aclosing(tar):
             reader = TarReader(tar)
-            while (info := await reader.member()) is not None:
-                yield _renamed(info, head)
-                left = content_size(info)
-                while left > 0:
-                    data = bytes(await reader.some(left))
-                    left -= len(data)
+            while (info := await reader.next_member()) is not None:
+                yield _renamed_header(info, prefix)
+                remaining = content_size(info)
+                while remaining > 0:
+                    data = bytes(await reader.read_some(remaining))
+                    remaining -= len(data)
                     yield data
     yield bytes(2 * BLOCK)
 
 
-def _renamed(info: tarfile.TarInfo, head: str) -> bytes:
-    info.name = head + info.name
+def _renamed_header(info: tarfile.TarInfo, prefix: str) -> bytes:
+    info.name = prefix + info.name
     if info.islnk():
-        info.linkname = head + info.linkname
-    # A long name also lies in a header of its own, which would win.
+        info.linkname = prefix + info.linkname
+    # A long name is also in an extended header, which would take precedence.
     names = {"path", "linkpath"}
     info.pax_headers = {key: text for key, text in info.pax_headers.items() if key not in names}
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
-async def _gzipped(tar: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def _gzip(tar: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     packer = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16)
     async for chunk in tar:
         if packed := await asyncio.to_thread(packer.compress, chunk):
@@ -200,8 +200,8 @@ async def _gzipped(tar: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     yield packer.flush()
 
 
-class _Outlet(io.RawIOBase):
-    """A file that can only be written, and emptied between writes."""
+class _OutputBuffer(io.RawIOBase):
+    """Write-only file whose content is taken out between writes."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -216,30 +216,30 @@ class _Outlet(io.RawIOBase):
 
     def take(self) -> bytes:
         """Return what was written since the last call."""
-        taken, self._parts = b"".join(self._parts), []
-        return taken
+        data, self._parts = b"".join(self._parts), []
+        return data
 
 
-async def _zipped(tar: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Make a zip of folders and plain files; links and devices have no safe place in one."""
+async def _zip(tar: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Convert to a zip of folders and plain files; links and devices are not safe in one."""
     reader = TarReader(tar)
-    outlet = _Outlet()
-    with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as archive:
-        while (info := await reader.member()) is not None:
+    buffer = _OutputBuffer()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        while (info := await reader.next_member()) is not None:
             entry = _zip_entry(info)
             if entry is None:
                 await reader.skip(content_size(info))
                 continue
             with archive.open(entry, "w", force_zip64=info.size >= 2**31 - 1) as member:
-                left = info.size if info.isreg() else 0
-                while left > 0:
-                    data = await reader.some(left)
-                    left -= len(data)
+                remaining = info.size if info.isreg() else 0
+                while remaining > 0:
+                    data = await reader.read_some(remaining)
+                    remaining -= len(data)
                     await asyncio.to_thread(member.write, data)
-                    if packed := outlet.take():
+                    if packed := buffer.take():
                         yield packed
             await reader.skip(content_size(info) - (info.size if info.isreg() else 0))
-    yield outlet.take()
+    yield buffer.take()
 
 
 def _zip_entry(info: tarfile.TarInfo) -> zipfile.ZipInfo | None:

@@ -114,7 +114,7 @@ class Delivery:
         archive = _with_engine_errors(self._engine.archive(container_id, RESULTS))
         async with contextlib.aclosing(archive):
             reader = TarReader(archive)
-            while (info := await reader.member()) is not None:
+            while (info := await reader.next_member()) is not None:
                 await self._copy_member(reader, info)
         await self._wait_for_writes(0)
 
@@ -123,11 +123,11 @@ class Delivery:
         if info.isdir():
             await self._data_root.make_collection(partial.path)
         elif info.isreg() and info.size <= MAX_BATCH_BYTES:
-            content = await reader.exactly(info.size)
+            content = await reader.read_exactly(info.size)
             await self._wait_for_writes(MAX_CONCURRENT_WRITES - 1)
             self._start_write(self._write(partial, _single_chunk(content)))
         elif info.isreg():
-            await self._write(partial, reader.content(info.size))
+            await self._write(partial, reader.read_content(info.size))
         elif info.islnk():
             await self._wait_for_writes(0)
             await self._copy_object(self._partial_write(info.linkname), partial)

@@ -12,7 +12,7 @@ from nds_jupyter.archives.conversion import (
     ResultFormat,
     content_disposition,
     convert,
-    open_raw,
+    open_single_file,
     parse_range,
 )
 from nds_jupyter.errors import InvalidRequest
@@ -54,7 +54,7 @@ class ResultsHandler(NdsHandler):
             await self.send_stream(convert(engine.archive(container_id, str(path)), query.format))
 
     async def _send_file(self, archive: AsyncGenerator[bytes, None], filename: str) -> None:
-        file = await open_raw(archive)
+        file = await open_single_file(archive)
         self.set_header("Content-Disposition", content_disposition(filename))
         self.set_header("Accept-Ranges", "bytes")
         start, stop = 0, file.size

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 
 import msgspec
 
-from nds_jupyter.archives.conversion import ArchiveEntry, bundled, list_entries
+from nds_jupyter.archives.conversion import ArchiveEntry, concatenate_tars, list_entries
 from nds_jupyter.archives.tar import TarReader, content_size
 from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.entries import Entry
@@ -111,7 +111,7 @@ class JobResults:
             If one of them is not there; nothing is sent then.
         """
         outermost = await self.require_paths(container_id, paths)
-        return bundled(
+        return concatenate_tars(
             (_archive_prefix(path), self._engine.archive(container_id, path)) for path in outermost
         )
 
@@ -252,7 +252,7 @@ class SelectionDelivery:
     ) -> list[Entry]:
         written: list[Entry] = []
         reader = TarReader(tar)
-        while (info := await reader.member()) is not None:
+        while (info := await reader.next_member()) is not None:
             goal = join(to, _member_path(info))
             if info.isdir():
                 await self._data.make_collection(goal)
@@ -270,6 +270,6 @@ def _member_path(info: tarfile.TarInfo) -> str:
 
 async def _read_member(reader: TarReader, size: int) -> AsyncGenerator[bytes, None]:
     while size > 0:
-        data = bytes(await reader.some(min(size, BLOCK_SIZE)))
+        data = bytes(await reader.read_some(min(size, BLOCK_SIZE)))
         size -= len(data)
         yield data

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nds_jupyter.archives.conversion import open_raw
+from nds_jupyter.archives.conversion import open_single_file
 from nds_jupyter.data.spool import Spool
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import (
@@ -72,7 +72,7 @@ class SentFiles:
         archive = self._engine.archive(job.container_id, file.to)
         try:
             async with contextlib.aclosing(archive):
-                raw = await open_raw(archive)
+                raw = await open_single_file(archive)
                 content = raw.read(0, raw.size)
                 await self._spool.add(job.owner, file.sha256, content, raw.size)
         except (ContainerNotFound, PathNotFound, InvalidRequest) as exc:

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from nds_jupyter.archives.conversion import (
     RangeNotSatisfiable,
     ResultFormat,
-    bundled,
+    concatenate_tars,
     content_disposition,
     convert,
     list_entries,
-    open_raw,
+    open_single_file,
     parse_range,
 )
 from nds_jupyter.client.archive_extraction import extract_archive
@@ -91,7 +91,7 @@ def test_raw_file_and_its_ranges() -> None:
         archive.addfile(info, io.BytesIO(bytes(range(250)) * 20))
 
     async def read(start: int, stop: int) -> bytes:
-        file = await open_raw(chunks(buffer.getvalue(), 333))
+        file = await open_single_file(chunks(buffer.getvalue(), 333))
         assert file.size == 5000
         return b"".join([part async for part in file.read(start, stop)])
 
@@ -102,7 +102,7 @@ def test_raw_file_and_its_ranges() -> None:
 
 def test_raw_folder_is_refused() -> None:
     with pytest.raises(InvalidRequest):
-        asyncio.run(open_raw(chunks(a_tar({}), 512)))
+        asyncio.run(open_single_file(chunks(a_tar({}), 512)))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_bundle_holds_the_members_of_all(
 
     async def run() -> bytes:
         tars = [(head, chunks(data, size)) for head, data in heads.items()]
-        return b"".join([part async for part in bundled(tars)])
+        return b"".join([part async for part in concatenate_tars(tars)])
 
     with tarfile.open(fileobj=io.BytesIO(asyncio.run(run()))) as archive:
         found = {m.name: archive.extractfile(m).read() for m in archive if m.isreg()}  # type: ignore[union-attr]
