@@ -22,7 +22,7 @@ def backend(
     if request.param == "irods":
         zone = request.getfixturevalue("irods_zone")
         home = request.getfixturevalue("irods_home")
-        yield zone_root(zone, home, tmp_path, monkeypatch)
+        yield backend_of_zone(zone, home, tmp_path, monkeypatch)
         return
     if request.param == "folder":
         yield open_backend(str(tmp_path / "root"))
@@ -30,7 +30,7 @@ def backend(
         yield open_backend(f"memory://{secrets.token_hex(8)}")
 
 
-def zone_root(
+def backend_of_zone(
     zone: AnyZone, collection: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Backend:
     """Return the root of a collection of a zone that is configured as its users do."""
@@ -39,23 +39,25 @@ def zone_root(
 
 
 @pytest.fixture
-def store(backend: Backend, jp_asyncio_loop: object) -> DataRoot:
+def data_root(backend: Backend, jp_asyncio_loop: object) -> DataRoot:
     return DataRoot(backend, threads=4)
 
 
 @pytest.fixture
-def root(store: DataRoot, jp_asyncio_loop: asyncio.AbstractEventLoop) -> Iterator[DataRoot]:
+def prepared_root(
+    data_root: DataRoot, jp_asyncio_loop: asyncio.AbstractEventLoop
+) -> Iterator[DataRoot]:
     """Give an empty data root that is ready."""
-    jp_asyncio_loop.run_until_complete(store.prepare())
-    yield store
-    jp_asyncio_loop.run_until_complete(store.close())
+    jp_asyncio_loop.run_until_complete(data_root.prepare())
+    yield data_root
+    jp_asyncio_loop.run_until_complete(data_root.close())
 
 
-async def _pieces(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:
+async def _chunks(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:
     for start in range(0, len(data), size):
         yield data[start : start + size]
 
 
 @pytest.fixture
-def pieces() -> Callable[..., AsyncIterator[bytes]]:
-    return _pieces
+def chunks() -> Callable[..., AsyncIterator[bytes]]:
+    return _chunks

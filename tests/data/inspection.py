@@ -1,4 +1,4 @@
-"""What tests see of a data root."""
+"""Helpers that read a data root back: content, listed names, hidden names."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator, Callable
 
 from nds_jupyter.data.data_root import DataRoot
 
-Pieces = Callable[..., AsyncIterator[bytes]]
+Chunks = Callable[..., AsyncIterator[bytes]]
 
 
-async def content(store: DataRoot, path: str, *span: int) -> bytes:
-    entry = await store.entry(path)
-    return b"".join([piece async for piece in store.read(entry, *span)])
+async def content(data_root: DataRoot, path: str, *span: int) -> bytes:
+    entry = await data_root.entry(path)
+    return b"".join([chunk async for chunk in data_root.read(entry, *span)])
 
 
-async def listed(store: DataRoot, path: str) -> list[str]:
-    return [entry.name for entry in (await store.list_page(path)).entries]
+async def listed_names(data_root: DataRoot, path: str) -> list[str]:
+    return [entry.name for entry in (await data_root.list_page(path)).entries]
 
 
-async def hidden(store: DataRoot) -> list[str]:
-    full = store.backend.filesystem_path("/")
-    names = await asyncio.to_thread(store.backend.fs.ls, full, detail=False)
+async def hidden_paths(data_root: DataRoot) -> list[str]:
+    fs_path = data_root.backend.filesystem_path("/")
+    names = await asyncio.to_thread(data_root.backend.fs.ls, fs_path, detail=False)
     return [name for name in names if ".nds-" in name]

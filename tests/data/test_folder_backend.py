@@ -16,10 +16,10 @@ from nds_jupyter.errors import (
 from nds_jupyter.jobs.job import (
     Input,
 )
-from tests.data.looking import Pieces, content, listed
+from tests.data.inspection import Chunks, content, listed_names
 
 
-async def test_no_link_leads_out_of_a_folder(tmp_path: Path, pieces: Pieces) -> None:
+async def test_no_link_leads_out_of_a_folder(tmp_path: Path, chunks: Chunks) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret").write_text("secret")
@@ -30,38 +30,38 @@ async def test_no_link_leads_out_of_a_folder(tmp_path: Path, pieces: Pieces) -> 
     (folder / "gone").symlink_to("nowhere")
     (folder / "real").write_text("mine")
     (folder / "in").symlink_to("real")
-    store = DataRoot(open_backend(str(folder)))
-    assert await listed(store, "/") == ["in", "real"]
-    assert await content(store, "/in") == b"mine"
+    data_root = DataRoot(open_backend(str(folder)))
+    assert await listed_names(data_root, "/") == ["in", "real"]
+    assert await content(data_root, "/in") == b"mine"
     for act in (
-        store.entry("/file"),
-        store.list_page("/out"),
-        store.entry("/out/secret"),
-        store.remove("/out/secret"),
-        store.write("/out/new", pieces(b"x")),
-        store.move("/real", "/out/real"),
-        store.make_collection("/out/new"),
-        store.set_metadata("/file", ()),
+        data_root.entry("/file"),
+        data_root.list_page("/out"),
+        data_root.entry("/out/secret"),
+        data_root.remove("/out/secret"),
+        data_root.write("/out/new", chunks(b"x")),
+        data_root.move("/real", "/out/real"),
+        data_root.make_collection("/out/new"),
+        data_root.set_metadata("/file", ()),
     ):
         with pytest.raises(Forbidden):
             await act
     assert sorted(path.name for path in outside.iterdir()) == ["secret"]
-    await store.close()
+    await data_root.close()
 
 
-async def test_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+async def test_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    store = DataRoot(open_backend(str(tmp_path)))
-    entry = (await store.entry("/pipe")).path
+    data_root = DataRoot(open_backend(str(tmp_path)))
+    entry = (await data_root.entry("/pipe")).path
     with pytest.raises(DataError, match="plain"):
-        await store.call(entry, lambda full: store.backend.open_read(full, 0))
-    await store.close()
+        await data_root.call(entry, lambda full: data_root.backend.open_read(full, 0))
+    await data_root.close()
 
 
-async def test_file_that_may_not_be_read_fails_the_plan(
+async def test_unreadable_file_fails_the_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jp_asyncio_loop: object
 ) -> None:
-    store = DataRoot(open_backend(str(tmp_path / "root")), threads=1)
+    data_root = DataRoot(open_backend(str(tmp_path / "root")), threads=1)
     (tmp_path / "root" / "c").mkdir(parents=True)
     (tmp_path / "root" / "c" / "open").write_text("1")
     (tmp_path / "root" / "c" / "secret").touch(mode=0)
@@ -69,9 +69,9 @@ async def test_file_that_may_not_be_read_fails_the_plan(
     monkeypatch.setattr(os, "access", lambda path, mode: bool(Path(path).stat().st_mode & 0o444))
     try:
         with pytest.raises(Forbidden, match="/c/secret"):
-            await make_plan(store, (Input(path="/c", to="/data/c"),), 100)
+            await make_plan(data_root, (Input(path="/c", to="/data/c"),), 100)
     finally:
-        await store.close()
+        await data_root.close()
 
 
 def test_default_root_is_irods_only_where_it_is_configured(

@@ -13,26 +13,26 @@ from nds_jupyter.errors import (
     DeadlineExceeded,
     Forbidden,
 )
-from tests.data.conftest import zone_root
-from tests.data.looking import listed
+from tests.data.conftest import backend_of_zone
+from tests.data.inspection import listed_names
 from tests.irods_zone.fixtures import AnyZone
 from tests.irods_zone.zone import Zone
 
 
-async def test_only_the_own_zone_is_there_unless_another_is_configured(
+async def test_root_shows_only_the_zone_of_the_account(
     irods_zone: AnyZone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = DataRoot(zone_root(irods_zone, "", tmp_path, monkeypatch))
-    assert store.home == irods_zone.home()
-    assert await listed(store, "/") == [irods_zone.name]
-    assert (await store.entry(store.home)).is_collection
+    data_root = DataRoot(backend_of_zone(irods_zone, "", tmp_path, monkeypatch))
+    assert data_root.home == irods_zone.home()
+    assert await listed_names(data_root, "/") == [irods_zone.name]
+    assert (await data_root.entry(data_root.home)).is_collection
     with pytest.raises(Forbidden, match="/otherZone/home"):
-        await store.entry("/otherZone/home")
-    await store.close()
+        await data_root.entry("/otherZone/home")
+    await data_root.close()
 
 
 @pytest.mark.parametrize(
-    ("trouble", "error", "named"),
+    ("fault", "error", "named"),
     [
         ("password", DataLoginRefused, "iinit"),
         ("down", DeadlineExceeded, "in time"),
@@ -40,30 +40,46 @@ async def test_only_the_own_zone_is_there_unless_another_is_configured(
         ("settings", DataError, "can't be used"),
     ],
 )
-async def test_trouble_with_the_zone_says_what_to_do(
+async def test_faults_of_the_zone_are_errors_that_say_what_to_do(
     faulty_zone: Zone,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    trouble: str,
+    fault: str,
     error: type[Exception],
     named: str,
 ) -> None:
-    if trouble == "settings":
+    if fault == "settings":
         monkeypatch.setenv("IRODS_ENVIRONMENT_FILE", str(tmp_path / "none"))
-        store = DataRoot(open_backend("irods://"))
+        data_root = DataRoot(open_backend("irods://"))
     else:
-        backend = zone_root(faulty_zone, "", tmp_path, monkeypatch)
-        store = DataRoot(backend, deadline=30)
-    if trouble == "password":
+        backend = backend_of_zone(faulty_zone, "", tmp_path, monkeypatch)
+        data_root = DataRoot(backend, deadline=30)
+    if fault == "password":
         monkeypatch.setenv("IRODS_PASSWORD", "wrong")
-        store = DataRoot(open_backend("irods://"))
-    elif trouble == "down":
-        store.deadline = 1.0
+        data_root = DataRoot(open_backend("irods://"))
+    elif fault == "down":
+        data_root.deadline = 1.0
         faulty_zone.faults.refuse()
-    elif trouble == "stalled":
-        store.deadline = 1.0
+    elif fault == "stalled":
+        data_root.deadline = 1.0
         faulty_zone.faults.stall(times=100)
     with pytest.raises(error, match=named):
-        await store.list_page(f"/{faulty_zone.name}/home")
+        await data_root.list_page(f"/{faulty_zone.name}/home")
     faulty_zone.faults.clear()
-    await store.close()
+    await data_root.close()
+
+
+def test_partial_object_is_written_at_its_own_path(
+    irods_zone: AnyZone, irods_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a temporary name already: another one would cost a rename, and be on no record."""
+    backend = backend_of_zone(irods_zone, irods_home, tmp_path, monkeypatch)
+    partial, target = f"{irods_home}/.nds-1.part", f"{irods_home}/x"
+    file = backend.open_write(partial, target)
+    assert backend.fs.ls(irods_home, detail=False) == [partial]
+    file.write(b"1")
+    file.close()
+    assert backend.fs.ls(irods_home, detail=False) == [partial]
+    backend.fs.mkdir(f"{irods_home}/c")
+    with pytest.raises(FileExistsError, match=target):
+        backend.open_write(f"{irods_home}/c", target)

@@ -17,14 +17,14 @@ from nds_jupyter.jobs.logical_paths import is_inside, logical_path
 
 
 def test_urls_of_the_root_are_its_paths(backend: Backend, tmp_path: Path) -> None:
-    store = DataRoot(backend)
+    data_root = DataRoot(backend)
     url = f"{backend.protocols[0]}://{backend.base}"
-    assert store.parse_path(f"{url}/a/b") == "/a/b"
-    assert store.parse_path(url) == "/"
-    assert store.parse_path("a//./b/") == "/a/b"
+    assert data_root.parse_path(f"{url}/a/b") == "/a/b"
+    assert data_root.parse_path(url) == "/"
+    assert data_root.parse_path("a//./b/") == "/a/b"
     for outside in ("s3://bucket/x", f"{url}x/a", f"{url}/../x", "../x", "/a/../../b", "a\0b"):
         with pytest.raises(InvalidRequest):
-            store.parse_path(outside)
+            data_root.parse_path(outside)
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=60))

@@ -16,44 +16,44 @@ from nds_jupyter.errors import (
     DeadlineExceeded,
     PathNotFound,
 )
-from tests.data.looking import Pieces, content
+from tests.data.inspection import Chunks, content
 
 
-async def test_large_object_is_read_in_ranges(root: DataRoot, pieces: Pieces) -> None:
+async def test_large_object_is_read_in_ranges(prepared_root: DataRoot, chunks: Chunks) -> None:
     data = bytes(range(256)) * (CHUNK // 256 * 2 + 3)
-    await root.write("/big", pieces(data, 2**20))
-    assert await content(root, "/big") == data
+    await prepared_root.write("/big", chunks(data, 2**20))
+    assert await content(prepared_root, "/big") == data
     for start, stop in ((0, 1), (CHUNK - 1, CHUNK + 1), (5, len(data)), (7, 7)):
-        assert await content(root, "/big", start, stop) == data[start:stop]
+        assert await content(prepared_root, "/big", start, stop) == data[start:stop]
 
 
-async def test_dropped_connection_is_taken_up_where_it_broke(
-    root: DataRoot, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+async def test_read_resumes_where_the_connection_dropped(
+    prepared_root: DataRoot, chunks: Chunks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = bytes(range(256)) * (CHUNK // 256 * 7 // 2)
-    await root.write("/big", pieces(data, 2**20))
+    await prepared_root.write("/big", chunks(data, 2**20))
     opened: list[int] = []
-    open_read = root.backend.open_read
+    open_read = prepared_root.backend.open_read
 
     def flaky(path: str, start: int) -> Any:
         opened.append(start)
         file = open_read(path, start)
         if len(opened) > failures:
             return file
-        return _Breaks(file, after=CHUNK)
+        return _BreakingFile(file, after=CHUNK)
 
-    monkeypatch.setattr(root.backend, "open_read", flaky)
+    monkeypatch.setattr(prepared_root.backend, "open_read", flaky)
     failures = 2
-    assert await content(root, "/big") == data
+    assert await content(prepared_root, "/big") == data
     assert opened == [0, CHUNK, 2 * CHUNK]
-    failures, root.retries = 99, 1
+    failures, prepared_root.retries = 99, 1
     opened.clear()
     with pytest.raises(DataUnavailable, match="/big"):
-        await content(root, "/big")
+        await content(prepared_root, "/big")
     assert len(opened) == 2
 
 
-class _Breaks:
+class _BreakingFile:
     """A file whose connection drops."""
 
     def __init__(self, file: Any, after: int) -> None:
@@ -70,43 +70,45 @@ class _Breaks:
     def close(self) -> None:
         self._file.close()
 
-    def __enter__(self) -> _Breaks:
+    def __enter__(self) -> _BreakingFile:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
 
 
-async def test_object_that_shrinks_while_it_is_read_is_told(root: DataRoot, pieces: Pieces) -> None:
-    await root.write("/x", pieces(b"123456"))
-    entry = await root.entry("/x")
-    await root.write("/x", pieces(b"12"), exists=IfExists.REPLACE)
+async def test_object_that_shrinks_while_it_is_read_is_an_error(
+    prepared_root: DataRoot, chunks: Chunks
+) -> None:
+    await prepared_root.write("/x", chunks(b"123456"))
+    entry = await prepared_root.entry("/x")
+    await prepared_root.write("/x", chunks(b"12"), exists=IfExists.REPLACE)
     with pytest.raises(DataChanged, match="/x"):
-        [piece async for piece in root.read(entry)]
+        [chunk async for chunk in prepared_root.read(entry)]
 
 
-async def test_filesystem_that_hangs_is_given_up(
-    root: DataRoot, monkeypatch: pytest.MonkeyPatch
+async def test_hanging_filesystem_times_out(
+    prepared_root: DataRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = threading.Event()
-    monkeypatch.setattr(root.backend, "entry", lambda path: ended.wait(60))
-    root.deadline = 0.2
+    monkeypatch.setattr(prepared_root.backend, "entry", lambda path: ended.wait(60))
+    prepared_root.deadline = 0.2
     try:
         with pytest.raises(DeadlineExceeded, match="/x"):
-            await root.entry("/x")
+            await prepared_root.entry("/x")
     finally:
         ended.set()
 
 
 async def test_small_objects_are_read_in_order_and_a_missing_one_is_named(
-    store: DataRoot, pieces: Pieces
+    data_root: DataRoot, chunks: Chunks
 ) -> None:
-    await store.prepare()
+    await data_root.prepare()
     for name in ("a", "b", "c"):
-        await store.write(f"/{name}", pieces(name.encode() * 10))
-    await store.write("/none", pieces(b""))
-    entries = [await store.entry(path) for path in ("/a", "/none", "/b", "/c")]
-    assert await store.read_small(entries) == [b"a" * 10, b"", b"b" * 10, b"c" * 10]
-    await store.remove("/b")
+        await data_root.write(f"/{name}", chunks(name.encode() * 10))
+    await data_root.write("/none", chunks(b""))
+    entries = [await data_root.entry(path) for path in ("/a", "/none", "/b", "/c")]
+    assert await data_root.read_small(entries) == [b"a" * 10, b"", b"b" * 10, b"c" * 10]
+    await data_root.remove("/b")
     with pytest.raises(PathNotFound, match="/b "):
-        await store.read_small(entries)
+        await data_root.read_small(entries)

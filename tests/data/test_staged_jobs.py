@@ -21,86 +21,86 @@ from nds_jupyter.jobs.job import (
     Reason,
     container_name,
 )
-from tests.data.bench import bench
-from tests.data.looking import Pieces
+from tests.data.inspection import Chunks
+from tests.data.runner_environment import runner_environment
 from tests.engine.fake import FakeEngine
 
 
 async def test_inputs_go_in_and_results_come_out(
-    store: DataRoot, tmp_path: Path, pieces: Pieces
+    data_root: DataRoot, tmp_path: Path, chunks: Chunks
 ) -> None:
-    async with bench(store, tmp_path, FakeEngine()) as at:
-        await store.make_collection("/c/deep")
-        await store.write("/x", pieces(b"one"))
-        await store.write("/c/deep/y", pieces(b"two"))
+    async with runner_environment(data_root, tmp_path, FakeEngine()) as at:
+        await data_root.make_collection("/c/deep")
+        await data_root.write("/x", chunks(b"one"))
+        await data_root.write("/c/deep/y", chunks(b"two"))
         script = "cat /data/x; cat /in/deep/y; mkdir /results/d; echo three > /results/d/z"
-        job = await at.ended(script, "/x", "/c:/in", output="/out/run-1")
+        job = await at.run_job(script, "/x", "/c:/in", output="/out/run-1")
         assert (job.state, job.message) == (JobState.COMPLETED, ""), job
         assert await at.content("/out/run-1/d/z") == b"three\n"
         container = at.engine.named(container_name(job.job_id))
         assert container is not None
         assert b"".join(data for _, _, data in container.log) == b"onetwo"
-        assert sorted(await at.everything()) == [
+        assert sorted(await at.all_paths()) == [
             *("/c", "/c/deep", "/c/deep/y", "/out", "/out/run-1"),
             *("/out/run-1/d", "/out/run-1/d/z", "/x"),
         ]
         try:
-            found = {avu.name: avu.value for avu in await store.metadata("/out/run-1/d/z")}
+            found = {avu.name: avu.value for avu in await data_root.metadata("/out/run-1/d/z")}
         except NotOffered:
             return
         assert (found["nds.job"], found["nds.script_sha256"]) == (
             job.job_id,
             job.spec.script_sha256,
         )
-        assert Avu(name="nds.input", value="/c") in await store.metadata("/out/run-1/d/z")
+        assert Avu(name="nds.input", value="/c") in await data_root.metadata("/out/run-1/d/z")
         assert found["nds.image_digest"] == job.image_digest
-    await store.close()
+    await data_root.close()
 
 
 @pytest.mark.parametrize(
     ("inputs", "named"),
     [(["/none"], "/none"), (["/x/y"], "/x"), (["/x", "/c:/data/x/c"], "/x")],
 )
-async def test_what_can_not_go_in_fails_before_anything_moves(
-    store: DataRoot, tmp_path: Path, pieces: Pieces, inputs: list[str], named: str
+async def test_invalid_inputs_fail_before_any_transfer(
+    data_root: DataRoot, tmp_path: Path, chunks: Chunks, inputs: list[str], named: str
 ) -> None:
-    async with bench(store, tmp_path, FakeEngine()) as at:
-        await store.make_collection("/c")
-        await store.write("/x", pieces(b"one"))
-        job = await at.ended("true", *inputs)
+    async with runner_environment(data_root, tmp_path, FakeEngine()) as at:
+        await data_root.make_collection("/c")
+        await data_root.write("/x", chunks(b"one"))
+        job = await at.run_job("true", *inputs)
         assert (job.state, job.reason) == (JobState.FAILED, Reason.DATA)
         assert named in job.message
         assert not at.engine.runs
         assert not at.engine.containers_by_id
-    await store.close()
+    await data_root.close()
 
 
 async def test_object_that_changes_meanwhile_fails_the_job(
-    store: DataRoot, tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+    data_root: DataRoot, tmp_path: Path, chunks: Chunks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with bench(store, tmp_path, FakeEngine()) as at:
-        await store.make_collection("/c")
-        await store.write("/c/x", pieces(b"one"))
+    async with runner_environment(data_root, tmp_path, FakeEngine()) as at:
+        await data_root.make_collection("/c")
+        await data_root.write("/c/x", chunks(b"one"))
         put = at.engine.put_archive
 
         async def put_and_change(container_id: str, path: str, archive: Any) -> None:
             await put(container_id, path, archive)
             if not isinstance(archive, bytes):
-                await store.write("/c/x", pieces(b"two!"), exists=IfExists.REPLACE)
+                await data_root.write("/c/x", chunks(b"two!"), exists=IfExists.REPLACE)
 
         monkeypatch.setattr(at.engine, "put_archive", put_and_change)
-        job = await at.ended("true", "/c")
+        job = await at.run_job("true", "/c")
         assert (job.reason, "/c/x changed" in job.message) == (Reason.DATA, True), job.message
         assert not at.engine.runs
         assert not at.engine.containers_by_id
-    await store.close()
+    await data_root.close()
 
 
-async def test_full_disk_of_the_container_is_told(
-    store: DataRoot, tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+async def test_full_disk_of_the_container_is_reported(
+    data_root: DataRoot, tmp_path: Path, chunks: Chunks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with bench(store, tmp_path, FakeEngine()) as at:
-        await store.write("/x", pieces(b"one"))
+    async with runner_environment(data_root, tmp_path, FakeEngine()) as at:
+        await data_root.write("/x", chunks(b"one"))
         put = at.engine.put_archive
 
         async def disk_full(container_id: str, path: str, archive: Any) -> None:
@@ -109,26 +109,26 @@ async def test_full_disk_of_the_container_is_told(
             await put(container_id, path, archive)
 
         monkeypatch.setattr(at.engine, "put_archive", disk_full)
-        job = await at.ended("true", "/x")
+        job = await at.run_job("true", "/x")
         assert job.reason is Reason.DATA
         assert "/x" in job.message
         assert "disk is full" in job.message
         assert not at.engine.containers_by_id
-    await store.close()
+    await data_root.close()
 
 
 @pytest.mark.parametrize(("failures", "state"), [(2, "COMPLETED"), (99, "FAILED")])
-async def test_dropped_connection_is_retried_and_then_told(
-    store: DataRoot,
+async def test_dropped_connection_is_retried_then_reported(
+    data_root: DataRoot,
     tmp_path: Path,
-    pieces: Pieces,
+    chunks: Chunks,
     monkeypatch: pytest.MonkeyPatch,
     failures: int,
     state: str,
 ) -> None:
-    async with bench(store, tmp_path, FakeEngine()) as at:
-        await store.write("/x", pieces(b"one"))
-        read_range, left = store.backend.read_range, [failures]
+    async with runner_environment(data_root, tmp_path, FakeEngine()) as at:
+        await data_root.write("/x", chunks(b"one"))
+        read_range, left = data_root.backend.read_range, [failures]
 
         def flaky(path: str, start: int, stop: int) -> bytes:
             left[0] -= 1
@@ -136,37 +136,37 @@ async def test_dropped_connection_is_retried_and_then_told(
                 raise ConnectionResetError
             return read_range(path, start, stop)
 
-        monkeypatch.setattr(store.backend, "read_range", flaky)
-        store.retries = 2
-        job = await at.ended("cat /data/x", "/x")
+        monkeypatch.setattr(data_root.backend, "read_range", flaky)
+        data_root.retries = 2
+        job = await at.run_job("cat /data/x", "/x")
         assert job.state == state, job.message
         assert (job.reason is Reason.DATA and "/x" in job.message) == (state == "FAILED")
-    await store.close()
+    await data_root.close()
 
 
-async def test_engine_that_goes_away_while_staging_is_waited_for(
-    store: DataRoot, tmp_path: Path, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+async def test_staging_is_retried_after_the_engine_was_unreachable(
+    data_root: DataRoot, tmp_path: Path, chunks: Chunks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with bench(store, tmp_path, FakeEngine()) as at:
-        await store.write("/x", pieces(b"one"))
+    async with runner_environment(data_root, tmp_path, FakeEngine()) as at:
+        await data_root.write("/x", chunks(b"one"))
         at.engine.faults.lose_answer("put_archive", 3)
-        job = await at.ended("cat /data/x", "/x")
+        job = await at.run_job("cat /data/x", "/x")
         assert (job.state, list(at.engine.runs.values())) == (JobState.COMPLETED, [1]), job
-    await store.close()
+    await data_root.close()
 
 
-async def test_root_that_is_away_is_told_and_not_waited_for_ever(
-    store: DataRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_unreachable_root_is_reported_after_its_retries(
+    data_root: DataRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(path: str) -> Any:
+    def unreachable(path: str) -> Any:
         raise DataUnavailable(f"{path}: the data root does not answer.")
 
-    async with bench(store, tmp_path, FakeEngine()) as at:
-        store.retries = 1
-        monkeypatch.setattr(store.backend, "entry", away)
-        job = await at.ended("true", "/x")
+    async with runner_environment(data_root, tmp_path, FakeEngine()) as at:
+        data_root.retries = 1
+        monkeypatch.setattr(data_root.backend, "entry", unreachable)
+        job = await at.run_job("true", "/x")
         assert (job.reason, "/x" in job.message) == (Reason.DATA, True), job.message
-    await store.close()
+    await data_root.close()
 
 
 async def test_collection_that_is_too_deep_for_a_container_is_refused(
@@ -174,10 +174,10 @@ async def test_collection_that_is_too_deep_for_a_container_is_refused(
 ) -> None:
     deep = tmp_path / "root" / "c" / "/".join(["d"] * 300)
     await asyncio.to_thread(deep.mkdir, parents=True)
-    store = DataRoot(open_backend(str(tmp_path / "root")))
-    async with bench(store, tmp_path, FakeEngine()) as at:
-        job = await at.ended("true", "/c")
+    data_root = DataRoot(open_backend(str(tmp_path / "root")))
+    async with runner_environment(data_root, tmp_path, FakeEngine()) as at:
+        job = await at.run_job("true", "/c")
         assert (job.reason, "/c/d/d" in job.message) == (Reason.DATA, True), job.message
         assert "too deep" in job.message
         assert not at.engine.containers_by_id
-    await store.close()
+    await data_root.close()

@@ -1,4 +1,4 @@
-"""The archive of inputs: what it holds, and how far ahead it is read."""
+"""Tar archive of inputs: its content, and the bounds of its read-ahead."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from nds_jupyter.errors import DataChanged
 from nds_jupyter.jobs.job import Input
 from tests.waiting import until
 
-Pieces = Callable[..., AsyncIterator[bytes]]
+Chunks = Callable[..., AsyncIterator[bytes]]
 
-EVERYTHING = (Input(path="/c", to="/data/c"),)
+INPUTS = (Input(path="/c", to="/data/c"),)
 
 
 @pytest.fixture(autouse=True)
-def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staging, "MIN_ARCHIVE_CHUNK", 100)
     for name, size in {"MAX_BATCH_BYTES": 500, "CHUNK": 1000, "READ_AHEAD_BYTES": 1500}.items():
         monkeypatch.setattr(input_plan, name, size)
 
 
-async def nothing(_: object) -> None:
+async def ignore_progress(_: object) -> None:
     """Take a report of progress."""
 
 
-async def stored(store: DataRoot, pieces: Pieces, sizes: list[int]) -> dict[str, bytes]:
-    await store.prepare()
-    await store.make_collection("/c")
+async def store_objects(data_root: DataRoot, chunks: Chunks, sizes: list[int]) -> dict[str, bytes]:
+    await data_root.prepare()
+    await data_root.make_collection("/c")
     content = {f"data/c/{number:03d}": os.urandom(size) for number, size in enumerate(sizes)}
     for name, data in content.items():
-        await store.write(f"/{name.removeprefix('data/')}", pieces(data))
+        await data_root.write(f"/{name.removeprefix('data/')}", chunks(data))
     return content
 
 
-async def unpacked(store: DataRoot, plan: InputPlan) -> dict[str, bytes]:
-    archive = b"".join([piece async for piece in archive_chunks(store, plan, nothing)])
+async def unpack_archive(data_root: DataRoot, plan: InputPlan) -> dict[str, bytes]:
+    archive = b"".join([chunk async for chunk in archive_chunks(data_root, plan, ignore_progress)])
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         files = [member for member in tar if member.isfile()]
         return {member.name: tar.extractfile(member).read() for member in files}  # type: ignore[union-attr]
@@ -55,31 +55,31 @@ async def unpacked(store: DataRoot, plan: InputPlan) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     "sizes",
     [[], [0], [0] * 40, [99, 100, 101], [7] * 30 + [600] * 5 + [3000] + [7] * 30, [1000, 1001]],
-    ids=["none", "empty", "many empty", "about a piece", "every kind", "about a chunk"],
+    ids=["none", "empty", "many empty", "about an archive chunk", "every kind", "about a chunk"],
 )
 async def test_archive_holds_what_was_planned(
-    store: DataRoot, pieces: Pieces, sizes: list[int]
+    data_root: DataRoot, chunks: Chunks, sizes: list[int]
 ) -> None:
-    content = await stored(store, pieces, sizes)
-    assert await unpacked(store, await make_plan(store, EVERYTHING, 1000)) == content
-    await store.close()
+    content = await store_objects(data_root, chunks, sizes)
+    assert await unpack_archive(data_root, await make_plan(data_root, INPUTS, 1000)) == content
+    await data_root.close()
 
 
-async def test_objects_are_fetched_while_others_are_sent_and_no_more_than_fit(
-    store: DataRoot, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+async def test_read_ahead_overlaps_with_sending_and_is_bounded(
+    data_root: DataRoot, chunks: Chunks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stored(store, pieces, [600] * 10)
-    plan = await make_plan(store, EVERYTHING, 1000)
+    await store_objects(data_root, chunks, [600] * 10)
+    plan = await make_plan(data_root, INPUTS, 1000)
     fetched: Counter[str] = Counter()
-    read_range = store.backend.read_range
+    read_range = data_root.backend.read_range
 
     def counted(path: str, start: int, stop: int) -> bytes:
         data = read_range(path, start, stop)
         fetched[path] += 1
         return data
 
-    monkeypatch.setattr(store.backend, "read_range", counted)
-    async with contextlib.aclosing(archive_chunks(store, plan, nothing)) as archive:
+    monkeypatch.setattr(data_root.backend, "read_range", counted)
+    async with contextlib.aclosing(archive_chunks(data_root, plan, ignore_progress)) as archive:
         await anext(archive)
         await until(lambda: len(fetched) == 3, "three objects are fetched")
         sent = 1
@@ -88,19 +88,19 @@ async def test_objects_are_fetched_while_others_are_sent_and_no_more_than_fit(
             assert len(fetched) <= 3 + sent
     assert len(fetched) == 10
     assert set(fetched.values()) == {1}
-    await store.close()
+    await data_root.close()
 
 
-async def test_object_that_is_not_what_was_planned_is_told(
-    store: DataRoot, pieces: Pieces, monkeypatch: pytest.MonkeyPatch
+async def test_object_that_differs_from_the_plan_is_an_error(
+    data_root: DataRoot, chunks: Chunks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stored(store, pieces, [600, 600])
-    plan = await make_plan(store, EVERYTHING, 1000)
+    await store_objects(data_root, chunks, [600, 600])
+    plan = await make_plan(data_root, INPUTS, 1000)
 
     def shorter(path: str, start: int, stop: int) -> Any:
         return b"x" * (stop - start - path.endswith("001"))
 
-    monkeypatch.setattr(store.backend, "read_range", shorter)
+    monkeypatch.setattr(data_root.backend, "read_range", shorter)
     with pytest.raises(DataChanged, match="/c/001"):
-        await unpacked(store, plan)
-    await store.close()
+        await unpack_archive(data_root, plan)
+    await data_root.close()

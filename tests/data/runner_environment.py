@@ -22,7 +22,7 @@ from tests.engine.fake import FakeEngine
 from tests.engine.fake_images import SHELL
 
 
-def spec(script: str, *inputs: str, **more: Any) -> JobSpec:
+def job_spec(script: str, *inputs: str, **more: Any) -> JobSpec:
     digest, shebang = inspect_script(script.encode())
     pairs = [each.partition(":") for each in inputs]
     data = tuple(Input(path=path, to=to or f"/data{path}") for path, _, to in pairs)
@@ -37,43 +37,45 @@ def spec(script: str, *inputs: str, **more: Any) -> JobSpec:
     )
 
 
-class Bench:
+class RunnerEnvironment:
     """A runner, its engine and its data root."""
 
-    def __init__(self, runner: JobRunner, engine: FakeEngine, store: DataRoot) -> None:
+    def __init__(self, runner: JobRunner, engine: FakeEngine, data_root: DataRoot) -> None:
         self.runner = runner
         self.engine = engine
-        self.store = store
+        self.data_root = data_root
 
-    async def begun(self, script: str, *inputs: str, **more: Any) -> Job:
-        job, _ = await self.runner.submit("ada", spec(script, *inputs, **more), script.encode())
+    async def submit(self, script: str, *inputs: str, **more: Any) -> Job:
+        job, _ = await self.runner.submit("ada", job_spec(script, *inputs, **more), script.encode())
         return job
 
-    async def ended(self, script: str, *inputs: str, **more: Any) -> Job:
-        job = await self.begun(script, *inputs, **more)
-        return await self.end_of(job)
+    async def run_job(self, script: str, *inputs: str, **more: Any) -> Job:
+        job = await self.submit(script, *inputs, **more)
+        return await self.wait_for_end(job)
 
-    async def end_of(self, job: Job) -> Job:
+    async def wait_for_end(self, job: Job) -> Job:
         async with asyncio.timeout(60):
             return await self.runner.wait_until(job.job_id, lambda job: job.is_finished)
 
     async def content(self, path: str) -> bytes:
-        entry = await self.store.entry(path)
-        return b"".join([piece async for piece in self.store.read(entry)])
+        entry = await self.data_root.entry(path)
+        return b"".join([chunk async for chunk in self.data_root.read(entry)])
 
-    async def everything(self) -> list[str]:
-        return [entry.path async for entry in self.store.walk("/")]
+    async def all_paths(self) -> list[str]:
+        return [entry.path async for entry in self.data_root.walk("/")]
 
 
 @asynccontextmanager
-async def bench(store: DataRoot, folder: Path, engine: FakeEngine) -> AsyncIterator[Bench]:
+async def runner_environment(
+    data_root: DataRoot, folder: Path, engine: FakeEngine
+) -> AsyncIterator[RunnerEnvironment]:
     journal = JournalThread(Journal.open(folder / "journal"))
     runner = JobRunner(
-        journal, engine, RunnerSettings(max_running=4), logging.getLogger("nds"), store
+        journal, engine, RunnerSettings(max_running=4), logging.getLogger("nds"), data_root
     )
-    await store.prepare()
+    await data_root.prepare()
     await runner.start()
-    yield Bench(runner, engine, store)
+    yield RunnerEnvironment(runner, engine, data_root)
     await runner.close()
     journal.close()
 
@@ -81,14 +83,14 @@ async def bench(store: DataRoot, folder: Path, engine: FakeEngine) -> AsyncItera
 class Gate:
     """Holds the calls of a backend's method until it is opened."""
 
-    def __init__(self, store: DataRoot, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, data_root: DataRoot, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached = threading.Event()
         self.open = threading.Event()
-        act = getattr(store.backend, method)
+        act = getattr(data_root.backend, method)
 
         def blocked(*args: Any) -> Any:
             self.reached.set()
             self.open.wait(60)
             return act(*args)
 
-        monkeypatch.setattr(store.backend, method, blocked)
+        monkeypatch.setattr(data_root.backend, method, blocked)
