@@ -168,7 +168,7 @@ def test_filters(journal: Journal) -> None:
     assert ids(since=NOW + timedelta(seconds=2)) == ["2"]
 
 
-def test_retention_takes_the_oldest_finished_only(journal: Journal) -> None:
+def test_retention_selects_the_oldest_finished_only(journal: Journal) -> None:
     journal.add(a_job(0), b"x")
     for number in (1, 2, 3):
         journal.save(finished(journal.add(a_job(number), b"x"), NOW + timedelta(hours=number)))
@@ -180,7 +180,7 @@ def test_retention_takes_the_oldest_finished_only(journal: Journal) -> None:
     assert due(0, NOW) == ["1", "2", "3"]
 
 
-def test_deleting_forgets_but_remembers_that_it_did(journal: Journal) -> None:
+def test_deleted_job_is_removed_but_remembered_as_deleted(journal: Journal) -> None:
     job = journal.add(a_job(), b"x", "key")
     journal.save_snapshot(job.job_id, "log", b"y")
     journal.delete(job)
@@ -190,7 +190,7 @@ def test_deleting_forgets_but_remembers_that_it_did(journal: Journal) -> None:
     assert not journal.was_deleted("bob", job.job_id)
 
 
-def test_full_disk_is_told_and_leaves_nothing_half_written(journal: Journal) -> None:
+def test_full_disk_is_an_error_and_leaves_nothing_half_written(journal: Journal) -> None:
     journal.add(a_job(1), b"x")
     pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
     journal._db.execute(f"PRAGMA max_page_count = {pages}")
