@@ -1,4 +1,4 @@
-"""Connections that break, or are refused: what was under way goes on, and the next call works."""
+"""Connections that break or are refused: operations resume, and the next call works."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_dropped_connection_is_made_again(faulty_zone: Zone) -> None:
     assert fs.ls(fs.home) == []
 
 
-def test_a_reader_goes_on_after_a_break(faulty_zone: Zone) -> None:
+def test_a_reader_resumes_after_a_break(faulty_zone: Zone) -> None:
     fs = connect_to(faulty_zone)
     fs.pipe_file(f"{fs.home}/x", bytes(range(200)))
     with fs.open(f"{fs.home}/x", "rb", block_size=10) as file:
@@ -42,7 +42,7 @@ def test_a_reader_goes_on_after_a_break(faulty_zone: Zone) -> None:
         assert start + file.read() == bytes(range(200))
 
 
-def test_a_connection_that_ends_in_the_middle_of_an_answer_is_no_hang(faulty_zone: Zone) -> None:
+def test_a_connection_that_ends_amid_a_reply_does_not_hang(faulty_zone: Zone) -> None:
     fs = connect_to(faulty_zone)
     content = bytes(range(256)) * 2**14
     fs.pipe_file(f"{fs.home}/x", content)
@@ -53,7 +53,7 @@ def test_a_connection_that_ends_in_the_middle_of_an_answer_is_no_hang(faulty_zon
         assert file.read() == content
 
 
-def test_a_writer_goes_on_after_a_break(faulty_zone: Zone) -> None:
+def test_a_writer_resumes_after_a_break(faulty_zone: Zone) -> None:
     fs = connect_to(faulty_zone)
     parts = [bytes([number]) * 1000 for number in range(6)]
     with fs.open(f"{fs.home}/x", "wb", block_size=1000) as file:
@@ -77,7 +77,7 @@ def test_a_restarted_server_is_waited_for(faulty_zone: Zone) -> None:
 
 
 @pytest.mark.slow
-def test_what_takes_the_server_long_is_waited_for(faulty_zone: Zone, tmp_path: Path) -> None:
+def test_slow_server_side_operations_have_no_timeout(faulty_zone: Zone, tmp_path: Path) -> None:
     fs = connect_to(faulty_zone, timeout=3.0)
     path = f"{fs.home}/x"
     fs.pipe_file(path, b"1")
@@ -118,7 +118,7 @@ def test_running_iinit_again_is_enough(faulty_zone: Zone, monkeypatch: pytest.Mo
     assert fs.cat_file(f"{fs.home}/x") == b"1"
 
 
-def test_an_interrupted_call_leaves_no_answer_to_the_next(faulty_zone: Zone) -> None:
+def test_an_interrupted_call_leaves_no_reply_to_the_next(faulty_zone: Zone) -> None:
     fs = connect_to(faulty_zone)
     for name in ("a", "bb"):
         fs.pipe_file(f"{fs.home}/{name}", name.encode())
@@ -177,7 +177,7 @@ def test_zone_that_lets_an_account_have_one_connection_is_listed_over_that(
     assert len(fs._session_holder.current().pool.idle) == 1
 
 
-def test_further_connection_is_asked_for_again_after_a_while(
+def test_spare_connection_is_tried_again_after_a_while(
     faulty_zone: Zone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_pool, "SPARE_RETRY_INTERVAL", 0.0)

@@ -15,7 +15,7 @@ from nds_jupyter.data.irods.atomic_replace import BLOCK
 from tests.irods.conftest import Connect
 from tests.irods_zone.fixtures import AnyZone
 
-few = settings(
+few_examples = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
@@ -24,7 +24,7 @@ NAMES = st.text(
 ).filter(lambda name: name not in (".", "..") and name.strip() == name)
 
 
-def left_over(fs: IrodsFileSystem, collection: str) -> list[str]:
+def temporary_objects(fs: IrodsFileSystem, collection: str) -> list[str]:
     return [path for path in fs.find(collection) if "/.nds-" in path]
 
 
@@ -42,7 +42,7 @@ def test_a_file_is_read_from_anywhere(fs: IrodsFileSystem, irods_home: str) -> N
         assert file.tell() == 6_000
 
 
-@few
+@few_examples
 @given(
     content=st.binary(max_size=300),
     start=st.one_of(st.none(), st.integers(-350, 350)),
@@ -55,7 +55,7 @@ def test_a_range_is_what_a_slice_is(
     assert fs.cat_file(f"{irods_home}/x", start, end) == content[start:end]
 
 
-@few
+@few_examples
 @given(parts=st.lists(st.binary(max_size=50), min_size=1, max_size=4))
 def test_appending_adds_to_the_end(
     fs: IrodsFileSystem, irods_home: str, parts: list[bytes]
@@ -68,7 +68,7 @@ def test_appending_adds_to_the_end(
             file.write(part)
     assert fs.cat_file(path) == b"".join(parts)
     assert fs.info(path)["checksum"]
-    assert not left_over(fs, irods_home)
+    assert not temporary_objects(fs, irods_home)
 
 
 def test_appending_knows_where_it_is(fs: IrodsFileSystem, irods_home: str) -> None:
@@ -79,7 +79,7 @@ def test_appending_knows_where_it_is(fs: IrodsFileSystem, irods_home: str) -> No
         assert file.tell() == 6
 
 
-@few
+@few_examples
 @given(name=NAMES)
 def test_any_name_comes_back(fs: IrodsFileSystem, irods_home: str, name: str) -> None:
     path = f"{irods_home}/{name}"
@@ -152,7 +152,7 @@ def test_what_may_be_written_but_not_renamed_is_written(
     assert fs.info(shared)["id"] == before
     assert fs.metadata(shared) == (Avu(name="a", value="b"),)
     assert fs.info(shared)["checksum"]
-    assert not left_over(fs, shared.rpartition("/")[0])
+    assert not temporary_objects(fs, shared.rpartition("/")[0])
 
 
 def test_half_a_file_never_appears(fs: IrodsFileSystem, irods_home: str) -> None:
@@ -166,7 +166,7 @@ def test_half_a_file_never_appears(fs: IrodsFileSystem, irods_home: str) -> None
     with pytest.raises(ZeroDivisionError):
         break_off()
     assert fs.cat_file(f"{irods_home}/x") == b"before"
-    assert not left_over(fs, irods_home)
+    assert not temporary_objects(fs, irods_home)
 
 
 def test_nothing_appears_before_the_file_is_closed(fs: IrodsFileSystem, irods_home: str) -> None:
@@ -176,7 +176,7 @@ def test_nothing_appears_before_the_file_is_closed(fs: IrodsFileSystem, irods_ho
     assert fs.info(f"{irods_home}/x")["size"] == BLOCK + 1
 
 
-def test_a_transaction_places_all_or_nothing(fs: IrodsFileSystem, irods_home: str) -> None:
+def test_a_transaction_commits_all_or_nothing(fs: IrodsFileSystem, irods_home: str) -> None:
     with fs.transaction:
         fs.pipe_file(f"{irods_home}/a", b"1")
         assert not fs.exists(f"{irods_home}/a")
@@ -190,7 +190,7 @@ def test_a_transaction_places_all_or_nothing(fs: IrodsFileSystem, irods_home: st
     with pytest.raises(ZeroDivisionError):
         break_off()
     assert not fs.exists(f"{irods_home}/b")
-    assert not left_over(fs, irods_home)
+    assert not temporary_objects(fs, irods_home)
 
 
 def test_text_files_are_text(fs: IrodsFileSystem, irods_home: str) -> None:

@@ -1,4 +1,4 @@
-"""Looking things up: complete, in order, and cheap."""
+"""Listings: complete, in order, and with few queries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.irods.conftest import connect_to
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
 
-few = settings(
+few_examples = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
@@ -169,7 +169,7 @@ def test_replicas_are_told(fs: IrodsFileSystem, mixed: str) -> None:
         fs.replicas(f"{mixed}/none")
 
 
-@few
+@few_examples
 @given(names=st.lists(st.text("ab'%_\\ é", min_size=1, max_size=4), unique=True, max_size=9))
 def test_no_listing_loses_or_repeats_a_name(
     fs: IrodsFileSystem, irods_home: str, names: list[str]

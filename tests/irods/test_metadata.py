@@ -16,7 +16,7 @@ AVUS = st.frozensets(
 
 
 @pytest.fixture(params=["object", "collection"])
-def place(request: pytest.FixtureRequest, fs: IrodsFileSystem, irods_home: str) -> str:
+def path(request: pytest.FixtureRequest, fs: IrodsFileSystem, irods_home: str) -> str:
     if request.param == "object":
         fs.pipe_file(f"{irods_home}/x", b"")
         return f"{irods_home}/x"
@@ -27,25 +27,23 @@ def place(request: pytest.FixtureRequest, fs: IrodsFileSystem, irods_home: str) 
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(avus=AVUS)
-def test_what_is_set_is_what_there_is(
-    fs: IrodsFileSystem, place: str, avus: frozenset[Avu]
-) -> None:
-    fs.set_metadata(place, avus)
-    assert set(fs.metadata(place)) == avus
+def test_what_is_set_is_what_there_is(fs: IrodsFileSystem, path: str, avus: frozenset[Avu]) -> None:
+    fs.set_metadata(path, avus)
+    assert set(fs.metadata(path)) == avus
 
 
-def test_metadata_is_added_and_removed(fs: IrodsFileSystem, place: str) -> None:
+def test_metadata_is_added_and_removed(fs: IrodsFileSystem, path: str) -> None:
     one, two = Avu(name="a", value="1"), Avu(name="a", value="1", unit="m")
-    fs.add_metadata(place, [one])
-    fs.add_metadata(place, [one, two])
-    assert fs.metadata(place) == (one, two)
-    fs.remove_metadata(place, [one])
-    fs.remove_metadata(place, [one])
-    assert fs.metadata(place) == (two,)
+    fs.add_metadata(path, [one])
+    fs.add_metadata(path, [one, two])
+    assert fs.metadata(path) == (one, two)
+    fs.remove_metadata(path, [one])
+    fs.remove_metadata(path, [one])
+    assert fs.metadata(path) == (two,)
 
 
-def test_metadata_needs_a_place_and_a_value(fs: IrodsFileSystem, place: str) -> None:
+def test_metadata_needs_a_path_and_a_value(fs: IrodsFileSystem, path: str) -> None:
     with pytest.raises(FileNotFoundError, match="none"):
-        fs.metadata(f"{place}/none")
+        fs.metadata(f"{path}/none")
     with pytest.raises(ValueError, match="value"):
-        fs.add_metadata(place, [Avu(name="a", value="")])
+        fs.add_metadata(path, [Avu(name="a", value="")])

@@ -1,4 +1,4 @@
-"""Pages of a listing: how far it has come, and what is asked at one time."""
+"""Pages of a listing: cursors, and queries that overlap."""
 
 from __future__ import annotations
 

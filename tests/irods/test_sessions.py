@@ -82,9 +82,9 @@ def test_a_password_is_not_shown(fs: IrodsFileSystem, irods_zone: AnyZone) -> No
     assert shown
 
 
-def _use_in_a_child(fs: IrodsFileSystem, path: str, told: object) -> None:
+def _use_in_a_child(fs: IrodsFileSystem, path: str, results: object) -> None:
     with fs.open(path, "rb") as file:
-        told.put((fs.cat_file(path), file.read(), [e["name"] for e in fs.ls(path)]))  # type: ignore[attr-defined]
+        results.put((fs.cat_file(path), file.read(), [e["name"] for e in fs.ls(path)]))  # type: ignore[attr-defined]
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
@@ -96,14 +96,14 @@ def test_parent_and_child_of_a_fork_do_not_disturb_each_other(
     forking = multiprocessing.get_context("fork")
     with fs.open(path, "rb", block_size=2) as file:
         assert file.read(2) == b"01"
-        told = forking.Queue()
+        results = forking.Queue()
         children = [
-            forking.Process(target=_use_in_a_child, args=(fs, path, told)) for _ in range(3)
+            forking.Process(target=_use_in_a_child, args=(fs, path, results)) for _ in range(3)
         ]
         for child in children:
             child.start()
         for _ in children:
-            assert told.get(timeout=60) == (b"0123456789", b"0123456789", [path])
+            assert results.get(timeout=60) == (b"0123456789", b"0123456789", [path])
         for child in children:
             child.join(60)
             assert child.exitcode == 0
@@ -135,16 +135,16 @@ def test_idle_connections_are_few_and_end_with_the_filesystem(faulty_zone: Zone)
     fs = connect_to(faulty_zone)
     fs.pipe_file(f"{fs.home}/x", b"1")
     files = [fs.open(f"{fs.home}/x", "rb") for _ in range(MAX_IDLE_CONNECTIONS + 4)]
-    assert len(faulty_zone._wires) >= len(files)
+    assert len(faulty_zone._connections) >= len(files)
     for file in files:
         file.close()
-    wait_for(lambda: len(faulty_zone._wires) <= MAX_IDLE_CONNECTIONS)
+    wait_for(lambda: len(faulty_zone._connections) <= MAX_IDLE_CONNECTIONS)
     fs.close()
-    wait_for(lambda: not faulty_zone._wires)
+    wait_for(lambda: not faulty_zone._connections)
     assert fs.cat_file(f"{fs.home}/x") == b"1"
     del fs, files, file
     gc.collect()
-    wait_for(lambda: not faulty_zone._wires)
+    wait_for(lambda: not faulty_zone._connections)
 
 
 def test_a_program_ends_quietly_with_files_open(faulty_zone: Zone) -> None:

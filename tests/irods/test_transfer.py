@@ -18,15 +18,15 @@ from tests.irods_zone.zone import Zone
 LARGE = 9 * 2**20 + 17
 
 
-class Counted(Callback):
-    """Sees how far a transfer is; its parts are counted together."""
+class CountingCallback(Callback):
+    """Counts the progress of a transfer and its parts."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.parts: list[Counted] = []
+        self.parts: list[CountingCallback] = []
 
-    def branched(self, path_1: str, path_2: str, **options: Any) -> Counted:
-        self.parts.append(Counted())
+    def branched(self, path_1: str, path_2: str, **options: Any) -> CountingCallback:
+        self.parts.append(CountingCallback())
         return self.parts[-1]
 
 
@@ -46,7 +46,7 @@ def test_a_large_file_goes_and_comes_back(
     transferring: IrodsFileSystem, irods_home: str, large: Path
 ) -> None:
     fs, path = transferring, f"{irods_home}/large"
-    sent, fetched = Counted(), Counted()
+    sent, fetched = CountingCallback(), CountingCallback()
     fs.put_file(str(large), path, callback=sent)
     assert (sent.size, sent.value) == (LARGE, LARGE)
     assert fs.info(path)["size"] == LARGE
@@ -73,7 +73,7 @@ def test_a_tree_goes_and_comes_back(fs: IrodsFileSystem, irods_home: str, tmp_pa
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode())
     (tmp_path / "tree/nothing").mkdir()
-    callback = Counted()
+    callback = CountingCallback()
     fs.put(str(tmp_path / "tree"), f"{irods_home}/tree", recursive=True, callback=callback)
     assert sum(each.value for each in callback.parts) == fs.du(f"{irods_home}/tree")
     assert fs.isdir(f"{irods_home}/tree/nothing")
@@ -114,62 +114,62 @@ def test_a_missing_object_leaves_no_local_file(
 
 
 @pytest.fixture(params=["one stream", "parallel"])
-def breaking(request: pytest.FixtureRequest, faulty_zone: Zone) -> IrodsFileSystem:
+def faulty_transfer(request: pytest.FixtureRequest, faulty_zone: Zone) -> IrodsFileSystem:
     large = 2**20 if request.param == "parallel" else 2**40
     return connect_to(faulty_zone, parallel_from=large, streams=3, timeout=20.0)
 
 
 def test_a_transfer_survives_a_dropped_connection(
-    breaking: IrodsFileSystem, faulty_zone: Zone, large: Path
+    faulty_transfer: IrodsFileSystem, faulty_zone: Zone, large: Path
 ) -> None:
     path = f"{faulty_zone.home()}/x"
     faulty_zone.faults.drop(Api.WRITE, nth=2)
-    breaking.put_file(str(large), path)
+    faulty_transfer.put_file(str(large), path)
     faulty_zone.faults.drop(Api.READ, nth=2)
-    breaking.get_file(path, f"{large}.back")
+    faulty_transfer.get_file(path, f"{large}.back")
     assert Path(f"{large}.back").read_bytes() == large.read_bytes()
-    assert breaking.ls(faulty_zone.home(), detail=False) == [path]
+    assert faulty_transfer.ls(faulty_zone.home(), detail=False) == [path]
 
 
 def test_a_transfer_survives_a_break_in_the_middle_of_a_message(
-    breaking: IrodsFileSystem, faulty_zone: Zone, large: Path
+    faulty_transfer: IrodsFileSystem, faulty_zone: Zone, large: Path
 ) -> None:
     path = f"{faulty_zone.home()}/x"
     faulty_zone.faults.drop_after(2**20 + 1)
-    breaking.put_file(str(large), path)
+    faulty_transfer.put_file(str(large), path)
     faulty_zone.faults.drop_after(2**20 + 1)
-    breaking.get_file(path, f"{large}.back")
+    faulty_transfer.get_file(path, f"{large}.back")
     assert Path(f"{large}.back").read_bytes() == large.read_bytes()
-    assert breaking.ls(faulty_zone.home(), detail=False) == [path]
+    assert faulty_transfer.ls(faulty_zone.home(), detail=False) == [path]
 
 
 def test_a_transfer_that_keeps_breaking_leaves_nothing(
-    breaking: IrodsFileSystem, faulty_zone: Zone, large: Path
+    faulty_transfer: IrodsFileSystem, faulty_zone: Zone, large: Path
 ) -> None:
     path = f"{faulty_zone.home()}/x"
     faulty_zone.faults.drop(Api.WRITE, times=100)
     with pytest.raises(ConnectionError, match=path):
-        breaking.put_file(str(large), path)
+        faulty_transfer.put_file(str(large), path)
     faulty_zone.faults.clear()
-    assert breaking.ls(faulty_zone.home()) == []
-    breaking.put_file(str(large), path)
+    assert faulty_transfer.ls(faulty_zone.home()) == []
+    faulty_transfer.put_file(str(large), path)
     faulty_zone.faults.drop(Api.READ, times=100)
     with pytest.raises(ConnectionError, match=path):
-        breaking.get_file(path, f"{large}.back")
+        faulty_transfer.get_file(path, f"{large}.back")
     assert [each.name for each in large.parent.iterdir() if "large" in each.name] == ["large"]
 
 
-def test_a_full_resource_is_told_and_nothing_stays(
-    breaking: IrodsFileSystem, faulty_zone: Zone, large: Path
+def test_a_full_resource_is_an_error_that_leaves_nothing(
+    faulty_transfer: IrodsFileSystem, faulty_zone: Zone, large: Path
 ) -> None:
     path = f"{faulty_zone.home()}/x"
-    breaking.pipe_file(path, b"before")
+    faulty_transfer.pipe_file(path, b"before")
     faulty_zone.faults.fill(5 * 2**20)
     with pytest.raises(OSError, match=f"{path}: the iRODS resource is full"):
-        breaking.put_file(str(large), path)
+        faulty_transfer.put_file(str(large), path)
     faulty_zone.faults.clear()
-    assert breaking.cat_file(path) == b"before"
-    assert breaking.ls(faulty_zone.home(), detail=False) == [path]
+    assert faulty_transfer.cat_file(path) == b"before"
+    assert faulty_transfer.ls(faulty_zone.home(), detail=False) == [path]
 
 
 def test_a_download_can_be_verified(faulty_zone: Zone, tmp_path: Path) -> None:

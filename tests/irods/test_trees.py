@@ -1,4 +1,4 @@
-"""Trees of files: several at a time, each told, and errors that name what failed."""
+"""Trees of files: several at a time, each reported, and errors that name what failed."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from tests.irods_zone.codes import Api, Status
 from tests.irods_zone.zone import Zone
 
 
-class Told(Callback):
-    """Sees what is told, and whether it is told by one thread at a time."""
+class RecordingCallback(Callback):
+    """Records its calls, and checks that one thread at a time makes them."""
 
-    def __init__(self, inside: threading.Lock | None = None) -> None:
+    def __init__(self, in_use: threading.Lock | None = None) -> None:
         super().__init__()
-        self.parts: dict[Any, Told] = {}
+        self.parts: dict[Any, RecordingCallback] = {}
         self.values: list[int] = []
         self.closed = False
-        self._inside = inside or threading.Lock()
+        self._in_use = in_use or threading.Lock()
 
-    def branched(self, path_1: Any, path_2: Any, **options: Any) -> Told:
-        with _alone(self._inside):
-            return self.parts.setdefault(path_1, Told(self._inside))
+    def branched(self, path_1: Any, path_2: Any, **options: Any) -> RecordingCallback:
+        with _ExclusiveUse(self._in_use):
+            return self.parts.setdefault(path_1, RecordingCallback(self._in_use))
 
     def call(self, hook_name: str | None = None, **options: Any) -> None:
-        with _alone(self._inside):
+        with _ExclusiveUse(self._in_use):
             self.values.append(self.value)
 
     def close(self) -> None:
         self.closed = True
 
 
-class _alone:  # noqa: N801 - a context manager
+class _ExclusiveUse:
     def __init__(self, lock: threading.Lock) -> None:
         self._lock = lock
 
     def __enter__(self) -> None:
-        assert self._lock.acquire(blocking=False), "told by two threads at one time"
+        assert self._lock.acquire(blocking=False), "called by two threads at the same time"
         time.sleep(0)
 
     def __exit__(self, *_: object) -> None:
@@ -70,52 +70,54 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(params=[1, 8], ids=["one at a time", "several at a time"])
-def moving(request: pytest.FixtureRequest, connect: Connect) -> IrodsFileSystem:
+def transferring(request: pytest.FixtureRequest, connect: Connect) -> IrodsFileSystem:
     return connect(files_at_once=request.param, parallel_from=2**20)
 
 
-def test_every_file_is_moved_and_told(
-    moving: IrodsFileSystem, irods_home: str, tmp_path: Path
+def test_every_file_is_transferred_and_reported(
+    transferring: IrodsFileSystem, irods_home: str, tmp_path: Path
 ) -> None:
     content = make_files(tmp_path / "here", 40)
     content["0/large"] = os.urandom(2**20 + 1)
     (tmp_path / "here/0/large").write_bytes(content["0/large"])
-    stored, fetched = Told(), Told()
-    moving.put(str(tmp_path / "here"), f"{irods_home}/there", recursive=True, callback=stored)
-    moving.get(f"{irods_home}/there", str(tmp_path / "back"), recursive=True, callback=fetched)
+    stored, fetched = RecordingCallback(), RecordingCallback()
+    transferring.put(str(tmp_path / "here"), f"{irods_home}/there", recursive=True, callback=stored)
+    transferring.get(
+        f"{irods_home}/there", str(tmp_path / "back"), recursive=True, callback=fetched
+    )
     assert files_in(tmp_path / "back") == content
-    for told in (stored, fetched):
+    for recorder in (stored, fetched):
         # The three folders and the one that holds them are counted too.
-        assert told.size == told.value == len(content) + 4
-        assert told.values == sorted(told.values)
-        assert all(part.closed for part in told.parts.values())
-        sizes = {str(path)[-5:]: part.value for path, part in told.parts.items() if part.value}
+        assert recorder.size == recorder.value == len(content) + 4
+        assert recorder.values == sorted(recorder.values)
+        assert all(part.closed for part in recorder.parts.values())
+        sizes = {str(path)[-5:]: part.value for path, part in recorder.parts.items() if part.value}
         assert sizes == {name[-5:]: len(data) for name, data in content.items() if data}
 
 
 def test_names_are_given_one_by_one_too(
-    moving: IrodsFileSystem, irods_home: str, tmp_path: Path
+    transferring: IrodsFileSystem, irods_home: str, tmp_path: Path
 ) -> None:
     content = make_files(tmp_path, 6)
     here = [str(tmp_path / name) for name in content]
     there = [f"{irods_home}/new/{name.replace('/', '-')}" for name in content]
-    moving.put(here, there)
-    assert sorted(moving.find(irods_home)) == sorted(there)
+    transferring.put(here, there)
+    assert sorted(transferring.find(irods_home)) == sorted(there)
     back = [f"{each}.back" for each in here]
-    moving.get(there, back)
+    transferring.get(there, back)
     assert [Path(each).read_bytes() for each in back] == list(content.values())
-    moving.get(f"{irods_home}/new/0-*", str(tmp_path / "some") + "/")
+    transferring.get(f"{irods_home}/new/0-*", str(tmp_path / "some") + "/")
     assert sorted(files_in(tmp_path / "some")) == ["0-000", "0-003"]
 
 
 def test_a_file_that_is_there_is_refused_by_name(
-    moving: IrodsFileSystem, irods_home: str, tmp_path: Path
+    transferring: IrodsFileSystem, irods_home: str, tmp_path: Path
 ) -> None:
     make_files(tmp_path / "here", 20)
-    moving.makedirs(f"{irods_home}/there/1")
-    moving.pipe_file(f"{irods_home}/there/1/007", b"before")
+    transferring.makedirs(f"{irods_home}/there/1")
+    transferring.pipe_file(f"{irods_home}/there/1/007", b"before")
     with pytest.raises(FileExistsError, match=f"{irods_home}/there/1/007"):
-        moving.put(f"{tmp_path}/here/", f"{irods_home}/there", recursive=True, mode="create")
+        transferring.put(f"{tmp_path}/here/", f"{irods_home}/there", recursive=True, mode="create")
 
 
 # With a zone of our own: what is under way at one time, and what breaks.

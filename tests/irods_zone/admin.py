@@ -1,4 +1,4 @@
-"""Users, groups and resources, as administrators and users change them."""
+"""Calls that change users, groups and resources."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from xml.etree.ElementTree import Element
 
 from irods.password_obfuscation import unscramble
 
-from tests.irods_zone import authentication, colls, objects, tree
-from tests.irods_zone.access import find_user
+from tests.irods_zone import authentication, collection_calls, collection_paths, objects
 from tests.irods_zone.authentication import Login, signature
-from tests.irods_zone.calls import Caller, Reply
-from tests.irods_zone.codes import Refused, Status
+from tests.irods_zone.codes import CallError, Status
+from tests.irods_zone.handlers import Caller, Reply
 from tests.irods_zone.packing import arguments, pack
+from tests.irods_zone.permissions import find_user
 
 USER_TYPES = ("rodsuser", "rodsadmin", "groupadmin")
 PADDING = "1gCBizHWbwIYyWLoysGzTe6SyzqFKMniZX05faZHWAwQKXf6Fs"
@@ -25,7 +25,7 @@ PREFIX = len("x.ObfV2")
 def administer(caller: Caller, body: Element, login: Login) -> Reply:
     """Do what `iadmin` asks."""
     if not caller.who.admin:
-        raise Refused(Status.INSUFFICIENT_PRIVILEGE)
+        raise CallError(Status.INSUFFICIENT_PRIVILEGE)
     command, kind, name, *rest = arguments(body, (f"arg{number}" for number in range(10)))
     with caller.store.catalogue.change() as db:
         match command, kind:
@@ -46,7 +46,7 @@ def administer(caller: Caller, body: Element, login: Login) -> Reply:
             case "rm", "unusedAVUs":
                 db.execute("DELETE FROM avus WHERE id NOT IN (SELECT avu_id FROM avu_of)")
             case _:
-                raise Refused(Status.INVALID_ARGUMENT)
+                raise CallError(Status.INVALID_ARGUMENT)
     return Reply()
 
 
@@ -54,7 +54,7 @@ def change_own(caller: Caller, body: Element, login: Login) -> Reply:
     """Let users change their own password."""
     command, name, option, value = arguments(body, (f"arg{number}" for number in range(4)))
     if (command, option) != ("userpw", "password") or name != caller.who.name:
-        raise Refused(Status.INVALID_ARGUMENT)
+        raise CallError(Status.INVALID_ARGUMENT)
     with caller.store.catalogue.change() as db:
         _set_password(caller, db, login, name, value)
     return Reply()
@@ -73,7 +73,7 @@ def temporary_password(caller: Caller) -> Reply:
 
 def _add_user(caller: Caller, db: sqlite3.Connection, name: str, kind: str) -> None:
     if kind not in USER_TYPES:
-        raise Refused(Status.INVALID_ARGUMENT)
+        raise CallError(Status.INVALID_ARGUMENT)
     caller.store.add_user(db, name.partition("#")[0], kind)
 
 
@@ -87,7 +87,7 @@ def _modify_user(
     elif option in ("type", "comment", "info"):
         db.execute(f"UPDATE users SET {option} = ? WHERE id = ?", (value, user_id))
     else:
-        raise Refused(Status.INVALID_ARGUMENT)
+        raise CallError(Status.INVALID_ARGUMENT)
 
 
 def _set_password(
@@ -118,19 +118,19 @@ def _modify_group(caller: Caller, db: sqlite3.Connection, group: str, rest: list
     if rest[0] == "add":
         added = db.execute("INSERT OR IGNORE INTO members VALUES (?, ?)", (group_id, user_id))
         if not added.rowcount:
-            raise Refused(Status.ALREADY_EXISTS)
+            raise CallError(Status.ALREADY_EXISTS)
     elif rest[0] == "remove":
         db.execute("DELETE FROM members WHERE group_id = ? AND user_id = ?", (group_id, user_id))
     else:
-        raise Refused(Status.INVALID_ARGUMENT)
+        raise CallError(Status.INVALID_ARGUMENT)
 
 
 def _remove_user(caller: Caller, db: sqlite3.Connection, name: str) -> None:
     user_id = find_user(db, name, caller.who.zone)
     zone = caller.store.zone
     for home in (f"/{zone}/home/{name}", f"/{zone}/trash/home/{name}"):
-        if tree.find(db, home) is not None:
-            colls.erase(caller, db, home)
+        if collection_paths.find(db, home) is not None:
+            collection_calls.erase(caller, db, home)
     db.execute("DELETE FROM members WHERE group_id = :id OR user_id = :id", {"id": user_id})
     db.execute("DELETE FROM access WHERE user_id = ?", (user_id,))
     db.execute("DELETE FROM passwords WHERE user_id = ?", (user_id,))
@@ -141,5 +141,5 @@ def _remove_user(caller: Caller, db: sqlite3.Connection, name: str) -> None:
 def _remove_resource(db: sqlite3.Connection, name: str) -> None:
     used = db.execute("SELECT 1 FROM replicas WHERE resource = ? LIMIT 1", (name,)).fetchone()
     if used:
-        raise Refused(Status.INVALID_RESOURCE)
+        raise CallError(Status.INVALID_RESOURCE)
     db.execute("DELETE FROM resources WHERE name = ?", (name,))

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tests.irods_zone.codes import Refused, Status
+from tests.irods_zone.codes import CallError, Status
 from tests.irods_zone.store import Store
 
 CHALLENGE = 64
@@ -52,10 +52,10 @@ def check(store: Store, login: Login, digest: bytes) -> None:
     for row in found:
         if digest == hash_of(login.challenge, row["password"]):
             if row["expires"] is not None and row["expires"] < time.time():
-                raise Refused(Status.PASSWORD_EXPIRED)
+                raise CallError(Status.PASSWORD_EXPIRED)
             login.done = True
             return
-    raise Refused(Status.INVALID_AUTHENTICATION)
+    raise CallError(Status.INVALID_AUTHENTICATION)
 
 
 def hash_of(challenge: str, password: str) -> bytes:
@@ -74,14 +74,14 @@ def converse(
         return asked | {"request_result": new_challenge(login)}
     if step == "auth_agent_auth_request" and asked.get("scheme") == "pam_password":
         if not encrypted:
-            raise Refused(Status.PAM_FAILED)
+            raise CallError(Status.PAM_FAILED)
         hours = int(asked.get("a_ttl") or 0)
         token = pam_token(store, str(asked["user_name"]), str(asked.get("a_pw", "")), hours)
         return {key: asked[key] for key in asked if key != "a_pw"} | {"request_result": token}
     if step == "auth_agent_auth_response":
         check(store, login, base64.b64decode(str(asked.get("digest", ""))))
         return asked
-    raise Refused(Status.INVALID_INPUT, f"no authentication step is called '{step}'")
+    raise CallError(Status.INVALID_INPUT, f"no authentication step is called '{step}'")
 
 
 def context(written: str) -> dict[str, str]:
@@ -100,7 +100,7 @@ def pam_token(store: Store, user: str, password: str, hours: int) -> str:
             (user, f"pam:{password}"),
         ).fetchone()
         if row is None:
-            raise Refused(Status.PAM_FAILED)
+            raise CallError(Status.PAM_FAILED)
         token = secrets.token_hex(12)
         expires = time.time() + HOUR * min(hours or DEFAULT_HOURS, MAXIMUM_HOURS)
         add_password(db, row["user_id"], token, expires=expires)
@@ -125,7 +125,7 @@ def _passwords(db: sqlite3.Connection, user: str) -> list[sqlite3.Row]:
         "SELECT id FROM users WHERE name = ? AND type != 'rodsgroup'", (user,)
     ).fetchone()
     if row is None:
-        raise Refused(Status.INVALID_USER)
+        raise CallError(Status.INVALID_USER)
     return db.execute(
         "SELECT password, expires FROM passwords WHERE user_id = ?", (row["id"],)
     ).fetchall()

@@ -152,7 +152,7 @@ class Flag(IntFlag):
     APPEND = 0o2000
 
 
-class Refused(Exception):
+class CallError(Exception):
     """A call that ends with a status other than success."""
 
     def __init__(self, status: int, message: str = "") -> None:

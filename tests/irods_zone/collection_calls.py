@@ -6,10 +6,10 @@ import secrets
 import sqlite3
 from xml.etree.ElementTree import Element
 
-from tests.irods_zone import access, objects, tree
-from tests.irods_zone.calls import Caller, Reply, as_admin
+from tests.irods_zone import collection_paths, objects, permissions
 from tests.irods_zone.catalogue import now
-from tests.irods_zone.codes import Level, Refused, Status
+from tests.irods_zone.codes import CallError, Level, Status
+from tests.irods_zone.handlers import Caller, Reply, as_admin
 from tests.irods_zone.packing import keywords, pack, text
 
 
@@ -18,10 +18,10 @@ def create(caller: Caller, body: Element) -> Reply:
     path, words = text(body, "collName").rstrip("/") or "/", keywords(body)
     forced = as_admin(caller, words)
     with caller.store.catalogue.change() as db:
-        if tree.find(db, path) is not None:
+        if collection_paths.find(db, path) is not None:
             if "recursiveOpr" in words:
                 return Reply()
-            raise Refused(Status.ALREADY_EXISTS)
+            raise CallError(Status.ALREADY_EXISTS)
         make(caller, db, path, recursive="recursiveOpr" in words, forced=forced)
     return Reply()
 
@@ -30,20 +30,20 @@ def make(
     caller: Caller, db: sqlite3.Connection, path: str, *, recursive: bool, forced: bool = False
 ) -> None:
     """Make a collection that is not there yet."""
-    parent_path, _ = tree.split(path)
+    parent_path, _ = collection_paths.split(path)
     if objects.replicas(db, path):
-        raise Refused(Status.NAME_IS_OBJECT)
-    parent = tree.find(db, parent_path)
+        raise CallError(Status.NAME_IS_OBJECT)
+    parent = collection_paths.find(db, parent_path)
     if parent is None and recursive and parent_path != "/":
         make(caller, db, parent_path, recursive=True, forced=forced)
-        parent = tree.find(db, parent_path)
+        parent = collection_paths.find(db, parent_path)
     if parent is None:
-        raise Refused(Status.UNKNOWN_COLLECTION, f"collection '{parent_path}' is unknown")
+        raise CallError(Status.UNKNOWN_COLLECTION, f"collection '{parent_path}' is unknown")
     who = caller.who
-    if not forced and access.level(db, who, parent["id"]) < Level.WRITE:
-        raise Refused(Status.NO_PERMISSION, f"no permission to update collection '{parent_path}'")
+    if not forced and permissions.level(db, who, parent["id"]) < Level.WRITE:
+        raise CallError(Status.NO_PERMISSION, f"no permission to update collection '{parent_path}'")
     made = caller.store.add_collection(db, path, who.name, who.user_id)
-    access.inherit(db, parent, made, who.user_id)
+    permissions.inherit(db, parent, made, who.user_id)
     db.execute(
         "UPDATE collections SET inherit = ? WHERE id = ?",
         ("1" if parent["inherit"] == "1" else "", made),
@@ -57,7 +57,7 @@ def remove(caller: Caller, body: Element) -> Reply:
     with caller.store.catalogue.change() as db:
         collection = _require(caller, db, path, forced=as_admin(caller, words))
         if "recursiveOpr" not in words and not _is_empty(db, collection):
-            raise Refused(Status.COLLECTION_NOT_EMPTY)
+            raise CallError(Status.COLLECTION_NOT_EMPTY)
         in_trash = path.startswith(f"/{caller.store.zone}/trash/")
         if {"forceFlag", "irodsRmTrash", "irodsAdminRmTrash"} & words.keys() or in_trash:
             erase(caller, db, path)
@@ -69,7 +69,7 @@ def remove(caller: Caller, body: Element) -> Reply:
 
 def rename(db: sqlite3.Connection, source: str, target: str) -> None:
     """Give a collection and all that is in it another path."""
-    parent, _ = tree.split(target)
+    parent, _ = collection_paths.split(target)
     moved = {"source": source, "target": target}
     db.execute(
         "UPDATE collections SET parent = ?, mtime = ? WHERE name = ?", (parent, now(), source)
@@ -88,22 +88,22 @@ def trash_path(caller: Caller, db: sqlite3.Connection, path: str) -> str:
     top = f"/{caller.store.zone}/trash/home/{caller.who.name}"
     inside = path.removeprefix(f"/{caller.store.zone}/").removeprefix("home/")
     target = f"{top}/{inside.removeprefix(f'{caller.who.name}/')}"
-    parent, _ = tree.split(target)
-    if tree.find(db, parent) is None:
+    parent, _ = collection_paths.split(target)
+    if collection_paths.find(db, parent) is None:
         make(caller, db, parent, recursive=True, forced=True)
-    if tree.find(db, target) is not None or objects.replicas(db, target):
+    if collection_paths.find(db, target) is not None or objects.replicas(db, target):
         target = f"{target}.{secrets.randbelow(10**10)}"
     return target
 
 
 def _require(caller: Caller, db: sqlite3.Connection, path: str, *, forced: bool) -> sqlite3.Row:
-    collection = tree.find(db, path)
+    collection = collection_paths.find(db, path)
     if collection is None:
-        raise Refused(Status.UNKNOWN_COLLECTION)
-    found = access.level(db, caller.who, collection["id"])
+        raise CallError(Status.UNKNOWN_COLLECTION)
+    found = permissions.level(db, caller.who, collection["id"])
     if not forced and found < Level.DELETE:
         hidden = found < Level.READ and not caller.who.admin
-        raise Refused(Status.UNKNOWN_COLLECTION if hidden else Status.NO_PERMISSION)
+        raise CallError(Status.UNKNOWN_COLLECTION if hidden else Status.NO_PERMISSION)
     return collection
 
 
@@ -117,13 +117,13 @@ def _is_empty(db: sqlite3.Connection, collection: sqlite3.Row) -> bool:
 
 def erase(caller: Caller, db: sqlite3.Connection, path: str) -> None:
     """Remove a collection and all that is in it for good."""
-    for collection_id in reversed(tree.below(db, path)):
+    for collection_id in reversed(collection_paths.below(db, path)):
         rows = db.execute(
             "SELECT DISTINCT id FROM replicas WHERE collection_id = ?", (collection_id,)
         ).fetchall()
         for row in rows:
             if caller.store.token(row["id"]):
-                raise Refused(Status.LOCKED_OBJECT)
+                raise CallError(Status.LOCKED_OBJECT)
             objects.remove(caller.store, db, row["id"])
         db.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
         objects.forget(db, collection_id)

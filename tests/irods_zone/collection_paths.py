@@ -1,4 +1,4 @@
-"""Collections by their paths."""
+"""Queries for collections by their paths."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def below(db: sqlite3.Connection, path: str) -> list[int]:
     return [int(row["id"]) for row in rows]
 
 
-def marks(values: list[int]) -> str:
+def placeholders(values: list[int]) -> str:
     """Give the question marks for a list of values."""
     return ", ".join("?" * len(values))

@@ -1,11 +1,11 @@
-"""What can be asked: columns by number and name, and how their tables are joined."""
+"""Columns of queries by number and name, and how their tables are joined."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.irods_zone.access import Identity
 from tests.irods_zone.codes import Level
+from tests.irods_zone.permissions import Identity
 
 # The number in GenQuery1, the name in GenQuery2, the expression over the tables of SOURCES.
 _COLUMNS = """

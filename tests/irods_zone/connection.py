@@ -1,4 +1,4 @@
-"""Messages on a socket: a length, a header, then body, error and byte stream."""
+"""Messages of the iRODS protocol on a socket: header length, header, body, error, byte stream."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import struct
 from dataclasses import dataclass
 
 CHUNK = 1 << 20
-LEAVE = 10.0
-LONGEST_HEADER = 4096
-_NUMBERS = {"body": b"msgLen", "error": b"errorLen", "stream": b"bsLen", "info": b"intInfo"}
+SHUTDOWN_TIMEOUT = 10.0
+MAX_HEADER_BYTES = 4096
+_LENGTH_FIELDS = {"body": b"msgLen", "error": b"errorLen", "stream": b"bsLen", "info": b"intInfo"}
 _FIELD = re.compile(rb"<(type|msgLen|errorLen|bsLen|intInfo)>\s*([^<]*?)\s*</")
 
 
-class Gone(ConnectionError):
+class ConnectionLost(ConnectionError):
     """The client went away, or a fault made it look so."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What precedes each message."""
+    """Header of a message."""
 
     kind: str
     body: int
@@ -32,11 +32,11 @@ class Header:
     info: int
 
 
-class Wire:
-    """One connection's messages."""
+class MessageConnection:
+    """Connection that sends and receives messages."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._chunk = memoryview(bytearray(CHUNK))
 
@@ -57,14 +57,14 @@ class Wire:
     def receive_header(self) -> Header:
         """Wait for the next message's header."""
         (length,) = struct.unpack(">i", self.receive(4))
-        if not 0 < length <= LONGEST_HEADER:
-            raise Gone(f"no header is {length} bytes long")
+        if not 0 < length <= MAX_HEADER_BYTES:
+            raise ConnectionLost(f"no header is {length} bytes long")
         found = dict(_FIELD.findall(self.receive(length)))
         try:
-            sizes = {name: int(found[key]) for name, key in _NUMBERS.items()}
+            sizes = {name: int(found[key]) for name, key in _LENGTH_FIELDS.items()}
             return Header(kind=found[b"type"].decode(), **sizes)
         except (KeyError, ValueError) as error:
-            raise Gone("what came is no header") from error
+            raise ConnectionLost("what came is no header") from error
 
     def receive(self, size: int) -> bytes:
         """Wait for `size` bytes."""
@@ -96,23 +96,23 @@ class Wire:
         start = _header(kind, info, len(packed), len(failed), len(stream))
         self._socket.sendall(b"".join((start, packed, failed, stream)))
 
-    def send_file(self, info: int, descriptor: int, offset: int, size: int, passed: int) -> None:
+    def send_file(self, info: int, descriptor: int, offset: int, size: int, delivered: int) -> None:
         """Send a reply whose byte stream is a piece of a file, but only what passes of it."""
         self._socket.sendall(_header("RODS_API_REPLY", info, 0, 0, size))
-        end = offset + passed
+        end = offset + delivered
         while offset < end:
             if isinstance(self._socket, ssl.SSLSocket):
                 sent = self._send_piece(descriptor, offset, end - offset)
             else:
                 sent = os.sendfile(self._socket.fileno(), descriptor, offset, end - offset)
             if not sent:
-                raise Gone("the file became shorter while it was sent")
+                raise ConnectionLost("the file became shorter while it was sent")
             offset += sent
 
     def finish_tls(self) -> None:
-        """Take leave as TLS wants it: a client that waits for that would see an error."""
+        """Close TLS in order: a client that waits for that would see an error."""
         if isinstance(self._socket, ssl.SSLSocket):
-            self._socket.settimeout(LEAVE)
+            self._socket.settimeout(SHUTDOWN_TIMEOUT)
             self._socket = self._socket.unwrap()
 
     def interrupt(self) -> None:
@@ -134,7 +134,7 @@ class Wire:
         while view:
             received = self._socket.recv_into(view)
             if not received:
-                raise Gone("the client closed the connection")
+                raise ConnectionLost("the client closed the connection")
             view = view[received:]
 
 

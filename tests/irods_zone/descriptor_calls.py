@@ -1,4 +1,4 @@
-"""Opening, seeking and closing objects; the bytes themselves pass in `session`."""
+"""Calls that open, seek and close objects; their bytes are transferred in `transfer`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sqlite3
 from xml.etree.ElementTree import Element
 
 from tests.irods_zone import objects, tickets
-from tests.irods_zone.calls import Caller, Reply
 from tests.irods_zone.catalogue import now
-from tests.irods_zone.codes import Flag, Level, Refused, Replica, Status
+from tests.irods_zone.codes import CallError, Flag, Level, Replica, Status
 from tests.irods_zone.descriptors import Descriptor, open_file
+from tests.irods_zone.handlers import Caller, Reply
 from tests.irods_zone.packing import (
     keywords,
     number,
@@ -20,7 +20,7 @@ from tests.irods_zone.packing import (
     unpack_json,
 )
 
-SETTLED = (Replica.GOOD, Replica.STALE)
+FINAL_STATUSES = (Replica.GOOD, Replica.STALE)
 
 
 def open_object(caller: Caller, body: Element) -> Reply:
@@ -38,7 +38,7 @@ def seek(caller: Caller, body: Element) -> Reply:
     descriptor = caller.descriptors.get(number(body, "l1descInx"))
     start = {0: 0, 1: descriptor.offset, 2: descriptor.size}.get(number(body, "whence"))
     if start is None or start + number(body, "offset") < 0:
-        raise Refused(Status.INVALID_INPUT)
+        raise CallError(Status.INVALID_INPUT)
     descriptor.offset = start + number(body, "offset")
     return Reply(body=pack("fileLseekOut_PI", offset=descriptor.offset))
 
@@ -56,7 +56,7 @@ def close_replica(caller: Caller, body: Element) -> Reply:
     """Close an object that another connection finalizes."""
     asked = unpack_json(body)
     descriptor = caller.descriptors.get(int(asked["fd"]))
-    descriptor.leads = descriptor.leads and bool(asked.get("update_status", True))
+    descriptor.finalizes = descriptor.finalizes and bool(asked.get("update_status", True))
     finalize(caller, int(asked["fd"]))
     return Reply()
 
@@ -83,7 +83,7 @@ def finalize(caller: Caller, inx: int, *, interrupted: bool = False) -> None:
     descriptor = caller.descriptors.get(inx)
     size = descriptor.size
     caller.descriptors.pop(inx)
-    if not descriptor.leads:
+    if not descriptor.finalizes:
         return
     try:
         with caller.store.catalogue.change() as db:
@@ -99,7 +99,7 @@ def finalize(caller: Caller, inx: int, *, interrupted: bool = False) -> None:
 def _open(caller: Caller, body: Element, flags: int) -> Reply:
     path, words = text(body, "objPath"), keywords(body)
     if not path.startswith("/"):
-        raise Refused(Status.INVALID_FILE_PATH)
+        raise CallError(Status.INVALID_FILE_PATH)
     objects.check_path(caller.store, path)
     writes = bool(flags & (Flag.WRITE | Flag.READ_WRITE))
     with caller.store.catalogue.change() as db:
@@ -128,10 +128,12 @@ def _make(
     caller: Caller, db: sqlite3.Connection, path: str, flags: int, words: dict[str, str]
 ) -> sqlite3.Row:
     if not flags & Flag.CREATE:
-        raise Refused(Status.NO_SUCH_PATH)
+        raise CallError(Status.NO_SUCH_PATH)
     place = objects.require_place(db, caller.who, path)
     if objects.replicas(db, path):
-        raise Refused(Status.NO_PERMISSION, f"no permission to update collection '{place['name']}'")
+        raise CallError(
+            Status.NO_PERMISSION, f"no permission to update collection '{place['name']}'"
+        )
     name = path.rpartition("/")[2]
     resource = objects.find_resource(db, words)
     return objects.insert(caller.store, db, caller.who, place, name, resource)
@@ -148,17 +150,17 @@ def _choose(
     if "replNum" in words:
         rows = [row for row in rows if str(row["number"]) == words["replNum"]]
         if not rows:
-            raise Refused(Status.NO_SUCH_REPLICA)
+            raise CallError(Status.NO_SUCH_REPLICA)
     named = words.get("resc_hier") or words.get("rescName") or words.get("destRescName")
     there = [row for row in rows if row["resource"] == named]
     if not writes:
         row = (there or rows)[0]
-        if row["status"] not in SETTLED:
-            raise Refused(Status.HIERARCHY_ERROR)
+        if row["status"] not in FINAL_STATUSES:
+            raise CallError(Status.HIERARCHY_ERROR)
         return row
     if not objects.may(db, caller.who, rows[0], Level.WRITE):
         where = rows[0]["collection"]
-        raise Refused(Status.NO_PERMISSION, f"no permission to update collection '{where}'")
+        raise CallError(Status.NO_PERMISSION, f"no permission to update collection '{where}'")
     if named and not there:
         resource = objects.find_resource(db, words)
         return objects.insert_replica(caller.store, db, rows[0], resource)
@@ -187,11 +189,11 @@ def _lock(
     held = caller.store.token(row["id"])
     given = descriptor.words.get("replicaToken")
     if (held or given) and given != held:
-        raise Refused(Status.LOCKED_OBJECT)
+        raise CallError(Status.LOCKED_OBJECT)
     descriptor.token = held or caller.store.lock(row["id"])
     if held:
         return row
-    descriptor.leads = True
+    descriptor.finalizes = True
     others = db.execute(
         "SELECT number, status FROM replicas WHERE id = ? AND number != ?",
         (row["id"], row["number"]),
@@ -227,7 +229,7 @@ def _settle(
         (status, size, found, now(), now(), row["id"], row["number"]),
     )
     if not matches:
-        raise Refused(Status.CHECKSUM_MISMATCH)
+        raise CallError(Status.CHECKSUM_MISMATCH)
 
 
 def _restore(db: sqlite3.Connection, descriptor: Descriptor) -> None:

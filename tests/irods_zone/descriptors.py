@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.irods_zone.codes import Refused, Status
+from tests.irods_zone.codes import CallError, Status
 
 FIRST = 3
 
@@ -23,7 +23,7 @@ class Descriptor:
     words: dict[str, str]
     declared_size: int
     writes: bool = False
-    leads: bool = False
+    finalizes: bool = False
     changed: bool = False
     previous_status: int = 1
     offset: int = 0
@@ -53,7 +53,7 @@ class Descriptors:
     def get(self, number: int) -> Descriptor:
         """Find an open object."""
         if number not in self._open:
-            raise Refused(Status.DESCRIPTOR_OUT_OF_RANGE)
+            raise CallError(Status.DESCRIPTOR_OUT_OF_RANGE)
         return self._open[number]
 
     def pop(self, number: int) -> Descriptor:

@@ -1,14 +1,14 @@
-"""Changes straight in the catalogue and the vault, for tests that need them at once."""
+"""Direct changes of catalogue and vault, for tests that need them without a client."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from tests.irods_zone import objects, tree
-from tests.irods_zone.access import grant
+from tests.irods_zone import collection_paths, objects
 from tests.irods_zone.catalogue import now
-from tests.irods_zone.codes import Level, Refused, Replica, Status
+from tests.irods_zone.codes import CallError, Level, Replica, Status
+from tests.irods_zone.permissions import grant
 from tests.irods_zone.store import Store
 
 
@@ -17,9 +17,9 @@ def fill(store: Store, collection: str, names: list[str], content: bytes) -> Non
     file = store.shared_file(content)
     found, time = objects.checksum(file), now()
     with store.catalogue.change() as db:
-        place = tree.find(db, collection)
+        place = collection_paths.find(db, collection)
         if place is None:
-            raise Refused(Status.UNKNOWN_COLLECTION)
+            raise CallError(Status.UNKNOWN_COLLECTION)
         owner = db.execute("SELECT id FROM users WHERE name = ?", (place["owner"],)).fetchone()
         resource = objects.find_resource(db, {})
         fixed = (0, len(content), resource["id"], resource["name"], os.fspath(file))
@@ -42,7 +42,7 @@ def overwrite(store: Store, path: str, content: bytes) -> None:
     with store.catalogue.change() as db:
         rows = objects.replicas(db, path)
         if not rows:
-            raise Refused(Status.NO_SUCH_PATH)
+            raise CallError(Status.NO_SUCH_PATH)
         for row in rows:
             file = objects.own_file(store, row)
             Path(file).write_bytes(content)
@@ -56,7 +56,7 @@ def overwrite(store: Store, path: str, content: bytes) -> None:
 def grant_to(store: Store, path: str, user: str, level: int) -> None:
     """Let somebody do something with an object or a collection."""
     with store.catalogue.change() as db:
-        collection = tree.find(db, path)
+        collection = collection_paths.find(db, path)
         target = collection["id"] if collection else objects.replicas(db, path)[0]["id"]
         row = db.execute("SELECT id FROM users WHERE name = ?", (user,)).fetchone()
         grant(db, target, row["id"], level)

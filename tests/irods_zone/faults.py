@@ -1,4 +1,4 @@
-"""What goes wrong on demand: connections that drop, stall, crawl, and a server that refuses."""
+"""Faults on demand: connections that drop, stall or slow down, and a server that refuses them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.irods_zone.codes import Api, Refused, Status
-from tests.irods_zone.wire import Gone
+from tests.irods_zone.codes import Api, CallError, Status
+from tests.irods_zone.connection import ConnectionLost
 
 STALL_LIMIT = 600.0
 TRANSFERS = (Api.READ, Api.WRITE)
@@ -90,7 +90,7 @@ class Faults:
         """Answer the nth call (of a kind) with a status."""
 
         def act() -> None:
-            raise Refused(status)
+            raise CallError(status)
 
         self._add(api, nth, times, act)
 
@@ -128,9 +128,9 @@ class Faults:
         with self._lock:
             if self.bytes_left is None:
                 return size
-            passed = min(size, self.bytes_left)
-            self.bytes_left = self.bytes_left - passed if passed == size else None
-            return passed
+            delivered = min(size, self.bytes_left)
+            self.bytes_left = self.bytes_left - delivered if delivered == size else None
+            return delivered
 
     def store(self, size: int) -> None:
         """Take room on the resource's disk, or refuse as a full one does."""
@@ -138,7 +138,7 @@ class Faults:
             if self.space is None:
                 return
             if size > self.space:
-                raise Refused(Status.WRITE_ERROR - errno.ENOSPC)
+                raise CallError(Status.WRITE_ERROR - errno.ENOSPC)
             self.space -= size
 
     def _add(self, api: int | None, nth: int, times: int, act: Callable[[], None]) -> None:
@@ -147,7 +147,7 @@ class Faults:
 
 
 def _drop() -> None:
-    raise Gone("a fault drops the connection")
+    raise ConnectionLost("a fault drops the connection")
 
 
 def _wait(released: threading.Event) -> None:

@@ -14,7 +14,7 @@ import pytest
 from irods.exception import CollectionDoesNotExist
 from irods.session import iRODSSession
 
-from tests.irods_zone.real import RealZone
+from tests.irods_zone.real_zone import RealZone
 from tests.irods_zone.zone import Zone
 
 

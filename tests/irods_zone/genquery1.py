@@ -9,11 +9,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
-from tests.irods_zone.access import Identity
 from tests.irods_zone.catalogue import Catalogue
-from tests.irods_zone.codes import Refused, Status
+from tests.irods_zone.codes import CallError, Status
 from tests.irods_zone.columns import BY_NUMBER, join
 from tests.irods_zone.packing import escape, number, texts
+from tests.irods_zone.permissions import Identity
 
 MOST_STATEMENTS = 50
 MOST_COLUMNS = 50
@@ -57,7 +57,7 @@ class Statements:
                 self.open[index] = statement
                 return index
         statement.rows.close()
-        raise Refused(Status.TOO_MANY_STATEMENTS)
+        raise CallError(Status.TOO_MANY_STATEMENTS)
 
     def run(self, sql: str, values: list[object]) -> sqlite3.Cursor:
         """Run a query on a connection of its own, so that its pages see one state."""
@@ -66,7 +66,7 @@ class Statements:
         try:
             return self.reader.execute(sql, values)
         except sqlite3.Error as error:
-            raise Refused(Status.SQL_ERROR, str(error)) from error
+            raise CallError(Status.SQL_ERROR, str(error)) from error
 
     def close(self) -> None:
         """Close everything."""
@@ -80,7 +80,7 @@ def answer(statements: Statements, who: Identity, body: Element) -> tuple[int, s
     index, most = number(body, "continueInx"), number(body, "maxRows")
     if index:
         if index not in statements.open:
-            raise Refused(Status.INVALID_ARGUMENT)
+            raise CallError(Status.INVALID_ARGUMENT)
         statement = statements.open[index]
     elif most > 0:
         statement = _begin(statements, who, body)
@@ -106,7 +106,7 @@ def _end(statements: Statements, index: int) -> None:
 def _begin(statements: Statements, who: Identity, body: Element) -> Statement:
     selected, conditions = body.find("InxIvalPair_PI"), body.find("InxValPair_PI")
     if selected is None or conditions is None:
-        raise Refused(Status.INVALID_ARGUMENT)
+        raise CallError(Status.INVALID_ARGUMENT)
     columns = [int(each) for each in texts(selected, "inx")]
     how = [int(each) for each in texts(selected, "ivalue")]
     filters = [int(each) for each in texts(conditions, "inx")]
@@ -114,7 +114,7 @@ def _begin(statements: Statements, who: Identity, body: Element) -> Statement:
     try:
         joined = join([BY_NUMBER[each] for each in (*columns, *filters)], who)
     except KeyError as error:
-        raise Refused(Status.INVALID_ARGUMENT, f"no column has the number {error}") from error
+        raise CallError(Status.INVALID_ARGUMENT, f"no column has the number {error}") from error
     values = list(joined.values)
     where = list(joined.conditions)
     upper = bool(options & UPPER_CASE)
@@ -194,7 +194,7 @@ def _condition(expression: str, condition: str, values: list[object]) -> str:
 def _comparison(expression: str, condition: str, values: list[object]) -> str:
     found = _OPERATOR.match(condition)
     if found is None:
-        raise Refused(Status.INVALID_ARGUMENT, f"no condition reads '{condition}'")
+        raise CallError(Status.INVALID_ARGUMENT, f"no condition reads '{condition}'")
     operator, rest = found[1].lower(), found[2].strip()
     if operator in ("in", "between"):
         several = re.findall(r"'((?:[^']|'(?!\s*[,)' ]|\Z))*)'", rest)

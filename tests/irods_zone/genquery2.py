@@ -8,9 +8,9 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.irods_zone.access import Identity
-from tests.irods_zone.codes import Refused, Status
+from tests.irods_zone.codes import CallError, Status
 from tests.irods_zone.columns import BY_NAME, join
+from tests.irods_zone.permissions import Identity
 
 DEFAULT_ROWS = 256
 FUNCTIONS = ("count", "min", "max", "sum", "avg", "upper", "lower", "length")
@@ -205,5 +205,5 @@ def _tokens(query: str) -> list[str]:
     return tokens
 
 
-def _unreadable(why: str) -> Refused:
-    return Refused(Status.LIBRARY_ERROR, f"GenQuery2: {why}")
+def _unreadable(why: str) -> CallError:
+    return CallError(Status.LIBRARY_ERROR, f"GenQuery2: {why}")

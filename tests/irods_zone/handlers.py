@@ -1,4 +1,4 @@
-"""What a handler is given and what it gives back."""
+"""Interface of the handlers of API calls: caller, body and reply."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
-from tests.irods_zone.access import Identity
-from tests.irods_zone.codes import Refused, Status
+from tests.irods_zone.codes import CallError, Status
 from tests.irods_zone.descriptors import Descriptors
+from tests.irods_zone.permissions import Identity
 from tests.irods_zone.store import Store
 
 
@@ -45,5 +45,5 @@ def as_admin(caller: Caller, words: dict[str, str]) -> bool:
     if "irodsAdmin" not in words:
         return False
     if not caller.who.admin:
-        raise Refused(Status.INSUFFICIENT_PRIVILEGE)
+        raise CallError(Status.INSUFFICIENT_PRIVILEGE)
     return True

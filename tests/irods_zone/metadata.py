@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from xml.etree.ElementTree import Element
 
-from tests.irods_zone import access, objects, tree
-from tests.irods_zone.calls import Caller, Reply, as_admin
+from tests.irods_zone import collection_paths, objects, permissions
 from tests.irods_zone.catalogue import now
-from tests.irods_zone.codes import Level, Refused, Status
+from tests.irods_zone.codes import CallError, Level, Status
+from tests.irods_zone.handlers import Caller, Reply, as_admin
 from tests.irods_zone.packing import arguments, keywords, pack_json, unpack_json
 
 MISSING = (
@@ -37,7 +37,7 @@ def modify(caller: Caller, body: Element) -> Reply:
         elif command in ("rm", "rmw"):
             _remove(db, object_id, *rest[:3], like=command == "rmw")
         else:
-            raise Refused(Status.INVALID_ARGUMENT)
+            raise CallError(Status.INVALID_ARGUMENT)
     return Reply()
 
 
@@ -49,7 +49,7 @@ def apply(caller: Caller, body: Element) -> Reply:
     with caller.store.catalogue.change() as db:
         try:
             object_id = _target(caller, db, kind, name, forced=forced and caller.who.admin)
-        except Refused as refused:
+        except CallError as refused:
             if refused.status not in MISSING:
                 raise
             message = f"Entity does not exist [entity_name={name}]"
@@ -61,7 +61,7 @@ def apply(caller: Caller, body: Element) -> Reply:
             elif each["operation"] == "remove":
                 _detach(db, object_id, *avu)
             else:
-                raise Refused(Status.INVALID_INPUT)
+                raise CallError(Status.INVALID_INPUT)
     return Reply(body=pack_json({}))
 
 
@@ -70,14 +70,14 @@ def add(
 ) -> None:
     """Add one; the same twice is refused."""
     if not _attach(caller, db, object_id, name, value, units):
-        raise Refused(Status.ALREADY_EXISTS)
+        raise CallError(Status.ALREADY_EXISTS)
 
 
 def _attach(
     caller: Caller, db: sqlite3.Connection, object_id: int, name: str, value: str, units: str
 ) -> bool:
     if not name or not value:
-        raise Refused(Status.INVALID_ARGUMENT)
+        raise CallError(Status.INVALID_ARGUMENT)
     row = _find(db, name, value, units)
     avu_id = row["id"] if row else caller.store.catalogue.new_id()
     if row is None:
@@ -104,7 +104,7 @@ def _remove(
 ) -> None:
     if not like:
         if not _detach(db, object_id, name, value, units):
-            raise Refused(Status.NO_INFO)
+            raise CallError(Status.NO_INFO)
         return
     db.execute(
         "DELETE FROM avu_of WHERE object_id = ? AND avu_id IN (SELECT id FROM avus"
@@ -157,18 +157,18 @@ def _target(
     if kind in ("-u", "-R"):
         return _account(caller, db, kind, name)
     if kind.lower() == "-c":
-        row = tree.find(db, name)
+        row = collection_paths.find(db, name)
         missing = Status.UNKNOWN_COLLECTION
     elif kind == "-d":
         rows = objects.replicas(db, name)
         row, missing = (rows[0] if rows else None), Status.UNKNOWN_FILE
     else:
-        raise Refused(Status.INVALID_ARGUMENT)
+        raise CallError(Status.INVALID_ARGUMENT)
     if row is None:
-        raise Refused(missing)
-    found = access.level(db, caller.who, row["id"])
+        raise CallError(missing)
+    found = permissions.level(db, caller.who, row["id"])
     if not forced and found < wanted:
-        raise Refused(Status.NO_PERMISSION if found >= Level.READ else missing)
+        raise CallError(Status.NO_PERMISSION if found >= Level.READ else missing)
     return int(row["id"])
 
 
@@ -179,7 +179,7 @@ def _account(caller: Caller, db: sqlite3.Connection, kind: str, name: str) -> in
     }[kind]
     row = db.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchone()
     if row is None:
-        raise Refused(missing)
+        raise CallError(missing)
     if not caller.who.admin:
-        raise Refused(Status.INSUFFICIENT_PRIVILEGE)
+        raise CallError(Status.INSUFFICIENT_PRIVILEGE)
     return int(row["id"])

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from tests.irods_zone import access, colls, objects, tree
-from tests.irods_zone.calls import Caller, Reply, as_admin
+from tests.irods_zone import collection_calls, collection_paths, objects, permissions
 from tests.irods_zone.catalogue import now, stamp
-from tests.irods_zone.codes import Level, Refused, Replica, Status
+from tests.irods_zone.codes import CallError, Level, Replica, Status
+from tests.irods_zone.handlers import Caller, Reply, as_admin
 from tests.irods_zone.packing import (
     keywords,
     number,
@@ -33,14 +33,14 @@ def unlink(caller: Caller, body: Element) -> Reply:
         else:
             rows = objects.require(db, caller.who, path, Level.DELETE)
         if not rows:
-            raise Refused(Status.NO_ROWS)
+            raise CallError(Status.NO_ROWS)
         if caller.store.token(rows[0]["id"]):
-            raise Refused(Status.LOCKED_OBJECT)
+            raise CallError(Status.LOCKED_OBJECT)
         in_trash = path.startswith(f"/{caller.store.zone}/trash/")
         if "forceFlag" in words or in_trash or words.get("oprType") == "26":
             objects.remove(caller.store, db, rows[0]["id"])
         else:
-            _place(db, rows[0]["id"], colls.trash_path(caller, db, path))
+            _place(db, rows[0]["id"], collection_calls.trash_path(caller, db, path))
     return Reply()
 
 
@@ -49,20 +49,20 @@ def rename(caller: Caller, body: Element) -> Reply:
     source_input, target_input = body.findall("DataObjInp_PI")
     source, target = text(source_input, "objPath"), text(target_input, "objPath")
     with caller.store.catalogue.change() as db:
-        collection = tree.find(db, source)
+        collection = collection_paths.find(db, source)
         if collection is None:
             row = objects.require(db, caller.who, source, Level.DELETE)[0]
             if caller.store.token(row["id"]):
-                raise Refused(Status.LOCKED_OBJECT)
+                raise CallError(Status.LOCKED_OBJECT)
             _require_free(caller, db, target)
             _place(db, row["id"], target)
             return Reply()
-        if access.level(db, caller.who, collection["id"]) < Level.DELETE:
-            raise Refused(Status.NO_PERMISSION)
+        if permissions.level(db, caller.who, collection["id"]) < Level.DELETE:
+            raise CallError(Status.NO_PERMISSION)
         if f"{target}/".startswith(f"{source}/"):
-            raise Refused(Status.SAME_SOURCE_AND_TARGET)
+            raise CallError(Status.SAME_SOURCE_AND_TARGET)
         _require_free(caller, db, target)
-        colls.rename(db, source, target)
+        collection_calls.rename(db, source, target)
     return Reply()
 
 
@@ -74,7 +74,7 @@ def copy(caller: Caller, body: Element) -> Reply:
     objects.check_path(caller.store, source)
     objects.check_path(caller.store, target)
     if source == target:
-        raise Refused(Status.SAME_SOURCE_AND_TARGET)
+        raise CallError(Status.SAME_SOURCE_AND_TARGET)
     with caller.store.catalogue.change() as db:
         row = objects.require(db, caller.who, source, Level.READ, Status.NO_SUCH_PATH)[0]
         made = _copy_target(caller, db, target, words)
@@ -117,7 +117,7 @@ def replicate(caller: Caller, body: Element) -> Reply:
         resource = objects.find_resource(db, words)
         there = [row for row in rows if row["resource"] == resource["name"]]
         if there and there[0]["status"] == Replica.GOOD:
-            raise Refused(Status.COPY_ALREADY_IN_RESOURCE)
+            raise CallError(Status.COPY_ALREADY_IN_RESOURCE)
         made = there[0] if there else objects.insert_replica(caller.store, db, rows[0], resource)
         _fill(caller, db, rows[0], made, register=register)
     return Reply(body=pack("TransferStat_PI", numThreads=0, flags=0, bytesWritten=0))
@@ -163,7 +163,7 @@ def touch(caller: Caller, body: Element) -> Reply:
     path, options = str(asked["logical_path"]), dict(asked.get("options", {}))
     moment = stamp(float(options.get("seconds_since_epoch", time.time())))
     with caller.store.catalogue.change() as db:
-        collection = tree.find(db, path)
+        collection = collection_paths.find(db, path)
         if collection is not None:
             table, wanted = "collections", collection["id"]
         else:
@@ -189,15 +189,15 @@ def _touched(
 
 def _require_free(caller: Caller, db: sqlite3.Connection, path: str) -> None:
     if objects.replicas(db, path):
-        raise Refused(Status.NAME_IS_OBJECT)
+        raise CallError(Status.NAME_IS_OBJECT)
     objects.require_place(db, caller.who, path)
 
 
 def _place(db: sqlite3.Connection, object_id: int, path: str) -> None:
-    parent, name = tree.split(path)
-    collection = tree.find(db, parent)
+    parent, name = collection_paths.split(path)
+    collection = collection_paths.find(db, parent)
     if collection is None:
-        raise Refused(Status.UNKNOWN_COLLECTION)
+        raise CallError(Status.UNKNOWN_COLLECTION)
     db.execute(
         "UPDATE replicas SET collection_id = ?, name = ? WHERE id = ?",
         (collection["id"], name, object_id),
@@ -210,7 +210,7 @@ def _copy_target(
 ) -> sqlite3.Row:
     if objects.replicas(db, path):
         if "forceFlag" not in words:
-            raise Refused(Status.OVERWRITE_WITHOUT_FORCE)
+            raise CallError(Status.OVERWRITE_WITHOUT_FORCE)
         return objects.require(db, caller.who, path, Level.WRITE, Status.NO_PERMISSION)[0]
     place = objects.require_place(db, caller.who, path)
     name, resource = path.rpartition("/")[2], objects.find_resource(db, words)

@@ -9,10 +9,10 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from tests.irods_zone import access, tickets, tree
-from tests.irods_zone.access import Identity
+from tests.irods_zone import collection_paths, permissions, tickets
 from tests.irods_zone.catalogue import now
-from tests.irods_zone.codes import Level, Refused, Replica, Status
+from tests.irods_zone.codes import CallError, Level, Replica, Status
+from tests.irods_zone.permissions import Identity
 from tests.irods_zone.store import RESOURCE, Store
 
 NAME_BYTES = 1000
@@ -20,7 +20,7 @@ NAME_BYTES = 1000
 
 def replicas(db: sqlite3.Connection, path: str) -> list[sqlite3.Row]:
     """Give the replicas of an object, good ones first."""
-    parent, name = tree.split(path)
+    parent, name = collection_paths.split(path)
     return db.execute(
         "SELECT r.*, c.name AS collection FROM replicas r JOIN collections c"
         " ON c.id = r.collection_id WHERE c.name = ? AND r.name = ?"
@@ -36,7 +36,7 @@ def readable(db: sqlite3.Connection, who: Identity, path: str) -> list[sqlite3.R
         return []
     if who.admin or who.ticket:
         return rows
-    return rows if access.level(db, who, rows[0]["collection_id"]) >= Level.READ else []
+    return rows if permissions.level(db, who, rows[0]["collection_id"]) >= Level.READ else []
 
 
 def may(db: sqlite3.Connection, who: Identity, row: sqlite3.Row, wanted: int) -> bool:
@@ -45,7 +45,7 @@ def may(db: sqlite3.Connection, who: Identity, row: sqlite3.Row, wanted: int) ->
         return tickets.covers(db, who, row["id"], row["collection"], writing=wanted > Level.READ)
     if who.admin and wanted <= Level.READ:
         return True
-    return access.level(db, who, row["id"]) >= wanted
+    return permissions.level(db, who, row["id"]) >= wanted
 
 
 def require(
@@ -54,16 +54,16 @@ def require(
     """Give the replicas of an object with which somebody may do something."""
     rows = readable(db, who, path)
     if not rows:
-        raise Refused(missing)
+        raise CallError(missing)
     if not may(db, who, rows[0], wanted):
-        raise Refused(Status.NO_PERMISSION)
+        raise CallError(Status.NO_PERMISSION)
     return rows
 
 
 def check_path(store: Store, path: str) -> None:
     """Refuse a path that names no object of this zone."""
     if not path.startswith(f"/{store.zone}/") or path.endswith("/"):
-        raise Refused(Status.PATH_ERROR)
+        raise CallError(Status.PATH_ERROR)
 
 
 def named(rows: list[sqlite3.Row], words: dict[str, str]) -> list[sqlite3.Row]:
@@ -71,30 +71,30 @@ def named(rows: list[sqlite3.Row], words: dict[str, str]) -> list[sqlite3.Row]:
     if "replNum" in words:
         rows = [row for row in rows if str(row["number"]) == words["replNum"]]
         if not rows:
-            raise Refused(Status.NO_SUCH_REPLICA)
+            raise CallError(Status.NO_SUCH_REPLICA)
     elif "rescName" in words:
         rows = [row for row in rows if row["resource"] == words["rescName"]]
         if not rows:
-            raise Refused(Status.REPLICA_INACCESSIBLE)
+            raise CallError(Status.REPLICA_INACCESSIBLE)
     return rows
 
 
 def require_place(db: sqlite3.Connection, who: Identity, path: str) -> sqlite3.Row:
     """Give the collection in which an object of this path may be made."""
-    parent, name = tree.split(path)
+    parent, name = collection_paths.split(path)
     if not name or len(name.encode()) > NAME_BYTES:
-        raise Refused(Status.PATH_ERROR)
-    if tree.find(db, path) is not None:
-        raise Refused(Status.NAME_IS_COLLECTION)
-    collection = tree.find(db, parent)
+        raise CallError(Status.PATH_ERROR)
+    if collection_paths.find(db, path) is not None:
+        raise CallError(Status.NAME_IS_COLLECTION)
+    collection = collection_paths.find(db, parent)
     if collection is None:
-        raise Refused(Status.UNKNOWN_COLLECTION, f"collection '{parent}' is unknown")
+        raise CallError(Status.UNKNOWN_COLLECTION, f"collection '{parent}' is unknown")
     if who.ticket:
         allowed = tickets.covers(db, who, collection["id"], parent, writing=True)
     else:
-        allowed = access.level(db, who, collection["id"]) >= Level.WRITE
+        allowed = permissions.level(db, who, collection["id"]) >= Level.WRITE
     if not allowed:
-        raise Refused(Status.NO_PERMISSION, f"no permission to update collection '{parent}'")
+        raise CallError(Status.NO_PERMISSION, f"no permission to update collection '{parent}'")
     return collection
 
 
@@ -106,7 +106,7 @@ def find_resource(db: sqlite3.Connection, words: dict[str, str]) -> sqlite3.Row:
         "SELECT * FROM resources WHERE name = ?", (name,)
     ).fetchone()
     if row is None:
-        raise Refused(Status.NO_SUCH_RESOURCE)
+        raise CallError(Status.NO_SUCH_RESOURCE)
     return row
 
 
@@ -133,7 +133,7 @@ def insert(
             "owner_zone": who.zone,
         },
     )
-    access.inherit(db, place, object_id, who.user_id)
+    permissions.inherit(db, place, object_id, who.user_id)
     db.execute("UPDATE collections SET mtime = ? WHERE id = ?", (now(), place["id"]))
     return made
 
@@ -178,7 +178,7 @@ def one(db: sqlite3.Connection, object_id: int, number: int) -> sqlite3.Row:
         (object_id, number),
     ).fetchone()
     if row is None:
-        raise Refused(Status.NO_SUCH_REPLICA)
+        raise CallError(Status.NO_SUCH_REPLICA)
     return row
 
 

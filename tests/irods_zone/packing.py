@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
-from tests.irods_zone.codes import Refused, Status
+from tests.irods_zone.codes import CallError, Status
 
 # The server takes control characters, which clients put into scrambled passwords; XML does not.
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -70,7 +70,7 @@ def unpack(body: bytes) -> Element:
     try:
         found = fromstring(body.replace(b"\0", b"").decode().translate(_CONTROLS))
     except (ParseError, UnicodeDecodeError) as error:
-        raise Refused(Status.INVALID_INPUT, f"body is not XML: {error}") from error
+        raise CallError(Status.INVALID_INPUT, f"body is not XML: {error}") from error
     for element in found.iter():
         element.text = element.text and element.text.translate(_BACK)
     return found
@@ -82,7 +82,7 @@ def unpack_json(element: Element) -> dict[str, Any]:
     data = base64.b64decode(raw) if element.tag == "BinBytesBuf_PI" else raw.encode()
     value = json.loads(data.replace(b"\0", b""))
     if not isinstance(value, dict):
-        raise Refused(Status.INVALID_INPUT, "the body is no JSON object")
+        raise CallError(Status.INVALID_INPUT, "the body is no JSON object")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Who may do what: levels on objects and collections."""
+"""Permissions: access levels on objects and collections."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sqlite3
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
-from tests.irods_zone import tree
-from tests.irods_zone.codes import Level, Refused, Status
+from tests.irods_zone import collection_paths
+from tests.irods_zone.codes import CallError, Level, Status
 from tests.irods_zone.packing import number, text
 
 LEVELS = {
@@ -73,10 +73,10 @@ def modify(db: sqlite3.Connection, who: Identity, body: Element) -> None:
     as_admin = asked.startswith("admin:")
     asked = asked.removeprefix("admin:").replace(" ", "_")
     if as_admin and not who.admin:
-        raise Refused(Status.INSUFFICIENT_PRIVILEGE)
+        raise CallError(Status.INSUFFICIENT_PRIVILEGE)
     targets = _targets(db, text(body, "path"), recursive=bool(number(body, "recursiveFlag")))
     if not as_admin and level(db, who, targets[0]) < Level.OWN:
-        raise Refused(Status.NO_PERMISSION)
+        raise CallError(Status.NO_PERMISSION)
     if asked in ("inherit", "noinherit"):
         value = "1" if asked == "inherit" else "0"
         db.executemany(
@@ -84,7 +84,7 @@ def modify(db: sqlite3.Connection, who: Identity, body: Element) -> None:
         )
         return
     if asked not in LEVELS:
-        raise Refused(Status.INVALID_ARGUMENT, f"no access level is called '{asked}'")
+        raise CallError(Status.INVALID_ARGUMENT, f"no access level is called '{asked}'")
     somebody = find_user(db, text(body, "userName"), text(body, "zone") or who.zone)
     for each in targets:
         grant(db, each, somebody, LEVELS[asked])
@@ -94,26 +94,27 @@ def find_user(db: sqlite3.Connection, name: str, zone: str) -> int:
     """Give the number of a user or group."""
     row = db.execute("SELECT id FROM users WHERE name = ? AND zone = ?", (name, zone)).fetchone()
     if row is None:
-        raise Refused(Status.INVALID_USER)
+        raise CallError(Status.INVALID_USER)
     return int(row["id"])
 
 
 def _targets(db: sqlite3.Connection, path: str, *, recursive: bool) -> list[int]:
-    collection = tree.find(db, path)
+    collection = collection_paths.find(db, path)
     if collection is None:
-        parent, name = tree.split(path)
+        parent, name = collection_paths.split(path)
         row = db.execute(
             "SELECT r.id FROM replicas r JOIN collections c ON c.id = r.collection_id"
             " WHERE c.name = ? AND r.name = ?",
             (parent, name),
         ).fetchone()
         if row is None:
-            raise Refused(Status.NO_ROWS)
+            raise CallError(Status.NO_ROWS)
         return [int(row["id"])]
     if not recursive:
         return [int(collection["id"])]
-    below = tree.below(db, path)
+    below = collection_paths.below(db, path)
+    placeholders = collection_paths.placeholders(below)
     objects = db.execute(
-        f"SELECT DISTINCT id FROM replicas WHERE collection_id IN ({tree.marks(below)})", below
+        f"SELECT DISTINCT id FROM replicas WHERE collection_id IN ({placeholders})", below
     )
     return [*below, *(int(row["id"]) for row in objects)]

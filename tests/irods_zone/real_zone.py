@@ -27,15 +27,15 @@ class RealZone:
 
     def password(self, user: str = "") -> str:
         """Give a user's password."""
-        return self._passwords[self._know(user)]
+        return self._passwords[self._ensure_user(user)]
 
     def home(self, user: str = "") -> str:
         """Give a user's home collection."""
-        return f"/{self.name}/home/{self._know(user)}"
+        return f"/{self.name}/home/{self._ensure_user(user)}"
 
     def environment(self, user: str = "", **changes: object) -> dict[str, Any]:
         """Give what `irods_environment.json` says for a user, who is made if need be."""
-        own = {"irods_user_name": self._know(user), "irods_home": self.home(user)}
+        own = {"irods_user_name": self._ensure_user(user), "irods_home": self.home(user)}
         return {**self._environment, **own, **changes}
 
     def session(self, user: str = "", **options: Any) -> iRODSSession:
@@ -59,7 +59,7 @@ class RealZone:
                 session.collections.remove(self.home(user), force=True, irodsAdmin="")
                 session.users.remove(user)
 
-    def _know(self, user: str) -> str:
+    def _ensure_user(self, user: str) -> str:
         if user and user not in self._passwords:
             password = secrets.token_hex(8)
             with self.session() as session:

@@ -1,12 +1,12 @@
-"""What administrators write into the catalogue of a replica."""
+"""Call by which administrators change the catalogue's row of a replica."""
 
 from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
 from tests.irods_zone import objects
-from tests.irods_zone.calls import Caller, Reply
-from tests.irods_zone.codes import Refused, Status
+from tests.irods_zone.codes import CallError, Status
+from tests.irods_zone.handlers import Caller, Reply
 from tests.irods_zone.packing import text, texts
 
 COLUMNS = {
@@ -25,15 +25,15 @@ COLUMNS = {
 def modify(caller: Caller, body: Element) -> Reply:
     """Write columns of one replica, or of all."""
     if not caller.who.admin:
-        raise Refused(Status.INSUFFICIENT_PRIVILEGE)
+        raise CallError(Status.INSUFFICIENT_PRIVILEGE)
     info, wanted = body.find("DataObjInfo_PI"), body.find("KeyValPair_PI")
     if info is None or wanted is None:
-        raise Refused(Status.INVALID_INPUT)
+        raise CallError(Status.INVALID_INPUT)
     words = dict(zip(texts(wanted, "keyWord"), texts(wanted, "svalue"), strict=True))
     with caller.store.catalogue.change() as db:
         rows = objects.replicas(db, text(info, "objPath"))
         if not rows:
-            raise Refused(Status.NO_ROWS)
+            raise CallError(Status.NO_ROWS)
         for row in rows:
             if "all" not in words and not _is_meant(info, row["number"], row["resource"]):
                 continue

@@ -1,4 +1,4 @@
-"""One connection: how it starts, who it is, and the calls it makes."""
+"""Session of one connection: handshake, login, and dispatch of its calls."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
 from tests.irods_zone import (
-    access,
     admin,
     authentication,
-    colls,
+    collection_calls,
+    descriptor_calls,
     genquery1,
     genquery2,
     metadata,
-    moves,
+    object_calls,
+    permissions,
     replica_state,
-    streams,
     tickets,
 )
-from tests.irods_zone.access import Identity
 from tests.irods_zone.authentication import Login
-from tests.irods_zone.calls import Handler, Reply
-from tests.irods_zone.codes import Api, Refused, Status
+from tests.irods_zone.codes import Api, CallError, Status
 from tests.irods_zone.columns import BY_NAME
+from tests.irods_zone.connection import ConnectionLost, Header, MessageConnection
 from tests.irods_zone.descriptors import Descriptors
 from tests.irods_zone.faults import Faults
+from tests.irods_zone.handlers import Handler, Reply
+from tests.irods_zone.handshake import StartupPack, handshake
 from tests.irods_zone.packing import (
     number,
     pack,
@@ -39,11 +40,10 @@ from tests.irods_zone.packing import (
     unpack,
     unpack_json,
 )
-from tests.irods_zone.startup import Greeting, start
+from tests.irods_zone.permissions import Identity
 from tests.irods_zone.store import Store
 from tests.irods_zone.tls import Certificates
 from tests.irods_zone.transfer import read, write
-from tests.irods_zone.wire import Gone, Header, Wire
 
 BEFORE_LOGIN = (
     Api.AUTH_REQUEST,
@@ -53,27 +53,27 @@ BEFORE_LOGIN = (
     Api.AUTHENTICATE,
 )
 HANDLERS: dict[int, Handler] = {
-    Api.CREATE: streams.create_object,
-    Api.OPEN: streams.open_object,
-    Api.UNLINK: moves.unlink,
+    Api.CREATE: descriptor_calls.create_object,
+    Api.OPEN: descriptor_calls.open_object,
+    Api.UNLINK: object_calls.unlink,
     Api.MODIFY_REPLICA: replica_state.modify,
-    Api.RENAME: moves.rename,
-    Api.CHECKSUM: moves.checksum,
-    Api.TRIM: moves.trim,
-    Api.TRUNCATE: moves.truncate,
-    Api.CLOSE: streams.close,
-    Api.LSEEK: streams.seek,
-    Api.REMOVE_COLLECTION: colls.remove,
-    Api.CREATE_COLLECTION: colls.create,
-    Api.REPLICATE: moves.replicate,
-    Api.COPY: moves.copy,
+    Api.RENAME: object_calls.rename,
+    Api.CHECKSUM: object_calls.checksum,
+    Api.TRIM: object_calls.trim,
+    Api.TRUNCATE: object_calls.truncate,
+    Api.CLOSE: descriptor_calls.close,
+    Api.LSEEK: descriptor_calls.seek,
+    Api.REMOVE_COLLECTION: collection_calls.remove,
+    Api.CREATE_COLLECTION: collection_calls.create,
+    Api.REPLICATE: object_calls.replicate,
+    Api.COPY: object_calls.copy,
     Api.METADATA: metadata.modify,
-    Api.TRUNCATE_REPLICA: moves.truncate,
-    Api.RESOURCE_FOR_OPERATION: streams.resource_for_operation,
-    Api.DESCRIPTOR_INFO: streams.describe,
+    Api.TRUNCATE_REPLICA: object_calls.truncate,
+    Api.RESOURCE_FOR_OPERATION: descriptor_calls.resource_for_operation,
+    Api.DESCRIPTOR_INFO: descriptor_calls.describe,
     Api.ATOMIC_METADATA: metadata.apply,
-    Api.CLOSE_REPLICA: streams.close_replica,
-    Api.TOUCH: moves.touch,
+    Api.CLOSE_REPLICA: descriptor_calls.close_replica,
+    Api.TOUCH: object_calls.touch,
 }
 
 
@@ -81,12 +81,16 @@ class Session:
     """Serves one connection until it ends."""
 
     def __init__(
-        self, wire: Wire, store: Store, faults: Faults, tls: Certificates | None = None
+        self,
+        connection: MessageConnection,
+        store: Store,
+        faults: Faults,
+        tls: Certificates | None = None,
     ) -> None:
         self.store = store
         self.descriptors = Descriptors()
         self.identity: Identity | None = None
-        self._wire = wire
+        self._connection = connection
         self._faults = faults
         self._tls = tls
         self._login = Login(user="")
@@ -110,18 +114,18 @@ class Session:
     def who(self) -> Identity:
         """Who the connection acts for, once that is proved."""
         if self.identity is None:
-            raise Refused(Status.NOT_AUTHENTICATED)
+            raise CallError(Status.NOT_AUTHENTICATED)
         return self.identity
 
     def serve(self) -> None:
         """Answer calls until the client or a fault ends the connection."""
         try:
-            self._greeting = start(self._wire, self._faults.version, self._tls)
-            self._login.user = self._greeting.proxy_user
-            while (header := self._wire.receive_header()).kind != "RODS_DISCONNECT":
+            self._startup_pack = handshake(self._connection, self._faults.version, self._tls)
+            self._login.user = self._startup_pack.proxy_user
+            while (header := self._connection.receive_header()).kind != "RODS_DISCONNECT":
                 self._answer(header)
-            self._wire.finish_tls()
-        except (OSError, ssl.SSLError, Refused):
+            self._connection.finish_tls()
+        except (OSError, ssl.SSLError, CallError):
             pass  # The client went away, or is none; what it left open is finalized all the same.
         finally:
             self._end()
@@ -129,38 +133,38 @@ class Session:
     def _end(self) -> None:
         for inx in self.descriptors.numbers():
             try:
-                streams.finalize(self, inx, interrupted=True)
-            except Refused:
+                descriptor_calls.finalize(self, inx, interrupted=True)
+            except CallError:
                 continue  # Somebody removed the object under its writer.
         self._statements.close()
-        self._wire.close()
+        self._connection.close()
 
     def _answer(self, header: Header) -> None:
-        body = self._wire.receive(header.body)
-        self._wire.discard(header.error)
+        body = self._connection.receive(header.body)
+        self._connection.discard(header.error)
         if header.kind != "RODS_API_REQ":
-            raise Gone(f"a message of kind {header.kind} was not expected")
+            raise ConnectionLost(f"a message of kind {header.kind} was not expected")
         try:
             self._faults.before(header.info)
             reply = self._call(header, unpack(body))
-        except Refused as refused:
+        except CallError as refused:
             reply = Reply(status=refused.status, error=pack_error(refused.message))
         if reply is not None:
-            self._wire.send("RODS_API_REPLY", reply.status, reply.body, reply.error)
+            self._connection.send("RODS_API_REPLY", reply.status, reply.body, reply.error)
 
     def _call(self, header: Header, body: Element) -> Reply | None:
         if header.info == Api.WRITE and self.identity is not None:
-            return write(self, self._wire, self._faults, header.stream, body)
-        self._wire.discard(header.stream)
+            return write(self, self._connection, self._faults, header.stream, body)
+        self._connection.discard(header.stream)
         if header.info in BEFORE_LOGIN:
             return self._own[header.info](body)
         self.who  # noqa: B018 - raises unless the connection has proved who it is
         if header.info == Api.READ:
-            return read(self, self._wire, self._faults, body)
+            return read(self, self._connection, self._faults, body)
         if header.info in self._own:
             return self._own[header.info](body)
         if header.info not in HANDLERS:
-            raise Refused(Status.UNKNOWN_CALL)
+            raise CallError(Status.UNKNOWN_CALL)
         return HANDLERS[header.info](self, body)
 
     def _challenge(self, _: Element) -> Reply:
@@ -175,9 +179,9 @@ class Session:
 
     def _authenticate(self, body: Element) -> Reply:
         if self._faults.version < (4, 3, 0):
-            raise Refused(Status.UNKNOWN_CALL)
+            raise CallError(Status.UNKNOWN_CALL)
         answer = authentication.converse(
-            self.store, self._login, unpack_json(body), encrypted=self._wire.encrypted
+            self.store, self._login, unpack_json(body), encrypted=self._connection.encrypted
         )
         if self._login.done:
             self._identify()
@@ -198,7 +202,7 @@ class Session:
         return authentication.pam_token(self.store, user, password, int(hours or 0))
 
     def _identify(self) -> None:
-        greeting: Greeting = self._greeting
+        greeting: StartupPack = self._startup_pack
         with self.store.catalogue.change() as db:
             row = db.execute(
                 "SELECT * FROM users WHERE name = ?", (greeting.client_user,)
@@ -207,15 +211,15 @@ class Session:
                 "SELECT type FROM users WHERE name = ?", (greeting.proxy_user,)
             ).fetchone()
         if row is None:
-            raise Refused(Status.INVALID_USER)
+            raise CallError(Status.INVALID_USER)
         if greeting.client_user != greeting.proxy_user and proxy["type"] != "rodsadmin":
-            raise Refused(Status.INSUFFICIENT_PRIVILEGE)
+            raise CallError(Status.INSUFFICIENT_PRIVILEGE)
         self.identity = Identity(
             user_id=row["id"],
             name=row["name"],
             zone=row["zone"],
             admin=row["type"] == "rodsadmin",
-            host=self._wire.peer,
+            host=self._connection.peer,
         )
 
     def _query1(self, body: Element) -> Reply:
@@ -224,7 +228,7 @@ class Session:
 
     def _query2(self, body: Element) -> Reply:
         if not self._faults.genquery2 or self._faults.version < (4, 3, 2):
-            raise Refused(Status.UNKNOWN_CALL)
+            raise CallError(Status.UNKNOWN_CALL)
         if number(body, "column_mappings"):
             return Reply(body=pack_text(json.dumps(BY_NAME)))
         query = text(body, "query_string")
@@ -242,5 +246,5 @@ class Session:
 
     def _access(self, body: Element) -> Reply:
         with self.store.catalogue.change() as db:
-            access.modify(db, self.who, body)
+            permissions.modify(db, self.who, body)
         return Reply()

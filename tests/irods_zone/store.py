@@ -1,4 +1,4 @@
-"""What the zone keeps: the catalogue, the vault with the bytes, and the locks of writers."""
+"""Storage of the zone: the catalogue, the vault with the bytes, and the locks of writers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import threading
 import uuid
 from pathlib import Path
 
-from tests.irods_zone.access import grant
 from tests.irods_zone.catalogue import Catalogue, now
-from tests.irods_zone.codes import LEVEL_NAMES, Level, Refused, Status
+from tests.irods_zone.codes import LEVEL_NAMES, CallError, Level, Status
+from tests.irods_zone.permissions import grant
 
 ZONE = "tempZone"
 ADMIN = "rods"
@@ -74,7 +74,7 @@ class Store:
         """Add a user or group; a user gets a home and a trash of their own."""
         known = db.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone()
         if known:
-            raise Refused(Status.ALREADY_EXISTS)
+            raise CallError(Status.ALREADY_EXISTS)
         user_id, time = self.catalogue.new_id(), now()
         db.execute(
             "INSERT INTO users (id, name, type, zone, ctime, mtime) VALUES (?, ?, ?, ?, ?, ?)",

@@ -6,11 +6,11 @@ import sqlite3
 import time
 from xml.etree.ElementTree import Element
 
-from tests.irods_zone import access, tree
-from tests.irods_zone.access import Identity
+from tests.irods_zone import collection_paths, permissions
 from tests.irods_zone.catalogue import now
-from tests.irods_zone.codes import Level, Refused, Status
+from tests.irods_zone.codes import CallError, Level, Status
 from tests.irods_zone.packing import keywords, text
+from tests.irods_zone.permissions import Identity
 
 EXCLUDED = {
     "host": Status.TICKET_HOST_EXCLUDED,
@@ -26,16 +26,16 @@ def covers(
     """Whether the ticket of a connection lets it into an object; refused if it is used up."""
     ticket = db.execute("SELECT * FROM tickets WHERE string = ?", (who.ticket,)).fetchone()
     if ticket is None:
-        raise Refused(Status.TICKET_INVALID)
+        raise CallError(Status.TICKET_INVALID)
     if ticket["object_id"] != object_id and not _is_in(db, ticket, collection):
         return False
     if ticket["expiry"] and float(ticket["expiry"]) < time.time():
-        raise Refused(Status.TICKET_EXPIRED)
+        raise CallError(Status.TICKET_EXPIRED)
     if ticket["uses_limit"] and ticket["uses"] >= ticket["uses_limit"]:
-        raise Refused(Status.TICKET_USES_EXCEEDED)
+        raise CallError(Status.TICKET_USES_EXCEEDED)
     _check_limits(db, who, ticket["id"])
     if writing and ticket["write_limit"] and ticket["writes"] >= ticket["write_limit"]:
-        raise Refused(Status.TICKET_WRITES_EXCEEDED)
+        raise CallError(Status.TICKET_WRITES_EXCEEDED)
     return not writing or ticket["type"] == "write"
 
 
@@ -56,21 +56,21 @@ def administer(db: sqlite3.Connection, who: Identity, body: Element, new_id: int
     ticket = db.execute("SELECT * FROM tickets WHERE string = ?", (string,)).fetchone()
     forced = who.admin and "irodsAdmin" in keywords(body)
     if ticket is None or (ticket["user_id"] != who.user_id and not forced):
-        raise Refused(Status.TICKET_INVALID)
+        raise CallError(Status.TICKET_INVALID)
     if command == "delete":
         db.execute("DELETE FROM tickets WHERE id = ?", (ticket["id"],))
         db.execute("DELETE FROM ticket_limits WHERE ticket_id = ?", (ticket["id"],))
     elif command == "mod":
         _change(db, ticket["id"], first, second, text(body, "arg5"))
     else:
-        raise Refused(Status.INVALID_ARGUMENT)
+        raise CallError(Status.INVALID_ARGUMENT)
 
 
 def _create(
     db: sqlite3.Connection, who: Identity, new_id: int, string: str, kind: str, path: str
 ) -> None:
-    collection = tree.find(db, path)
-    parent, name = tree.split(path)
+    collection = collection_paths.find(db, path)
+    parent, name = collection_paths.split(path)
     row = (
         collection
         or db.execute(
@@ -80,11 +80,11 @@ def _create(
         ).fetchone()
     )
     if row is None:
-        raise Refused(Status.UNKNOWN_COLLECTION)
-    if access.level(db, who, row["id"]) < Level.OWN:
-        raise Refused(Status.NO_PERMISSION)
+        raise CallError(Status.UNKNOWN_COLLECTION)
+    if permissions.level(db, who, row["id"]) < Level.OWN:
+        raise CallError(Status.NO_PERMISSION)
     if kind not in ("read", "write"):
-        raise Refused(Status.INVALID_ARGUMENT)
+        raise CallError(Status.INVALID_ARGUMENT)
     target = "collection" if collection else "data"
     db.execute(
         "INSERT INTO tickets (id, string, type, user_id, object_id, object_type, ctime, mtime)"
@@ -107,7 +107,7 @@ def _change(db: sqlite3.Connection, ticket_id: int, what: str, value: str, name:
             (ticket_id, value, name),
         )
     else:
-        raise Refused(Status.INVALID_ARGUMENT)
+        raise CallError(Status.INVALID_ARGUMENT)
     db.execute("UPDATE tickets SET mtime = ? WHERE id = ?", (now(), ticket_id))
 
 
@@ -128,4 +128,4 @@ def _check_limits(db: sqlite3.Connection, who: Identity, ticket_id: int) -> None
         )
         allowed = {row["name"] for row in rows}
         if allowed and not allowed & mine:
-            raise Refused(EXCLUDED[kind])
+            raise CallError(EXCLUDED[kind])

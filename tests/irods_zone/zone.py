@@ -1,4 +1,4 @@
-"""A zone to test against: a server of this machine, its users, and how clients reach it."""
+"""Zone to test against: a server on this machine, its users, and their client settings."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import Any, Self
 from irods.password_obfuscation import encode
 from irods.session import iRODSSession
 
-from tests.irods_zone import authentication, bulk
+from tests.irods_zone import authentication, direct_changes
+from tests.irods_zone.connection import MessageConnection
 from tests.irods_zone.faults import Faults
 from tests.irods_zone.session import Session
 from tests.irods_zone.store import ADMIN, RESOURCE, Store
 from tests.irods_zone.tls import Certificates
-from tests.irods_zone.wire import Wire
 
 HOST = "127.0.0.1"
 BACKLOG = 128
@@ -44,14 +44,14 @@ class Zone:
         self.faults = Faults(drop_all=self._drop_all)
         self._tls = Certificates(folder, host) if tls else None
         self._passwords: dict[str, str] = {}
-        self._wires: set[Wire] = set()
+        self._connections: set[MessageConnection] = set()
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
         self._listener = socket.create_server((host, port), backlog=BACKLOG)
         self.port = int(self._listener.getsockname()[1])
         self._acceptor = threading.Thread(target=self._accept, name="irods-zone", daemon=True)
         self._acceptor.start()
-        self._know(ADMIN)
+        self._ensure_user(ADMIN)
 
     def __enter__(self) -> Self:
         return self
@@ -71,17 +71,17 @@ class Zone:
 
     def home(self, user: str = ADMIN) -> str:
         """Give a user's home collection."""
-        self._know(user)
+        self._ensure_user(user)
         return f"/{self.name}/home/{user}"
 
     def password(self, user: str = ADMIN) -> str:
         """Give a user's password."""
-        self._know(user)
+        self._ensure_user(user)
         return self._passwords[user]
 
     def environment(self, user: str = ADMIN, **changes: object) -> dict[str, Any]:
         """Give what `irods_environment.json` says for a user, who is made if need be."""
-        self._know(user)
+        self._ensure_user(user)
         return {
             "irods_host": self.host,
             "irods_port": self.port,
@@ -140,11 +140,11 @@ class Zone:
 
     def fill(self, collection: str, names: list[str], content: bytes = b"") -> None:
         """Make many objects at once, straight in the catalogue."""
-        bulk.fill(self.store, collection, names, content)
+        direct_changes.fill(self.store, collection, names, content)
 
     def overwrite(self, path: str, content: bytes) -> None:
         """Change an object behind the back of whoever reads it."""
-        bulk.overwrite(self.store, path, content)
+        direct_changes.overwrite(self.store, path, content)
 
     def add_resource(self, name: str) -> None:
         """Add a storage resource."""
@@ -163,39 +163,39 @@ class Zone:
             thread.join()
         self.store.close()
 
-    def _know(self, user: str) -> None:
+    def _ensure_user(self, user: str) -> None:
         if user not in self._passwords:
             self.add_user(user, secrets.token_hex(8))
 
     def _accept(self) -> None:
         while (listener := self._listener) is not None:
             try:
-                connection, _ = listener.accept()
+                sock, _ = listener.accept()
             except OSError:
                 return
             if self.faults.refusing:
-                connection.close()
+                sock.close()
                 continue
-            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            thread = threading.Thread(target=self._serve, args=(sock,), daemon=True)
             self._threads.add(thread)
             thread.start()
 
-    def _serve(self, connection: socket.socket) -> None:
-        wire = Wire(connection)
+    def _serve(self, sock: socket.socket) -> None:
+        connection = MessageConnection(sock)
         with self._lock:
-            self._wires.add(wire)
+            self._connections.add(connection)
         try:
-            Session(wire, self.store, self.faults, self._tls).serve()
+            Session(connection, self.store, self.faults, self._tls).serve()
         finally:
             with self._lock:
-                self._wires.discard(wire)
+                self._connections.discard(connection)
             self._threads.discard(threading.current_thread())
 
     def _drop_all(self) -> None:
         with self._lock:
-            wires = list(self._wires)
-        for wire in wires:
-            wire.interrupt()
+            connections = list(self._connections)
+        for connection in connections:
+            connection.interrupt()
 
 
 def _close_listener(listener: socket.socket) -> None:

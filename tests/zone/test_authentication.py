@@ -1,4 +1,4 @@
-"""Ways into a zone, and what is said to those who are not let in."""
+"""Authentication in the zone for tests, and its refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reaches the zone from clients that are broken, early, or fond of odd names."""
+"""Malformed messages, early disconnects and odd names from clients."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMES = st.text(
 
 @pytest.fixture(scope="module")
 def zone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zone]:
-    with Zone(tmp_path_factory.mktemp("wire") / "zone") as zone:
+    with Zone(tmp_path_factory.mktemp("connection") / "zone") as zone:
         yield zone
 
 

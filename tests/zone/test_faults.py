@@ -1,4 +1,4 @@
-"""What goes wrong on demand, as a client sees it."""
+"""Faults on demand, as a client sees them."""
 
 from __future__ import annotations
 

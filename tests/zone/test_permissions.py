@@ -1,4 +1,4 @@
-"""Who may do what in a zone: access, groups, inheritance and tickets."""
+"""Permissions in a zone: access levels, groups, inheritance and tickets."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from irods.password_obfuscation import decode
 
 from nds_jupyter.data.irods import IrodsFileSystem
 from tests.irods_zone.fixtures import AnyZone
-from tests.irods_zone.real import RealZone
+from tests.irods_zone.real_zone import RealZone
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -1,4 +1,4 @@
-"""What a client does in a zone for tests, as in a real one."""
+"""Operations of a client in the zone for tests, as in a real one."""
 
 from __future__ import annotations
 
