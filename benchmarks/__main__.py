@@ -25,9 +25,10 @@ from benchmarks.bench import Bench
 from benchmarks.report import Figure, table
 from dev.console import SetupError, say
 from dev.debian import find_program, install
-from dev.engine import cache_folder, engine, one_interrupt
+from dev.engine import cache_folder, engine
 from dev.engine_api import Endpoint
 from dev.images import PYTHON_IMAGE, SHELL_IMAGE, ensure_images
+from dev.interrupts import one_interrupt
 from dev.jupyter import jupyter_server, temporary_folder
 
 MEASUREMENTS: dict[str, tuple[Callable[[Bench], Iterator[Figure]], int]] = {

@@ -33,9 +33,19 @@ def tail(path: Path, lines: int = TAIL_LINES) -> str:
 
 
 def run_logged(
-    what: str, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+    what: str,
+    command: Sequence[str],
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    *,
+    new_session: bool = False,
 ) -> None:
     """Run a slow command with its output in a log, and show that it is still at work.
+
+    Parameters
+    ----------
+    new_session
+        Keep a terminal's ^C from it.
 
     Raises
     ------
@@ -47,7 +57,12 @@ def run_logged(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=env,
+            start_new_session=new_session,
         )
         try:
             while True:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dev.console import SetupError, run_logged
+from dev.interrupts import delayed_interrupts
 
 LOCK = Path("/run/lock/nds-jupyter-packages")
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -77,9 +78,12 @@ def install(packages: Sequence[str], log_folder: Path) -> None:
             log_folder / "apt-update.log",
             env,
         )
-        run_logged(
-            f"Installing {names}",
-            [apt, "-q", "-y", *wait, "install", "--no-install-recommends", *packages],
-            log_folder / "apt-install.log",
-            env,
-        )
+        # Half of it would leave dpkg at work, and a machine on which nothing can be installed.
+        with delayed_interrupts():
+            run_logged(
+                f"Installing {names} (^C waits for its end)",
+                [apt, "-q", "-y", *wait, "install", "--no-install-recommends", *packages],
+                log_folder / "apt-install.log",
+                env,
+                new_session=True,
+            )

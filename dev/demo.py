@@ -13,8 +13,9 @@ import nbformat
 from nbclient.exceptions import CellExecutionError
 
 from dev.console import SetupError, say
-from dev.engine import cache_folder, engine, exit_code
+from dev.engine import cache_folder, engine
 from dev.images import PYTHON_IMAGE, ensure_image
+from dev.interrupts import exit_code
 from dev.jupyter import execute, jupyter_server, remove_jobs, temporary_folder
 
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -21,14 +21,10 @@ from types import FrameType
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from dev.console import SetupError, say
+from dev.console import say
 from dev.engine_api import Endpoint, answers, candidates
+from dev.interrupts import delayed_interrupts, exit_code, handling, no_interrupts
 from dev.private_engine import PrivateEngine
-
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ^C, `kill` and a terminal that is closed send."""
-
-Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 
 
 def cache_folder() -> Path:
@@ -72,38 +68,6 @@ def engine() -> Iterator[Endpoint]:
             private.release()
 
 
-@contextmanager
-def no_interrupts() -> Iterator[None]:
-    """Let an impatient second ^C not cut short what leaves the machine clean."""
-    with _handling(signal.SIG_IGN):
-        yield
-
-
-@contextmanager
-def delayed_interrupts() -> Iterator[None]:
-    """Let a ^C wait until a process that is being started is known to who will end it."""
-    told: list[int] = []
-    with _handling(lambda number, _frame: told.append(number)):
-        yield
-    if told:
-        signal.raise_signal(told[0])
-
-
-@contextmanager
-def _handling(handler: Handler) -> Iterator[None]:
-    """Handle what asks a command to stop, unless it is told to ignore it (`nohup`)."""
-    kept = {number: signal.getsignal(number) for number in STOPPING}
-    if kept[signal.SIGHUP] is signal.SIG_IGN:
-        del kept[signal.SIGHUP]
-    for number in kept:
-        signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, before in kept.items():
-            signal.signal(number, before)
-
-
 def run_with_engine(command: Sequence[str]) -> int:
     """Run a command with the `DOCKER_…` variables of an engine, and return its exit code."""
     with engine() as endpoint:
@@ -123,7 +87,7 @@ def run_forwarding_signals(command: Sequence[str], env: dict[str, str]) -> int:
             with suppress(ProcessLookupError):
                 child.send_signal(number)
 
-    with _handling(forward):
+    with handling(forward):
         with delayed_interrupts():
             child = subprocess.Popen(command, env=env)
         while (code := child.poll()) is None:
@@ -140,35 +104,6 @@ def main(arguments: Sequence[str]) -> int:
         return exit_code(lambda: run_with_engine(arguments[2:]))
     say("usage: python dev/engine.py run -- COMMAND…")
     return 2
-
-
-@contextmanager
-def one_interrupt() -> Iterator[None]:
-    """Let the first of `STOPPING` raise `KeyboardInterrupt`, and ignore those after it.
-
-    An impatient second ^C must not cut short what leaves the machine clean.
-    """
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for number in STOPPING:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    with _handling(interrupt):
-        yield
-
-
-def exit_code(run: Callable[[], int | None]) -> int:
-    """Run a command that cleans up after itself, and tell how it ended as its exit code."""
-    try:
-        with one_interrupt():
-            return run() or 0
-    except SetupError as error:
-        say(f"\n{error}")
-        return 1
-    except KeyboardInterrupt:
-        say("\nInterrupted; nothing is left running.")
-        return 130
 
 
 if __name__ == "__main__":

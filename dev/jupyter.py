@@ -26,8 +26,8 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from nbclient import NotebookClient
 
 from dev.console import SetupError, say, tail
-from dev.engine import delayed_interrupts
 from dev.engine_api import Endpoint
+from dev.interrupts import delayed_interrupts
 
 START_SECONDS = 60.0
 PORTS = range(11_000, 32_000)

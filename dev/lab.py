@@ -11,8 +11,9 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from dev.console import SetupError, say, tail
-from dev.engine import cache_folder, engine, exit_code
+from dev.engine import cache_folder, engine
 from dev.images import PYTHON_IMAGE, ensure_image
+from dev.interrupts import exit_code
 from dev.jupyter import disable_announcements, jupyter_server, remove_jobs, temporary_folder
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

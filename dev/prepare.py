@@ -14,8 +14,9 @@ if not __package__:
 
 from dev.console import SetupError, say
 from dev.debian import find_program, install, is_debian_root
-from dev.engine import cache_folder, one_interrupt
+from dev.engine import cache_folder
 from dev.images import PYTHON_IMAGE, R_IMAGE, ensure_rootfs
+from dev.interrupts import one_interrupt
 
 NEEDED = {
     "busybox": "busybox-static",

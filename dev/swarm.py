@@ -29,8 +29,9 @@ if not __package__:
 from dev.certificates import make_certificates
 from dev.console import SetupError, say
 from dev.debian import find_program, install, is_debian_root
-from dev.engine import cache_folder, exit_code, no_interrupts, run_forwarding_signals
+from dev.engine import cache_folder, run_forwarding_signals
 from dev.images import SHELL_IMAGE, ensure_images
+from dev.interrupts import exit_code, no_interrupts
 from dev.netns import Lan, free_number
 from dev.swarm_node import SwarmNode
 

@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    from dev.engine import exit_code
+    from dev.interrupts import exit_code
 
     return exit_code(lambda: make(Path(arguments[0])))
 
