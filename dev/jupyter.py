@@ -34,6 +34,7 @@ PORTS = range(11_000, 32_000)
 STOP_SECONDS = 10.0
 CELL_SECONDS = 300
 REMOVED_AT_ONCE = 8
+PORT_TAKEN = "no available port could be found"
 
 Show = Callable[[str], None]
 
@@ -118,17 +119,25 @@ def jupyter_server(
     ]
     child = None
     try:
-        with log.open("wb") as output, delayed_interrupts():
-            # A group of its own, so that it and its kernels can be ended together.
-            child = subprocess.Popen(
-                command,
-                env={**env, **places, **endpoint.environment, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        yield _wait_until_ready(child, folder / "runtime", log, ready)
+        for is_last in (False, False, True):
+            with log.open("wb") as output, delayed_interrupts():
+                # A group of its own, so that it and its kernels can be ended together.
+                child = subprocess.Popen(
+                    command,
+                    env={**env, **places, **endpoint.environment, **environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+            try:
+                server = _wait_until_ready(child, folder / "runtime", log, ready)
+                break
+            except SetupError:
+                # Somebody took the port between Jupyter's look at it and its use of it.
+                if is_last or PORT_TAKEN not in log.read_text(errors="replace"):
+                    raise
+        yield server
     finally:
         if child is not None:
             _end(child)
