@@ -159,6 +159,8 @@ def started(page: Page, ours: str = "NDS Jobs") -> Page:
         with contextlib.suppress(PlaywrightTimeout):
             tab.wait_for(timeout=20_000)
             page.wait_for_function("window.jupyterapp.restored.then(() => true)")
+            # JupyterLab takes its splash away twice, and complains, if a theme is chosen before.
+            page.locator("#jupyterlab-splash").wait_for(state="detached")
             if page.get_by_role("dialog", name="Error Loading Theme").count() == 0:
                 return page
         page.reload()
