@@ -13,8 +13,8 @@ from nds_jupyter.archives.tar import TarReader
 from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.entries import Avu
 from nds_jupyter.data.input_plan import MAX_BATCH_BYTES
+from nds_jupyter.data.input_staging import PROGRESS_INTERVAL, ReportProgress, transfer_errors
 from nds_jupyter.data.partial_writes import PartialWrite, partial_path
-from nds_jupyter.data.staging import PROGRESS_INTERVAL, ReportProgress, transfer_errors
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import (
     Conflict,

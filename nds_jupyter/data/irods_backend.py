@@ -10,7 +10,11 @@ from typing import Any
 from nds_jupyter.data.backend import Backend, sha2_text
 from nds_jupyter.data.entries import Avu, Entry, EntryPage, Kind, Replica
 from nds_jupyter.data.irods.atomic_replace import backup_path
-from nds_jupyter.data.irods.errors import AuthenticationFailed, ChecksumMismatch, ZoneUnavailable
+from nds_jupyter.data.irods.exceptions import (
+    AuthenticationFailed,
+    ChecksumMismatch,
+    ZoneUnavailable,
+)
 from nds_jupyter.data.irods.filesystem import IrodsFileSystem
 from nds_jupyter.errors import DataError, DataLoginRefused, DataUnavailable, NdsError
 from nds_jupyter.jobs.logical_paths import is_inside

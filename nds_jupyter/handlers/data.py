@@ -14,7 +14,7 @@ from urllib.parse import quote
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from nds_jupyter.archives.conversion import content_disposition, parse_range
+from nds_jupyter.archives.formats import content_disposition, parse_range
 from nds_jupyter.data.entries import Avu, Entry
 from nds_jupyter.data.object_writer import IfExists
 from nds_jupyter.errors import Conflict, InvalidRequest, PreconditionFailed, TooLarge

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from functools import partial
 from pathlib import PurePosixPath
 
-from nds_jupyter.archives.conversion import (
+from nds_jupyter.archives.formats import (
     ResultFormat,
     content_disposition,
     convert,

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.delivery import Delivery, expect_output_writable
-from nds_jupyter.data.spool import Spool
-from nds_jupyter.data.staging import (
+from nds_jupyter.data.input_staging import (
     InputStaging,
     NodeStaging,
     ReportProgress,
     TransferFailed,
     transfer_errors,
 )
+from nds_jupyter.data.spool import Spool
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import DataUnavailable, DeadlineExceeded
 from nds_jupyter.jobs.job import Job, Progress, Reason

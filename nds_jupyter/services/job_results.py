@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 
 import msgspec
 
-from nds_jupyter.archives.conversion import ArchiveEntry, concatenate_tars, list_entries
+from nds_jupyter.archives.formats import ArchiveEntry, concatenate_tars, list_entries
 from nds_jupyter.archives.tar import TarReader, content_size
 from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.entries import Entry

@@ -1,7 +1,7 @@
 """An iRODS zone as a filesystem: `fsspec.filesystem("irods")`, `pandas.read_csv("irods:///…")`."""
 
 from nds_jupyter.data.irods.config import Account, environment_file
-from nds_jupyter.data.irods.errors import (
+from nds_jupyter.data.irods.exceptions import (
     AuthenticationFailed,
     ChecksumMismatch,
     ConfigurationError,

@@ -16,7 +16,7 @@ from irods.models import Collection, DataAccess, DataObject, User
 
 from nds_jupyter.data.irods.catalogue import CatalogueEntry
 from nds_jupyter.data.irods.checksums import ChecksumSchemes, Digest, scheme_of
-from nds_jupyter.data.irods.errors import ChecksumMismatch, mapped_errors
+from nds_jupyter.data.irods.exceptions import ChecksumMismatch, mapped_errors
 from nds_jupyter.data.irods.objects import ObjectOperations
 from nds_jupyter.data.irods.sessions import ZoneSession
 

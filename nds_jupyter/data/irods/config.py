@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from irods.password_obfuscation import decode
 
-from nds_jupyter.data.irods.errors import ConfigurationError
+from nds_jupyter.data.irods.exceptions import ConfigurationError
 
 PROTOCOL = "irods"
 """What URLs of the filesystem begin with."""

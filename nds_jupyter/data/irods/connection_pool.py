@@ -22,7 +22,7 @@ from irods.pool import Pool
 from irods.ticket import Ticket
 
 from nds_jupyter.data.irods.config import REFUSE
-from nds_jupyter.data.irods.errors import CLIENT_ERRORS, is_timeout
+from nds_jupyter.data.irods.exceptions import CLIENT_ERRORS, is_timeout
 
 MAX_IDLE_CONNECTIONS = 8
 """Idle connections that are kept open; each is a process on the server."""

@@ -13,7 +13,7 @@ from irods.api_number import api_number
 from irods.exception import NetworkException, iRODSException
 from irods.message import FileOpenRequest, JSON_Message, StringStringMap, iRODSMessage
 
-from nds_jupyter.data.irods.errors import CLIENT_ERRORS
+from nds_jupyter.data.irods.exceptions import CLIENT_ERRORS
 from nds_jupyter.data.irods.sessions import ZoneSession
 
 READ, WRITE, CREATE, TRUNCATE = 0, 1, 64, 512

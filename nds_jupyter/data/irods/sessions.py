@@ -14,7 +14,7 @@ from irods.session import iRODSSession
 
 from nds_jupyter.data.irods.config import Account, account_from
 from nds_jupyter.data.irods.connection_pool import ConnectionPool
-from nds_jupyter.data.irods.errors import (
+from nds_jupyter.data.irods.exceptions import (
     CLIENT_ERRORS,
     is_authentication,
     is_timeout,

@@ -27,11 +27,11 @@ from nds_jupyter.data.irods.atomic_replace import (
 )
 from nds_jupyter.data.irods.checksums import Digest, scheme_of
 from nds_jupyter.data.irods.descriptors import Descriptor
-from nds_jupyter.data.irods.errors import ChecksumMismatch, ZoneUnavailable, mapped_errors
+from nds_jupyter.data.irods.exceptions import ChecksumMismatch, ZoneUnavailable, mapped_errors
 from nds_jupyter.data.irods.objects import ObjectOperations
 
 
-class TransferProgress:
+class FileProgress:
     """Thread-safe progress of one file, reported to a callback of fsspec."""
 
     def __init__(self, callback: Any, size: int) -> None:
@@ -91,7 +91,7 @@ def upload(
     replace: bool,
 ) -> None:
     """Upload a large local file over several connections."""
-    progress = TransferProgress(callback, local.stat().st_size)
+    progress = FileProgress(callback, local.stat().st_size)
 
     def attempt() -> None:
         # The server may keep the object of a broken attempt open: each has a name of its own.
@@ -113,7 +113,7 @@ def _upload(
     local: Path,
     temporary: str,
     path: str,
-    progress: TransferProgress,
+    progress: FileProgress,
 ) -> Digest:
     progress.restart()
     size, objects = progress.size, atomic_replace.objects
@@ -169,13 +169,13 @@ def _download(
         block = first.read(FIRST_BLOCK)
         if len(block) < FIRST_BLOCK:
             # That was the whole object: most are small.
-            progress = TransferProgress(callback, len(block))
+            progress = FileProgress(callback, len(block))
             progress.restart()
             target.write(block)
             progress.add(len(block))
             return
         size = first.seek(0, 2)
-        progress = TransferProgress(callback, size)
+        progress = FileProgress(callback, size)
         progress.restart()
 
         def receive(descriptor: Descriptor, offset: int, count: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from irods import exception
 
 from nds_jupyter.data.irods import AuthenticationFailed, IrodsFileSystem, ZoneUnavailable
-from nds_jupyter.data.irods.errors import EXCEPTION_MAPPINGS, map_exception
+from nds_jupyter.data.irods.exceptions import EXCEPTION_MAPPINGS, map_exception
 from tests.irods.conftest import Connect, connect_to
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from nds_jupyter.data import input_plan, staging
+from nds_jupyter.data import input_plan, input_staging
 from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.input_plan import InputPlan, make_plan
-from nds_jupyter.data.staging import archive_chunks
+from nds_jupyter.data.input_staging import archive_chunks
 from nds_jupyter.errors import DataChanged
 from nds_jupyter.jobs.job import Input
 from tests.waiting import until
@@ -27,7 +27,7 @@ INPUTS = (Input(path="/c", to="/data/c"),)
 
 @pytest.fixture(autouse=True)
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging, "MIN_ARCHIVE_CHUNK", 100)
+    monkeypatch.setattr(input_staging, "MIN_ARCHIVE_CHUNK", 100)
     for name, size in {"MAX_BATCH_BYTES": 500, "CHUNK": 1000, "READ_AHEAD_BYTES": 1500}.items():
         monkeypatch.setattr(input_plan, name, size)
 
