@@ -78,7 +78,7 @@ class JobsHandler(NdsHandler):
             before=query.cursor,
             limit=query.limit,
         )
-        page = await self.services.journal.do(Journal.page, self.owner, job_filter)
+        page = await self.services.journal.call(Journal.page, self.owner, job_filter)
         self.set_header("X-Total-Count", str(page.total))
         if page.next is not None:
             self.set_next_link(page.next)
@@ -93,7 +93,7 @@ class JobHandler(NdsHandler):
         """Send its specification, with the fields of `POST /upload`."""
         self.decode_query(NoQuery)
         job = await self.services.lookup.find_job(self.owner, job_id)
-        script = await self.services.journal.do(Journal.script, job.job_id)
+        script = await self.services.journal.call(Journal.script, job.job_id)
         self.send_json(spec_view(job.spec, script))
 
     @allowed("write")
@@ -112,7 +112,7 @@ class ScriptHandler(NdsHandler):
     async def get(self) -> None:
         """Send it as it was uploaded; of a cell that was sent with its values, the cell."""
         job = await self.services.lookup.find_job(self.owner, self.decode_query(JobQuery).job_id)
-        script = await self.services.journal.do(Journal.script, job.job_id)
+        script = await self.services.journal.call(Journal.script, job.job_id)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(script if (cell := extract_cell(script)) is None else cell)
 

@@ -321,13 +321,13 @@ class JournalThread:
         """The journal's own id, the same over restarts."""
         return self._journal.server_id
 
-    async def do(
-        self, call: Callable[Concatenate[Journal, P], T], *args: P.args, **kwargs: P.kwargs
+    async def call(
+        self, method: Callable[Concatenate[Journal, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Call a method of `Journal` in the thread: ``await thread.do(Journal.save, job)``."""
+        """Call a method of `Journal` in the thread: ``await thread.call(Journal.save, job)``."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._thread, lambda: call(self._journal, *args, **kwargs)
+            self._thread, lambda: method(self._journal, *args, **kwargs)
         )
 
     def close(self) -> None:
@@ -355,13 +355,13 @@ class JournaledPartialWrites:
     async def add(self, partial: PartialWrite) -> None:
         """Store one, in the place of another of its path."""
         body = msgspec.json.encode(partial)
-        await self._journal.do(Journal.add_partial_write, self._root, partial.path, body)
+        await self._journal.call(Journal.add_partial_write, self._root, partial.path, body)
 
     async def remove(self, path: str) -> None:
         """Delete the one of a path."""
-        await self._journal.do(Journal.remove_partial_write, self._root, path)
+        await self._journal.call(Journal.remove_partial_write, self._root, path)
 
     async def partial_writes(self) -> list[PartialWrite]:
         """Return all of them."""
-        bodies = await self._journal.do(Journal.partial_writes, self._root)
+        bodies = await self._journal.call(Journal.partial_writes, self._root)
         return [msgspec.json.decode(body, type=PartialWrite) for body in bodies]

@@ -77,7 +77,7 @@ class ActiveJobs:
 
     async def find_job(self, job_id: str) -> Job:
         """Return a job, unfinished or ended."""
-        job = self._jobs.get(job_id) or await self._journal.do(Journal.job, job_id)
+        job = self._jobs.get(job_id) or await self._journal.call(Journal.job, job_id)
         if job is None:
             raise JobNotFound(f"No job has the id {job_id}.")
         return job
@@ -134,7 +134,7 @@ class ActiveJobs:
     async def _write(self, job: Job, *, wait_for_disk: bool) -> None:
         while True:
             try:
-                await self._journal.do(Journal.save, job)
+                await self._journal.call(Journal.save, job)
             except StorageFull as exc:
                 if not wait_for_disk:
                     raise

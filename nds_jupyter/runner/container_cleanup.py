@@ -52,7 +52,7 @@ class OrphanCleanup:
             {LABEL_SERVER: self._journal.server_id}, include_ended=True
         )
         job_ids = [row.labels.get(LABEL_JOB, "") for row in rows]
-        jobs = await self._journal.do(Journal.jobs, job_ids)
+        jobs = await self._journal.call(Journal.jobs, job_ids)
         for row in rows:
             job_id = row.labels.get(LABEL_JOB, "")
             job = jobs.get(job_id)
@@ -68,7 +68,7 @@ class OrphanCleanup:
     async def _is_orphan(self, row: ContainerSummary, job_id: str, job: Job | None) -> bool:
         if job is None:
             owner = row.labels.get(LABEL_OWNER, "")
-            deleted = await self._journal.do(Journal.was_deleted, owner, job_id)
+            deleted = await self._journal.call(Journal.was_deleted, owner, job_id)
             return deleted or row.state is ContainerStatus.CREATED
         # A node may have been away when its container was to be removed.
         is_late = int(row.labels.get(LABEL_ATTEMPT, "1")) < job.attempts
@@ -84,7 +84,7 @@ class OrphanCleanup:
                 self._log.info("%d things that jobs left behind are removed.", removed)
 
     async def _find_phases(self, owners: Mapping[str, str]) -> Mapping[str, JobPhase]:
-        jobs = await self._journal.do(Journal.jobs, list(owners))
+        jobs = await self._journal.call(Journal.jobs, list(owners))
         return {
             job_id: await self._find_phase(jobs.get(job_id), job_id, owners) for job_id in owners
         }
@@ -93,7 +93,7 @@ class OrphanCleanup:
         self, job: Job | None, job_id: str, owners: Mapping[str, str]
     ) -> JobPhase:
         if job is None:
-            deleted = await self._journal.do(Journal.was_deleted, owners[job_id], job_id)
+            deleted = await self._journal.call(Journal.was_deleted, owners[job_id], job_id)
             return JobPhase.REMOVED if deleted else JobPhase.ENDED
         if job.removed is not None:
             return JobPhase.REMOVED
@@ -145,7 +145,7 @@ class Retention:
     async def remove_expired(self) -> int:
         """Remove what has expired, oldest first; return how many containers that were."""
         await self._remove_sent_files()
-        due = await self._journal.do(
+        due = await self._journal.call(
             Journal.with_containers_to_remove, self._most_kept, utc_now() - self._longest_kept
         )
         removed = 0
@@ -202,12 +202,12 @@ class Retention:
         except ContainerNotFound:
             self._log.debug("The container of job %s was gone already.", job.job_id)
         after = advance(job, ContainerRemoved(at=utc_now()))
-        await self._journal.do(Journal.save, after)
+        await self._journal.call(Journal.save, after)
         self._notify(after)
 
     async def _store_remains(self, job: Job, container_id: str) -> None:
         log = await read_log_tail(self._engine, container_id, self._log_bytes)
-        await self._journal.do(Journal.save_snapshot, job.job_id, "log", msgspec.json.encode(log))
+        await self._journal.call(Journal.save_snapshot, job.job_id, "log", msgspec.json.encode(log))
         # A node without an endpoint has nothing but the log to give.
         with contextlib.suppress(NoEndpoint):
             await self._store_file_lists(job, container_id)
@@ -215,11 +215,11 @@ class Retention:
     async def _store_file_lists(self, job: Job, container_id: str) -> None:
         changes = await self._engine.diff(container_id)
         body = msgspec.json.encode(changes)
-        await self._journal.do(Journal.save_snapshot, job.job_id, "diff", body)
+        await self._journal.call(Journal.save_snapshot, job.job_id, "diff", body)
         with contextlib.suppress(PathNotFound):
             async with contextlib.aclosing(
                 self._engine.archive(container_id, "/results")
             ) as archive:
                 entries = await list_entries(archive, MAX_RESULTS)
             body = msgspec.json.encode(entries)
-            await self._journal.do(Journal.save_snapshot, job.job_id, "results", body)
+            await self._journal.call(Journal.save_snapshot, job.job_id, "results", body)

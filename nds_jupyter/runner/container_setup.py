@@ -194,7 +194,7 @@ class ContainerSetup:
         candidates = interpreter_candidates(job.spec)
         known = self._interpreters.get((image.id, candidates))
         guess = known or (candidates[0] if candidates else None)
-        script = await self._journal.do(Journal.script, job.job_id)
+        script = await self._journal.call(Journal.script, job.job_id)
         spec = self._spec(job, guess, script, volume)
         container_id = await self._create(job, spec)
         await self._engine.put_archive(
@@ -252,7 +252,7 @@ class ContainerSetup:
 
     async def script_first_line(self, job: Job) -> str:
         """Return what a job's script begins with, at most 200 characters of its first line."""
-        script = await self._journal.do(Journal.script, job.job_id)
+        script = await self._journal.call(Journal.script, job.job_id)
         return script.partition(b"\n")[0].decode(errors="replace")[:200]
 
     async def _find_interpreter(

@@ -112,7 +112,7 @@ class JobRunner:
 
     async def start(self) -> None:
         """Resume every unfinished job, and start to follow the engine's events."""
-        for job in await self._journal.do(Journal.unfinished):
+        for job in await self._journal.call(Journal.unfinished):
             if job.job_id in self._lifecycles:
                 # It was accepted before this was called: POST works as soon as the journal is open.
                 continue
@@ -160,13 +160,15 @@ class JobRunner:
         self, owner: str, specs: Sequence[JobSpec], script: bytes, key: str | None = None
     ) -> tuple[list[Job], bool]:
         """Accept jobs of one script, all of them or none; see `submit`."""
-        if key is not None and (earlier := await self._journal.do(Journal.job_by_key, owner, key)):
-            recorded = await self._journal.do(Journal.jobs_of_sweep, earlier)
+        if key is not None and (
+            earlier := await self._journal.call(Journal.job_by_key, owner, key)
+        ):
+            recorded = await self._journal.call(Journal.jobs_of_sweep, earlier)
             return [await self.find_job(job.job_id) for job in recorded], False
         await self._availability.raise_if_down()
         now = utc_now()
         jobs = [Job(job_id=new_job_id(), owner=owner, spec=spec, created=now) for spec in specs]
-        recorded = await self._journal.do(Journal.add_all, jobs, script, key)
+        recorded = await self._journal.call(Journal.add_all, jobs, script, key)
         if recorded[0].job_id != jobs[0].job_id:
             return [await self.find_job(job.job_id) for job in recorded], False
         for job in jobs:
@@ -176,7 +178,7 @@ class JobRunner:
 
     async def rerun(self, job: Job) -> Job:
         """Accept the same job again, as a new one."""
-        script = await self._journal.do(Journal.script, job.job_id)
+        script = await self._journal.call(Journal.script, job.job_id)
         again, _ = await self.submit(job.owner, job.spec, script)
         return again
 
@@ -234,7 +236,7 @@ class JobRunner:
         ended = job if job.is_finished else await self.stop(job)
         if ended.container_id is not None and ended.removed is None:
             await self._engine.remove(container_name(ended.job_id))
-        await self._journal.do(Journal.delete, ended)
+        await self._journal.call(Journal.delete, ended)
         self._active_jobs.discard(ended.job_id)
         for listener in self._listeners:
             listener.job_deleted(ended)

@@ -123,7 +123,7 @@ class MetricsSampler:
             await asyncio.sleep(FIRST_SAMPLE_DELAY)
 
     async def _load(self, job_id: str) -> tuple[Sample, ...]:
-        body = await self._journal.do(Journal.snapshot, job_id, "metrics")
+        body = await self._journal.call(Journal.snapshot, job_id, "metrics")
         return () if body is None else msgspec.json.decode(body, type=tuple[Sample, ...])
 
     async def _store(self, job_id: str) -> None:
@@ -132,6 +132,6 @@ class MetricsSampler:
             return
         try:
             body = msgspec.json.encode(history.samples)
-            await self._journal.do(Journal.save_snapshot, job_id, "metrics", body)
+            await self._journal.call(Journal.save_snapshot, job_id, "metrics", body)
         except NdsError as exc:
             self._log.warning("The metrics of job %s are not kept: %s", job_id, exc)

@@ -243,7 +243,7 @@ class ContainerInfo:
     async def list_by_last_use(self, owner: str) -> list[ContainerView]:
         """List an owner's containers, the one that last started or ended first."""
         summaries = await self._list_summaries(owner, include_ended=True)
-        jobs = await self._journal.do(
+        jobs = await self._journal.call(
             Journal.jobs, [each.labels.get(LABEL_JOB, "") for each in summaries]
         )
         gate = asyncio.Semaphore(CONCURRENT_INSPECTIONS)
@@ -265,7 +265,7 @@ class ContainerInfo:
         """List what a container changed, without what the runner put there."""
         job = target.job
         if job is not None and job.removed is not None:
-            body = await self._journal.do(Journal.snapshot, job.job_id, "diff")
+            body = await self._journal.call(Journal.snapshot, job.job_id, "diff")
             changes = msgspec.json.decode(body or b"[]", type=tuple[Change, ...])
         elif job is not None and target.container_id is None:
             changes = ()

@@ -99,7 +99,7 @@ class JobActions:
             await self._runner.delete(await self._lookup.find_job(owner, job_id))
         except JobNotFound:
             # Deleted before, or by somebody else while it was being stopped.
-            if not await self._journal.do(Journal.was_deleted, owner, job_id):
+            if not await self._journal.call(Journal.was_deleted, owner, job_id):
                 raise
 
     async def stop(

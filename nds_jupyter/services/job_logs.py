@@ -148,7 +148,7 @@ class JobLogs:
         return _select_lines((await self._load_stored_log(job)).lines, request)
 
     async def _load_stored_log(self, job: Job) -> LogTail:
-        body = await self._journal.do(Journal.snapshot, job.job_id, "log")
+        body = await self._journal.call(Journal.snapshot, job.job_id, "log")
         if body is None:
             raise Removed(f"The log of job {job.job_id} was removed with its container.")
         return msgspec.json.decode(body, type=LogTail)

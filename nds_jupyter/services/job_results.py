@@ -76,7 +76,7 @@ class JobResults:
         """
         job = target.job
         if job is not None and job.removed is not None:
-            body = await self._journal.do(Journal.snapshot, job.job_id, "results")
+            body = await self._journal.call(Journal.snapshot, job.job_id, "results")
             entries = msgspec.json.decode(body or b"[]", type=tuple[ArchiveEntry, ...])
             return _rows_of_archive(entries, posixpath.dirname(RESULTS), folder)
         if job is not None and target.container_id is None:

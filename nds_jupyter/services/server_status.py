@@ -54,7 +54,7 @@ class HealthChecks:
     async def _find_disk_free(self) -> int | None:
         with contextlib.suppress(OSError, NdsError, TimeoutError):
             async with asyncio.timeout(CHECK_DEADLINE):
-                return await self._journal.do(Journal.disk_free)
+                return await self._journal.call(Journal.disk_free)
         return None
 
     async def _check_nodes(self) -> tuple[NodeHealth, ...]:
@@ -72,7 +72,7 @@ class HealthChecks:
         return f"{info.version} (API {info.api_version})"
 
     async def _check_journal(self) -> str:
-        await self._journal.do(Journal.unfinished)
+        await self._journal.call(Journal.unfinished)
         return sqlite3.sqlite_version
 
 

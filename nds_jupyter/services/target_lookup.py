@@ -97,7 +97,7 @@ class TargetLookup:
         """Return an owner's job by its id or a unique prefix of it."""
         found = []
         if _HEX.fullmatch(job_id):
-            found = await self._journal.do(Journal.jobs_with_prefix, owner, job_id)
+            found = await self._journal.call(Journal.jobs_with_prefix, owner, job_id)
         if not found:
             raise JobNotFound(f"No job of yours has the id {job_id}.", state="UNKNOWN")
         return self._runner.refresh(_require_unique(found, job_id, lambda job: job.job_id))
@@ -138,7 +138,7 @@ class TargetLookup:
         if job is not None:
             return Target(job=job, container_id=job.container_id)
         container = await self.find_container(owner, cont_id, reading=reading)
-        job = await self._journal.do(Journal.job, container.labels.get(LABEL_JOB, ""))
+        job = await self._journal.call(Journal.job, container.labels.get(LABEL_JOB, ""))
         if job is not None and job.owner == owner:
             return Target(job=self._runner.refresh(job), container_id=container.id)
         return Target(job=None, container_id=container.id)
@@ -148,9 +148,9 @@ class TargetLookup:
         found: list[Job] = []
         name = cont_id.removeprefix("nds-")
         if name != cont_id and re.fullmatch(r"[0-9a-f]{16}", name):
-            found = await self._journal.do(Journal.jobs_with_prefix, owner, name)
+            found = await self._journal.call(Journal.jobs_with_prefix, owner, name)
         elif _HEX.fullmatch(cont_id):
-            found = await self._journal.do(Journal.jobs_with_container, owner, cont_id)
+            found = await self._journal.call(Journal.jobs_with_container, owner, cont_id)
         if not found:
             return None
         return self._runner.refresh(

@@ -197,11 +197,11 @@ async def test_ambiguous_prefix_lists_its_matches(ask: Ask, nds: Any) -> None:
 
     job = await run_script(ask, "true")
     twin = job["job_id"][:8] + "0" * 8
-    recorded = await nds._journal.do(Journal.job, job["job_id"])
+    recorded = await nds._journal.call(Journal.job, job["job_id"])
     other = job["container_id"][:10] + "0" * 54
     other_job = msgspec.structs.replace(recorded, job_id=twin, container_id=other)
-    await nds._journal.do(Journal.add, other_job, b"true")
-    await nds._journal.do(Journal.save, other_job)
+    await nds._journal.call(Journal.add, other_job, b"true")
+    await nds._journal.call(Journal.save, other_job)
     for path in ("/upload", "/stdout", "/stop", "/metric"):
         answer = await ask("GET", path, job_id=job["job_id"][:8])
         assert_named(answer, 409, twin)

@@ -50,11 +50,11 @@ async def test_script_of_a_sweep_goes_with_its_last_job(ask: Ask, nds: Any) -> N
     count = "SELECT count(*) FROM scripts"
 
     async def scripts() -> int:
-        return await nds._journal.do(lambda journal: journal._db.execute(count).fetchone()[0])
+        return await nds._journal.call(lambda journal: journal._db.execute(count).fetchone()[0])
 
     assert await scripts() == 1
     assert (await ask("DELETE", f"/jobs/{jobs[0]['job_id']}")).code == 204
-    assert await nds._journal.do(Journal.script, jobs[1]["job_id"]) == b"exit 0"
+    assert await nds._journal.call(Journal.script, jobs[1]["job_id"]) == b"exit 0"
     assert (await ask("DELETE", f"/jobs/{jobs[1]['job_id']}")).code == 204
     assert await scripts() == 0
 

@@ -204,10 +204,10 @@ def test_full_disk_is_an_error_and_leaves_nothing_half_written(journal: Journal)
 def test_thread_keeps_the_order_of_calls(tmp_path: Path) -> None:
     async def write() -> Job | None:
         thread = JournalThread(Journal.open(tmp_path))
-        job = await thread.do(Journal.add, a_job(), b"x")
+        job = await thread.call(Journal.add, a_job(), b"x")
         states = [job, advance(job, StagingStarted(image_digest="1")), finished(job)]
-        await asyncio.gather(*(thread.do(Journal.save, state) for state in states))
-        found = await thread.do(Journal.job, job.job_id)
+        await asyncio.gather(*(thread.call(Journal.save, state) for state in states))
+        found = await thread.call(Journal.job, job.job_id)
         thread.close()
         return found
 

@@ -22,18 +22,18 @@ class CrashableJournal(JournalThread):
         self.full = False
         self.dead = False
 
-    async def do(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         await asyncio.sleep(0)
         if self.dead:
             raise asyncio.CancelledError
-        if self.full and call in {
+        if self.full and function in {
             Journal.add_all,
             Journal.save,
             Journal.save_snapshot,
             Journal.delete,
         }:
             raise StorageFull("The record of jobs can't be written. Free space.")
-        return call(self._journal, *args, **kwargs)
+        return function(self._journal, *args, **kwargs)
 
 
 class Defects(logging.Handler):

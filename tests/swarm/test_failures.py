@@ -228,7 +228,7 @@ async def test_killed_server_is_taken_over_and_every_job_ends_once(
     said = await asyncio.to_thread(killed_in_the_middle, command)
     assert said == ["submitted\n", "some\n"]
     async with open_harness(known) as harness:
-        page = await harness.runner._journal.do(_every_job)
+        page = await harness.runner._journal.call(_every_job)
         assert len(page) == number
         ended = await asyncio.gather(*map(harness.wait_for_end, page))
         assert {(job.state, job.reason, job.exit_code) for job in ended} == {
