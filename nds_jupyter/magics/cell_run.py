@@ -27,7 +27,7 @@ class SubmissionCancelled(NdsError):
     reason = "interrupted"
 
 
-class TransferProgress:
+class CellProgress:
     """Progress of a transfer, reported by the thread that does it and shown by the cell's own.
 
     Parameters
@@ -152,7 +152,7 @@ def run_to_end(
     submit: Callable[[], S],
     show: Callable[[S], object],
     describe: Callable[[S], str],
-    upload_progress: TransferProgress | None = None,
+    upload_progress: CellProgress | None = None,
 ) -> S:
     """Submit a job, or several, show it until its end, and return it.
 
@@ -173,7 +173,7 @@ def run_to_end(
         If the user interrupted; then the job has been stopped.
     """
     pending = UninterruptedCall(submit)
-    upload_progress = upload_progress or TransferProgress(quiet=True)
+    upload_progress = upload_progress or CellProgress(quiet=True)
     try:
         job = pending.start_once().result(upload_progress.show)
         show(job)

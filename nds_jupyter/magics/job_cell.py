@@ -20,7 +20,7 @@ from nds_jupyter.jobs.job import JobState
 from nds_jupyter.jobs.script import extract_cell
 from nds_jupyter.jobs.sizes import size_text
 from nds_jupyter.magics.cell_run import (
-    TransferProgress,
+    CellProgress,
     describe_job,
     run_to_end,
     watch_in_background,
@@ -196,7 +196,7 @@ class JobCell(Magics):
             text=render_template(cell, namespace) if options.render else cell,
             defaults=configured_defaults(self._settings),
             namespace=namespace,
-            upload_progress=TransferProgress(quiet=self._is_quiet(options)),
+            upload_progress=CellProgress(quiet=self._is_quiet(options)),
         )
 
     def _is_quiet(self, options: argparse.Namespace) -> bool:

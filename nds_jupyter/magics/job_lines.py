@@ -13,7 +13,7 @@ from nds_jupyter.client.job import Job
 from nds_jupyter.client.job_array import JobList
 from nds_jupyter.errors import InvalidRequest, JobNotFound
 from nds_jupyter.jobs.job import JobState
-from nds_jupyter.magics.cell_run import TransferProgress
+from nds_jupyter.magics.cell_run import CellProgress
 from nds_jupyter.magics.data_lines import download_data, is_data_path
 from nds_jupyter.magics.job_options import bind_output_values
 from nds_jupyter.magics.live_log import LiveLog
@@ -174,5 +174,5 @@ class JobLines(Magics):
         value_options = ValueOptions(
             allow_pickle=options.pickle, max_size=self._session.settings.max_value_bytes
         )
-        progress = TransferProgress(quiet=False)
+        progress = CellProgress(quiet=False)
         print(bind_output_values(job, names, self._session.namespace, value_options, progress))  # noqa: T201

@@ -22,7 +22,7 @@ from nds_jupyter.client.job import Job
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.jobs.script import CELL_ARCHIVE_NAME
 from nds_jupyter.jobs.sizes import MAX_VALUE_BYTES, size_text
-from nds_jupyter.magics.cell_run import TransferProgress
+from nds_jupyter.magics.cell_run import CellProgress
 from nds_jupyter.magics.error_display import interrupt_error
 from nds_jupyter.magics.parser import MagicOption, at_least, option, parse_seconds
 from nds_jupyter.magics.settings import NdsMagics
@@ -82,9 +82,7 @@ class CellContext(msgspec.Struct, frozen=True, kw_only=True):
     defaults: JobDefaults
     namespace: dict[str, Any]
     notes: list[str] = msgspec.field(default_factory=list)
-    upload_progress: TransferProgress = msgspec.field(
-        default_factory=lambda: TransferProgress(quiet=True)
-    )
+    upload_progress: CellProgress = msgspec.field(default_factory=lambda: CellProgress(quiet=True))
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -373,7 +371,7 @@ def bind_output_values(
     names: Sequence[str],
     namespace: dict[str, Any],
     value_options: ValueOptions,
-    progress: TransferProgress,
+    progress: CellProgress,
 ) -> str:
     """Bind variables to the output values of a job, all or none, and return a line of their sizes.
 
