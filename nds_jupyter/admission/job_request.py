@@ -11,7 +11,7 @@ from nds_jupyter.jobs.inputs import GivenFile
 from nds_jupyter.jobs.job import (
     Network,
 )
-from nds_jupyter.jobs.sweep import Sweep
+from nds_jupyter.jobs.parameter_sweep import Sweep
 
 _ENV_NAME = re.compile(r"[^=\0]+")
 

@@ -25,12 +25,12 @@ from nds_jupyter.admission.job_request import (
     without_nul,
 )
 from nds_jupyter.errors import InvalidRequest, RefusedByPolicy, TooLarge
+from nds_jupyter.jobs.byte_sizes import parse_size, size_text
 from nds_jupyter.jobs.inputs import PathResolver, parse_files, parse_inputs, parse_output
 from nds_jupyter.jobs.job import BUILT_IMAGE_NAME, BuildSpec, JobSpec, Limits, Network
 from nds_jupyter.jobs.logical_paths import logical_path
+from nds_jupyter.jobs.parameter_sweep import SweepPoint, point_name, sweep_environment, sweep_points
 from nds_jupyter.jobs.script import INTERPRETERS, inspect_script
-from nds_jupyter.jobs.sizes import parse_size, size_text
-from nds_jupyter.jobs.sweep import SweepPoint, point_name, sweep_environment, sweep_points
 
 _CONSTRAINT = re.compile(
     r"(?:node\.(?:id|hostname|role|platform\.(?:os|arch)|labels\.[A-Za-z0-9][A-Za-z0-9._-]*)"

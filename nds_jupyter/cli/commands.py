@@ -19,8 +19,13 @@ from nds_jupyter.client.job_array import JobArray
 from nds_jupyter.client.submit import request_fields
 from nds_jupyter.errors import InvalidRequest, JobFailed, JobNotFound
 from nds_jupyter.jobs.job import JobState
-from nds_jupyter.magics.cell_run import S, UninterruptedCall, describe_job, stop_and_describe
 from nds_jupyter.magics.data_lines import is_data_path
+from nds_jupyter.magics.interruptible_wait import (
+    S,
+    UninterruptedCall,
+    describe_job,
+    stop_and_describe,
+)
 from nds_jupyter.magics.job_cell import RequestPreview
 from nds_jupyter.magics.job_lines import list_jobs
 from nds_jupyter.magics.job_options import NOTEBOOK_GROUPS, CellContext, JobDefaults, job_fields

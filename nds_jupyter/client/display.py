@@ -8,8 +8,8 @@ from typing import Any, overload
 
 from IPython.display import DisplayHandle, display
 
+from nds_jupyter.jobs.byte_sizes import size_text
 from nds_jupyter.jobs.job import JobState, Phase
-from nds_jupyter.jobs.sizes import size_text
 from nds_jupyter.rest.views import JobView
 
 STATUS_TYPE = "application/vnd.nds-jupyter.job+json"

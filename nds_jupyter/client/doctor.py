@@ -14,7 +14,7 @@ from nds_jupyter._version import __version__
 from nds_jupyter.client.client import Client
 from nds_jupyter.client.display import Table
 from nds_jupyter.errors import Forbidden, JobNotFound, NdsError
-from nds_jupyter.jobs.sizes import size_text
+from nds_jupyter.jobs.byte_sizes import size_text
 from nds_jupyter.rest import routes
 from nds_jupyter.rest.views import HealthView, NodeHealth, PartHealth
 

@@ -17,8 +17,8 @@ from nds_jupyter.client.job_log import async_log_texts, followed_lines, followed
 from nds_jupyter.client.job_methods import job_method
 from nds_jupyter.client.transport import CHUNK_SIZE, ProgressCallback, RetryPolicy, Transport
 from nds_jupyter.errors import JobFailed, NdsError, PathNotFound, ServerNotFound, TooLarge
+from nds_jupyter.jobs.byte_sizes import MAX_VALUE_BYTES, size_text
 from nds_jupyter.jobs.job import JobState, Phase, SentFile
-from nds_jupyter.jobs.sizes import MAX_VALUE_BYTES, size_text
 from nds_jupyter.rest import routes
 from nds_jupyter.rest.views import (
     ChangeView,

@@ -15,7 +15,7 @@ from nds_jupyter.client.job import Job
 from nds_jupyter.client.transport import Transport
 from nds_jupyter.errors import JobFailed
 from nds_jupyter.jobs.job import JobState
-from nds_jupyter.jobs.sweep import table_columns
+from nds_jupyter.jobs.parameter_sweep import table_columns
 from nds_jupyter.rest import routes
 from nds_jupyter.rest.views import JobView
 

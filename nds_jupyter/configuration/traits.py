@@ -28,8 +28,8 @@ from nds_jupyter.configuration.kernel_environment import configured_url
 from nds_jupyter.data.spool import SpoolLimits
 from nds_jupyter.engines.swarm.engine import SwarmSettings
 from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.jobs.byte_sizes import parse_size
 from nds_jupyter.jobs.job import Limits, Network
-from nds_jupyter.jobs.sizes import parse_size
 from nds_jupyter.rest import routes
 from nds_jupyter.runner.runner_settings import RunnerSettings
 

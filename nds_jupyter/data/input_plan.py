@@ -14,9 +14,9 @@ from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.entries import Entry
 from nds_jupyter.data.object_reader import INITIAL_BACKOFF, TRANSIENT_ERRORS
 from nds_jupyter.errors import Conflict, Forbidden, InvalidRequest, TooLarge
+from nds_jupyter.jobs.byte_sizes import size_text
 from nds_jupyter.jobs.job import Input
 from nds_jupyter.jobs.logical_paths import LONGEST_PATH, join, parent_of
-from nds_jupyter.jobs.sizes import size_text
 
 
 class PlannedEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,9 +21,9 @@ from nds_jupyter.data.data_root import DataRoot, open_backend
 from nds_jupyter.data.entries import Entry
 from nds_jupyter.data.partial_writes import is_partial
 from nds_jupyter.errors import Conflict, InvalidRequest, PathNotFound, TooLarge
+from nds_jupyter.jobs.byte_sizes import size_text
 from nds_jupyter.jobs.inputs import check_digest
 from nds_jupyter.jobs.job import Input, SentFile
-from nds_jupyter.jobs.sizes import size_text
 
 THREADS = 4
 """Calls to the disk at one time."""

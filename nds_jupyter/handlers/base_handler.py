@@ -17,13 +17,13 @@ from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.spool import Spool
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import Forbidden, NdsError
-from nds_jupyter.handlers.decoding import (
+from nds_jupyter.handlers.error_responses import make_problem, status_of
+from nds_jupyter.handlers.request_decoding import (
     convert_fields,
     decode_json_object,
     parse_text_list,
     single_values,
 )
-from nds_jupyter.handlers.error_responses import make_problem, status_of
 from nds_jupyter.handlers.response_streams import StreamingHandler
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.live import Broadcaster

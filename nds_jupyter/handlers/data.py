@@ -14,13 +14,13 @@ from urllib.parse import quote
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from nds_jupyter.archives.formats import content_disposition, parse_range
+from nds_jupyter.archives.tar_conversion import content_disposition, parse_range
 from nds_jupyter.data.entries import Avu, Entry
 from nds_jupyter.data.object_writer import IfExists
 from nds_jupyter.errors import Conflict, InvalidRequest, PreconditionFailed, TooLarge
 from nds_jupyter.handlers.base_handler import NdsHandler, allowed
-from nds_jupyter.handlers.decoding import decode_json_body
 from nds_jupyter.handlers.request_bodies import BodyReceiver
+from nds_jupyter.handlers.request_decoding import decode_json_body
 from nds_jupyter.jobs.logical_paths import is_url
 from nds_jupyter.rest import routes
 from nds_jupyter.rest.queries import DataPostQuery, DataRemoveQuery, ListDataQuery, NoQuery

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from http.client import responses
 
 from nds_jupyter import errors
-from nds_jupyter.archives.formats import RangeNotSatisfiable
+from nds_jupyter.archives.tar_conversion import RangeNotSatisfiable
 from nds_jupyter.errors import NdsError
 
 STATUS_BY_CLASS: dict[type[NdsError], HTTPStatus] = {

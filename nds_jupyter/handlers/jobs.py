@@ -10,8 +10,12 @@ from nds_jupyter.admission.job_request import JobRequest
 from nds_jupyter.data.entries import Entry
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.handlers.base_handler import NdsHandler, allowed
-from nds_jupyter.handlers.decoding import decode_form_request, decode_json_request, single_values
 from nds_jupyter.handlers.request_bodies import BodyReceiver
+from nds_jupyter.handlers.request_decoding import (
+    decode_form_request,
+    decode_json_request,
+    single_values,
+)
 from nds_jupyter.jobs.script import extract_cell
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JobFilter

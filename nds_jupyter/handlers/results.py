@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from functools import partial
 from pathlib import PurePosixPath
 
-from nds_jupyter.archives.formats import (
+from nds_jupyter.archives.tar_conversion import (
     ResultFormat,
     content_disposition,
     convert,

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from nds_jupyter.jobs.sweep import SweepPoint
+from nds_jupyter.jobs.parameter_sweep import SweepPoint
 
 
 class JobState(enum.StrEnum):

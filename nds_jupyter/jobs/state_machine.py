@@ -9,8 +9,8 @@ from datetime import datetime
 
 import msgspec
 
+from nds_jupyter.jobs.byte_sizes import size_text
 from nds_jupyter.jobs.job import Job, JobState, Phase, Progress, Reason
-from nds_jupyter.jobs.sizes import size_text
 
 
 class ImagePullStarted(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from nds_jupyter.engines.base import Sample
 from nds_jupyter.errors import NdsError, TooBusy
 from nds_jupyter.jobs.job import Job
 from nds_jupyter.live.event_buffer import EventBuffer
-from nds_jupyter.live.log_stream import LogSubscriber, ReadLog, SharedLogStream
+from nds_jupyter.live.shared_log_stream import LogSubscriber, ReadLog, SharedLogStream
 from nds_jupyter.live.subscriber import Subscriber
 from nds_jupyter.live.websocket_messages import Follow, FollowRequest, decode_follow_request
 from nds_jupyter.rest.views import LoadView

@@ -11,7 +11,7 @@ import msgspec
 from nds_jupyter.engines.base import Sample
 from nds_jupyter.errors import NdsError
 from nds_jupyter.live.event_buffer import EventBuffer
-from nds_jupyter.live.log_stream import LogSubscriber
+from nds_jupyter.live.shared_log_stream import LogSubscriber
 from nds_jupyter.live.websocket_messages import (
     ErrorMessage,
     Follow,

@@ -13,7 +13,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 from nds_jupyter.client.display import Table
 from nds_jupyter.data.entries import Avu, Kind
 from nds_jupyter.jobs.logical_paths import is_url
-from nds_jupyter.magics.live_log import ProgressLine
+from nds_jupyter.magics.log_output import ProgressLine
 from nds_jupyter.magics.parser import at_least, magic_options, option
 from nds_jupyter.magics.session import MagicsSession
 

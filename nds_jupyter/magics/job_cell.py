@@ -16,17 +16,17 @@ from nds_jupyter.client.job import Job
 from nds_jupyter.client.job_array import JobArray
 from nds_jupyter.client.submit import open_files, request_fields
 from nds_jupyter.errors import TooLarge
+from nds_jupyter.jobs.byte_sizes import size_text
 from nds_jupyter.jobs.job import JobState
 from nds_jupyter.jobs.script import extract_cell
-from nds_jupyter.jobs.sizes import size_text
-from nds_jupyter.magics.cell_run import (
+from nds_jupyter.magics.cell_source import origin_labels
+from nds_jupyter.magics.error_display import raise_if_failed
+from nds_jupyter.magics.interruptible_wait import (
     CellProgress,
     describe_job,
     run_to_end,
     watch_in_background,
 )
-from nds_jupyter.magics.cell_source import origin_labels
-from nds_jupyter.magics.error_display import raise_if_failed
 from nds_jupyter.magics.job_options import (
     CellContext,
     cell_options,
@@ -34,7 +34,7 @@ from nds_jupyter.magics.job_options import (
     job_fields,
     run_completion_hooks,
 )
-from nds_jupyter.magics.live_log import LiveLog
+from nds_jupyter.magics.log_output import LiveLog
 from nds_jupyter.magics.parser import magic_options
 from nds_jupyter.magics.session import MagicsSession
 

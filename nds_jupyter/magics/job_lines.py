@@ -13,10 +13,10 @@ from nds_jupyter.client.job import Job
 from nds_jupyter.client.job_array import JobList
 from nds_jupyter.errors import InvalidRequest, JobNotFound
 from nds_jupyter.jobs.job import JobState
-from nds_jupyter.magics.cell_run import CellProgress
 from nds_jupyter.magics.data_lines import download_data, is_data_path
+from nds_jupyter.magics.interruptible_wait import CellProgress
 from nds_jupyter.magics.job_options import bind_output_values
-from nds_jupyter.magics.live_log import LiveLog
+from nds_jupyter.magics.log_output import LiveLog
 from nds_jupyter.magics.parser import at_least, magic_options, option, parse_time
 from nds_jupyter.magics.session import MagicsSession
 from nds_jupyter.values.bundle import ValueOptions

@@ -20,10 +20,10 @@ from IPython.core.error import UsageError
 
 from nds_jupyter.client.job import Job
 from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.jobs.byte_sizes import MAX_VALUE_BYTES, size_text
 from nds_jupyter.jobs.script import CELL_ARCHIVE_NAME
-from nds_jupyter.jobs.sizes import MAX_VALUE_BYTES, size_text
-from nds_jupyter.magics.cell_run import CellProgress
 from nds_jupyter.magics.error_display import interrupt_error
+from nds_jupyter.magics.interruptible_wait import CellProgress
 from nds_jupyter.magics.parser import MagicOption, at_least, option, parse_seconds
 from nds_jupyter.magics.settings import NdsMagics
 from nds_jupyter.values.bundle import RequestedValue, ValueOptions, bundle_cell, bundle_script

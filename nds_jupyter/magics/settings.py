@@ -11,7 +11,7 @@ from traitlets import Bool, Float, Integer, TraitError, Unicode
 from traitlets.config import Configurable
 
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.jobs.sizes import MAX_VALUE_BYTES
+from nds_jupyter.jobs.byte_sizes import MAX_VALUE_BYTES
 
 PROJECT_FILE = "pyproject.toml"
 ATTRIBUTE_NAMES = {"raise": "raises"}

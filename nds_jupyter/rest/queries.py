@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from nds_jupyter.archives.formats import ResultFormat
+from nds_jupyter.archives.tar_conversion import ResultFormat
 from nds_jupyter.engines.base import LogStream
 from nds_jupyter.jobs.job import JobState
 

@@ -24,7 +24,7 @@ from nds_jupyter.jobs.job import (
     Reason,
     SentFile,
 )
-from nds_jupyter.jobs.sweep import SweepPoint
+from nds_jupyter.jobs.parameter_sweep import SweepPoint
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from nds_jupyter.errors import NdsError
-from nds_jupyter.runner.container_cleanup import OrphanCleanup, Retention
 from nds_jupyter.runner.context import RunnerContext
-from nds_jupyter.runner.lifecycle import RunningLifecycles
+from nds_jupyter.runner.job_lifecycle import RunningLifecycles
+from nds_jupyter.runner.retention import OrphanCleanup, Retention
 
 RESTART_DELAY = 5.0
 """Seconds before a task that failed is started again."""

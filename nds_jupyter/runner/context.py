@@ -12,9 +12,9 @@ from nds_jupyter.engines.base import Engine, EngineInfo
 from nds_jupyter.errors import DeadlineExceeded, EngineUnavailable, NotReady
 from nds_jupyter.runner.active_jobs import ActiveJobs
 from nds_jupyter.runner.container_setup import ContainerSetup
+from nds_jupyter.runner.data_transfers import Transfers
 from nds_jupyter.runner.metrics import MetricsSampler
 from nds_jupyter.runner.slots import Slots, SweepSlots
-from nds_jupyter.runner.transfers import Transfers
 
 TRUST_ANSWER_FOR = 5.0
 """Seconds for which an engine that answered is assumed to be up."""

@@ -25,15 +25,15 @@ from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.rest.views import LogLine
 from nds_jupyter.runner.active_jobs import ActiveJobs
 from nds_jupyter.runner.background_tasks import BackgroundTasks
-from nds_jupyter.runner.container_cleanup import OrphanCleanup, Retention
 from nds_jupyter.runner.container_setup import ContainerSetup
 from nds_jupyter.runner.context import EngineAvailability, RunnerContext
+from nds_jupyter.runner.data_transfers import Transfers
 from nds_jupyter.runner.image_builds import ImageBuilds
-from nds_jupyter.runner.lifecycle import RunningLifecycles
+from nds_jupyter.runner.job_lifecycle import RunningLifecycles
 from nds_jupyter.runner.metrics import MetricsSampler
+from nds_jupyter.runner.retention import OrphanCleanup, Retention
 from nds_jupyter.runner.runner_settings import JobListener, RunnerSettings
 from nds_jupyter.runner.slots import Slots, SweepSlots
-from nds_jupyter.runner.transfers import Transfers
 
 
 def _unusable_data_root() -> DataRoot:

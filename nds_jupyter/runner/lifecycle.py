@@ -20,8 +20,8 @@ from nds_jupyter.runner.context import (
     TEMPORARY_ERRORS,
     RunnerContext,
 )
+from nds_jupyter.runner.data_transfers import InputsFailed, OutputFailed, wants_results
 from nds_jupyter.runner.script_run import ProgramNotFound, ScriptNeverStarted, ScriptRun
-from nds_jupyter.runner.transfers import InputsFailed, OutputFailed, wants_results
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 
-from nds_jupyter.jobs.sweep import SweepPoint
+from nds_jupyter.jobs.parameter_sweep import SweepPoint
 
 
 class Slots:

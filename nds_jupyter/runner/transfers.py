@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
 from nds_jupyter.data.data_root import DataRoot
-from nds_jupyter.data.delivery import Delivery, expect_output_writable
 from nds_jupyter.data.input_staging import (
     InputStaging,
     NodeStaging,
@@ -15,6 +14,7 @@ from nds_jupyter.data.input_staging import (
     TransferFailed,
     transfer_errors,
 )
+from nds_jupyter.data.result_delivery import Delivery, expect_output_writable
 from nds_jupyter.data.spool import Spool
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import DataUnavailable, DeadlineExceeded

@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 
 import msgspec
 
-from nds_jupyter.archives.formats import ArchiveEntry, concatenate_tars, list_entries
 from nds_jupyter.archives.tar import TarReader, content_size
+from nds_jupyter.archives.tar_conversion import ArchiveEntry, concatenate_tars, list_entries
 from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.entries import Entry
 from nds_jupyter.data.object_writer import IfExists

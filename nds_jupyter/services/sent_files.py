@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nds_jupyter.archives.formats import open_single_file
+from nds_jupyter.archives.tar_conversion import open_single_file
 from nds_jupyter.data.spool import Spool
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import (

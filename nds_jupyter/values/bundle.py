@@ -16,8 +16,8 @@ import msgspec
 
 from nds_jupyter.client.submit import LocalFile
 from nds_jupyter.errors import InvalidRequest, TooLarge
+from nds_jupyter.jobs.byte_sizes import size_text
 from nds_jupyter.jobs.script import CELL_MEMBER
-from nds_jupyter.jobs.sizes import size_text
 from nds_jupyter.values import formats
 from nds_jupyter.values.json_codec import NotSerializable
 

@@ -17,7 +17,7 @@ from tornado.httputil import format_timestamp
 
 from nds_jupyter.client import Client
 from nds_jupyter.client.doctor import Diagnosis, Finding, diagnose
-from nds_jupyter.jobs.sizes import size_text
+from nds_jupyter.jobs.byte_sizes import size_text
 from tests.engine.fake import FakeEngine
 from tests.handlers.identities import ADA, READER, NamedUsers, ReadersLook
 from tests.irods_zone.zone import Zone

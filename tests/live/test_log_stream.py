@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from nds_jupyter.live.shared_log_stream import BUFFERED_BYTES, BUFFERED_LINES
 
 from nds_jupyter.errors import EngineError, EngineUnavailable, JobNotFound, TooBusy
-from nds_jupyter.live import Broadcaster, log_stream
-from nds_jupyter.live.log_stream import BUFFERED_BYTES, BUFFERED_LINES
+from nds_jupyter.live import Broadcaster, shared_log_stream
 from nds_jupyter.live.websocket_messages import FollowRequest
 from tests.live.conftest import JOB, Subscribe
 from tests.live.written import WrittenLog, time_of
@@ -17,7 +17,7 @@ from tests.waiting import until
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_stream, "FIRST_RETRY_DELAY", 0.1)
+    monkeypatch.setattr(shared_log_stream, "FIRST_RETRY_DELAY", 0.1)
 
 
 async def wait_until_read(written: WrittenLog) -> None:

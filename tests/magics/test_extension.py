@@ -46,7 +46,7 @@ OURS = {
     "nds_jupyter.client.job_methods",
     "nds_jupyter.errors",
     "nds_jupyter.jobs",
-    "nds_jupyter.jobs.sizes",
+    "nds_jupyter.jobs.byte_sizes",
     "nds_jupyter.magics",
     "nds_jupyter.magics.cell_source",
     "nds_jupyter.magics.extension",

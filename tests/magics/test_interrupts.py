@@ -18,7 +18,7 @@ from dev.jupyter import Server
 from nds_jupyter.client import Client
 from nds_jupyter.client.job_array import JobArray
 from nds_jupyter.jobs.job import Reason
-from nds_jupyter.magics.cell_run import run_to_end
+from nds_jupyter.magics.interruptible_wait import run_to_end
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
 from tests.magics.notebook import Cell, Notebook, open_notebook, store

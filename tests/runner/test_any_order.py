@@ -40,8 +40,8 @@ from tests.runner.virtual_time import VirtualLoop
 CLOCKED = (
     "nds_jupyter.runner.job_runner",
     "nds_jupyter.runner.script_run",
-    "nds_jupyter.runner.lifecycle",
-    "nds_jupyter.runner.container_cleanup",
+    "nds_jupyter.runner.job_lifecycle",
+    "nds_jupyter.runner.retention",
     "tests.engine.fake_events",
     "tests.engine.fake_container",
 )

@@ -10,7 +10,7 @@ from dev.swarm import Swarm
 from nds_jupyter.engines.base import LABEL_JOB, ContainerStatus
 from nds_jupyter.engines.swarm.engine import SwarmEngine, SwarmSettings
 from nds_jupyter.engines.swarm.script_start import MAX_STDIN_BYTES
-from nds_jupyter.engines.swarm.services import STDIN_DONE_PATH
+from nds_jupyter.engines.swarm.service_specs import STDIN_DONE_PATH
 from nds_jupyter.errors import ContainerNotFound
 from nds_jupyter.jobs.job import JobState, Network, Phase, Reason
 from tests.swarm.conftest import OpenHarness, wait_for

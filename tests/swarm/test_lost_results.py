@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dev.swarm import Swarm
-from nds_jupyter.data.delivery import Delivery
+from nds_jupyter.data.result_delivery import Delivery
 from tests.handlers.http_client import Ask
 from tests.roots import Root
 from tests.swarm.serving import configured, ended, submitted

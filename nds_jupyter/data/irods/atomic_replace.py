@@ -14,7 +14,7 @@ from irods.access import iRODSAccess
 from irods.exception import CAT_INVALID_USER
 from irods.models import Collection, DataAccess, DataObject, User
 
-from nds_jupyter.data.irods.catalogue import CatalogueEntry
+from nds_jupyter.data.irods.catalogue_queries import CatalogueEntry
 from nds_jupyter.data.irods.checksums import ChecksumSchemes, Digest, scheme_of
 from nds_jupyter.data.irods.exceptions import ChecksumMismatch, mapped_errors
 from nds_jupyter.data.irods.objects import ObjectOperations

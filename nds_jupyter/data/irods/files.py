@@ -11,8 +11,8 @@ from typing import Any
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from nds_jupyter.data.irods.atomic_replace import BLOCK, FIRST_BLOCK, AtomicReplace, temporary_path
-from nds_jupyter.data.irods.descriptors import Descriptor
 from nds_jupyter.data.irods.exceptions import ZoneUnavailable, mapped_errors
+from nds_jupyter.data.irods.object_descriptors import Descriptor
 from nds_jupyter.data.irods.objects import ObjectOperations
 
 

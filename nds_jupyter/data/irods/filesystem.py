@@ -17,16 +17,16 @@ from fsspec.utils import isfilelike, stringify_path
 
 from nds_jupyter.data.entries import Avu, Entry, EntryPage, Replica
 from nds_jupyter.data.irods.atomic_replace import BLOCK, AtomicReplace
-from nds_jupyter.data.irods.catalogue import CatalogueEntry
+from nds_jupyter.data.irods.catalogue_queries import CatalogueEntry
 from nds_jupyter.data.irods.config import PROTOCOL, Account, settings_from_url
-from nds_jupyter.data.irods.descriptors import REPLICA_TOKENS_SINCE
-from nds_jupyter.data.irods.files import ReadFile, WriteFile, read_range
 from nds_jupyter.data.irods.listing import Listing
+from nds_jupyter.data.irods.object_descriptors import REPLICA_TOKENS_SINCE
 from nds_jupyter.data.irods.objects import (
     CollectionOperations,
     MetadataOperations,
     ObjectOperations,
 )
+from nds_jupyter.data.irods.open_files import ReadFile, WriteFile, read_range
 from nds_jupyter.data.irods.sessions import SessionTimeouts, shared_session_holder
 from nds_jupyter.data.irods.transfer import (
     TransferStreams,

@@ -9,7 +9,7 @@ from itertools import groupby, islice
 import msgspec
 
 from nds_jupyter.data.entries import EntryPage, Replica
-from nds_jupyter.data.irods.catalogue import (
+from nds_jupyter.data.irods.catalogue_queries import (
     COLLECTION_COLUMNS,
     OBJECT_COLUMNS,
     REPLICA_COLUMNS,

@@ -22,8 +22,8 @@ from irods.meta import iRODSMeta
 from irods.models import Collection, DataObject
 
 from nds_jupyter.data.entries import Avu
-from nds_jupyter.data.irods.descriptors import CREATE, READ, TRUNCATE, WRITE, Descriptor
 from nds_jupyter.data.irods.listing import Listing
+from nds_jupyter.data.irods.object_descriptors import CREATE, READ, TRUNCATE, WRITE, Descriptor
 from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
 
 

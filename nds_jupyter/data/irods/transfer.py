@@ -26,8 +26,8 @@ from nds_jupyter.data.irods.atomic_replace import (
     temporary_path,
 )
 from nds_jupyter.data.irods.checksums import Digest, scheme_of
-from nds_jupyter.data.irods.descriptors import Descriptor
 from nds_jupyter.data.irods.exceptions import ChecksumMismatch, ZoneUnavailable, mapped_errors
+from nds_jupyter.data.irods.object_descriptors import Descriptor
 from nds_jupyter.data.irods.objects import ObjectOperations
 
 

@@ -34,9 +34,9 @@ from nds_jupyter.engines.base import (
     PathStat,
     Sample,
 )
-from nds_jupyter.engines.docker import conversion
-from nds_jupyter.engines.docker.conversion import container_title
+from nds_jupyter.engines.docker import json_conversion
 from nds_jupyter.engines.docker.http import EngineHttpClient
+from nds_jupyter.engines.docker.json_conversion import container_title
 from nds_jupyter.engines.docker.sdk_clients import SdkClients, translate_errors
 from nds_jupyter.engines.docker.streams import (
     EVENT_ACTIONS,
@@ -170,14 +170,14 @@ class DockerEngine:
     async def images(self) -> tuple[Image, ...]:
         """List the images that have a name."""
         rows = await self._call("The images", lambda client: client.images())
-        found = map(conversion.parse_image_row, rows)
+        found = map(json_conversion.parse_image_row, rows)
         return tuple(image for image in found if image.references)
 
     async def image(self, reference: str) -> Image:
         """Return one image."""
         what = f"The image {reference}"
         data = await self._call(what, lambda client: client.inspect_image(reference), ImageNotFound)
-        return conversion.parse_image(data)
+        return json_conversion.parse_image(data)
 
     def pull(self, reference: str) -> AsyncGenerator[Progress, None]:
         """Fetch an image from its registry."""
@@ -206,7 +206,7 @@ class DockerEngine:
         data = await self._call(
             f"The container {spec.name}",
             lambda client: client.create_container_from_config(
-                conversion.create_body(spec), spec.name
+                json_conversion.create_body(spec), spec.name
             ),
             ImageNotFound,
         )
@@ -248,7 +248,7 @@ class DockerEngine:
             if response.status_code == 404:
                 return None
             client._raise_for_status(response)
-            return conversion.parse_path_stat(response.headers[PATH_STAT])
+            return json_conversion.parse_path_stat(response.headers[PATH_STAT])
 
         return await self._call(f"{path} in container {container_id[:12]}", request)
 
@@ -261,7 +261,7 @@ class DockerEngine:
         worker = await self._get_node_name()
         path = f"/containers/{quote(container, safe='')}/json"
         data = await self._get(container_title(container), path, dict[str, Any])
-        return conversion.parse_container(data, worker)
+        return json_conversion.parse_container(data, worker)
 
     async def containers(
         self, labels: Mapping[str, str], *, include_ended: bool
@@ -275,9 +275,9 @@ class DockerEngine:
         worker = await self._get_node_name()
         # One call: the SDK's own list would inspect every container.
         rows = await self._get(
-            "The containers", "/containers/json", list[conversion.EngineContainerRow], params
+            "The containers", "/containers/json", list[json_conversion.EngineContainerRow], params
         )
-        return tuple(conversion.to_summary(row, worker) for row in rows)
+        return tuple(json_conversion.to_summary(row, worker) for row in rows)
 
     def logs(self, container_id: str, request: LogRequest) -> AsyncGenerator[LogChunk, None]:
         """Read a log."""
@@ -301,7 +301,7 @@ class DockerEngine:
         rows = await self._call(
             container_title(container_id), lambda client: client.diff(container_id)
         )
-        found = map(conversion.parse_change, rows or ())
+        found = map(json_conversion.parse_change, rows or ())
         return tuple(sorted(found, key=lambda change: change.path))
 
     def archive(self, container_id: str, path: str) -> AsyncGenerator[bytes, None]:

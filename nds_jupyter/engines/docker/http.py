@@ -21,7 +21,7 @@ from tornado.iostream import IOStream, UnsatisfiableReadError
 from tornado.tcpclient import TCPClient
 
 from nds_jupyter.engines.base import BytesLike
-from nds_jupyter.engines.docker.addresses import EngineAddress
+from nds_jupyter.engines.docker.engine_address import EngineAddress
 from nds_jupyter.engines.docker.http_body import READ_SIZE, ChunkDecoder
 from nds_jupyter.engines.docker.sdk_clients import SdkClients
 from nds_jupyter.engines.docker.transports import SSH_SCHEME

@@ -16,7 +16,7 @@ from nds_jupyter.engines.base import (
     Sample,
     ServiceTask,
 )
-from nds_jupyter.engines.docker import conversion
+from nds_jupyter.engines.docker import json_conversion
 from nds_jupyter.errors import EngineError, ImageNotFound, NdsError
 from nds_jupyter.jobs.job import Progress
 
@@ -85,9 +85,9 @@ def decode_stats(data: Iterator[bytes]) -> Iterator[Sample]:
     """Decode the samples of a stream of stats, until the container has ended."""
     for message in decode_json_lines(data):
         # The engine goes on for ever about a container that has ended, and measures nothing.
-        if conversion.parse_time(message.get("read")) is None:
+        if json_conversion.parse_time(message.get("read")) is None:
             return
-        sample = conversion.parse_sample(message)
+        sample = json_conversion.parse_sample(message)
         if sample is not None:
             yield sample
 

@@ -18,7 +18,7 @@ import urllib3
 from docker import errors as docker_errors
 from docker.constants import DEFAULT_DOCKER_API_VERSION
 
-from nds_jupyter.engines.docker.addresses import EngineAddress, find_address
+from nds_jupyter.engines.docker.engine_address import EngineAddress, find_address
 from nds_jupyter.engines.docker.transports import (
     SSH_SCHEME,
     SshError,

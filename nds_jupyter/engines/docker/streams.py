@@ -20,8 +20,8 @@ from nds_jupyter.engines.base import (
     LogStream,
     Sample,
 )
-from nds_jupyter.engines.docker.conversion import container_title
 from nds_jupyter.engines.docker.http_body import BodyReader
+from nds_jupyter.engines.docker.json_conversion import container_title
 from nds_jupyter.engines.docker.messages import (
     decode_build_log,
     decode_events,

@@ -18,7 +18,7 @@ from nds_jupyter.engines.swarm import tasks
 from nds_jupyter.engines.swarm.node_cache import labels_match
 from nds_jupyter.engines.swarm.node_engine import NodeEngine
 from nds_jupyter.engines.swarm.nodes import NODE_LIST_MAX_AGE, NodeReplies, Nodes
-from nds_jupyter.engines.swarm.services import GO_PATH, is_released_command, without_starter
+from nds_jupyter.engines.swarm.service_specs import GO_PATH, is_released_command, without_starter
 from nds_jupyter.engines.swarm.task_locations import (
     TaskLocation,
     TaskLocations,

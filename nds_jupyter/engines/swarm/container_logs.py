@@ -18,7 +18,7 @@ import msgspec
 from nds_jupyter.engines.base import LABEL_JOB, MAX_CONFIG_BYTES, LogChunk, LogRequest, LogStream
 from nds_jupyter.engines.swarm.node_engine import LABEL_LOG, NodeEngine
 from nds_jupyter.engines.swarm.nodes import Nodes
-from nds_jupyter.engines.swarm.services import job_labels
+from nds_jupyter.engines.swarm.service_specs import job_labels
 from nds_jupyter.engines.swarm.task_locations import TaskLocation, TaskLocations
 from nds_jupyter.errors import ContainerNotFound, NdsError, NoEndpoint
 

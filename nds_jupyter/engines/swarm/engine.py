@@ -29,7 +29,6 @@ from nds_jupyter.engines.base import (
     Sample,
 )
 from nds_jupyter.engines.cluster import FindJobPhases, NodeReport, StagerSpec
-from nds_jupyter.engines.swarm.cleanup import LeftoverCleanup, ServiceRemoval
 from nds_jupyter.engines.swarm.container_inspection import (
     ContainerInspection,
     TaskListCache,
@@ -42,6 +41,7 @@ from nds_jupyter.engines.swarm.node_events import StartedContainers, merged_even
 from nds_jupyter.engines.swarm.nodes import Nodes, report_nodes
 from nds_jupyter.engines.swarm.placement import Placement, TaskWatch
 from nds_jupyter.engines.swarm.script_start import ScriptConfigs, ScriptStarter, StdinTransfer
+from nds_jupyter.engines.swarm.service_removal import LeftoverCleanup, ServiceRemoval
 from nds_jupyter.engines.swarm.stager_containers import StagerContainers
 from nds_jupyter.engines.swarm.task_locations import TaskLocations
 from nds_jupyter.engines.swarm.tasks import NodeState

@@ -11,16 +11,16 @@ from collections.abc import Callable
 import msgspec
 
 from nds_jupyter.engines.base import LABEL_JOB, ContainerSpec, ContainerStatus
-from nds_jupyter.engines.swarm import services, tasks
+from nds_jupyter.engines.swarm import service_specs, tasks
 from nds_jupyter.engines.swarm.container_inspection import ContainerInspection, TaskListCache
 from nds_jupyter.engines.swarm.node_events import StartedContainers
 from nds_jupyter.engines.swarm.nodes import Nodes
-from nds_jupyter.engines.swarm.services import STARTER, STARTER_NAME
+from nds_jupyter.engines.swarm.service_specs import STARTER, STARTER_NAME
 from nds_jupyter.engines.swarm.task_locations import TaskLocation, TaskLocations
 from nds_jupyter.engines.swarm.tasks import Task, newest_task
 from nds_jupyter.errors import ContainerNotFound, NameTaken, NdsError, NoEndpoint, NotPlaced
+from nds_jupyter.jobs.byte_sizes import size_text
 from nds_jupyter.jobs.job import Network, container_name
-from nds_jupyter.jobs.sizes import size_text
 
 PLACEMENT_TIMEOUT = 3.0
 """Seconds that a call waits for a node before it says why there is none."""
@@ -103,7 +103,9 @@ class Placement:
         is_new = spec.name not in self._networks
         network = await self._create_network(spec) if spec.network is Network.NONE else None
         starter_id = await self._ensure_starter()
-        body = services.service_body(spec, starter_id, self._gpu_resource, network, constraints)
+        body = service_specs.service_body(
+            spec, starter_id, self._gpu_resource, network, constraints
+        )
         try:
             service_id = await self._nodes.call_manager(
                 lambda manager: manager.create_service(body)
@@ -124,7 +126,7 @@ class Placement:
         taken.
         """
         name = self._networks.setdefault(spec.name, f"{spec.name}-{secrets.token_hex(4)}")
-        body = services.isolated_network_body(name, spec.labels)
+        body = service_specs.isolated_network_body(name, spec.labels)
         await self._nodes.call_manager(lambda manager: manager.create_network(body))
         return name
 

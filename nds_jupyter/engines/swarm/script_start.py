@@ -25,13 +25,13 @@ from typing import Any
 import msgspec
 
 from nds_jupyter.engines.base import LABEL_JOB, MAX_CONFIG_BYTES, Container, ContainerStatus
-from nds_jupyter.engines.swarm import services, tasks
+from nds_jupyter.engines.swarm import service_specs, tasks
 from nds_jupyter.engines.swarm.container_inspection import ContainerInspection
 from nds_jupyter.engines.swarm.node_engine import LABEL_PATH, NodeEngine
 from nds_jupyter.engines.swarm.node_events import StartedContainers
 from nds_jupyter.engines.swarm.nodes import Nodes
 from nds_jupyter.engines.swarm.placement import TaskWatch
-from nds_jupyter.engines.swarm.services import (
+from nds_jupyter.engines.swarm.service_specs import (
     GO_FOLDER,
     GO_PATH,
     LAUNCHER,
@@ -52,7 +52,7 @@ from nds_jupyter.errors import (
     NoEndpoint,
     NotPlaced,
 )
-from nds_jupyter.jobs.sizes import size_text
+from nds_jupyter.jobs.byte_sizes import size_text
 
 START_TIMEOUT = 30.0
 """Seconds in which a container that a node has made must have been started by it."""
@@ -119,9 +119,9 @@ class ScriptStarter:
     ) -> str:
         def change(body: dict[str, Any]) -> dict[str, Any] | None:
             # Changed again, the script would run again.
-            if services.is_released_service(body):
+            if service_specs.is_released_service(body):
                 return None
-            return services.released_service_body(body, configs)
+            return service_specs.released_service_body(body, configs)
 
         await self._nodes.call_manager(
             lambda manager: manager.update_service(location.service, change)

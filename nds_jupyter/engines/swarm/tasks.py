@@ -18,9 +18,9 @@ from nds_jupyter.engines.base import (
     ContainerStatus,
     ContainerSummary,
 )
-from nds_jupyter.engines.docker.conversion import parse_time
+from nds_jupyter.engines.docker.json_conversion import parse_time
 from nds_jupyter.engines.missing_program import find_missing_program
-from nds_jupyter.engines.swarm.services import is_released_command, without_starter
+from nds_jupyter.engines.swarm.service_specs import is_released_command, without_starter
 from nds_jupyter.errors import EngineError, ImageNotFound, NdsError
 from nds_jupyter.jobs.job import Limits, container_name
 

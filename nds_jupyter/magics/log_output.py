@@ -14,7 +14,7 @@ from nds_jupyter.client import display
 from nds_jupyter.client.display import StatusLine
 from nds_jupyter.client.job import LAST_LOG_LINES, Job
 from nds_jupyter.errors import NdsError
-from nds_jupyter.jobs.sizes import size_text
+from nds_jupyter.jobs.byte_sizes import size_text
 from nds_jupyter.rest.views import LogLine
 
 UPDATE_INTERVAL = 0.2

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import msgspec
 
-from nds_jupyter.archives.formats import list_entries
+from nds_jupyter.archives.tar_conversion import list_entries
 from nds_jupyter.data.spool import Spool
 from nds_jupyter.engines.base import (
     LABEL_ATTEMPT,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nds_jupyter.archives.formats import (
+from nds_jupyter.archives.tar_conversion import (
     RangeNotSatisfiable,
     ResultFormat,
     concatenate_tars,

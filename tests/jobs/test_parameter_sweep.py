@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from IPython.core.error import UsageError
 
 from nds_jupyter.errors import InvalidRequest, TooLarge
-from nds_jupyter.jobs.sweep import expand_points, point_name, sweep_environment, sweep_points
+from nds_jupyter.jobs.parameter_sweep import (
+    expand_points,
+    point_name,
+    sweep_environment,
+    sweep_points,
+)
 from nds_jupyter.magics.job_options import parse_sweep_values
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)

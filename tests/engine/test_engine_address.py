@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nds_jupyter.engines.docker.addresses import find_address
 from nds_jupyter.engines.docker.engine import DockerEngine
+from nds_jupyter.engines.docker.engine_address import find_address
 from nds_jupyter.errors import EngineUnavailable
 
 MALFORMED = ["tcp://", "tcp://host:port:1", "tcp://host:99999999", "https://[host", "fd://"]

@@ -13,7 +13,7 @@ from nds_jupyter.client.job import Job
 from nds_jupyter.errors import NdsError
 from nds_jupyter.jobs.job import JobState
 from nds_jupyter.magics.error_display import interrupt_error
-from nds_jupyter.magics.live_log import POLL_INTERVAL, ProgressLine
+from nds_jupyter.magics.log_output import POLL_INTERVAL, ProgressLine
 from nds_jupyter.values.output_values import output_names
 
 MIN_SHOWN_SIZE = 4 * 2**20

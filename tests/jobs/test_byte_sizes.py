@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nds_jupyter.errors import InvalidRequest
-from nds_jupyter.jobs.sizes import parse_size, size_text
+from nds_jupyter.jobs.byte_sizes import parse_size, size_text
 
 
 @pytest.mark.parametrize(
