@@ -6,13 +6,13 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nds_jupyter.live.shared_log_stream import (
     LONGEST_TEXT,
     MESSAGE_BYTES,
     LineBuffer,
     encode_batches,
 )
-
 from nds_jupyter.rest.views import LogLine
 from tests.live.written import time_of
 

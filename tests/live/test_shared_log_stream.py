@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from nds_jupyter.live.shared_log_stream import BUFFERED_BYTES, BUFFERED_LINES
 
 from nds_jupyter.errors import EngineError, EngineUnavailable, JobNotFound, TooBusy
 from nds_jupyter.live import Broadcaster, shared_log_stream
+from nds_jupyter.live.shared_log_stream import BUFFERED_BYTES, BUFFERED_LINES
 from nds_jupyter.live.websocket_messages import FollowRequest
 from tests.live.conftest import JOB, Subscribe
 from tests.live.written import WrittenLog, time_of
