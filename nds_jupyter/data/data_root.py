@@ -42,8 +42,10 @@ def default_root(server_root: str) -> str:
     server_root
         The Jupyter server's root folder.
     """
-    named = os.environ.get("IRODS_ENVIRONMENT_FILE")
-    environment = Path(named) if named else Path.home() / ".irods" / "irods_environment.json"
+    configured = os.environ.get("IRODS_ENVIRONMENT_FILE")
+    environment = (
+        Path(configured) if configured else Path.home() / ".irods" / "irods_environment.json"
+    )
     return IRODS if environment.is_file() else str(Path(server_root, FOLDER))
 
 

@@ -143,8 +143,8 @@ def _text(value: str | int | None) -> str | None:
 
 def environment_file() -> Path | None:
     """Return the user's `irods_environment.json`, or None if there is none."""
-    named = os.environ.get("IRODS_ENVIRONMENT_FILE")
-    path = Path(named) if named else Path("~/.irods/irods_environment.json").expanduser()
+    configured = os.environ.get("IRODS_ENVIRONMENT_FILE")
+    path = Path(configured) if configured else Path("~/.irods/irods_environment.json").expanduser()
     return path if path.is_file() else None
 
 
@@ -187,10 +187,10 @@ def account_from(options: Mapping[str, Any]) -> Account:
     )
 
 
-def _existing_file(named: str | os.PathLike[str] | None) -> Path | None:
-    if named is None:
+def _existing_file(env_file: str | os.PathLike[str] | None) -> Path | None:
+    if env_file is None:
         return environment_file()
-    path = Path(named).expanduser()
+    path = Path(env_file).expanduser()
     if not path.is_file():
         raise ConfigurationError(f"There is no iRODS environment file {path}. Run iinit.")
     return path
@@ -209,11 +209,11 @@ def _read_environment_file(path: Path | None) -> dict[str, Any]:
 
 
 def _read_variables() -> dict[str, Any]:
-    apart = {"IRODS_ENVIRONMENT_FILE", "IRODS_PASSWORD", "IRODS_SERVER_VERSION"}
+    excluded = {"IRODS_ENVIRONMENT_FILE", "IRODS_PASSWORD", "IRODS_SERVER_VERSION"}
     return {
         name.lower(): value
         for name, value in os.environ.items()
-        if name.startswith("IRODS_") and name not in apart and value
+        if name.startswith("IRODS_") and name not in excluded and value
     }
 
 
@@ -236,10 +236,11 @@ def _port(value: object) -> int:
 
 def _read_iinit_password(settings: Mapping[str, Any], env_file: Path | None) -> str:
     """Read the password that `iinit` stored, beside the environment file or in its default path."""
-    usual = Path("~/.irods/.irodsA").expanduser()
-    beside = env_file.with_name(".irodsA") if env_file else usual
-    named = settings.get("irods_authentication_file")
-    path = Path(named).expanduser() if named else beside if beside.is_file() else usual
+    path = Path("~/.irods/.irodsA").expanduser()
+    if configured := settings.get("irods_authentication_file"):
+        path = Path(configured).expanduser()
+    elif env_file is not None and env_file.with_name(".irodsA").is_file():
+        path = env_file.with_name(".irodsA")
     uid = settings.get("irods_authentication_uid")
     try:
         text = path.read_text().rstrip("\n")
@@ -273,8 +274,8 @@ def _policies(settings: Mapping[str, Any], *, pam: bool) -> tuple[str, ...]:
 
 def _tls(settings: Mapping[str, Any]) -> tuple[tuple[str, str | int], ...]:
     sizes = {name: type(usual)(settings.get(name, usual)) for name, usual in _ENCRYPTION.items()}
-    named = {name: str(settings[name]) for name in _CERTIFICATES if settings.get(name)}
-    return tuple(sorted((sizes | named).items()))
+    certificates = {name: str(settings[name]) for name in _CERTIFICATES if settings.get(name)}
+    return tuple(sorted((sizes | certificates).items()))
 
 
 def settings_from_url(url: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`IrodsFileSystem`: an iRODS zone as fsspec knows filesystems."""
+"""`IrodsFileSystem`: the fsspec filesystem of an iRODS zone."""
 
 from __future__ import annotations
 
