@@ -71,10 +71,6 @@ class ActiveJobs:
         """Return every job that has not ended."""
         return tuple(self._jobs.values())
 
-    def count(self) -> int:
-        """Return how many jobs have not ended."""
-        return len(self._jobs)
-
     async def find_job(self, job_id: str) -> Job:
         """Return a job, unfinished or ended."""
         job = self._jobs.get(job_id) or await self._journal.call(Journal.job, job_id)
