@@ -50,7 +50,10 @@ def test_panels_have_names_roles_and_contrast(
     page.evaluate("jupyterapp.commands.execute('nds:show-nds-jobs')")
     row = page.locator(f'[data-job="{job_id}"]')
     expect(row).to_have_attribute("data-state", "completed")
-    page.get_by_role("grid", name="Jobs").press("ArrowDown")
+    grid = page.get_by_role("grid", name="Jobs")
+    grid.press("ArrowDown")
+    # The rows are drawn in the next frame; what is scrolled has to have something to focus.
+    expect(grid.locator("button[tabindex='0']").first).to_be_attached()
     wrong = complaints(page, ".nds-jobs")
     row.click()
     panel = page.get_by_role("region", name="NDS job", exact=True)
