@@ -100,7 +100,7 @@ async def test_load_counts_what_runs_and_what_waits(ask: Ask, connect: Connect) 
 
 async def test_server_that_stops_says_so(connect: Connect, nds: Any) -> None:
     client = await connect()
-    closing = asyncio.ensure_future(nds._pages.close())
+    closing = asyncio.ensure_future(nds._broadcaster.close())
     while await client.next() is not None:
         pass
     await closing
