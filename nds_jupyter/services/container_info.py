@@ -13,7 +13,6 @@ from nds_jupyter.engines.base import (
     LABEL_JOB,
     LABEL_OWNER,
     Change,
-    ChangeKind,
     Container,
     ContainerSummary,
     Engine,
@@ -22,7 +21,6 @@ from nds_jupyter.engines.base import (
 )
 from nds_jupyter.errors import ContainerNotFound, NoEndpoint
 from nds_jupyter.jobs.job import Job
-from nds_jupyter.jobs.logical_paths import is_inside
 from nds_jupyter.jobs.script import build_command, interpreter_candidates
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
@@ -36,51 +34,8 @@ from nds_jupyter.rest.views import (
     SampleView,
 )
 from nds_jupyter.runner import JobRunner
+from nds_jupyter.services.filesystem_diff import changes_of_script, is_input_change
 from nds_jupyter.services.target_lookup import Target, TargetLookup
-
-_SETUP_FOLDERS = frozenset({"/nds", "/data", "/results"})
-
-INIT_PROCESS = "/docker-init"
-"""What the engine mounts as the first process; its folders then count as modified."""
-
-
-def changes_of_script(changes: tuple[Change, ...]) -> list[Change]:
-    """Return the changes without those by the runner and by the engine's init process."""
-    remaining = [change for change in changes if not _is_setup_change(change)]
-    init = [change.path for change in changes if change.path.endswith(INIT_PROCESS)]
-    paths = {change.path for change in remaining}
-    return [
-        change
-        for change in remaining
-        if not any(path.startswith(f"{change.path}/") for path in init)
-        or any(
-            path.startswith(f"{change.path}/") and not _is_parent_of_any(path, init)
-            for path in paths
-        )
-    ]
-
-
-def is_input_change(change: Change, job: Job | None) -> bool:
-    """Return whether a change added something inside an input's path."""
-    targets = [each.to for each in job.spec.data] if job else []
-    targets += [each.to for each in job.spec.files] if job else []
-    return any(is_inside(change.path, target) for target in targets) and (
-        change.kind is ChangeKind.ADDED
-    )
-
-
-def _is_parent_of_any(path: str, goals: list[str]) -> bool:
-    return any(goal.startswith(f"{path}/") for goal in goals)
-
-
-def _is_setup_change(change: Change) -> bool:
-    if (
-        change.path == "/nds"
-        or change.path.startswith("/nds/")
-        or change.path.endswith(INIT_PROCESS)
-    ):
-        return True
-    return change.path in _SETUP_FOLDERS and change.kind is not ChangeKind.DELETED
 
 
 def image_views(image: Image) -> list[ImageView]:

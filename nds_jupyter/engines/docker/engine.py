@@ -37,7 +37,8 @@ from nds_jupyter.engines.base import (
 from nds_jupyter.engines.docker import json_conversion
 from nds_jupyter.engines.docker.http import EngineHttpClient
 from nds_jupyter.engines.docker.json_conversion import container_title
-from nds_jupyter.engines.docker.sdk_clients import SdkClients, translate_errors
+from nds_jupyter.engines.docker.sdk_clients import SdkClients
+from nds_jupyter.engines.docker.sdk_errors import translate_errors
 from nds_jupyter.engines.docker.streams import (
     EVENT_ACTIONS,
     EngineStreams,

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from nds_jupyter.engines.base import BytesLike
-from nds_jupyter.engines.docker.sdk_clients import translate_errors
+from nds_jupyter.engines.docker.sdk_errors import translate_errors
 from nds_jupyter.engines.docker.thread_streams import BlockingByteStream
 from nds_jupyter.errors import EngineUnavailable
 

@@ -30,7 +30,8 @@ from nds_jupyter.engines.docker.messages import (
     decode_stats,
     pull_error,
 )
-from nds_jupyter.engines.docker.sdk_clients import SdkClients, registry_auth, translate_errors
+from nds_jupyter.engines.docker.sdk_clients import SdkClients, registry_auth
+from nds_jupyter.engines.docker.sdk_errors import translate_errors
 from nds_jupyter.engines.docker.thread_streams import BlockingStream
 from nds_jupyter.errors import ContainerNotFound, ImageNotFound, NdsError, PathNotFound
 from nds_jupyter.jobs.job import Progress

@@ -19,7 +19,8 @@ from docker import errors as docker_errors
 from nds_jupyter.engines.base import Image, LogChunk, LogRequest
 from nds_jupyter.engines.docker.engine import DockerEngine
 from nds_jupyter.engines.docker.json_conversion import DEFAULT_PATH, container_title, parse_time
-from nds_jupyter.engines.docker.sdk_clients import registry_auth, translate_errors
+from nds_jupyter.engines.docker.sdk_clients import registry_auth
+from nds_jupyter.engines.docker.sdk_errors import translate_errors
 from nds_jupyter.engines.docker.streams import CHECK_TIMEOUT, ended_or_unreachable
 from nds_jupyter.engines.docker.transports import SSH_BASE
 from nds_jupyter.engines.swarm import tasks
