@@ -30,7 +30,7 @@ _EARLIEST_ZIP = (1980, 1, 1, 0, 0, 0)
 
 
 class ResultFormat(enum.StrEnum):
-    """Format of a download of results."""
+    """How results are delivered."""
 
     TAR = "tar"
     TAR_GZ = "tar.gz"
