@@ -41,8 +41,9 @@ def running(endpoint: Endpoint, cache: Path) -> Iterator[subprocess.Popen[str]]:
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        # A group of its own, as a terminal would give it.
+        # A group of its own, as a terminal would give it; and this run itself may be under nohup.
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     try:
         yield lab
