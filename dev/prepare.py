@@ -12,11 +12,10 @@ from pathlib import Path
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from dev.console import SetupError, say
 from dev.debian import find_program, install, is_debian_root
 from dev.engine import cache_folder
 from dev.images import PYTHON_IMAGE, R_IMAGE, ensure_rootfs
-from dev.interrupts import one_interrupt
+from dev.interrupts import exit_code
 
 NEEDED = {
     "busybox": "busybox-static",
@@ -35,25 +34,16 @@ NEEDED = {
 """Programs, and the packages that have them."""
 
 
-def main() -> int:
+def run() -> None:
     """Fetch what is missing; what fails here fails again, and is told, where it is needed."""
     if not is_debian_root():
-        return 0
+        return
     missing = [package for program, package in NEEDED.items() if find_program(program) is None]
-    try:
-        if missing:
-            install([*missing, "ca-certificates", "fonts-dejavu-core"], cache_folder())
-        for name in (PYTHON_IMAGE, R_IMAGE):
-            ensure_rootfs(name)
-    except SetupError as error:
-        say(f"{error}")
-        return 1
-    return 0
+    if missing:
+        install([*missing, "ca-certificates", "fonts-dejavu-core"], cache_folder())
+    for name in (PYTHON_IMAGE, R_IMAGE):
+        ensure_rootfs(name)
 
 
 if __name__ == "__main__":
-    try:
-        with one_interrupt():
-            sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(exit_code(run))
