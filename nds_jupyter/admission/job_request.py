@@ -8,9 +8,7 @@ import msgspec
 
 from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.jobs.inputs import GivenFile
-from nds_jupyter.jobs.job import (
-    Network,
-)
+from nds_jupyter.jobs.job import Network
 from nds_jupyter.jobs.parameter_sweep import Sweep
 
 _ENV_NAME = re.compile(r"[^=\0]+")

@@ -8,7 +8,6 @@ from nds_jupyter.jobs.logical_paths import is_inside
 
 _SETUP_FOLDERS = frozenset({"/nds", "/data", "/results"})
 
-
 INIT_PROCESS = "/docker-init"
 """What the engine mounts as the first process; its folders then count as modified."""
 

@@ -13,9 +13,7 @@ from nds_jupyter.errors import (
     DataError,
     Forbidden,
 )
-from nds_jupyter.jobs.job import (
-    Input,
-)
+from nds_jupyter.jobs.job import Input
 from tests.data.inspection import Chunks, content, listed_names
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.entries import Avu
 from nds_jupyter.data.object_writer import IfExists
-from nds_jupyter.errors import (
-    NotOffered,
-)
+from nds_jupyter.errors import NotOffered
 from tests.data.inspection import Chunks, content
 
 

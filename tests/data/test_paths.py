@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from nds_jupyter.data.backend import Backend
 from nds_jupyter.data.data_root import DataRoot
-from nds_jupyter.errors import (
-    InvalidRequest,
-)
+from nds_jupyter.errors import InvalidRequest
 from nds_jupyter.jobs.logical_paths import is_inside, logical_path
 
 

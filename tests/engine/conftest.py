@@ -8,9 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from nds_jupyter.engines.base import (
-    Engine,
-)
+from nds_jupyter.engines.base import Engine
 from tests.engine.contract import ENGINES, MARKS, UNREACHABLE
 from tests.engine.under_test import EngineUnderTest
 

@@ -24,9 +24,7 @@ from nds_jupyter.engines.base import (
     Engine,
     LogRequest,
 )
-from nds_jupyter.errors import (
-    NotPlaced,
-)
+from nds_jupyter.errors import NotPlaced
 from nds_jupyter.jobs.job import Limits, Network
 from tests.engine import under_test
 from tests.engine.fake_images import SHELL

@@ -18,9 +18,7 @@ from nds_jupyter.engines.docker.transports import (
     mount_ssh,
     mount_unix_socket,
 )
-from nds_jupyter.errors import (
-    EngineUnavailable,
-)
+from nds_jupyter.errors import EngineUnavailable
 
 PLACEHOLDER_URL = "http://127.0.0.1:9"
 """The SDK's URL where the connections are made for it."""
