@@ -33,6 +33,17 @@ def create_object(caller: Caller, body: Element) -> Reply:
     return _open(caller, body, Flag.WRITE | Flag.CREATE | Flag.TRUNCATE)
 
 
+def open_for_put(caller: Caller, body: Element) -> int:
+    """Open the object of a put, which writes over another one only if told to."""
+    with caller.store.catalogue.change() as db:
+        there = objects.readable(db, caller.who, text(body, "objPath"))
+    if there and "forceFlag" not in keywords(body):
+        raise CallError(Status.OVERWRITE_WITHOUT_FORCE)
+    inx = _open(caller, body, Flag.READ_WRITE | Flag.CREATE | Flag.TRUNCATE).status
+    caller.descriptors.get(inx).checks_size = True
+    return inx
+
+
 def seek(caller: Caller, body: Element) -> Reply:
     """Move the offset of an open object."""
     descriptor = caller.descriptors.get(number(body, "l1descInx"))
@@ -78,22 +89,27 @@ def resource_for_operation(caller: Caller, body: Element) -> Reply:
     return Reply(body=pack_text(f'{{"host":"127.0.0.1","resource_hierarchy":"{name}"}}'))
 
 
-def finalize(caller: Caller, inx: int, *, interrupted: bool = False) -> None:
+def finalize(caller: Caller, inx: int, *, interrupted: bool = False, failed: bool = False) -> None:
     """Close a descriptor; the first writer of an object decides what the catalogue says."""
     descriptor = caller.descriptors.get(inx)
     size = descriptor.size
     caller.descriptors.pop(inx)
     if not descriptor.finalizes:
         return
+    status = Status.OK
     try:
         with caller.store.catalogue.change() as db:
             row = objects.one(db, descriptor.object_id, descriptor.number)
             if descriptor.changed:
-                _settle(caller, db, row, descriptor, size, interrupted=interrupted)
+                status = _settle(
+                    caller, db, row, descriptor, size, interrupted=interrupted, failed=failed
+                )
             else:
                 _restore(db, descriptor)
     finally:
         caller.store.unlock(descriptor.object_id)
+    if status != Status.OK:
+        raise CallError(status)
 
 
 def _open(caller: Caller, body: Element, flags: int) -> Reply:
@@ -161,10 +177,20 @@ def _choose(
     if not objects.may(db, caller.who, rows[0], Level.WRITE):
         where = rows[0]["collection"]
         raise CallError(Status.NO_PERMISSION, f"no permission to update collection '{where}'")
+    locked = any(row["status"] not in FINAL_STATUSES for row in rows)
     if named and not there:
         resource = objects.find_resource(db, words)
+        if locked:
+            raise CallError(Status.LOCKED_OBJECT)
         return objects.insert_replica(caller.store, db, rows[0], resource)
+    if locked and not _is_further_writer(caller, rows[0]["id"], words):
+        raise CallError(Status.HIERARCHY_ERROR)
     return (there or rows)[0]
+
+
+def _is_further_writer(caller: Caller, object_id: int, words: dict[str, str]) -> bool:
+    held = caller.store.token(object_id)
+    return bool(held) and words.get("replicaToken") == held
 
 
 def _describe_open(
@@ -187,8 +213,7 @@ def _lock(
     caller: Caller, db: sqlite3.Connection, row: sqlite3.Row, descriptor: Descriptor
 ) -> sqlite3.Row:
     held = caller.store.token(row["id"])
-    given = descriptor.words.get("replicaToken")
-    if (held or given) and given != held:
+    if not held and "replicaToken" in descriptor.words:
         raise CallError(Status.LOCKED_OBJECT)
     descriptor.token = held or caller.store.lock(row["id"])
     if held:
@@ -215,12 +240,17 @@ def _settle(
     size: int,
     *,
     interrupted: bool,
-) -> None:
-    wanted = not interrupted and {"regChksum", "verifyChksum"} & descriptor.words.keys()
+    failed: bool,
+) -> Status:
+    cut = descriptor.checks_size and size != descriptor.declared_size
+    unchecked = interrupted or failed or cut
+    wanted = not unchecked and {"regChksum", "verifyChksum"} & descriptor.words.keys()
     found = objects.checksum(row["path"]) if wanted else ""
     expected = descriptor.words.get("verifyChksum", "")
-    matches = interrupted or not expected or expected == found
-    good = matches and (caller.store.finalizes_as_good or not interrupted)
+    matches = unchecked or not expected or expected == found
+    good = (
+        matches and not failed and not cut and (caller.store.finalizes_as_good or not interrupted)
+    )
     status = Replica.GOOD if good else Replica.STALE
     db.execute("UPDATE replicas SET status = ? WHERE id = ?", (Replica.STALE, row["id"]))
     db.execute(
@@ -228,8 +258,9 @@ def _settle(
         " WHERE id = ? AND number = ?",
         (status, size, found, now(), now(), row["id"], row["number"]),
     )
-    if not matches:
-        raise CallError(Status.CHECKSUM_MISMATCH)
+    if cut and not failed:
+        return Status.LENGTH_DIFFERS
+    return Status.OK if matches else Status.CHECKSUM_MISMATCH
 
 
 def _restore(db: sqlite3.Connection, descriptor: Descriptor) -> None:

@@ -24,6 +24,7 @@ class Descriptor:
     declared_size: int
     writes: bool = False
     finalizes: bool = False
+    checks_size: bool = False
     changed: bool = False
     previous_status: int = 1
     offset: int = 0

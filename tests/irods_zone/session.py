@@ -43,7 +43,7 @@ from tests.irods_zone.packing import (
 from tests.irods_zone.permissions import Identity
 from tests.irods_zone.store import Store
 from tests.irods_zone.tls import Certificates
-from tests.irods_zone.transfer import read, write
+from tests.irods_zone.transfer import put, read, write
 
 BEFORE_LOGIN = (
     Api.AUTH_REQUEST,
@@ -155,6 +155,8 @@ class Session:
     def _call(self, header: Header, body: Element) -> Reply | None:
         if header.info == Api.WRITE and self.identity is not None:
             return write(self, self._connection, self._faults, header.stream, body)
+        if header.info == Api.PUT and self.identity is not None:
+            return put(self, self._connection, self._faults, header.stream, body)
         self._connection.discard(header.stream)
         if header.info in BEFORE_LOGIN:
             return self._own[header.info](body)

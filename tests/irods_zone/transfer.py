@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from xml.etree.ElementTree import Element
 
+from tests.irods_zone import descriptor_calls
 from tests.irods_zone.codes import CallError, Status
 from tests.irods_zone.connection import ConnectionLost, MessageConnection
 from tests.irods_zone.faults import Faults
 from tests.irods_zone.handlers import Caller, Reply
-from tests.irods_zone.packing import number
+from tests.irods_zone.packing import keywords, number
 
 
 def read(
@@ -47,3 +49,25 @@ def write(
         raise ConnectionLost("a fault drops the connection in the middle of a transfer")
     descriptor.offset += size
     return Reply(status=size)
+
+
+def put(
+    caller: Caller, connection: MessageConnection, faults: Faults, size: int, body: Element
+) -> Reply:
+    """Take a whole object, whose content the message brings along."""
+    delivered = faults.transferable(size)
+    content = connection.receive(delivered)
+    if delivered < size:
+        raise ConnectionLost("a fault drops the connection in the middle of a transfer")
+    if "dataIncluded" not in keywords(body):
+        raise CallError(Status.INVALID_INPUT, "a put over connections of its own is not supported")
+    inx = descriptor_calls.open_for_put(caller, body)
+    descriptor = caller.descriptors.get(inx)
+    try:
+        faults.store(size)
+        os.pwrite(descriptor.file, content, 0)
+    except CallError:
+        descriptor_calls.finalize(caller, inx, failed=True)
+        raise
+    descriptor_calls.finalize(caller, inx)
+    return Reply()
