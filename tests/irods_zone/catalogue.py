@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.irods_zone.collation import sort_key
+
 FIRST_ID = 10000
 
 SCHEMA = """
@@ -25,11 +27,17 @@ CREATE TABLE resources (
     vault TEXT, free TEXT DEFAULT '', free_time TEXT DEFAULT '', comment TEXT DEFAULT '',
     status TEXT DEFAULT '', children TEXT DEFAULT '', context TEXT DEFAULT '',
     parent TEXT DEFAULT '', parent_context TEXT DEFAULT '', ctime TEXT, mtime TEXT);
+CREATE VIEW hierarchies AS
+    WITH RECURSIVE found (id, hier, parent) AS (
+        SELECT id, name, parent FROM resources
+        UNION ALL SELECT found.id, above.name || ';' || found.hier, above.parent
+        FROM found JOIN resources above ON above.id = found.parent)
+    SELECT id, hier, parent FROM found;
 CREATE TABLE collections (
     id INTEGER PRIMARY KEY, name TEXT UNIQUE, parent TEXT, owner TEXT, owner_zone TEXT,
     map_id INTEGER DEFAULT 0, inherit TEXT DEFAULT '', comment TEXT DEFAULT '',
-    ctime TEXT, mtime TEXT);
-CREATE INDEX collections_in ON collections (parent, name);
+    type TEXT DEFAULT '', info1 TEXT DEFAULT '', info2 TEXT DEFAULT '', ctime TEXT, mtime TEXT);
+CREATE INDEX collections_in ON collections (parent, sort_key(name));
 CREATE TABLE replicas (
     id INTEGER, collection_id INTEGER, name TEXT, number INTEGER, version TEXT DEFAULT '',
     type TEXT DEFAULT 'generic', size INTEGER, resource_id INTEGER, resource TEXT,
@@ -38,6 +46,7 @@ CREATE TABLE replicas (
     comment TEXT DEFAULT '', mode TEXT DEFAULT '0', ctime TEXT, mtime TEXT, atime TEXT,
     PRIMARY KEY (id, number)) WITHOUT ROWID;
 CREATE UNIQUE INDEX replicas_in ON replicas (collection_id, name, number);
+CREATE INDEX replicas_ordered ON replicas (collection_id, sort_key(name));
 CREATE TABLE access (
     object_id INTEGER, user_id INTEGER, level INTEGER,
     PRIMARY KEY (object_id, user_id)) WITHOUT ROWID;
@@ -74,6 +83,7 @@ class Catalogue:
             self._file, isolation_level=None, check_same_thread=False, timeout=60
         )
         connection.row_factory = sqlite3.Row
+        connection.create_function("sort_key", 1, sort_key, deterministic=True)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA case_sensitive_like=ON")

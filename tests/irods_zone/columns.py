@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from tests.irods_zone.codes import Level
 from tests.irods_zone.permissions import Identity
 
-# The number in GenQuery1, the name in GenQuery2, the expression over the tables of SOURCES.
+# The number in GenQuery1, the name in GenQuery2 ("-" where a language lacks it), the expression
+# over the tables of SOURCES.
 _COLUMNS = """
 101 ZONE_ID Z.id
 102 ZONE_NAME Z.name
@@ -44,10 +45,10 @@ _COLUMNS = """
 405 DATA_VERSION D.version
 406 DATA_TYPE_NAME D.type
 407 DATA_SIZE D.size
-409 DATA_RESC_NAME D.resource
+409 - D.resource
 410 DATA_PATH D.path
-411 DATA_OWNER_NAME D.owner
-412 DATA_OWNER_ZONE D.owner_zone
+411 - D.owner
+412 - D.owner_zone
 413 DATA_REPL_STATUS D.status
 414 DATA_STATUS D.status_text
 415 DATA_CHECKSUM D.checksum
@@ -57,19 +58,22 @@ _COLUMNS = """
 419 DATA_CREATE_TIME D.ctime
 420 DATA_MODIFY_TIME D.mtime
 421 DATA_MODE D.mode
-422 DATA_RESC_HIER D.resource
+422 - H1.hier
 423 DATA_RESC_ID D.resource_id
 424 DATA_ACCESS_TIME D.atime
 500 COLL_ID C.id
 501 COLL_NAME C.name
 502 COLL_PARENT_NAME C.parent
-503 COLL_OWNER_NAME C.owner
-504 COLL_OWNER_ZONE C.owner_zone
+503 - C.owner
+504 - C.owner_zone
 505 COLL_MAP_ID C.map_id
 506 COLL_INHERITANCE C.inherit
 507 COLL_COMMENTS C.comment
 508 COLL_CREATE_TIME C.ctime
 509 COLL_MODIFY_TIME C.mtime
+510 COLL_TYPE C.type
+511 COLL_INFO1 C.info1
+512 COLL_INFO2 C.info2
 600 META_DATA_ATTR_NAME MD.name
 601 META_DATA_ATTR_VALUE MD.value
 602 META_DATA_ATTR_UNITS MD.units
@@ -94,58 +98,101 @@ _COLUMNS = """
 643 META_USER_ATTR_ID MU.id
 644 META_USER_CREATE_TIME MU.ctime
 645 META_USER_MODIFY_TIME MU.mtime
-700 DATA_ACCESS_PERM_TYPE DA.level
-701 DATA_ACCESS_PERM_NAME DT.name
-702 DATA_TOKEN_NAMESPACE DT.namespace
-703 DATA_ACCESS_USER_ID DA.user_id
-704 DATA_ACCESS_DATA_ID DA.object_id
-710 COLL_ACCESS_PERM_TYPE CA.level
-711 COLL_ACCESS_PERM_NAME CT.name
-712 COLL_TOKEN_NAMESPACE CT.namespace
-713 COLL_ACCESS_USER_ID CA.user_id
-714 COLL_ACCESS_COLL_ID CA.object_id
-900 GROUP_ID G.id
-901 GROUP_NAME G.name
-1300 COLL_ACCESS_USER_NAME CU.name
-1301 COLL_ACCESS_USER_ZONE CU.zone
-2200 TICKET_ID T.id
-2201 TICKET_STRING T.string
-2202 TICKET_TYPE T.type
-2203 TICKET_USER_ID T.user_id
-2204 TICKET_OBJECT_ID T.object_id
-2205 TICKET_OBJECT_TYPE T.object_type
-2206 TICKET_USES_LIMIT T.uses_limit
-2207 TICKET_USES_COUNT T.uses
-2208 TICKET_EXPIRY_TS T.expiry
-2209 TICKET_CREATE_TIME T.ctime
-2210 TICKET_MODIFY_TIME T.mtime
-2211 TICKET_WRITE_FILE_COUNT T.writes
-2212 TICKET_WRITE_FILE_LIMIT T.write_limit
-2213 TICKET_WRITE_BYTE_COUNT T.bytes
-2214 TICKET_WRITE_BYTE_LIMIT T.byte_limit
-2220 TICKET_ALLOWED_HOST_TICKET_ID TH.ticket_id
-2221 TICKET_ALLOWED_HOST TH.name
-2222 TICKET_ALLOWED_USER_TICKET_ID TU.ticket_id
-2223 TICKET_ALLOWED_USER_NAME TU.name
-2224 TICKET_ALLOWED_GROUP_TICKET_ID TG.ticket_id
-2225 TICKET_ALLOWED_GROUP_NAME TG.name
-2226 TICKET_DATA_NAME TD.name
-2227 TICKET_DATA_COLL_NAME TP.name
-2228 TICKET_COLL_NAME TC.name
-2229 TICKET_OWNER_NAME TO1.name
-2230 TICKET_OWNER_ZONE TO1.zone
+700 - DA.level
+701 - DT.name
+702 - DT.namespace
+703 - DA.user_id
+704 - DA.object_id
+710 - CA.level
+711 - CT.name
+712 - CT.namespace
+713 - CA.user_id
+714 - CA.object_id
+900 - G.id
+901 - G.name
+1300 - CU.name
+1301 - CU.zone
+2200 - T.id
+2201 - T.string
+2202 - T.type
+2203 - T.user_id
+2204 - T.object_id
+2205 - T.object_type
+2206 - T.uses_limit
+2207 - T.uses
+2208 - T.expiry
+2209 - T.ctime
+2210 - T.mtime
+2211 - T.writes
+2212 - T.write_limit
+2213 - T.bytes
+2214 - T.byte_limit
+2220 - TH.ticket_id
+2221 - TH.name
+2222 - TU.ticket_id
+2223 - TU.name
+2224 - TG.ticket_id
+2225 - TG.name
+2226 - TD.name
+2227 - TP.name
+2228 - TC.name
+2229 - TO1.name
+2230 - TO1.zone
+- DATA_RESC_HIER H.hier
+- DATA_ACCESS_PERM_ID PDA.level
+- DATA_ACCESS_PERM_NAME PDT.name
+- DATA_ACCESS_USER_ID PDA.user_id
+- DATA_ACCESS_USER_NAME PDU.name
+- DATA_ACCESS_USER_ZONE PDU.zone
+- COLL_ACCESS_PERM_ID PCA.level
+- COLL_ACCESS_PERM_NAME PCT.name
+- COLL_ACCESS_USER_ID PCA.user_id
+- COLL_ACCESS_USER_NAME PCU.name
+- COLL_ACCESS_USER_ZONE PCU.zone
+- GROUP_ID GM.group_id
+- GROUP_MEMBER_ID GM.user_id
+- DELAY_RULE_ESTIMATED_EXE_TIME N.value
+- DELAY_RULE_EXE_ADDRESS N.value
+- DELAY_RULE_EXE_FREQUENCY N.value
+- DELAY_RULE_EXE_TIME N.value
+- DELAY_RULE_ID N.value
+- DELAY_RULE_LAST_EXE_TIME N.value
+- DELAY_RULE_LOCK_HOST N.value
+- DELAY_RULE_LOCK_HOST_PID N.value
+- DELAY_RULE_LOCK_TIME N.value
+- DELAY_RULE_NAME N.value
+- DELAY_RULE_NOTIFICATION_ADDR N.value
+- DELAY_RULE_PRIORITY N.value
+- DELAY_RULE_REI_FILE_PATH N.value
+- DELAY_RULE_STATUS N.value
+- DELAY_RULE_USER_NAME N.value
+- USER_AUTH_ID N.value
+- USER_DN N.value
+- USER_DN_INVALID U.comment
+- RESC_INFO R.info
+- RESC_MODIFY_TIME_MILLIS R.millis
+- ZONE_COMMENT Z.comment
+- ZONE_CONNECTION Z.connection
+- ZONE_CREATE_TIME Z.ctime
+- ZONE_MODIFY_TIME Z.mtime
 """
 _ROWS = [line.split() for line in _COLUMNS.split("\n") if line]
-BY_NUMBER = {int(number): expression for number, _, expression in _ROWS}
-BY_NAME = {name: expression for _, name, expression in _ROWS}
+BY_NUMBER = {int(number): expression for number, _, expression in _ROWS if number != "-"}
+BY_NAME = {name: expression for _, name, expression in _ROWS if name != "-"}
+NUMBERS = {"id", "size", "number", "level", "map_id"} | {
+    f"{table}_id" for table in ("user", "group", "object", "collection", "resource", "ticket")
+}
 
 _TOKENS = "(SELECT level, name, 'access_type' AS namespace FROM tokens)"
 SOURCES = {
     "C": "collections",
     "D": "replicas",
-    "R": "resources",
+    "R": "(SELECT *, '' AS info, '' AS millis FROM resources)",
+    "H": "hierarchies",
+    "H1": "(SELECT * FROM hierarchies WHERE parent = '')",
+    "N": "(SELECT '' AS value WHERE 0)",
     "U": "users",
-    "Z": "zones",
+    "Z": "(SELECT *, '' AS comment, '' AS connection, '' AS ctime, '' AS mtime FROM zones)",
     "G": "users",
     "MDO": "avu_of",
     "MD": "avus",
@@ -171,6 +218,8 @@ SOURCES = {
     "TG": "(SELECT * FROM ticket_limits WHERE kind = 'group')",
 }
 NEEDS = {
+    "H": "D R",
+    "H1": "D R",
     "MD": "D MDO",
     "MC": "C MCO",
     "MR": "R MRO",
@@ -192,6 +241,8 @@ NEEDS = {
 LINKS = (
     ("D", "C", "C.id = D.collection_id"),
     ("D", "R", "R.id = D.resource_id"),
+    ("R", "H", "H.id = R.id"),
+    ("R", "H1", "H1.id = R.id"),
     ("D", "MDO", "MDO.object_id = D.id"),
     ("MDO", "MD", "MD.id = MDO.avu_id"),
     ("C", "MCO", "MCO.object_id = C.id"),
@@ -217,6 +268,17 @@ LINKS = (
     ("T", "TG", "TG.ticket_id = T.id"),
 )
 
+ON = {right: on for _, right, on in LINKS}
+OPTIONAL = ("MDO", "MD", "MCO", "MC", "MRO", "MR", "MUO", "MU")
+"""Metadata, which GenQuery2 joins so that what has none is there all the same."""
+
+_ACCESSES = (
+    " {kind} access AS P{of}A ON P{of}A.object_id = {of}.id"
+    " {kind} members AS P{of}M ON P{of}M.group_id = P{of}A.user_id"
+    " {kind} users AS P{of}U ON P{of}U.id = P{of}M.user_id"
+    f" {{kind}} {_TOKENS} AS P{{of}}T ON P{{of}}T.level = P{{of}}A.level"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Joined:
@@ -229,24 +291,68 @@ class Joined:
 
 def join(expressions: list[str], who: Identity) -> Joined:
     """Join the tables of these expressions, and leave out what somebody may not see."""
-    aliases = {expression.partition(".")[0] for expression in expressions}
+    aliases = _aliases(expressions)
     if "U" in aliases and "D" in aliases:
-        aliases.add("DA")
+        aliases |= {"DA", "DT"}
+    tables, links = _inner(aliases)
+    hidden, values = _ticketed(aliases, who.ticket) if who.ticket else _hidden(aliases, who)
+    return Joined(tables=tables, conditions=(*links, *hidden), values=values)
+
+
+def join_accesses(expressions: list[str], who: Identity, *, once: bool) -> Joined:
+    """Join as GenQuery2 does: each row as often as an access entry lets a member of a group in.
+
+    An administrator gets a row for every entry and every member of its group, others one for each
+    way that leads to them. With `once` (`distinct`, and nothing counted) that makes no difference,
+    so the entries are joined only if a column of theirs is asked for. Tickets are not looked at.
+    """
+    aliases = _aliases(expressions)
+    optional = [alias for alias in OPTIONAL if alias in aliases]
+    asked = {prefix for prefix in ("PD", "PC") for alias in aliases if alias.startswith(prefix)}
+    aliases = (aliases | {prefix[1] for prefix in asked}) - set(optional)
+    tables, links = _inner(aliases)
+    tables += "".join(
+        f" LEFT JOIN {SOURCES[alias]} AS {alias} ON {ON[alias]}" for alias in optional
+    )
+    if once and not asked:
+        hidden, values = _hidden(aliases, who)
+        return Joined(tables=tables, conditions=(*links, *hidden), values=values)
+    conditions: list[str] = []
+    for alias in ("D", "C"):
+        if alias in aliases:
+            tables += _ACCESSES.format(kind="LEFT JOIN" if who.admin else "JOIN", of=alias)
+            if not who.admin:
+                conditions.append(f"P{alias}M.user_id = ? AND P{alias}A.level >= {int(Level.READ)}")
+    values = (who.user_id,) * len(conditions)
+    if "T" in aliases and not who.admin:
+        conditions.append("T.user_id = ?")
+        values += (who.user_id,)
+    return Joined(tables=tables, conditions=(*links, *conditions), values=values)
+
+
+def ordered(expression: str) -> str:
+    """Write what an expression is compared and ordered by: texts by the catalogue's collation."""
+    plain = expression.rpartition(".")[2] in NUMBERS
+    return expression if plain else f"sort_key({expression})"
+
+
+def _aliases(expressions: list[str]) -> set[str]:
+    aliases = {expression.partition(".")[0] for expression in expressions}
     for alias in list(aliases):
         aliases |= set(NEEDS.get(alias, "").split())
+    return aliases
+
+
+def _inner(aliases: set[str]) -> tuple[str, list[str]]:
     tables = ", ".join(
         f"{table} AS {alias}" for alias, table in SOURCES.items() if alias in aliases
     )
-    links = [on for left, right, on in LINKS if left in aliases and right in aliases]
-    hidden, values = _hidden(aliases, who)
-    return Joined(tables=tables, conditions=(*links, *hidden), values=values)
+    return tables, [on for left, right, on in LINKS if left in aliases and right in aliases]
 
 
 def _hidden(aliases: set[str], who: Identity) -> tuple[list[str], tuple[object, ...]]:
     conditions: list[str] = []
     values: list[object] = []
-    if who.ticket:
-        return _ticketed(aliases, who.ticket)
     if who.admin:
         return [], ()
     for alias in ("D", "C"):

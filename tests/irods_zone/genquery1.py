@@ -11,7 +11,8 @@ from xml.etree.ElementTree import Element
 
 from tests.irods_zone.catalogue import Catalogue
 from tests.irods_zone.codes import CallError, Status
-from tests.irods_zone.columns import BY_NUMBER, join
+from tests.irods_zone.collation import sort_key
+from tests.irods_zone.columns import BY_NUMBER, NUMBERS, join, ordered
 from tests.irods_zone.packing import escape, number, texts
 from tests.irods_zone.permissions import Identity
 
@@ -136,7 +137,8 @@ def _begin(statements: Statements, who: Identity, body: Element) -> Statement:
     total = 0
     if options & TOTAL_COUNT:
         total = statements.run(f"SELECT count(*) FROM ({sql})", values).fetchone()[0]
-    sql += _order(columns, how) + f" LIMIT -1 OFFSET {number(body, 'partialStartIndex')}"
+    sql += _order(columns, how, distinct=not options & NO_DISTINCT)
+    sql += f" LIMIT -1 OFFSET {number(body, 'partialStartIndex')}"
     rows = statements.run(sql, values)
     return Statement(rows=rows, columns=tuple(columns), total=total)
 
@@ -171,13 +173,19 @@ def _group(columns: list[int], how: list[int]) -> str:
     return f" GROUP BY {', '.join(plain)}"
 
 
-def _order(columns: list[int], how: list[int]) -> str:
-    ordered = [
-        f"{position}{' DESC' if each & ORDER_BY_DESC else ''}"
-        for position, each in enumerate(how, start=1)
+def _order(columns: list[int], how: list[int], *, distinct: bool) -> str:
+    asked = list(zip(columns, how, strict=True))
+    terms = [
+        ordered(BY_NUMBER[column]) + (" DESC" if each & ORDER_BY_DESC else "")
+        for column, each in asked
         if each & (ORDER_BY | ORDER_BY_DESC)
     ]
-    return f" ORDER BY {', '.join(ordered)}" if ordered else ""
+    if not terms and distinct and not any(each & 0xF in FUNCTIONS for _, each in asked):
+        # PostgreSQL sorts to find what is there twice: by names, as the recordings show.
+        chosen = [BY_NUMBER[column] for column in columns]
+        names = [each for each in chosen if each in ("C.name", "D.name")]
+        terms = [ordered(each) for each in names or chosen]
+    return f" ORDER BY {', '.join(terms)}" if terms else ""
 
 
 def _condition(expression: str, condition: str, values: list[object]) -> str:
@@ -198,12 +206,17 @@ def _comparison(expression: str, condition: str, values: list[object]) -> str:
     operator, rest = found[1].lower(), found[2].strip()
     if operator in ("in", "between"):
         several = re.findall(r"'((?:[^']|'(?!\s*[,)' ]|\Z))*)'", rest)
-        values.extend(several)
         if operator == "between":
-            return f"{expression} BETWEEN ? AND ?"
+            values.extend(_key(expression, each) for each in several)
+            return f"{ordered(expression)} BETWEEN ? AND ?"
+        values.extend(several)
         return f"{expression} IN ({', '.join('?' * len(several))})"
     # The server takes what is between the outer quotes as it is.
-    values.append(rest[1:-1] if rest[:1] == "'" and rest[-1:] == "'" else rest)
+    value = rest[1:-1] if rest[:1] == "'" and rest[-1:] == "'" else rest
+    if operator in ("<", "<=", ">", ">="):
+        values.append(_key(expression, value))
+        return f"{ordered(expression)} {operator} ?"
+    values.append(value)
     if operator == "begin_of":
         return f"? LIKE {expression} || '%'"
     if operator == "parent_of":
@@ -211,6 +224,10 @@ def _comparison(expression: str, condition: str, values: list[object]) -> str:
     if operator.endswith("like"):
         return f"{expression} {operator.upper()} ? ESCAPE '\\'"
     return f"{expression} {operator} ?"
+
+
+def _key(expression: str, value: str) -> object:
+    return value if expression.rpartition(".")[2] in NUMBERS else sort_key(value)
 
 
 def _pack(rows: list[sqlite3.Row], columns: tuple[int, ...], index: int, total: int) -> str:

@@ -9,16 +9,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.irods_zone.codes import CallError, Status
-from tests.irods_zone.columns import BY_NAME, join
+from tests.irods_zone.collation import sort_key
+from tests.irods_zone.columns import BY_NAME, NUMBERS, join_accesses, ordered
 from tests.irods_zone.permissions import Identity
 
 DEFAULT_ROWS = 256
-FUNCTIONS = ("count", "min", "max", "sum", "avg", "upper", "lower", "length")
-COMPARISONS = ("=", "!=", "<>", "<", "<=", ">", ">=")
+FUNCTIONS = ("upper", "lower", "length")
+AGGREGATES = ("count", "min", "max", "sum", "avg")
+EQUALITIES = ("=", "!=", "<>")
+COMPARISONS = ("<", "<=", ">", ">=")
 _TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>\d+)|(?P<word>[A-Za-z_]\w*)"
     r"|(?P<sign><>|!=|<=|>=|[=<>(),*]))"
 )
+_ESCAPE = re.compile(rb"\\x([0-9A-Fa-f]{2})")
 
 
 @dataclass(kw_only=True)
@@ -29,6 +33,8 @@ class Parser:
     position: int = 0
     expressions: list[str] = field(default_factory=list)
     values: list[object] = field(default_factory=list)
+    unknown: str = ""
+    aggregates: bool = False
 
     def take(self, *wanted: str) -> str:
         """Take the next token if it is one of these words or signs; else give nothing."""
@@ -58,14 +64,31 @@ class Parser:
     def column(self) -> str:
         """Read a column, or a function of one."""
         name = self.next()
-        if name.lower() in FUNCTIONS and self.take("("):
+        if self.take("("):
+            return self._function(name.lower())
+        if name not in BY_NAME:
+            if not name.isidentifier():
+                raise _unreadable(f"no column is called '{name}'")
+            # A query that can't be read at all is told first.
+            self.unknown = self.unknown or name
+            return "NULL"
+        self.expressions.append(BY_NAME[name])
+        return BY_NAME[name]
+
+    def _function(self, name: str) -> str:
+        if name == "cast":
             inner = self.column()
-            self.require(")")
-            return f"{name.lower()}({inner})"
-        if name.upper() not in BY_NAME:
-            raise _unreadable(f"no column is called '{name}'")
-        self.expressions.append(BY_NAME[name.upper()])
-        return BY_NAME[name.upper()]
+            self.require("as")
+            written = f"cast({inner} AS {'INTEGER' if 'int' in self.next().lower() else 'TEXT'})"
+        elif name in AGGREGATES:
+            self.aggregates = True
+            written = f"{name}({'DISTINCT ' if self.take('distinct') else ''}{self.column()})"
+        elif name in FUNCTIONS:
+            written = f"{name}({self.column()})"
+        else:
+            raise _unreadable(f"no function is called '{name}'")
+        self.require(")")
+        return written
 
     def list_of(self, read: Callable[[], str]) -> list[str]:
         """Read several things with commas between."""
@@ -81,9 +104,9 @@ class Parser:
             written.append(self._all_of())
         return f"({' OR '.join(written)})"
 
-    def ordered(self) -> str:
-        """Read a column to order by."""
-        return self.column() + (" DESC" if self.take("asc", "desc") == "desc" else "")
+    def term(self) -> tuple[str, str]:
+        """Read a column to order by, and the direction."""
+        return self.column(), " DESC" if self.take("asc", "desc") == "desc" else ""
 
     def _all_of(self) -> str:
         written = [self._one()]
@@ -102,33 +125,38 @@ class Parser:
         if self.take("is"):
             negated = " NOT" if self.take("not") else ""
             self.require("null")
-            # The catalogue keeps an empty text where the server's keeps nothing.
-            return f"nullif({column}, '') IS{negated} NULL"
-        return f"{column} {self._test()}"
+            return f"{column} IS{negated} NULL"
+        return self._test(column)
 
-    def _test(self) -> str:
+    def _test(self, column: str) -> str:
         negated = "NOT " if self.take("not") else ""
         if self.take("like"):
-            return f"{negated}LIKE {self._literal()} ESCAPE '\\'"
+            return f"{column} {negated}LIKE {self._literal()} ESCAPE '\\'"
         if self.take("in"):
             self.require("(")
             inside = ", ".join(self.list_of(self._literal))
             self.require(")")
-            return f"{negated}IN ({inside})"
+            return f"{column} {negated}IN ({inside})"
+        number = column.rpartition(".")[2] in NUMBERS
         if self.take("between"):
-            low = self._literal()
+            low = self._literal(key=not number)
             self.require("and")
-            return f"{negated}BETWEEN {low} AND {self._literal()}"
-        sign = self.take(*COMPARISONS)
-        if negated or not sign:
-            raise _unreadable(f"no comparison is called '{self.peek()}'")
-        return f"{sign} {self._literal()}"
+            high = self._literal(key=not number)
+            return f"{ordered(column)} {negated}BETWEEN {low} AND {high}"
+        if negated:
+            raise _unreadable(f"'not' stands before '{self.peek()}'")
+        if sign := self.take(*EQUALITIES):
+            return f"{column} {sign} {self._literal()}"
+        if sign := self.take(*COMPARISONS):
+            return f"{ordered(column)} {sign} {self._literal(key=not number)}"
+        raise _unreadable(f"no comparison is called '{self.peek()}'")
 
-    def _literal(self) -> str:
+    def _literal(self, *, key: bool = False) -> str:
         token = self.next()
         if not token.startswith("'"):
             raise _unreadable(f"a text in quotes is missing before '{token}'")
-        self.values.append(token[1:-1].replace("''", "'"))
+        text = _unescaped(token[1:-1].replace("''", "'"))
+        self.values.append(sort_key(text) if key else text)
         return "?"
 
 
@@ -144,15 +172,15 @@ def translate(query: str, who: Identity) -> tuple[str, list[object]]:
     """Write the SQL of a query and the values it is bound to."""
     parser = Parser(tokens=_tokens(query))
     parser.require("select")
-    distinct = not (parser.take("no") and parser.take("distinct"))
-    if distinct:
-        parser.take("distinct")
+    distinct = bool(parser.take("distinct"))
     selected = parser.list_of(parser.column)
     where = [parser.condition()] if parser.take("where") else []
     tail = _tail(parser, selected, distinct=distinct)
     if parser.peek():
         raise _unreadable(f"nothing is known to do with '{parser.peek()}'")
-    joined = join(parser.expressions, who)
+    if parser.unknown:
+        raise CallError(Status.INVALID_INPUT, f"no column is called '{parser.unknown}'")
+    joined = join_accesses(parser.expressions, who, once=distinct and not parser.aggregates)
     conditions = [*where, *joined.conditions]
     sql = f"SELECT {'DISTINCT ' if distinct else ''}{', '.join(selected)} FROM {joined.tables}"
     if conditions:
@@ -161,18 +189,24 @@ def translate(query: str, who: Identity) -> tuple[str, list[object]]:
 
 
 def _tail(parser: Parser, selected: list[str], *, distinct: bool) -> str:
-    written = ""
+    written, terms = "", []
     if parser.take("group"):
         parser.require("by")
         written += f" GROUP BY {', '.join(parser.list_of(parser.column))}"
     if parser.take("order"):
         parser.require("by")
-        ordered = parser.list_of(parser.ordered)
-        unknown = [each for each in ordered if each.removesuffix(" DESC") not in selected]
+        terms.append(parser.term())
+        while parser.take(","):
+            terms.append(parser.term())
+        unknown = [column for column, _ in terms if column not in selected]
         if distinct and unknown:
             # PostgreSQL refuses it, so a client must not count on it.
             raise _unreadable("with distinct, what is ordered by must be selected")
-        written += f" ORDER BY {', '.join(ordered)}"
+    elif distinct and not parser.aggregates:
+        # PostgreSQL sorts to find what is there twice.
+        terms = [(column, "") for column in selected]
+    if terms:
+        written += f" ORDER BY {', '.join(ordered(column) + way for column, way in terms)}"
     return written + _limits(parser)
 
 
@@ -192,6 +226,12 @@ def _limits(parser: Parser) -> str:
             parser.take("row", "rows")
             parser.require("only")
     return f" LIMIT {most} OFFSET {offset}"
+
+
+def _unescaped(text: str) -> str:
+    """Give a text in which `\\xNN` stands for a byte; other backslashes are themselves."""
+    raw = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), text.encode())
+    return raw.decode(errors="replace")
 
 
 def _tokens(query: str) -> list[str]:

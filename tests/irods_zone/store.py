@@ -122,9 +122,8 @@ class Store:
         admin = self.add_user(db, ADMIN, "rodsadmin")
         zone = f"/{self.zone}"
         for path in ("/", zone, f"{zone}/home", f"{zone}/trash", f"{zone}/trash/home"):
-            grant(db, self.add_collection(db, path, ADMIN, admin), public, Level.READ)
+            self.add_collection(db, path, ADMIN, admin)
         for parent in (f"{zone}/home", f"{zone}/trash/home"):
             self.add_collection(db, f"{parent}/{ADMIN}", ADMIN, admin)
-            shared = self.add_collection(db, f"{parent}/{PUBLIC}", ADMIN, admin)
-            grant(db, shared, public, Level.WRITE)
+            self.add_collection(db, f"{parent}/{PUBLIC}", ADMIN, public)
         self.add_resource(db, RESOURCE)

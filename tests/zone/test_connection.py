@@ -16,6 +16,7 @@ from irods.models import Collection, DataObject
 from irods.session import iRODSSession
 
 from tests.irods_zone.codes import Api, Status
+from tests.irods_zone.collation import sort_key
 from tests.irods_zone.zone import HOST, Zone
 
 STARTUP = (
@@ -103,7 +104,7 @@ def test_every_name_is_listed_as_it_was_given(
     old = session.query(DataObject.name).filter(Collection.name == home)
     new = session.genquery2(f"select DATA_NAME where COLL_NAME = '{home}' order by DATA_NAME")
     assert {row[DataObject.name] for row in old} == set(names)
-    assert [row[0] for row in new] == sorted(names, key=str.encode)
+    assert [row[0] for row in new] == sorted(names, key=sort_key)
     for name in names:
         quoted = name.replace("'", "''")
         found = session.genquery2(

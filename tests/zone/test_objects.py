@@ -170,7 +170,7 @@ def test_genquery2_combines_conditions(irods_zone: AnyZone, irods_home: str) -> 
         ]
         counted = f"select count(DATA_ID) where COLL_NAME = '{irods_home}'"
         assert session.genquery2(counted) == [["4"]]
-        with pytest.raises(exception.SYS_LIBRARY_ERROR):
+        with pytest.raises(exception.SYS_INVALID_INPUT_PARAM):
             session.genquery2("select NO_SUCH_COLUMN")
 
 
