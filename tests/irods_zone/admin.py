@@ -25,7 +25,7 @@ PREFIX = len("x.ObfV2")
 def administer(caller: Caller, body: Element, login: Login) -> Reply:
     """Do what `iadmin` asks."""
     if not caller.who.admin:
-        raise CallError(Status.INSUFFICIENT_PRIVILEGE)
+        raise CallError(Status.NO_API_PRIVILEGE)
     command, kind, name, *rest = arguments(body, (f"arg{number}" for number in range(10)))
     with caller.store.catalogue.change() as db:
         match command, kind:

@@ -19,6 +19,7 @@ class StartupPack:
 
     proxy_user: str
     client_user: str
+    client_zone: str
 
 
 def handshake(
@@ -48,7 +49,11 @@ def handshake(
     )
     if encrypts and tls is not None:
         _encrypt(connection, tls.context)
-    return StartupPack(proxy_user=text(body, "proxyUser"), client_user=text(body, "clientUser"))
+    return StartupPack(
+        proxy_user=text(body, "proxyUser"),
+        client_user=text(body, "clientUser"),
+        client_zone=text(body, "clientRcatZone"),
+    )
 
 
 def _negotiate(connection: MessageConnection, tls: Certificates | None) -> bool:

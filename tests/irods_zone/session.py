@@ -207,15 +207,16 @@ class Session:
         greeting: StartupPack = self._startup_pack
         with self.store.catalogue.change() as db:
             row = db.execute(
-                "SELECT * FROM users WHERE name = ?", (greeting.client_user,)
+                "SELECT * FROM users WHERE name = ? AND zone = ? AND type != 'rodsgroup'",
+                (greeting.client_user, greeting.client_zone or self.store.zone),
             ).fetchone()
             proxy = db.execute(
                 "SELECT type FROM users WHERE name = ?", (greeting.proxy_user,)
             ).fetchone()
-        if row is None:
-            raise CallError(Status.INVALID_USER)
         if greeting.client_user != greeting.proxy_user and proxy["type"] != "rodsadmin":
-            raise CallError(Status.INSUFFICIENT_PRIVILEGE)
+            raise CallError(Status.NO_PROXY_PRIVILEGE)
+        if row is None:
+            raise CallError(Status.INVALID_CLIENT_USER)
         self.identity = Identity(
             user_id=row["id"],
             name=row["name"],

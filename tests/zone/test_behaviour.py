@@ -88,3 +88,17 @@ def test_grammar_of_queries(zone: Zone, names: Names) -> None:
 
 def test_columns_of_queries(zone: Zone, names: Names) -> None:
     replay(zone, names, "genquery2_columns")
+
+
+def test_administrator_acts_for_a_user(zone: Zone, names: Names) -> None:
+    path = collection(names, f"{HOME}/px")
+    write(names["alice"], f"{path}/x", b"one\n")
+    acting = {"user": "rods", "client_user": "alice"}
+    names |= {
+        "p": zone.session(**acting),
+        "bob": zone.session("bob", client_user="alice"),
+        "none": zone.session(user="rods", client_user="nobody"),
+        "wrong": zone.session(**acting, password="wrong"),
+        "otherzone": zone.session(**acting, client_zone="otherZone"),
+    }
+    replay(zone, names, "proxy_user")
