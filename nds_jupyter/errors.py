@@ -10,6 +10,7 @@
     ├── Conflict                the state of things forbids it
     │   ├── AmbiguousId         a prefix that several jobs or containers share
     │   ├── NameTaken           a container of that name exists
+    │   ├── DataBusy            an object is being written, and locked
     │   └── PreconditionFailed  it is not, or no longer, what the request takes it for
     ├── Removed                 it was there, and retention removed it
     ├── TooLarge
@@ -125,6 +126,13 @@ class NameTaken(Conflict):
 
     code = "name_taken"
     reason = "name taken"
+
+
+class DataBusy(Conflict):
+    """Another writes the object of the data root, which locks it."""
+
+    code = "data_busy"
+    reason = "data is being written"
 
 
 class PreconditionFailed(Conflict):

@@ -15,6 +15,7 @@ from nds_jupyter.data.backend import Backend
 from nds_jupyter.data.entries import Entry
 from nds_jupyter.errors import (
     Conflict,
+    DataBusy,
     DataError,
     DataRootFull,
     DataUnavailable,
@@ -198,6 +199,8 @@ def _map_errno(exc: OSError, path: str) -> Exception:
         return InvalidRequest(f"{path[:60]}…: the name is too long for this data root.")
     if exc.errno in _UNREACHABLE:
         return DataUnavailable(f"{path}: the data root does not answer ({exc.strerror}).")
+    if exc.errno == errno.EBUSY:
+        return DataBusy(f"{path} is being written by somebody else. Try again when that is done.")
     if exc.errno == errno.ENOTEMPTY:
         return Conflict(f"{path} is not empty.")
     return DataError(f"{path}: the data root failed ({exc.strerror or type(exc).__name__}).")

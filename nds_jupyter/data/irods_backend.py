@@ -9,7 +9,6 @@ from typing import Any
 
 from nds_jupyter.data.backend import Backend, sha2_text
 from nds_jupyter.data.entries import Avu, Entry, EntryPage, Kind, Replica
-from nds_jupyter.data.irods.atomic_replace import backup_path
 from nds_jupyter.data.irods.exceptions import (
     AuthenticationFailed,
     ChecksumMismatch,
@@ -113,14 +112,28 @@ class IrodsBackend(Backend):
             self.fs.rm_file(path, trash=False)
 
     def roll_back(self, partial: str, target: str) -> None:
-        """Remove what an interrupted write left, also one that ended amid its renaming."""
-        backup = backup_path(partial, target)
-        if self.fs.exists(backup):
-            if self.fs.exists(target):
-                self.discard(backup)
-            else:
-                self.fs.mv(backup, target)
+        """Remove what an interrupted write left; one that broke off amid its end is completed.
+
+        Where the target has no good replica any more, the partial object has the only whole
+        content: it takes the target's place.
+        """
+        if self._is_broken(target) and self._is_complete(partial):
+            self.fs.mv(partial, target, keep_metadata=True)
         self.discard(partial)
+
+    def _is_broken(self, path: str) -> bool:
+        try:
+            return all(each.status != "good" for each in self.fs.replicas(path))
+        except (FileNotFoundError, IsADirectoryError):
+            return False
+
+    def _is_complete(self, path: str) -> bool:
+        """Whether an object was closed by its writer: only then it has a checksum."""
+        try:
+            replicas = self.fs.replicas(path)
+        except (FileNotFoundError, IsADirectoryError):
+            return False
+        return any(each.status == "good" and each.checksum for each in replicas)
 
     def remove_empty(self, path: str) -> None:
         """Remove an empty collection for good, not by way of the zone's trash."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import secrets
+import time
 from collections.abc import AsyncIterator
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -20,6 +22,7 @@ import msgspec
 from nds_jupyter.data.filesystem_access import FilesystemAccess
 from nds_jupyter.errors import (
     Conflict,
+    DataBusy,
     Forbidden,
     InvalidRequest,
     NdsError,
@@ -34,18 +37,18 @@ PERMANENT_ERRORS = (Conflict, Forbidden, InvalidRequest, NotOffered)
 CLEANUP_INTERVAL = 30.0
 """Seconds between two attempts to remove what could not be removed yet."""
 
+MAX_CLEANUP_INTERVAL = 3600.0
+"""Seconds between two attempts on what stays locked: only the zone's administrator can free it."""
+
 _log = logging.getLogger(__name__)
 
 
-def partial_path(collection: str, name: str = "") -> str:
-    """Return the path of a partial write in a collection.
+def partial_path(collection: str) -> str:
+    """Return an unused path in a collection for a partial write.
 
-    Parameters
-    ----------
-    name
-        Distinguishes it from others; random if empty.
+    No attempt takes the path of another: what a killed server was writing may stay locked.
     """
-    return join(collection, f".nds-{name or secrets.token_hex(8)}.part")
+    return join(collection, f".nds-{secrets.token_hex(8)}.part")
 
 
 def is_partial(name: str) -> bool:
@@ -121,7 +124,8 @@ class PartialWrites:
         self._record = record
         # The lock of a path is held by whoever writes there.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._unremovable: set[str] = set()
+        # When the removal of a path is tried again, and the seconds until then.
+        self._retry_at: dict[str, tuple[float, float]] = {}
 
     @contextlib.asynccontextmanager
     async def registered(
@@ -132,7 +136,7 @@ class PartialWrites:
         Parameters
         ----------
         resumed
-            Whether an earlier attempt may have left something under this path, which is removed
+            Whether earlier attempts on the same target may have left something, which is removed
             first, and the collections above may have to be made.
         """
         async with self._lock(partial.path):
@@ -161,11 +165,14 @@ class PartialWrites:
         backend.make_collection(backend.filesystem_path(partial.path))
 
     async def _take_over(self, partial: PartialWrite) -> PartialWrite:
-        """Remove what an earlier attempt left at its path; keep which collections that made."""
-        recorded = await self._record.partial_writes()
-        earlier = [each for each in recorded if each.path == partial.path]
-        await self._roll_back(partial, with_collections=False)
-        made = earlier[0].made if earlier else ""
+        """Remove what earlier attempts on the target left; keep which collections they made."""
+        made = ""
+        for earlier in await self._record.partial_writes():
+            if earlier.target != partial.target or self._lock(earlier.path).locked():
+                continue
+            made = made or earlier.made
+            async with self._lock(earlier.path):
+                await self._try_roll_back(earlier, with_collections=False)
         made = made or await self.top_missing(parent_of(partial.path))
         return msgspec.structs.replace(partial, made=made)
 
@@ -178,7 +185,8 @@ class PartialWrites:
         """Remove what nobody writes any more, and return how many could not be removed yet."""
         remaining = 0
         for partial in await self._record.partial_writes():
-            if partial.path in self._unremovable or self._lock(partial.path).locked():
+            retry_at, _ = self._retry_at.get(partial.path, (0.0, 0.0))
+            if time.monotonic() < retry_at or self._lock(partial.path).locked():
                 continue
             async with self._lock(partial.path):
                 # It may have been finished while this waited for others.
@@ -217,21 +225,38 @@ class PartialWrites:
     def _lock(self, path: str) -> asyncio.Lock:
         return self._locks.setdefault(path, asyncio.Lock())
 
-    async def _try_roll_back(self, partial: PartialWrite) -> bool:
+    async def _try_roll_back(self, partial: PartialWrite, *, with_collections: bool = True) -> bool:
         """Roll back a partial write, and return whether it is gone; else it stays registered."""
         try:
-            await self._roll_back(partial, with_collections=True)
+            await self._roll_back(partial, with_collections=with_collections)
         except NdsError as exc:
+            if isinstance(exc, DataBusy):
+                self._postpone(partial, exc)
+                return False
             if isinstance(exc, PERMANENT_ERRORS):
-                self._unremovable.add(partial.path)
+                self._retry_at[partial.path] = (math.inf, math.inf)
             _log.warning("%s stays behind in the data root: %s", partial.path, exc)
             return False
         except Exception:  # noqa: BLE001 - the error that made it roll back must not be hidden
-            self._unremovable.add(partial.path)
+            self._retry_at[partial.path] = (math.inf, math.inf)
             _log.exception("%s stays behind in the data root.", partial.path)
             return False
+        self._retry_at.pop(partial.path, None)
         await self._unregister(partial)
         return True
+
+    def _postpone(self, partial: PartialWrite, exc: NdsError) -> None:
+        """Try the removal of something locked ever later, and say so once."""
+        _, interval = self._retry_at.get(partial.path, (0.0, 0.0))
+        if not interval:
+            _log.warning(
+                "%s stays behind in the data root: %s If a killed server was writing it, only an "
+                "administrator of the zone can unlock it (docs/irods.md).",
+                partial.path,
+                exc,
+            )
+        interval = min(2 * interval or CLEANUP_INTERVAL, MAX_CLEANUP_INTERVAL)
+        self._retry_at[partial.path] = (time.monotonic() + interval, interval)
 
     async def _roll_back(self, partial: PartialWrite, *, with_collections: bool) -> None:
         backend = self._access.backend

@@ -50,14 +50,14 @@ async def expect_output_writable(data_root: DataRoot, output: str, *, overwrite:
     await data_root.partial_writes.try_collection(await _partial_collection(data_root, output))
 
 
-async def _partial_collection(data_root: DataRoot, output: str, name: str = "") -> PartialWrite:
+async def _partial_collection(data_root: DataRoot, output: str) -> PartialWrite:
     """Return the temporary collection of results: beside a new `output`, else inside of it.
 
     An account may write to a collection without the permission to write beside it.
     """
     if await data_root.find(output) is not None:
-        return PartialWrite(path=partial_path(output, name), target=output)
-    return PartialWrite(path=partial_path(parent_of(output), name), target=output)
+        return PartialWrite(path=partial_path(output), target=output)
+    return PartialWrite(path=partial_path(parent_of(output)), target=output)
 
 
 class Delivery:
@@ -92,7 +92,7 @@ class Delivery:
             If the engine went away meanwhile.
         """
         with transfer_errors():
-            partial = await _partial_collection(self._data_root, self._output, self._job.job_id)
+            partial = await _partial_collection(self._data_root, self._output)
             self._partial = partial.path
             async with self._data_root.partial_writes.registered(partial, resumed=True):
                 try:

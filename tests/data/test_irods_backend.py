@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nds_jupyter.data.data_root import DataRoot, open_backend
+from nds_jupyter.data.irods.object_descriptors import BLOCK
 from nds_jupyter.errors import (
     DataError,
     DataLoginRefused,
@@ -75,11 +76,8 @@ def test_partial_object_is_written_at_its_own_path(
     """It has a temporary name already: another one would cost a rename, and be on no record."""
     backend = backend_of_zone(irods_zone, irods_home, tmp_path, monkeypatch)
     partial, target = f"{irods_home}/.nds-1.part", f"{irods_home}/x"
-    file = backend.open_write(partial, target)
-    assert backend.fs.ls(irods_home, detail=False) == [partial]
-    file.write(b"1")
-    file.close()
-    assert backend.fs.ls(irods_home, detail=False) == [partial]
-    backend.fs.mkdir(f"{irods_home}/c")
-    with pytest.raises(FileExistsError, match=target):
-        backend.open_write(f"{irods_home}/c", target)
+    for size in (1, BLOCK + 1):
+        file = backend.open_write(partial, target)
+        file.write(b"1" * size)
+        file.close()
+        assert backend.fs.ls(irods_home, detail=False) == [partial]

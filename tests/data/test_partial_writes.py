@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import pytest
 
 from nds_jupyter.data.backend import Backend
 from nds_jupyter.data.data_root import DataRoot
-from nds_jupyter.data.irods.atomic_replace import backup_path
 from nds_jupyter.data.object_writer import IfExists
 from nds_jupyter.data.partial_writes import InMemoryRecord, PartialWrite, partial_path
 from nds_jupyter.errors import NdsError, StorageFull
@@ -18,7 +18,7 @@ from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournaledPartialWrites, JournalThread
 from tests.data.conftest import backend_of_zone
 from tests.data.inspection import Chunks, content, hidden_paths, listed_names
-from tests.irods_zone.fixtures import AnyZone
+from tests.irods_zone.zone import Zone
 
 UNREACHABLE = ConnectionResetError("the root is away")
 
@@ -113,7 +113,8 @@ async def test_cleanup_removes_empty_collections_of_partial_writes(
 async def test_resumed_partial_write_removes_collections_of_earlier_attempts(
     prepared_root: DataRoot,
 ) -> None:
-    async def fail(partial: PartialWrite) -> None:
+    async def fail() -> None:
+        partial = PartialWrite(path=partial_path("/a/b"), target="/a/b/c")
         async with prepared_root.partial_writes.registered(partial, resumed=True):
             assert await prepared_root.find(partial.path) is None
             await prepared_root.make_collection(partial.path)
@@ -121,15 +122,14 @@ async def test_resumed_partial_write_removes_collections_of_earlier_attempts(
             assert await prepared_root.find(partial.path) is not None
             raise ZeroDivisionError
 
-    partial = PartialWrite(path="/a/b/.nds-1.part", target="/a/b/c")
     for made in ("", "/a"):
         if made:
-            await prepared_root.make_collection(f"{partial.path}/left")
+            await prepared_root.make_collection("/a/b/.nds-1.part/left")
             await prepared_root.partial_writes._record.add(
-                PartialWrite(path=partial.path, target=partial.target, made=made)
+                PartialWrite(path="/a/b/.nds-1.part", target="/a/b/c", made=made)
             )
         with pytest.raises(ZeroDivisionError):
-            await fail(partial)
+            await fail()
         assert [each.path async for each in prepared_root.walk("/")] == []
         assert await recorded(prepared_root) == []
 
@@ -212,62 +212,44 @@ async def test_collection_with_only_partial_writes_is_empty(
     assert not await prepared_root.is_empty("/c")
 
 
-@pytest.mark.parametrize("renamed_already", [False, True])
-async def test_replacement_interrupted_between_renames_is_rolled_back_to_a_whole_object(
-    irods_zone: AnyZone,
-    irods_home: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    chunks: Chunks,
-    renamed_already: bool,
+async def test_replacement_that_broke_off_is_completed(
+    faulty_zone: Zone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: Chunks
 ) -> None:
-    prepared_root = DataRoot(backend_of_zone(irods_zone, irods_home, tmp_path, monkeypatch))
-    await prepared_root.write("/x", chunks(b"old"))
-    partial = PartialWrite(path=partial_path("/"), target="/x")
-    await leave_partial(prepared_root, partial)
-    fs = prepared_root.backend.fs
-    full, target = (
-        prepared_root.backend.filesystem_path(partial.path),
-        prepared_root.backend.filesystem_path("/x"),
-    )
-    await asyncio.to_thread(fs.mv, target, backup_path(full, target))
-    if renamed_already:
-        await asyncio.to_thread(fs.mv, full, target)
-    assert await prepared_root.partial_writes.remove_leftovers() == 0
-    assert await asyncio.to_thread(fs.ls, irods_home, detail=False) == [target]
-    assert await content(prepared_root, "/x") == (b"half" if renamed_already else b"old")
-    await prepared_root.close()
+    """The old content is lost and the new one not in place: the partial object is the only one."""
+    root = DataRoot(backend_of_zone(faulty_zone, faulty_zone.home(), tmp_path, monkeypatch))
+    await root.write("/x", chunks(b"old"))
+    faulty_zone.store.copy_limit = 2
+    with pytest.raises(NdsError):
+        await root.write("/x", chunks(b"new"), exists=IfExists.REPLACE)
+    assert await root.partial_writes.remove_leftovers() == 1
+    faulty_zone.store.copy_limit = None
+    assert await root.partial_writes.remove_leftovers() == 0
+    assert (await hidden_paths(root), await recorded(root)) == ([], [])
+    assert await content(root, "/x") == b"new"
+    await root.close()
 
 
-async def test_old_object_is_restored_if_the_connection_breaks_between_renames(
-    irods_zone: AnyZone,
-    irods_home: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    chunks: Chunks,
+async def test_what_stays_locked_is_told_once_and_tried_ever_later(
+    prepared_root: DataRoot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The connection breaks for good between the two renamings."""
-    prepared_root = DataRoot(backend_of_zone(irods_zone, irods_home, tmp_path, monkeypatch))
-    await prepared_root.write("/x", chunks(b"old"))
-    rename, renamed = prepared_root.backend.fs._objects.rename, []
+    tried = []
 
-    def break_off(source: str, target: str, **rest: object) -> None:
-        renamed.append((source, target))
-        # The first finds the name taken, the second moves what has it aside.
-        if len(renamed) > 2:
-            raise UNREACHABLE
-        rename(source, target, **rest)
+    def locked(path: str) -> None:
+        tried.append(path)
+        raise OSError(errno.EBUSY, "locked")
 
+    now = 0.0
+    monkeypatch.setattr("nds_jupyter.data.partial_writes.time.monotonic", lambda: now)
+    await leave_partial(prepared_root, PartialWrite(path="/.nds-1.part", target="/x"))
     with monkeypatch.context() as patch:
-        patch.setattr(prepared_root.backend.fs._objects, "rename", break_off)
-        with pytest.raises(NdsError):
-            await prepared_root.write("/x", chunks(b"new"), exists=IfExists.REPLACE)
+        patch.setattr(prepared_root.backend, "discard", locked)
+        for now in range(0, 24 * 3600, 30):  # noqa: B007 - the clock reads it
+            await prepared_root.partial_writes.remove_leftovers()
+        assert 20 < len(tried) < 40
+    assert caplog.text.count("/.nds-1.part stays behind") == 1
+    now += 3600
     assert await prepared_root.partial_writes.remove_leftovers() == 0
-    assert await asyncio.to_thread(prepared_root.backend.fs.ls, irods_home, detail=False) == [
-        prepared_root.backend.filesystem_path("/x")
-    ]
-    assert await content(prepared_root, "/x") == b"old"
-    await prepared_root.close()
+    assert await hidden_paths(prepared_root) == []
 
 
 async def test_record_outlives_the_process_and_knows_its_root(

@@ -11,7 +11,7 @@ from irods.access import iRODSAccess
 
 from nds_jupyter.data.entries import Avu
 from nds_jupyter.data.irods import IrodsFileSystem
-from nds_jupyter.data.irods.atomic_replace import BLOCK
+from nds_jupyter.data.irods.object_descriptors import BLOCK
 from tests.irods.conftest import Connect
 from tests.irods_zone.fixtures import AnyZone
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +71,9 @@ class Descriptors:
 
 
 def open_file(path: str, *, writable: bool, truncate: bool) -> int:
-    """Open a file of the vault."""
-    flags = os.O_RDWR if writable else os.O_RDONLY
-    return os.open(Path(path), flags | (os.O_TRUNC if truncate else 0))
+    """Open a file of the vault; writing makes one that is missing."""
+    flags = os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY
+    try:
+        return os.open(Path(path), flags | (os.O_TRUNC if truncate else 0), 0o600)
+    except FileNotFoundError:
+        raise CallError(Status.OPEN_ERROR - errno.ENOENT) from None

@@ -53,6 +53,20 @@ def overwrite(store: Store, path: str, content: bytes) -> None:
             )
 
 
+def lose_file(store: Store, path: str) -> None:
+    """Remove the files of an object from the vault, behind the back of the catalogue."""
+    with store.catalogue.change() as db:
+        for row in objects.replicas(db, path):
+            Path(objects.own_file(store, row)).unlink()
+
+
+def damage_file(store: Store, path: str, content: bytes) -> None:
+    """Give the files of an object other bytes, behind the back of the catalogue."""
+    with store.catalogue.change() as db:
+        for row in objects.replicas(db, path):
+            Path(objects.own_file(store, row)).write_bytes(content)
+
+
 def grant_to(store: Store, path: str, user: str, level: int) -> None:
     """Let somebody do something with an object or a collection."""
     with store.catalogue.change() as db:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -40,6 +41,7 @@ def unlink(caller: Caller, body: Element) -> Reply:
         if "forceFlag" in words or in_trash or words.get("oprType") == "26":
             objects.remove(caller.store, db, rows[0]["id"])
         else:
+            _require_file(rows[0])
             _place(db, rows[0]["id"], collection_calls.trash_path(caller, db, path))
     return Reply()
 
@@ -55,6 +57,7 @@ def rename(caller: Caller, body: Element) -> Reply:
             if caller.store.token(row["id"]):
                 raise CallError(Status.LOCKED_OBJECT)
             _require_free(caller, db, target)
+            _require_file(row)
             _place(db, row["id"], target)
             return Reply()
         if permissions.level(db, caller.who, collection["id"]) < Level.DELETE:
@@ -77,8 +80,18 @@ def copy(caller: Caller, body: Element) -> Reply:
         raise CallError(Status.SAME_SOURCE_AND_TARGET)
     with caller.store.catalogue.change() as db:
         row = objects.require(db, caller.who, source, Level.READ, Status.NO_SUCH_PATH)[0]
+        if not Path(row["path"]).exists():
+            raise CallError(Status.OPEN_ERROR - errno.ENOENT)
         made = _copy_target(caller, db, target, words)
-        _fill(caller, db, row, made, register=bool({"regChksum", "verifyChksum"} & words.keys()))
+        if caller.store.token(row["id"]) or caller.store.token(made["id"]):
+            raise CallError(Status.HIERARCHY_ERROR)
+        register = bool({"regChksum", "verifyChksum"} & words.keys())
+        found = _fill(caller, db, row, made, register=register)
+        failure = _copy_failure(caller, row, found, words)
+        if failure:
+            objects.leave_half(caller.store, db, made)
+    if failure:
+        raise CallError(failure)
     sent = {"numThreads": 0, "flags": 0, "bytesWritten": row["size"]}
     return Reply(body=pack("TransferStat_PI", **sent))
 
@@ -193,6 +206,11 @@ def _require_free(caller: Caller, db: sqlite3.Connection, path: str) -> None:
     objects.require_place(db, caller.who, path)
 
 
+def _require_file(row: sqlite3.Row) -> None:
+    if not Path(row["path"]).exists():
+        raise CallError(Status.RENAME_ERROR - errno.ENOENT)
+
+
 def _place(db: sqlite3.Connection, object_id: int, path: str) -> None:
     parent, name = collection_paths.split(path)
     collection = collection_paths.find(db, parent)
@@ -217,6 +235,14 @@ def _copy_target(
     return objects.insert(caller.store, db, caller.who, place, name, resource)
 
 
+def _copy_failure(caller: Caller, source: sqlite3.Row, found: str, words: dict[str, str]) -> int:
+    limit = caller.store.copy_limit
+    if limit is not None and source["size"] > limit:
+        return Status.WRITE_ERROR - errno.ENOSPC
+    expected = words.get("verifyChksum", "")
+    return Status.CHECKSUM_MISMATCH if expected and found != expected else Status.OK
+
+
 def _fill(
     caller: Caller,
     db: sqlite3.Connection,
@@ -224,7 +250,7 @@ def _fill(
     made: sqlite3.Row,
     *,
     register: bool,
-) -> None:
+) -> str:
     file = objects.own_file(caller.store, made)
     shutil.copyfile(source["path"], file)
     found = objects.checksum(file) if register else ""
@@ -233,6 +259,7 @@ def _fill(
         " WHERE id = ? AND number = ?",
         (Path(file).stat().st_size, found, file, now(), made["id"], made["number"]),
     )
+    return found
 
 
 def _verify(rows: list[sqlite3.Row]) -> Reply:

@@ -191,6 +191,18 @@ def own_file(store: Store, row: sqlite3.Row) -> str:
     return os.fspath(file)
 
 
+def leave_half(store: Store, db: sqlite3.Connection, row: sqlite3.Row) -> None:
+    """Leave a replica as one whose writing broke off: stale, with half of its bytes."""
+    file = own_file(store, one(db, row["id"], row["number"]))
+    half = Path(file).stat().st_size // 2
+    os.truncate(file, half)
+    db.execute("UPDATE replicas SET status = ? WHERE id = ?", (Replica.STALE, row["id"]))
+    db.execute(
+        "UPDATE replicas SET size = ?, path = ?, checksum = '' WHERE id = ? AND number = ?",
+        (half, file, row["id"], row["number"]),
+    )
+
+
 def remove(store: Store, db: sqlite3.Connection, object_id: int) -> None:
     """Remove an object with all that is known of it."""
     for row in db.execute("SELECT path FROM replicas WHERE id = ?", (object_id,)):

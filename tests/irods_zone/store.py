@@ -27,6 +27,8 @@ class Store:
         self.vault.mkdir(parents=True)
         self.catalogue = Catalogue(folder / "catalogue.sqlite")
         self.finalizes_as_good = True
+        # Bytes of an object from which on a copy on the server finds the disk full.
+        self.copy_limit: int | None = None
         self._tokens: dict[int, str] = {}
         self._lock = threading.Lock()
         with self.catalogue.change() as db:

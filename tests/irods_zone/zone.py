@@ -146,6 +146,14 @@ class Zone:
         """Change an object behind the back of whoever reads it."""
         direct_changes.overwrite(self.store, path, content)
 
+    def lose_file(self, path: str) -> None:
+        """Remove the file of an object in the vault; the catalogue still has the object."""
+        direct_changes.lose_file(self.store, path)
+
+    def damage_file(self, path: str, content: bytes) -> None:
+        """Give the file of an object in the vault other bytes; the catalogue has the old facts."""
+        direct_changes.damage_file(self.store, path, content)
+
     def add_resource(self, name: str) -> None:
         """Add a storage resource."""
         with self.store.catalogue.change() as db:

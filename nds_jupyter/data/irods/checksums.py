@@ -78,6 +78,11 @@ class ChecksumSchemes:
         """Return a digest for one object."""
         return Digest(self._seen or self.LIKELY)
 
+    @property
+    def preferred(self) -> str:
+        """The scheme in which the zone is told a checksum."""
+        return (self._seen or self.LIKELY)[0]
+
     def add_scheme(self, checksum: str) -> None:
         """Register the scheme of a checksum that the zone gave."""
         scheme = scheme_of(checksum)

@@ -28,6 +28,10 @@ class ChecksumMismatch(OSError):
     """What arrived is not what was sent."""
 
 
+class ContentMissing(OSError):
+    """The catalogue has the object, and its storage has no file for it."""
+
+
 class ConfigurationError(ValueError):
     """The settings do not describe an account that can connect."""
 
@@ -90,6 +94,12 @@ FULL = ExceptionMapping(
 BUSY = ExceptionMapping(
     OSError, errno.EBUSY, "{path} is being written by somebody else. Try again later"
 )
+CONTENT_MISSING = ExceptionMapping(
+    ContentMissing,
+    errno.EIO,
+    "{path}: its file is missing in the storage of the zone. Ask who runs the zone, or write the "
+    "object again",
+)
 CHECKSUM_MISMATCH = ExceptionMapping(
     ChecksumMismatch,
     errno.EIO,
@@ -144,7 +154,7 @@ _NAMES = {
     NOT_EMPTY: "CAT_COLLECTION_NOT_EMPTY SYS_COLLECTION_NOT_EMPTY",
     TIMED_OUT: "SYS_SOCK_READ_TIMEDOUT USER_SOCK_CONNECT_TIMEDOUT",
     QUOTA: "SYS_RESC_QUOTA_EXCEEDED",
-    BUSY: "LOCKED_DATA_OBJECT_ACCESS INTERMEDIATE_REPLICA_ACCESS",
+    BUSY: "LOCKED_DATA_OBJECT_ACCESS INTERMEDIATE_REPLICA_ACCESS HIERARCHY_ERROR",
     CHECKSUM_MISMATCH: "USER_CHKSUM_MISMATCH",
     TOO_LONG: "USER_PATH_EXCEEDS_MAX USER_STRLEN_TOOLONG",
     INVALID: "USER_INPUT_PATH_ERR SYS_INVALID_FILE_PATH CAT_INVALID_ARGUMENT "
@@ -161,6 +171,10 @@ EXCEPTION_MAPPINGS: dict[type[BaseException], ExceptionMapping] = {
     for name in names.split()
     if hasattr(ex, name)
 } | {ClientAuthError: BAD_CREDENTIALS}
+
+
+_FILE_DRIVER_CODES = range(510, 531)
+"""Errors of a storage's files, in thousands: UNIX_FILE_OPEN_ERR to UNIX_FILE_RENAME_ERR and on."""
 
 
 def is_authentication(exc: BaseException) -> bool:
@@ -202,6 +216,8 @@ def _map_server_error(exc: ex.iRODSException, path: str) -> OSError:
     """Map an exception without an entry of its own: its code may hold an errno of the server."""
     code = abs(int(getattr(exc, "code", 0) or 0))
     number = code % 1000 if code >= 1000 else 0
+    if code // 1000 in _FILE_DRIVER_CODES and number == errno.ENOENT:
+        return CONTENT_MISSING.error(path)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return (FULL if number == errno.ENOSPC else QUOTA).error(path)
     message = f"{path}: the iRODS server failed with {type(exc).__name__} (-{code}){_detail(exc)}"

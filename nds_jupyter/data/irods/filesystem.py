@@ -16,17 +16,17 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike, stringify_path
 
 from nds_jupyter.data.entries import Avu, Entry, EntryPage, Replica
-from nds_jupyter.data.irods.atomic_replace import BLOCK, AtomicReplace
 from nds_jupyter.data.irods.catalogue_queries import CatalogueEntry
 from nds_jupyter.data.irods.config import PROTOCOL, Account, settings_from_url
 from nds_jupyter.data.irods.listing import Listing
-from nds_jupyter.data.irods.object_descriptors import REPLICA_TOKENS_SINCE
+from nds_jupyter.data.irods.object_descriptors import BLOCK, REPLICA_TOKENS_SINCE
 from nds_jupyter.data.irods.objects import (
     CollectionOperations,
     MetadataOperations,
     ObjectOperations,
 )
 from nds_jupyter.data.irods.open_files import ReadFile, WriteFile, read_range
+from nds_jupyter.data.irods.replacement import Replacement
 from nds_jupyter.data.irods.sessions import SessionTimeouts, shared_session_holder
 from nds_jupyter.data.irods.transfer import (
     TransferStreams,
@@ -147,8 +147,8 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         self._objects = ObjectOperations(
             self._session_holder, self._listing, self._collections, auto_mkdir=auto_mkdir
         )
-        self._atomic_replace = AtomicReplace(self._objects)
         self._metadata = MetadataOperations(self._session_holder, self._listing)
+        self._replacement = Replacement(self._objects, self._metadata)
         self._streams = TransferStreams(
             max_streams=streams,
             parallel_from=parallel_from,
@@ -373,11 +373,10 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy one object on the server, or make a collection where it is one."""
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
-        entry = self._find(source)
-        if entry.is_collection:
+        if self._find(source).is_collection:
             self.makedirs(target, exist_ok=True)
         else:
-            self._atomic_replace.copy(entry, target)
+            self._replacement.copy(source, target)
 
     def mv(
         self,
@@ -395,7 +394,8 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         Parameters
         ----------
         keep_metadata
-            Whether metadata and access list of a replaced object go to the new one.
+            Whether an object that is replaced keeps its metadata; else it gets the source's. Its
+            id, access list and tickets stay in either case.
         """
         if not isinstance(path1, str) or not isinstance(path2, str) or self._is_pattern(path1):
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth)
@@ -412,7 +412,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         elif entry.is_collection:
             self._objects.rename(source, target, collection=True)
         else:
-            self._atomic_replace.move_into_place(source, target, keep_metadata=keep_metadata)
+            self._replacement.move(source, target, keep_metadata=keep_metadata)
 
     def _is_pattern(self, path: str) -> bool:
         """Whether a path is a glob pattern; one that exists is itself, whatever its name."""
@@ -465,7 +465,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
             self,
             path,
             mode,
-            atomic_replace=self._atomic_replace,
+            replacement=self._replacement,
             block_size=block_size or BLOCK,
             autocommit=autocommit,
             final_path=final_path,
@@ -556,7 +556,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
             raise FileExistsError(errno.EEXIST, f"{path} exists already")
         large = self.stream_count(local.stat().st_size) > 1
         if large and self.server_version >= REPLICA_TOKENS_SINCE:
-            upload(self._atomic_replace, self._streams, local, path, callback, replace=replace)
+            upload(self._replacement, self._streams, local, path, callback, replace=replace)
             return
         callback.set_size(local.stat().st_size)
         with local.open("rb") as source, self.open(path, "wb" if replace else "xb") as target:

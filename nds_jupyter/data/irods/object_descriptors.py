@@ -19,6 +19,12 @@ from nds_jupyter.data.irods.sessions import ZoneSession
 READ, WRITE, CREATE, TRUNCATE = 0, 1, 64, 512
 """Open flags, as the protocol has them."""
 
+BLOCK = 4 * 2**20
+"""Bytes of one request; measured fastest, larger ones are slower."""
+
+FIRST_BLOCK = 128 * 1024
+"""Bytes of the first request where the size is unknown: a larger buffer costs more."""
+
 REPLICA_TOKENS_SINCE = (4, 2, 9)
 
 _SECONDARY_CLOSE_OPTIONS = dict.fromkeys(

@@ -22,6 +22,8 @@ from irods.meta import iRODSMeta
 from irods.models import Collection, DataObject
 
 from nds_jupyter.data.entries import Avu
+from nds_jupyter.data.irods.catalogue_queries import CatalogueEntry
+from nds_jupyter.data.irods.exceptions import ContentMissing
 from nds_jupyter.data.irods.listing import Listing
 from nds_jupyter.data.irods.object_descriptors import CREATE, READ, TRUNCATE, WRITE, Descriptor
 from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
@@ -63,7 +65,7 @@ _BUSY_BACKOFF = (0.2, 1.0, 3.0)
 
 T = TypeVar("T")
 
-_COPY_SOURCE, _COPY_TARGET, _RENAME_OBJECT, _RENAME_COLLECTION = 10, 9, 11, 12
+_PUT, _COPY_TARGET, _COPY_SOURCE, _RENAME_OBJECT, _RENAME_COLLECTION = 1, 9, 10, 11, 12
 
 
 class ObjectOperations:
@@ -165,8 +167,8 @@ class ObjectOperations:
         """Rename one object or collection to an unused path."""
         kind = _RENAME_COLLECTION if collection else _RENAME_OBJECT
         body = ObjCopyRequest(
-            srcDataObjInp_PI=_copy_operand(source, kind),
-            destDataObjInp_PI=_copy_operand(target, kind),
+            srcDataObjInp_PI=_operand(source, kind),
+            destDataObjInp_PI=_operand(target, kind),
         )
         self.session_holder.call(
             lambda session: _send_request(session, body, "DATA_OBJ_RENAME_AN"),
@@ -174,40 +176,87 @@ class ObjectOperations:
             repeatable=False,
         )
 
-    def copy(self, source: str, target: str, *, final_path: str, force: bool = False) -> None:
-        """Copy one object on the server, without a transfer of its data to the client.
+    def put(
+        self, path: str, content: bytes, checksum: str, *, final_path: str, over: str = ""
+    ) -> None:
+        """Write a whole object by one request: the server has all of it before it begins.
 
         Parameters
         ----------
-        force
-            Whether to overwrite an object at the target.
+        checksum
+            Of the content; the server compares, and registers it.
+        final_path
+            The path that it will be renamed to, for the sentence of an error.
+        over
+            Resource of the object that is written over; empty where there must be none.
+
+        Raises
+        ------
+        FileExistsError
+            If there is an object that is not to be written over.
         """
-        options = {kw.REG_CHKSUM_KW: ""}
-        if force:
-            options[kw.FORCE_FLAG_KW] = ""
-        if self.session_holder.account.default_resource:
-            options[kw.DEST_RESC_NAME_KW] = self.session_holder.account.default_resource
+        options = {kw.DATA_INCLUDED_KW: "", kw.VERIFY_CHKSUM_KW: checksum}
+        body = _operand(path, _PUT, self._destination(options, over), size=len(content))
+        message = iRODSMessage(
+            "RODS_API_REQ", msg=body, bs=content, int_info=api_number["DATA_OBJ_PUT_AN"]
+        )
+
+        def put() -> None:
+            self.session_holder.call(lambda session: _request(session, message), final_path)
+
+        self._with_collection(lambda: _retry_while_busy(put), path, final_path)
+
+    def copy(self, source: CatalogueEntry, target: str, *, final_path: str, over: str = "") -> None:
+        """Copy one object on the server, without a transfer of its data to the client.
+
+        The server takes whatever the source's file holds now. It compares the copy with the
+        registered checksum, or a damaged object would become one that looks sound.
+
+        Parameters
+        ----------
+        over
+            Resource of the object that is written over; empty where there must be none.
+        """
+        register = {kw.VERIFY_CHKSUM_KW: source.checksum} if source.checksum else {}
+        options = register or {kw.REG_CHKSUM_KW: ""}
         body = ObjCopyRequest(
-            srcDataObjInp_PI=_copy_operand(source, _COPY_SOURCE),
-            destDataObjInp_PI=_copy_operand(target, _COPY_TARGET, options),
+            srcDataObjInp_PI=_operand(source.path, _COPY_SOURCE),
+            destDataObjInp_PI=_operand(target, _COPY_TARGET, self._destination(options, over)),
         )
 
-        def copy(session: ZoneSession) -> None:
-            _send_request(session, body, "DATA_OBJ_COPY_AN")
+        def copy() -> None:
+            self.session_holder.call(
+                lambda session: _send_request(session, body, "DATA_OBJ_COPY_AN"),
+                f"{source.path} to {final_path}",
+            )
 
-        self._with_collection(
-            lambda: self.session_holder.call(copy, f"{source} to {final_path}", repeatable=False),
-            target,
-            final_path,
-        )
+        self._with_collection(lambda: _retry_while_busy(copy), target, final_path)
+
+    def _destination(self, options: dict[str, str], over: str) -> dict[str, str]:
+        """Add where an object is written, and whether it may be written over."""
+        resource = over or self.session_holder.account.default_resource
+        force = {kw.FORCE_FLAG_KW: ""} if over else {}
+        return options | force | ({kw.DEST_RESC_NAME_KW: resource} if resource else {})
 
     def remove(self, path: str, *, trash: bool) -> None:
-        """Remove one object."""
+        """Remove one object; one without a file in the storage has nothing for the trash."""
+        try:
+            self._unlink(path, trash=trash)
+        except ContentMissing:
+            self._unlink(path, trash=False)
+
+    def _unlink(self, path: str, *, trash: bool) -> None:
         self.session_holder.call(
             lambda session: session.data_objects.unlink(path, force=not trash),
             path,
             repeatable=False,
         )
+
+    def move_to_trash(self, path: str) -> None:
+        """Rename an object into the account's trash, where the zone forbids to remove it."""
+        account = self.session_holder.account
+        name = path.rpartition("/")[2]
+        self.rename(path, f"/{account.zone}/trash/home/{account.user}/{name}")
 
     def remove_quietly(self, path: str) -> None:
         """Remove a temporary object for good; an error is ignored."""
@@ -242,13 +291,13 @@ def _retry_while_busy(operation: Callable[[], T]) -> T:
     return operation()
 
 
-def _copy_operand(path: str, kind: int, options: dict[str, str] | None = None) -> Any:
+def _operand(path: str, kind: int, options: dict[str, str] | None = None, size: int = 0) -> Any:
     return FileOpenRequest(
         objPath=path,
         createMode=0,
         openFlags=0,
         offset=0,
-        dataSize=0,
+        dataSize=size,
         numThreads=0,
         oprType=kind,
         KeyValPair_PI=StringStringMap(options or {}),
@@ -257,8 +306,13 @@ def _copy_operand(path: str, kind: int, options: dict[str, str] | None = None) -
 
 def _send_request(session: ZoneSession, body: Any, api: str) -> None:
     """Send a request whose reply may take as long as the data is large."""
-    with session.pool.without_deadline(), session.pool.get_connection() as conn:
-        conn.send(iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number[api]))
+    with session.pool.without_deadline():
+        _request(session, iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number[api]))
+
+
+def _request(session: ZoneSession, message: iRODSMessage) -> None:
+    with session.pool.get_connection() as conn:
+        conn.send(message)
         conn.recv()
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from nds_jupyter.data.irods.atomic_replace import BLOCK, FIRST_BLOCK, AtomicReplace, temporary_path
 from nds_jupyter.data.irods.exceptions import ZoneUnavailable, mapped_errors
-from nds_jupyter.data.irods.object_descriptors import Descriptor
+from nds_jupyter.data.irods.object_descriptors import BLOCK, FIRST_BLOCK, Descriptor
 from nds_jupyter.data.irods.objects import ObjectOperations
+from nds_jupyter.data.irods.replacement import Replacement, temporary_path
 
 
 class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
@@ -92,6 +92,9 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no typ
 class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
     """File object for writing a data object, which appears when it is closed and verified.
 
+    Up to one block is kept in memory and stored by one request. More of it goes to a temporary
+    object, which gets the path in the end.
+
     Parameters
     ----------
     mode
@@ -109,45 +112,54 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         path: str,
         mode: str,
         *,
-        atomic_replace: AtomicReplace,
+        replacement: Replacement,
         final_path: str | None = None,
         **rest: Any,
     ) -> None:
         self._pid = os.getpid()
-        self._atomic_replace = atomic_replace
-        self._objects = atomic_replace.objects
+        self._replacement = replacement
+        self._objects = replacement.objects
         self._descriptor: Descriptor | None = None
+        self._in_memory: bytes | None = None
         self._written = 0
         self._existing_size = 0
         self._final_path = final_path or path
-        self._temporary = path if final_path else temporary_path(path)
-        self._digest = atomic_replace.schemes.digest()
+        self._is_temporary = final_path is not None
+        # The temporary object, from when it is there until it has its path or is removed.
+        self._temporary = ""
+        self._digest = replacement.schemes.digest()
         super().__init__(fs, path, mode, **rest)
-        self._open_temporary()
+        if mode == "ab" and fs.exists(path):
+            self._open_copy()
 
-    def _open_temporary(self) -> None:
-        objects = self._objects
+    def _open_copy(self) -> None:
+        objects, temporary = self._objects, temporary_path(self.path)
         try:
-            if self.mode == "ab" and self.fs.exists(self.path):
-                objects.copy(self.path, self._temporary, final_path=self.path)
-                self._descriptor = objects.reopen(self._temporary, final_path=self.path)
-                with mapped_errors(self.path):
-                    self._existing_size = self.loc = self._descriptor.seek(0, 2)
-            else:
-                self._descriptor = objects.create(self._temporary, final_path=self._final_path)
+            source = objects.listing.find(self.path)
+            self._temporary = temporary
+            objects.copy(source, temporary, final_path=self.path)
+            self._descriptor = objects.reopen(temporary, final_path=self.path)
+            with mapped_errors(self.path):
+                self._existing_size = self.loc = self._descriptor.seek(0, 2)
         except BaseException:
-            self.closed = True
+            self.discard()
             raise
 
     def _upload_chunk(self, final: bool = False) -> bool:
         with self.buffer.getbuffer() as data:
-            for start in range(0, len(data), BLOCK):
-                self._write_block(bytes(data[start : start + BLOCK]))
+            if final and not self._temporary and len(data) <= BLOCK:
+                self._in_memory = bytes(data)
+            else:
+                for start in range(0, len(data), BLOCK):
+                    self._write_block(bytes(data[start : start + BLOCK]))
         if final and self.autocommit:
             self.commit()
         return True
 
     def _write_block(self, block: bytes) -> None:
+        if not self._temporary:
+            self._temporary = self.path if self._is_temporary else temporary_path(self.path)
+            self._descriptor = self._objects.create(self._temporary, final_path=self._final_path)
         self._with_retries(lambda descriptor: descriptor.write(block))
         self._digest.update(block)
         self._written += len(block)
@@ -178,20 +190,26 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
             descriptor.abort()
 
     def commit(self) -> None:
-        """Verify what was written, and rename it to its final path."""
+        """Store what was written at its path, verified."""
+        replace = self.mode != "xb"
+        if not self._temporary:
+            content, self._in_memory = self._in_memory or b"", None
+            self._replacement.store(
+                self.path, content, final_path=self._final_path, replace=replace
+            )
+            return
         self._with_retries(Descriptor.close)
         self._descriptor = None
-        self._atomic_replace.verify(
+        self._replacement.verify(
             self._temporary,
             self._digest,
             self._written,
             final_path=self._final_path,
             start=self._existing_size,
         )
-        if self._temporary != self.path:
-            self._atomic_replace.move_into_place(
-                self._temporary, self.path, replace=self.mode != "xb"
-            )
+        temporary, self._temporary = self._temporary, ""
+        if not self._is_temporary:
+            self._replacement.commit(temporary, self.path, replace=replace)
 
     def discard(self) -> None:
         """Remove what was written."""
@@ -199,7 +217,8 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
         if descriptor is not None:
             descriptor.close_quietly()
         self.closed = True
-        self._objects.remove_quietly(self._temporary)
+        if self._temporary:
+            self._objects.remove_quietly(self._temporary)
 
     def close(self) -> None:
         """Write the rest and commit; on an error remove what was written."""

@@ -18,17 +18,11 @@ from fsspec.callbacks import Callback
 from irods import keywords as kw
 from irods.exception import NetworkException
 
-from nds_jupyter.data.irods.atomic_replace import (
-    BLOCK,
-    FIRST_BLOCK,
-    TEMPORARY_PREFIX,
-    AtomicReplace,
-    temporary_path,
-)
 from nds_jupyter.data.irods.checksums import Digest, scheme_of
 from nds_jupyter.data.irods.exceptions import ChecksumMismatch, ZoneUnavailable, mapped_errors
-from nds_jupyter.data.irods.object_descriptors import Descriptor
+from nds_jupyter.data.irods.object_descriptors import BLOCK, FIRST_BLOCK, Descriptor
 from nds_jupyter.data.irods.objects import ObjectOperations
+from nds_jupyter.data.irods.replacement import TEMPORARY_PREFIX, Replacement, temporary_path
 
 
 class FileProgress:
@@ -82,7 +76,7 @@ class TransferStreams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def upload(
-    atomic_replace: AtomicReplace,
+    replacement: Replacement,
     streams: TransferStreams,
     local: Path,
     path: str,
@@ -97,18 +91,18 @@ def upload(
         # The server may keep the object of a broken attempt open: each has a name of its own.
         temporary = temporary_path(path)
         try:
-            digest = _upload(atomic_replace, streams.max_streams, local, temporary, path, progress)
-            atomic_replace.verify(temporary, digest, progress.size, final_path=path)
-            atomic_replace.move_into_place(temporary, path, replace=replace)
+            digest = _upload(replacement, streams.max_streams, local, temporary, path, progress)
+            replacement.verify(temporary, digest, progress.size, final_path=path)
         except BaseException:
-            atomic_replace.objects.remove_quietly(temporary)
+            replacement.objects.remove_quietly(temporary)
             raise
+        replacement.commit(temporary, path, replace=replace)
 
-    _with_retries(atomic_replace.objects, attempt)
+    _with_retries(replacement.objects, attempt)
 
 
 def _upload(
-    atomic_replace: AtomicReplace,
+    replacement: Replacement,
     streams: int,
     local: Path,
     temporary: str,
@@ -116,9 +110,9 @@ def _upload(
     progress: FileProgress,
 ) -> Digest:
     progress.restart()
-    size, objects = progress.size, atomic_replace.objects
+    size, objects = progress.size, replacement.objects
     first = objects.create(temporary, final_path=path, size=size, streams=streams)
-    digest = atomic_replace.schemes.digest()
+    digest = replacement.schemes.digest()
     with mapped_errors(path), first, local.open("rb") as source:
         options = {
             kw.NUM_THREADS_KW: str(streams),
