@@ -17,7 +17,8 @@ from nds_jupyter.errors import NdsError
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
-    from nds_jupyter.data.data_root import DataRoot
+    from nds_jupyter.data.data_identity import DataIdentity
+    from nds_jupyter.data.data_roots import DataRoots
     from nds_jupyter.data.spool import Spool
     from nds_jupyter.engines.base import Engine
     from nds_jupyter.gateway.upstream import UpstreamServer
@@ -36,12 +37,12 @@ class NdsApp(Configuration, ExtensionApp):
     load_other_extensions = True
 
     _gateway: UpstreamServer | None = None
-    _data: DataRoot
+    _data_roots: DataRoots
     _engine: Engine
     _broadcaster: Broadcaster
     _journal: JournalThread
     _runner: JobRunner
-    _partial_write_cleanup: asyncio.Task[None] | None = None
+    _data_maintenance: asyncio.Task[None] | None = None
     _spool: Spool
 
     @property
@@ -76,25 +77,29 @@ class NdsApp(Configuration, ExtensionApp):
             lambda: SwarmEngine(url, self.swarm_settings(), **bounds),
         )
 
-    def make_data_root(self, journal: JournalThread) -> DataRoot:
-        """Return the data root that the configuration names; nothing talks to it yet.
+    def make_data_roots(self, journal: JournalThread) -> DataRoots:
+        """Return the data roots that the configuration names; nothing talks to them yet.
 
         Parameters
         ----------
         journal
             Records partial writes.
         """
-        from nds_jupyter.data.data_root import DataRoot, default_root, open_backend
-        from nds_jupyter.journal.journal import JournaledPartialWrites
+        from nds_jupyter.data.data_root import default_root
+        from nds_jupyter.data.data_roots import DataRoots
+        from nds_jupyter.journal.journal import JournaledRecords
 
         url = self.data_root or default_root(self._server.root_dir)
-        return DataRoot(
-            open_backend(url),
-            threads=self.data_threads,
-            deadline=self.data_deadline,
-            retries=self.data_retries,
-            record=JournaledPartialWrites(journal, url),
-        )
+        records = JournaledRecords(journal, url)
+        return DataRoots(self.make_data_identity(url), self.data_root_settings(), records)
+
+    def make_data_identity(self, url: str) -> DataIdentity:
+        """Return the rule that says whose account the data root at a URL is opened with."""
+        from nds_jupyter.data.data_identity import ProxyIdentity, ServerIdentity
+
+        if self.data_identity == "proxy":
+            return ProxyIdentity(url, self.data_user)
+        return ServerIdentity(url)
 
     def make_spool(self, server_id: str) -> Spool:
         """Return the spool of files that are sent with jobs; for this server's journal alone."""
@@ -123,21 +128,21 @@ class NdsApp(Configuration, ExtensionApp):
         self.log.info("Jobs are passed on to %s.", self.gateway_url)
 
     def _initialize_runner(self) -> None:
-        """Open the journal, and make the engine, the data root, the spool and the runner."""
+        """Open the journal, and make the engine, the data roots, the spool and the runner."""
         from nds_jupyter.journal import Journal
         from nds_jupyter.journal.journal import JournalThread
         from nds_jupyter.runner import JobRunner
 
         self._engine = self.make_engine()
         self._journal = JournalThread(Journal.open(Path(self.journal_dir)))
-        self._data = self.make_data_root(self._journal)
+        self._data_roots = self.make_data_roots(self._journal)
         self._spool = self.make_spool(self._journal.server_id)
         self._runner = JobRunner(
             self._journal,
             self._engine,
             self.runner_settings(),
             self.log,
-            self._data,
+            self._data_roots,
             self._spool,
         )
 
@@ -153,7 +158,12 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.services.server_status import EngineLoad, HealthChecks
         from nds_jupyter.services.target_lookup import TargetLookup
 
-        engine, journal, data, runner = self._engine, self._journal, self._data, self._runner
+        engine, journal, runner, data_roots = (
+            self._engine,
+            self._journal,
+            self._runner,
+            self._data_roots,
+        )
         policy, every = self.policy(), self.all_containers
         lookup = TargetLookup(runner, journal, engine, all_containers=every)
         files = SentFiles(self._spool, engine)
@@ -164,13 +174,13 @@ class NdsApp(Configuration, ExtensionApp):
         )
         runner.add_listener(self._broadcaster)
         self.settings[SETTINGS_KEY] = Services(
-            actions=JobActions(runner, journal, engine, lookup, policy, data.parse_path, files),
+            actions=JobActions(runner, journal, engine, lookup, policy, data_roots, files),
             broadcaster=self._broadcaster,
             containers=ContainerInfo(runner, journal, engine, lookup, policy, all_containers=every),
-            data=data,
-            delivery=SelectionDelivery(engine, data, results),
+            data_roots=data_roots,
+            delivery=SelectionDelivery(engine, results),
             engine=engine,
-            health=HealthChecks(engine, journal, data),
+            health=HealthChecks(engine, journal, data_roots),
             journal=journal,
             load=load,
             logs=logs,
@@ -228,11 +238,10 @@ class NdsApp(Configuration, ExtensionApp):
         if self._gateway is not None:
             return
         try:
-            await self._data.prepare()
+            await self._data_roots.start()
         except NdsError as exc:
             self.log.warning("The data root can't be made: %s", exc)
-        cleanup = self._data.partial_writes.remove_leftovers_periodically()
-        self._partial_write_cleanup = asyncio.create_task(cleanup)
+        self._data_maintenance = asyncio.create_task(self._data_roots.maintain())
         try:
             await self._spool.remove_partial_files()
         except NdsError as exc:
@@ -244,11 +253,11 @@ class NdsApp(Configuration, ExtensionApp):
         if self._gateway is not None:
             await self._gateway.close()
             return
-        if self._partial_write_cleanup is not None:
-            self._partial_write_cleanup.cancel()
+        if self._data_maintenance is not None:
+            self._data_maintenance.cancel()
         await self._broadcaster.close()
         await self._runner.close()
         await self._engine.close()
-        await self._data.close()
+        await self._data_roots.close()
         await self._spool.close()
         self._journal.close()

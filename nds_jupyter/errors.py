@@ -25,6 +25,7 @@
     ├── DataError               the data root failed
     │   ├── DataUnavailable     it does not answer
     │   ├── DataLoginRefused    it does not accept the server's credentials
+    │   ├── DataLoginRequired   its owner must log in to it first, or again
     │   ├── DataChanged         an object changed while it was read
     │   └── DataRootFull        it has no space left
     ├── GatewayUnavailable      the server that runs the jobs of this one does not answer
@@ -231,6 +232,13 @@ class DataLoginRefused(DataError):
 
     code = "data_login_refused"
     reason = "data root refused the login"
+
+
+class DataLoginRequired(DataError):
+    """Who asks must log in to the data root first, or again."""
+
+    code = "data_login_required"
+    reason = "login to the data root needed"
 
 
 class DataChanged(DataError):

@@ -301,7 +301,7 @@ def _check_runnable(spec: JobSpec) -> None:
 
 
 def admit_all(
-    request: JobRequest, policy: Policy, resolve_path: PathResolver
+    request: JobRequest, policy: Policy, resolve_path: PathResolver = _plain_path
 ) -> tuple[tuple[JobSpec, ...], bytes]:
     """Admit a request: one specification for each point of its sweep, or one without a sweep.
 

@@ -25,6 +25,7 @@ from traitlets import (
 from nds_jupyter.admission.image_references import image_reference
 from nds_jupyter.admission.policy import Policy
 from nds_jupyter.configuration.kernel_environment import configured_url
+from nds_jupyter.data.data_roots import DataRootSettings
 from nds_jupyter.data.spool import SpoolLimits
 from nds_jupyter.engines.swarm.engine import SwarmSettings
 from nds_jupyter.errors import InvalidRequest
@@ -132,11 +133,38 @@ class Configuration(SwarmConfiguration):
     ).tag(config=True)
     data_root = Unicode(
         "",
-        help="Where the data is: any URL that fsspec knows, or a folder. Empty: irods:// where an "
-        "iRODS environment is found, else the folder nds-data in the server's root.",
+        help="Where the data is: any URL that fsspec knows, or a folder. {owner} in it stands for "
+        "the owner, so that each has a part of their own. Empty: irods:// where an iRODS "
+        "environment is found, else the folder nds-data in the server's root.",
+    ).tag(config=True)
+    data_identity = Enum(
+        ["server", "proxy"],
+        "server",
+        help="Whose account the data root is opened with. server: this server's, for every owner. "
+        "proxy: this server's, a rodsadmin of an iRODS zone that acts for each owner as that "
+        "owner's iRODS user.",
+    ).tag(config=True)
+    data_user = Callable(
+        str,
+        help="Called with an owner; returns the owner's iRODS user, or None where there is none. "
+        "Default: the owner's name. A dict's get will do, where the names differ.",
+    ).tag(config=True)
+    data_owners = Integer(
+        32,
+        min=1,
+        help="Owners whose connections to the data root are kept open while they are idle, at most "
+        "8 each; those of who used theirs least recently are closed first.",
+    ).tag(config=True)
+    data_idle = Float(
+        240.0,
+        min=1,
+        help="Seconds after which the idle connections of an owner to the data root are closed.",
     ).tag(config=True)
     data_threads = Integer(
-        8, min=1, help="Calls to the data root at one time; more wait. Raise it for many users."
+        8,
+        min=1,
+        help="Calls to the data root at one time, of all owners; more wait. Raise it for many "
+        "users.",
     ).tag(config=True)
     data_deadline = Float(
         30.0, min=0.1, help="Seconds for one call to the data root; large objects get more."
@@ -312,6 +340,16 @@ class Configuration(SwarmConfiguration):
             max_file_bytes=self.max_file_bytes,
             max_owner_bytes=self.max_files_bytes,
             retention=self.keep_files_hours * 3600,
+        )
+
+    def data_root_settings(self) -> DataRootSettings:
+        """Return the settings of data roots."""
+        return DataRootSettings(
+            threads=self.data_threads,
+            deadline=self.data_deadline,
+            retries=self.data_retries,
+            max_owners=self.data_owners,
+            max_idle=self.data_idle,
         )
 
     def runner_settings(self) -> RunnerSettings:

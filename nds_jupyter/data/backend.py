@@ -60,9 +60,16 @@ class Backend:
         return None
 
     def prepare(self) -> None:
+        """Make the root if it is not there, where making it is no matter of its owner."""
+        self.make_root()
+
+    def make_root(self) -> None:
         """Make the root if it is not there."""
         if self.base:
             self.fs.makedirs(self.base, exist_ok=True)
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses, where there are any."""
 
     def filesystem_path(self, path: str) -> str:
         """Return the filesystem's path of a path of the data root; PermissionError if outside."""

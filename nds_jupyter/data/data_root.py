@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import msgspec
@@ -49,17 +51,19 @@ def default_root(server_root: str) -> str:
     return IRODS if environment.is_file() else str(Path(server_root, FOLDER))
 
 
-def open_backend(url: str) -> Backend:
+def open_backend(url: str, **options: Any) -> Backend:
     """Return the backend of a URL; nothing talks to its server yet.
 
     Parameters
     ----------
     url
         Any that fsspec knows, or a path of this machine.
+    **options
+        Arguments of its filesystem.
     """
     # One instance for all threads: fsspec would keep one for each, with connections of its own.
     try:
-        fs, path = fsspec.core.url_to_fs(url, skip_instance_cache=True)
+        fs, path = fsspec.core.url_to_fs(url, skip_instance_cache=True, **options)
     except (ImportError, ValueError) as exc:
         # The jobs of a server must not suffer from a data root that can't be used.
         return UnusableBackend(f"The data root {url.partition('?')[0]} can't be used: {exc}")
@@ -79,19 +83,26 @@ class UnusableBackend(Backend):
     ----------
     message
         The sentence of the error.
+    error
+        Its class.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, error: type[NdsError] = DataError) -> None:
         super().__init__(MemoryFileSystem(), "")
         self._message = message
+        self._error = error
 
     def filesystem_path(self, path: str) -> str:
         """Raise the error: there are no paths."""
         del path
-        raise DataError(self._message)
+        raise self._error(self._message)
 
     def prepare(self) -> None:
         """Do nothing: a server with a wrong data root still runs jobs."""
+
+    def make_root(self) -> None:
+        """Raise the error."""
+        raise self._error(self._message)
 
     def free_bytes(self) -> int | None:
         """Return None: nothing is known."""
@@ -99,7 +110,7 @@ class UnusableBackend(Backend):
 
     def version(self) -> str:
         """Raise the error."""
-        raise DataError(self._message)
+        raise self._error(self._message)
 
 
 WALK_PAGE = 1000
@@ -121,6 +132,8 @@ class DataRoot(FilesystemAccess):
         How often a dropped connection is resumed in one read.
     record
         Stores which writes are under way; None: in memory.
+    pool
+        Threads that are shared with other roots, in the place of own ones.
     """
 
     def __init__(
@@ -131,8 +144,9 @@ class DataRoot(FilesystemAccess):
         deadline: float = 30.0,
         retries: int = 3,
         record: PartialWriteRecord | None = None,
+        pool: ThreadPoolExecutor | None = None,
     ) -> None:
-        super().__init__(backend, threads=threads, deadline=deadline, retries=retries)
+        super().__init__(backend, threads=threads, deadline=deadline, retries=retries, pool=pool)
         self.partial_writes = PartialWrites(self, record or InMemoryRecord())
         self._writer = ObjectWriter(self, self.partial_writes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -55,6 +56,8 @@ class FilesystemAccess:
         Seconds for a call.
     retries
         How often a dropped connection is resumed in one read.
+    pool
+        Threads that are shared with other roots, in the place of own ones.
     """
 
     def __init__(
@@ -64,9 +67,11 @@ class FilesystemAccess:
         threads: int = 8,
         deadline: float = 30.0,
         retries: int = 3,
+        pool: ThreadPoolExecutor | None = None,
     ) -> None:
         self.backend = backend
-        self.calls = ThreadCalls(threads, deadline, backend.map_error)
+        # The backend is asked anew for each error: it is another one after a new login.
+        self.calls = ThreadCalls(pool or threads, deadline, lambda exc: self.backend.map_error(exc))
         self.deadline = deadline
         self.retries = retries
 
@@ -97,25 +102,36 @@ class FilesystemAccess:
 
 
 class ThreadCalls:
-    """Bounded thread pool for the blocking calls of one data root.
+    """Blocking calls of one data root, in a bounded pool of threads.
 
     Parameters
     ----------
     threads
-        Calls at one time; more wait.
+        Calls at one time, for which more wait; or a pool, which its owner shuts down.
     deadline
         Seconds for a call, waiting included.
     map_error
         Gives our error for one of the filesystem's own classes, or None.
+
+    Attributes
+    ----------
+    last_used
+        When the last call began or ended, on the monotonic clock.
     """
 
     def __init__(
         self,
-        threads: int,
+        threads: int | ThreadPoolExecutor,
         deadline: float,
         map_error: Callable[[OSError], NdsError | None] = lambda _: None,
     ) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="nds-data")
+        self._owned = isinstance(threads, int)
+        self._pool = (
+            ThreadPoolExecutor(threads, thread_name_prefix="nds-data")
+            if isinstance(threads, int)
+            else threads
+        )
+        self.last_used = time.monotonic()
         self._deadline = deadline
         self._map_error = map_error
 
@@ -130,12 +146,15 @@ class ThreadCalls:
 
         def call() -> T:
             with mapped_errors(path):
+                self.last_used = time.monotonic()
                 try:
                     return function()
                 except OSError as exc:
                     if (mapped := self._map_error(exc)) is not None:
                         raise mapped from exc
                     raise
+                finally:
+                    self.last_used = time.monotonic()
 
         submitted = self._pool.submit(call)
         future = asyncio.wrap_future(submitted)
@@ -154,8 +173,9 @@ class ThreadCalls:
             raise
 
     async def close(self) -> None:
-        """Wait for running calls, and free the threads."""
-        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
+        """Wait for running calls, and free the threads, unless others share them."""
+        if self._owned:
+            await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
 
 
 @contextlib.contextmanager

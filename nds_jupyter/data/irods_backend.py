@@ -12,10 +12,11 @@ from nds_jupyter.data.entries import Avu, Entry, EntryPage, Kind, Replica
 from nds_jupyter.data.irods.exceptions import (
     AuthenticationFailed,
     ChecksumMismatch,
+    ClientUserUnknown,
     ZoneUnavailable,
 )
 from nds_jupyter.data.irods.filesystem import IrodsFileSystem
-from nds_jupyter.errors import DataError, DataLoginRefused, DataUnavailable, NdsError
+from nds_jupyter.errors import DataError, DataLoginRefused, DataUnavailable, Forbidden, NdsError
 from nds_jupyter.jobs.logical_paths import is_inside
 
 MAX_READ_STREAMS = 2
@@ -42,12 +43,22 @@ class IrodsBackend(Backend):
         return "/" if self.base else self.fs.home
 
     def portable_settings(self) -> Mapping[str, Any] | None:
-        """Return the account; None with a folder of certificates, which can't be sent along."""
+        """Return the account; None where it must not leave this machine, or can't.
+
+        An account that acts for others may do so for all: its password goes to no worker. A folder
+        of certificates can't be sent along.
+        """
+        if self.fs.account.client_user:
+            return None
         settings = self.fs.account.settings()
         return None if "irods_ssl_ca_certificate_path" in settings else settings
 
     def prepare(self) -> None:
         """Make nothing: a collection that is missing in a zone is a mistake of the settings."""
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses."""
+        self.fs.close_idle()
 
     def filesystem_path(self, path: str) -> str:
         """Return the logical path in the zone; PermissionError if it is of another zone."""
@@ -59,6 +70,12 @@ class IrodsBackend(Backend):
     def map_error(self, exc: OSError) -> NdsError | None:
         """Keep the sentences that say what to do about the zone or the account."""
         message = exc.strerror or ""
+        if isinstance(exc, ClientUserUnknown):
+            return Forbidden(
+                f"iRODS has no user {self.fs.user}, for whom this server would act. Ask who runs "
+                "the zone for an account, or who runs this server to name yours "
+                "(c.NdsApp.data_user)."
+            )
         if isinstance(exc, AuthenticationFailed):
             return DataLoginRefused(f"{message}.")
         if isinstance(exc, ChecksumMismatch):

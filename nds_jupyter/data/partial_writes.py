@@ -195,15 +195,6 @@ class PartialWrites:
                     remaining += 1
         return remaining
 
-    async def remove_leftovers_periodically(self) -> None:
-        """Remove leftovers now, and again until cancelled: the root may be unreachable."""
-        while True:
-            try:
-                await self.remove_leftovers()
-            except Exception:  # noqa: BLE001 - it is logged, and tried again
-                _log.exception("What is left in the data root can't be looked for.")
-            await asyncio.sleep(CLEANUP_INTERVAL)
-
     async def top_missing(self, path: str) -> str:
         """Return the topmost of the collections that making `path` would make; empty if none."""
         top = ""

@@ -14,6 +14,7 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from nds_jupyter.data.data_root import DataRoot
+from nds_jupyter.data.data_roots import DataRoots
 from nds_jupyter.data.spool import Spool
 from nds_jupyter.engines.base import Engine
 from nds_jupyter.errors import Forbidden, NdsError
@@ -72,7 +73,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     actions: JobActions
-    data: DataRoot
+    data_roots: DataRoots
     engine: Engine
     delivery: SelectionDelivery
     health: HealthChecks
@@ -104,6 +105,10 @@ class NdsHandler(StreamingHandler):
     def owner(self) -> str:
         """The owner whose jobs this request is about."""
         return self.services.owner_of(self.current_user)
+
+    async def find_data_root(self) -> DataRoot:
+        """Return the data root of the owner whom this request is about."""
+        return await self.services.data_roots.for_owner(self.owner)
 
     def decode_query(self, as_type: type[T]) -> T:
         """Decode the query string."""

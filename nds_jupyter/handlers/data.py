@@ -15,6 +15,7 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 
 from nds_jupyter.archives.tar_conversion import content_disposition, parse_range
+from nds_jupyter.data.data_root import DataRoot
 from nds_jupyter.data.entries import Avu, Entry
 from nds_jupyter.data.object_writer import IfExists
 from nds_jupyter.errors import Conflict, InvalidRequest, PreconditionFailed, TooLarge
@@ -89,9 +90,10 @@ class DataRootHandler(NdsHandler):
             checksum=entry.checksum,
         )
 
-    def logical_path(self, path: str) -> str:
-        """Return the path of the data root for the path in the URL."""
-        return self.services.data.parse_path(path if is_url(path) else f"/{path}")
+    async def find_path(self, path: str) -> tuple[DataRoot, str]:
+        """Return the owner's data root, and the path of it for the path in the URL."""
+        data = await self.find_data_root()
+        return data, data.parse_path(path if is_url(path) else f"/{path}")
 
 
 class ListDataHandler(DataRootHandler):
@@ -101,7 +103,7 @@ class ListDataHandler(DataRootHandler):
     async def get(self) -> None:
         """Send a page of one."""
         query = self.decode_query(ListDataQuery)
-        data = self.services.data
+        data = await self.find_data_root()
         path = data.parse_path(query.path) if query.path else data.home
         page = await data.list_page(
             path, after=query.cursor or "", limit=query.limit, q=query.q or ""
@@ -120,28 +122,29 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
     @allowed("read")
     async def get(self, path: str) -> None:
         """Stream an object, or a range of it."""
-        entry = await self._find_object(path)
+        data, entry = await self._find_object(path)
         if self._finish_if_unmodified(entry):
             return
         start, stop = self._requested_range(entry)
         self.set_header("Content-Length", str(stop - start))
-        await self.send_stream(self.services.data.read(entry, start, stop))
+        await self.send_stream(data.read(entry, start, stop))
 
     @allowed("read")
     async def head(self, path: str) -> None:
         """Send the headers of an object."""
-        entry = await self._find_object(path)
+        _, entry = await self._find_object(path)
         if self._finish_if_unmodified(entry):
             return
         self.set_header("Content-Length", str(entry.size))
         self.finish()
 
-    async def _find_object(self, path: str) -> Entry:
+    async def _find_object(self, path: str) -> tuple[DataRoot, Entry]:
         self.decode_query(NoQuery)
-        entry = await self.services.data.entry(self.logical_path(path))
+        data, target = await self.find_path(path)
+        entry = await data.entry(target)
         if entry.is_collection:
             raise Conflict(f"{entry.path} is a collection. GET /list_data?path= lists it.")
-        return entry
+        return data, entry
 
     def _finish_if_unmodified(self, entry: Entry) -> bool:
         """Set the headers of an object; respond 304 and return true if the client has it."""
@@ -175,8 +178,7 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
     async def receive(self) -> Entry:
         """Write the body."""
         self.decode_query(NoQuery)
-        data = self.services.data
-        target = self.logical_path(self.path_kwargs["path"] or "")
+        data, target = await self.find_path(self.path_kwargs["path"] or "")
         headers = self.request.headers
         length = headers.get("Content-Length")
         free = await data.free_bytes()
@@ -206,11 +208,11 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
     async def delete(self, path: str) -> None:
         """Remove an object, or a collection."""
         query = self.decode_query(DataRemoveQuery)
-        target = self.logical_path(path)
+        data, target = await self.find_path(path)
         if (if_match := self.request.headers.get("If-Match")) is not None:
-            existing = await self.services.data.find(target)
+            existing = await data.find(target)
             check_preconditions(if_match, None, entity_tag(existing) if existing else None, target)
-        await self.services.data.remove(target, recursive=query.recursive)
+        await data.remove(target, recursive=query.recursive)
         self.set_status(HTTPStatus.NO_CONTENT)
         self.finish()
 
@@ -218,8 +220,7 @@ class DataHandler(BodyReceiver[Entry], DataRootHandler):
     async def post(self, path: str) -> None:
         """Create a collection, or move an object or collection."""
         query = self.decode_query(DataPostQuery)
-        data = self.services.data
-        target = self.logical_path(path)
+        data, target = await self.find_path(path)
         if (query.mkdir is None) == (query.move_to is None):
             raise InvalidRequest("mkdir, move_to: give exactly one of them.")
         if query.move_to is not None:
@@ -238,7 +239,8 @@ class MetadataHandler(DataRootHandler):
     async def get(self, path: str) -> None:
         """Send the AVUs."""
         self.decode_query(NoQuery)
-        self.send_json(await self.services.data.metadata(self.logical_path(path)))
+        data, target = await self.find_path(path)
+        self.send_json(await data.metadata(target))
 
     @allowed("write")
     async def put(self, path: str) -> None:
@@ -249,7 +251,8 @@ class MetadataHandler(DataRootHandler):
             if not avu.name or not avu.value:
                 raise InvalidRequest("name, value: neither may be empty.")
         unique = tuple(dict.fromkeys(avus))
-        self.send_json(await self.services.data.set_metadata(self.logical_path(path), unique))
+        data, target = await self.find_path(path)
+        self.send_json(await data.set_metadata(target, unique))
 
 
 class ReplicasHandler(DataRootHandler):
@@ -259,4 +262,5 @@ class ReplicasHandler(DataRootHandler):
     async def get(self, path: str) -> None:
         """Send them all."""
         self.decode_query(NoQuery)
-        self.send_json(await self.services.data.replicas(self.logical_path(path)))
+        data, target = await self.find_path(path)
+        self.send_json(await data.replicas(target))

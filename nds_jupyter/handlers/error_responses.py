@@ -23,6 +23,7 @@ STATUS_BY_CLASS: dict[type[NdsError], HTTPStatus] = {
     errors.NotOffered: HTTPStatus.NOT_IMPLEMENTED,
     errors.EngineError: HTTPStatus.BAD_GATEWAY,
     errors.DataError: HTTPStatus.BAD_GATEWAY,
+    errors.DataLoginRequired: HTTPStatus.FORBIDDEN,
     errors.DataRootFull: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.GatewayUnavailable: HTTPStatus.BAD_GATEWAY,
     errors.NotReady: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -132,9 +132,11 @@ class DeliverHandler(DataRootHandler):
     async def post(self) -> None:
         """Copy them, and send the rows of the written objects."""
         request = self.decode_arguments(DeliverRequest, lists=("paths",))
-        to = self.services.data.parse_path(request.to, "to")
+        data = await self.find_data_root()
+        to = data.parse_path(request.to, "to")
         target = await self.find_target(request)
         written = await self.services.delivery.deliver(
+            data,
             target.require_container(),
             [container_path(path) for path in request.paths],
             to,

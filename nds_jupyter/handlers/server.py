@@ -13,7 +13,7 @@ class HealthHandler(NdsHandler):
     async def get(self) -> None:
         """Respond 200 if all of it works, else 503."""
         self.decode_query(NoQuery)
-        health = await self.services.health.check()
+        health = await self.services.health.check(self.owner)
         parts = (health.engine, health.journal, health.catalogue)
         well = all(part is None or part.reachable for part in parts)
         self.send_json(health, 200 if well else 503)

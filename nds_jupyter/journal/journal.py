@@ -291,6 +291,14 @@ class Journal(JournalDatabase):
         with self._transaction():
             self._db.execute("DELETE FROM drafts WHERE root = ? AND path = ?", [root, path])
 
+    def roots_of_partial_writes(self, prefix: str) -> list[str]:
+        """Return the data roots that have partial writes, and a name that begins so."""
+        rows = self._db.execute(
+            "SELECT DISTINCT root FROM drafts WHERE substr(root, 1, ?) = ? ORDER BY root",
+            [len(prefix), prefix],
+        )
+        return [str(row[0]) for row in rows]
+
     def partial_writes(self, root: str) -> list[bytes]:
         """Return the recorded partial writes of one data root."""
         rows = self._db.execute("SELECT body FROM drafts WHERE root = ? ORDER BY path", [root])
@@ -345,12 +353,13 @@ class JournaledPartialWrites:
         Owned by this process alone: what it has from earlier ones is being written by nobody.
     url
         Of the data root; partial writes to another one are left to the server that uses it.
+    key
+        Of the owner, where each has a root; see `DataIdentity.key`.
     """
 
-    def __init__(self, journal: JournalThread, url: str) -> None:
+    def __init__(self, journal: JournalThread, url: str, key: str = "") -> None:
         self._journal = journal
-        # A URL may hold a password.
-        self._root = hashlib.sha256(url.encode()).hexdigest()
+        self._root = f"{_root_of(url)}:{key}" if key else _root_of(url)
 
     async def add(self, partial: PartialWrite) -> None:
         """Store one, in the place of another of its path."""
@@ -365,3 +374,32 @@ class JournaledPartialWrites:
         """Return all of them."""
         bodies = await self._journal.call(Journal.partial_writes, self._root)
         return [msgspec.json.decode(body, type=PartialWrite) for body in bodies]
+
+
+class JournaledRecords:
+    """Records of the partial writes to one data root, for each owner; see `DataRoots`.
+
+    Parameters
+    ----------
+    journal, url
+        As of `JournaledPartialWrites`.
+    """
+
+    def __init__(self, journal: JournalThread, url: str) -> None:
+        self._journal = journal
+        self._url = url
+
+    def for_key(self, key: str) -> JournaledPartialWrites:
+        """Return one."""
+        return JournaledPartialWrites(self._journal, self._url, key)
+
+    async def keys(self) -> list[str]:
+        """Return the keys whose record holds any."""
+        root = _root_of(self._url)
+        found = await self._journal.call(Journal.roots_of_partial_writes, root)
+        return [each.removeprefix(root).removeprefix(":") for each in found]
+
+
+def _root_of(url: str) -> str:
+    # A URL may hold a password.
+    return hashlib.sha256(url.encode()).hexdigest()

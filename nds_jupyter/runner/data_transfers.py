@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
 from nds_jupyter.data.data_root import DataRoot
+from nds_jupyter.data.data_roots import DataRoots
 from nds_jupyter.data.input_staging import (
     InputStaging,
     NodeStaging,
@@ -36,12 +37,12 @@ class OutputFailed(TransferFailed):
 
 
 class Transfers:
-    """Staging of inputs into containers, and delivery of results to the data root.
+    """Staging of inputs into containers, and delivery of results to the data root of the owner.
 
     Parameters
     ----------
-    store
-        The data root.
+    data_roots
+        Has the owner's.
     settings
         How much one job may have as inputs, and the image of containers that fetch them.
     spool
@@ -52,22 +53,27 @@ class Transfers:
         self,
         active_jobs: ActiveJobs,
         engine: Engine,
-        store: DataRoot,
+        data_roots: DataRoots,
         settings: RunnerSettings,
         spool: Spool | None = None,
     ) -> None:
         self._active_jobs = active_jobs
         self._engine = engine
-        self._store = store
+        self._data_roots = data_roots
         self._spool = spool
         self._most_inputs = settings.most_inputs
-        self._staging = InputStaging(store, engine, self._most_inputs)
-        self._node_staging = NodeStaging(store, engine, settings.stager_image, self._most_inputs)
+        self._stager_image = settings.stager_image
 
     async def find_staging_volume(self, job: Job) -> str:
         """Return the folder of a job's container that a stager will fill; empty for none."""
+        if not job.spec.data:
+            return ""
         with _raise_as(InputsFailed):
-            return await self._node_staging.shared_folder(job.spec.data)
+            data = await self._data_roots.for_owner(job.owner)
+            return await self._node_staging(data).shared_folder(job.spec.data)
+
+    def _node_staging(self, data: DataRoot) -> NodeStaging:
+        return NodeStaging(data, self._engine, self._stager_image, self._most_inputs)
 
     async def check_paths(self, job: Job) -> None:
         """Check cheaply that the inputs exist and the target of the results is free.
@@ -80,11 +86,13 @@ class Transfers:
         spec = job.spec
         if spec.output is not None:
             with _raise_as(OutputFailed):
-                await expect_output_writable(self._store, spec.output, overwrite=spec.overwrite)
+                data = await self._data_roots.for_owner(job.owner)
+                await expect_output_writable(data, spec.output, overwrite=spec.overwrite)
         for each in spec.data:
             # Temporary errors are left to the staging, which is tried again.
             with _raise_as(InputsFailed), contextlib.suppress(*TEMPORARY_ERRORS):
-                await self._store.entry(each.path)
+                data = await self._data_roots.for_owner(job.owner)
+                await data.entry(each.path)
 
     async def stage_inputs(self, job: Job, container_id: str) -> None:
         """Stage the inputs into a container that was not started.
@@ -97,8 +105,11 @@ class Transfers:
         report = self._progress_reporter(job)
         with _raise_as(InputsFailed):
             if job.spec.data:
-                fetching = self._node_staging if await self.find_staging_volume(job) else None
-                await self._staging.stage(job.spec.data, container_id, report, fetching)
+                data = await self._data_roots.for_owner(job.owner)
+                volume = await self.find_staging_volume(job)
+                staging = InputStaging(data, self._engine, self._most_inputs)
+                by_node = self._node_staging(data) if volume else None
+                await staging.stage(job.spec.data, container_id, report, by_node)
             if job.spec.files and self._spool is not None:
                 await self._stage_sent_files(self._spool, job, container_id, report)
 
@@ -127,13 +138,12 @@ class Transfers:
         while True:
             try:
                 with _raise_as(OutputFailed):
-                    delivery = Delivery(
-                        self._store, self._engine, job, self._progress_reporter(job)
-                    )
+                    data = await self._data_roots.for_owner(job.owner)
+                    delivery = Delivery(data, self._engine, job, self._progress_reporter(job))
                     return await delivery.run(container_id)
             except OutputFailed as exc:
                 failures += 1
-                if not _is_temporary(exc) or failures > self._store.retries:
+                if not _is_temporary(exc) or failures > self._data_roots.retries:
                     raise
                 await asyncio.sleep(FIRST_RETRY_DELAY * 2**failures)
 

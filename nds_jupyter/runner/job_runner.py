@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from nds_jupyter.data.data_root import DataRoot, UnusableBackend
+from nds_jupyter.data.data_roots import DataRoots
 from nds_jupyter.data.spool import Spool
 from nds_jupyter.engines.base import Engine, Sample
 from nds_jupyter.jobs.job import (
@@ -36,8 +37,8 @@ from nds_jupyter.runner.runner_settings import JobListener, RunnerSettings
 from nds_jupyter.runner.slots import Slots, SweepSlots
 
 
-def _unusable_data_root() -> DataRoot:
-    return DataRoot(UnusableBackend("These jobs have no data root."))
+def _unusable_data_roots() -> DataRoots:
+    return DataRoots.of_one(DataRoot(UnusableBackend("These jobs have no data root.")))
 
 
 class JobRunner:
@@ -47,8 +48,9 @@ class JobRunner:
     ----------
     journal, engine
         Closed by the caller, after the runner.
-    data
-        Inputs come from it and results go to it; closed by the caller. None: jobs have neither.
+    data_roots
+        Inputs come from their owner's and results go there; closed by the caller. None: jobs have
+        neither.
     spool
         Has the files that were sent with jobs; closed by the caller. None: there are none.
     """
@@ -59,7 +61,7 @@ class JobRunner:
         engine: Engine,
         settings: RunnerSettings,
         log: logging.Logger,
-        data: DataRoot | None = None,
+        data_roots: DataRoots | None = None,
         spool: Spool | None = None,
     ) -> None:
         self._journal = journal
@@ -72,7 +74,7 @@ class JobRunner:
         self._metrics_sampler = MetricsSampler(engine, journal, log, self._listeners)
         self._builds = ImageBuilds(engine, journal.server_id)
         self._availability = EngineAvailability(engine)
-        context = self._make_context(data or _unusable_data_root(), spool)
+        context = self._make_context(data_roots or _unusable_data_roots(), spool)
         self._retention = Retention(
             engine,
             journal,
@@ -91,7 +93,7 @@ class JobRunner:
             interval=settings.keep_interval,
         )
 
-    def _make_context(self, data: DataRoot, spool: Spool | None) -> RunnerContext:
+    def _make_context(self, data_roots: DataRoots, spool: Spool | None) -> RunnerContext:
         active_jobs, engine, settings = self._active_jobs, self._engine, self._settings
         return RunnerContext(
             active_jobs=active_jobs,
@@ -101,7 +103,7 @@ class JobRunner:
             sweep_slots=SweepSlots(),
             metrics_sampler=self._metrics_sampler,
             container_setup=ContainerSetup(active_jobs, engine, self._journal, self._builds),
-            transfers=Transfers(active_jobs, engine, data, settings, spool),
+            transfers=Transfers(active_jobs, engine, data_roots, settings, spool),
             log=self._log,
             default_grace=settings.grace,
         )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from nds_jupyter.admission.job_request import JobRequest
 from nds_jupyter.admission.policy import Policy, admit_all
+from nds_jupyter.data.data_roots import DataRoots
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, Container, ContainerStatus, Engine
 from nds_jupyter.errors import (
     ContainerNotFound,
@@ -16,7 +17,6 @@ from nds_jupyter.errors import (
     JobNotFound,
     RefusedByPolicy,
 )
-from nds_jupyter.jobs.inputs import PathResolver
 from nds_jupyter.jobs.job import Job, JobSpec
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
@@ -51,7 +51,7 @@ class JobActions:
         engine: Engine,
         lookup: TargetLookup,
         policy: Policy,
-        resolve_path: PathResolver,
+        data_roots: DataRoots,
         files: SentFiles,
     ) -> None:
         self._runner = runner
@@ -59,7 +59,7 @@ class JobActions:
         self._engine = engine
         self._lookup = lookup
         self._policy = policy
-        self._resolve_path = resolve_path
+        self._data_roots = data_roots
         self._files = files
 
     async def submit(
@@ -68,7 +68,12 @@ class JobActions:
         """Admit and accept a job, or one for each point of a sweep; see `JobRunner.submit`."""
         if key is not None and not 0 < len(key) <= LONGEST_KEY:
             raise InvalidRequest(f"Idempotency-Key: use 1 to {LONGEST_KEY} characters.")
-        specs, script = admit_all(request, self._policy, self._resolve_path)
+        if request.data or request.output is not None:
+            data = await self._data_roots.for_owner(owner)
+            specs, script = admit_all(request, self._policy, data.parse_path)
+        else:
+            # A job without data needs no account in the data root.
+            specs, script = admit_all(request, self._policy)
         await self._refuse_builds_if_unsupported(specs)
         specs = await self._files.add_sizes(owner, specs)
         return await self._runner.submit_all(owner, specs, script, key)

@@ -205,19 +205,24 @@ class SelectionDelivery:
 
     Parameters
     ----------
-    engine, data
-        The source and the target.
+    engine
+        Has the containers.
     results
         Checks that the paths exist.
     """
 
-    def __init__(self, engine: Engine, data: DataRoot, results: JobResults) -> None:
+    def __init__(self, engine: Engine, results: JobResults) -> None:
         self._engine = engine
-        self._data = data
         self._results = results
 
     async def deliver(
-        self, container_id: str, paths: Sequence[str], to: str, *, overwrite: bool
+        self,
+        data: DataRoot,
+        container_id: str,
+        paths: Sequence[str],
+        to: str,
+        *,
+        overwrite: bool,
     ) -> list[Entry]:
         """Copy paths, folders with all they hold, and return the objects that were written.
 
@@ -225,6 +230,8 @@ class SelectionDelivery:
 
         Parameters
         ----------
+        data
+            Of the owner of the container.
         to
             The collection; made if it is not there.
 
@@ -240,27 +247,28 @@ class SelectionDelivery:
             raise InvalidRequest(f"paths: several are called {twice}. Deliver them one by one.")
         exists = IfExists.REPLACE if overwrite else IfExists.REFUSE
         written: list[Entry] = []
-        async with self._data.new_collection(to):
+        async with data.new_collection(to):
             for path in outermost:
                 archive = self._engine.archive(container_id, path)
                 async with contextlib.aclosing(archive) as tar:
-                    written += await self._write_members(tar, to, exists)
+                    written += await _write_members(data, tar, to, exists)
         return written
 
-    async def _write_members(
-        self, tar: AsyncGenerator[bytes, None], to: str, exists: IfExists
-    ) -> list[Entry]:
-        written: list[Entry] = []
-        reader = TarReader(tar)
-        while (info := await reader.next_member()) is not None:
-            goal = join(to, _member_path(info))
-            if info.isdir():
-                await self._data.make_collection(goal)
-            elif info.isreg():
-                content = _read_member(reader, info.size)
-                written.append(await self._data.write(goal, content, exists=exists))
-                await reader.skip(content_size(info) - info.size)
-        return written
+
+async def _write_members(
+    data: DataRoot, tar: AsyncGenerator[bytes, None], to: str, exists: IfExists
+) -> list[Entry]:
+    written: list[Entry] = []
+    reader = TarReader(tar)
+    while (info := await reader.next_member()) is not None:
+        goal = join(to, _member_path(info))
+        if info.isdir():
+            await data.make_collection(goal)
+        elif info.isreg():
+            content = _read_member(reader, info.size)
+            written.append(await data.write(goal, content, exists=exists))
+            await reader.skip(content_size(info) - info.size)
+    return written
 
 
 def _member_path(info: tarfile.TarInfo) -> str:

@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from nds_jupyter._version import __version__
-from nds_jupyter.data.data_root import DataRoot
+from nds_jupyter.data.data_roots import DataRoots
 from nds_jupyter.engines.base import Engine, EngineInfo
 from nds_jupyter.engines.cluster import NodeReport, SupportsNodeReports
-from nds_jupyter.errors import NdsError
+from nds_jupyter.errors import DataLoginRequired, Forbidden, NdsError
 from nds_jupyter.jobs.job import Phase
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournalThread
@@ -28,17 +28,17 @@ CHECK_DEADLINE = 5.0
 class HealthChecks:
     """Health checks of the engine, the journal and the data root."""
 
-    def __init__(self, engine: Engine, journal: JournalThread, data: DataRoot) -> None:
+    def __init__(self, engine: Engine, journal: JournalThread, data_roots: DataRoots) -> None:
         self._engine = engine
         self._journal = journal
-        self._data = data
+        self._data_roots = data_roots
 
-    async def check(self) -> HealthView:
-        """Return the health of each part."""
+    async def check(self, owner: str) -> HealthView:
+        """Return the health of each part, of the data root as an owner reaches it."""
         engine, journal, data, nodes, disk_free = await asyncio.gather(
             _check_part(self._fetch_engine_version),
             _check_part(self._check_journal),
-            _check_part(self._data.version),
+            _check_part(lambda: self._fetch_data_version(owner)),
             self._check_nodes(),
             self._find_disk_free(),
         )
@@ -71,6 +71,9 @@ class HealthChecks:
         info = await self._engine.info()
         return f"{info.version} (API {info.api_version})"
 
+    async def _fetch_data_version(self, owner: str) -> str:
+        return await (await self._data_roots.for_owner(owner)).version()
+
     async def _check_journal(self) -> str:
         await self._journal.call(Journal.unfinished)
         return sqlite3.sqlite_version
@@ -84,6 +87,14 @@ async def _check_part(ask: Callable[[], Awaitable[str]]) -> PartHealth:
             version = await ask()
     except TimeoutError:
         message = f"It has not answered in {CHECK_DEADLINE:g} s."
+    except (DataLoginRequired, Forbidden) as exc:
+        # The part works, and only not for who asks.
+        return PartHealth(
+            reachable=True,
+            version="",
+            latency=round(time.monotonic() - began, 4),
+            message=exc.message,
+        )
     except NdsError as exc:
         message = exc.message
     return PartHealth(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from nds_jupyter.data.data_root import DataRoot
+from nds_jupyter.data.data_roots import DataRoots
 from nds_jupyter.jobs.job import Input, Job, JobSpec, Limits
 from nds_jupyter.jobs.script import inspect_script
 from nds_jupyter.journal import Journal
@@ -71,7 +72,11 @@ async def runner_environment(
 ) -> AsyncIterator[RunnerEnvironment]:
     journal = JournalThread(Journal.open(folder / "journal"))
     runner = JobRunner(
-        journal, engine, RunnerSettings(max_running=4), logging.getLogger("nds"), data_root
+        journal,
+        engine,
+        RunnerSettings(max_running=4),
+        logging.getLogger("nds"),
+        DataRoots.of_one(data_root),
     )
     await data_root.prepare()
     await runner.start()

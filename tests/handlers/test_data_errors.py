@@ -199,7 +199,7 @@ async def test_results_that_a_dead_zone_kept_are_removed_when_it_is_back(
     assert (job["state"], job["reason"]) == ("FAILED", "output"), job
     faulty_zone.faults.clear()
     assert data_root.hidden()
-    assert await nds._data.partial_writes.remove_leftovers() == 0
+    assert await nds._data_roots.remove_leftovers() == 0
     assert data_root.names() == set()
 
 

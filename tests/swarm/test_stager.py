@@ -15,6 +15,7 @@ import pytest
 from dev.stager_image import STAGER_IMAGE, ensure_stager_image
 from dev.swarm import Swarm
 from nds_jupyter.data.data_root import DataRoot
+from nds_jupyter.data.data_roots import DataRoots
 from nds_jupyter.data.irods import IrodsFileSystem
 from nds_jupyter.data.irods_backend import IrodsBackend
 from nds_jupyter.engines.base import LABEL_JOB, LABEL_OWNER, LABEL_SERVER
@@ -73,8 +74,8 @@ class CountingEngine(SwarmEngine):
 class HurriedBackend(IrodsBackend):
     """A zone that stagers give up soon where it refuses them."""
 
-    def settings_elsewhere(self) -> Mapping[str, Any] | None:
-        settings = super().settings_elsewhere()
+    def portable_settings(self) -> Mapping[str, Any] | None:
+        settings = super().portable_settings()
         return None if settings is None else {**settings, "patience": 1.0}
 
 
@@ -98,7 +99,8 @@ def staging(
         )
         store = DataRoot(HurriedBackend(fs, ""))
         chosen = RunnerSettings(stager_image=image)
-        runner = JobRunner(journal, engine, chosen, logging.getLogger("nds"), store)
+        roots = DataRoots.of_one(store)
+        runner = JobRunner(journal, engine, chosen, logging.getLogger("nds"), roots)
         await runner.start()
         try:
             yield RunnerHarness(runner, engine)

@@ -56,6 +56,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True
     ----------
     password
         For the scheme; with ``native`` it may also be the one that `iinit` got from PAM.
+    client_user
+        The user that this account, a rodsadmin, acts for; empty: it acts for itself.
     policies
         Values of ``irods_client_server_policy`` to try, in this order; empty: no negotiation.
     tls
@@ -71,11 +73,18 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True
     ticket: str = ""
     default_resource: str = ""
     home: str = ""
+    client_user: str = ""
     policies: tuple[str, ...] = ()
     tls: tuple[tuple[str, str | int], ...] = ()
 
     def __repr__(self) -> str:
-        return f"<iRODS account {self.user}#{self.zone} at {self.host}:{self.port}>"
+        acting_for = f" for {self.client_user}" if self.client_user else ""
+        return f"<iRODS account {self.user}#{self.zone}{acting_for} at {self.host}:{self.port}>"
+
+    @property
+    def acting_user(self) -> str:
+        """The user whose permissions count."""
+        return self.client_user or self.user
 
     def session_arguments(self) -> dict[str, Any]:
         """Return the arguments of `irods.session.iRODSSession`."""
@@ -87,6 +96,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True
             "password": self.password,
             "authentication_scheme": self.scheme,
         }
+        if self.client_user:
+            arguments["client_user"] = self.client_user
         if self.default_resource:
             arguments["irods_default_resource"] = self.default_resource
         if self.policies:
@@ -107,6 +118,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True
             "irods_authentication_scheme": self.scheme,
             "irods_home": self.home,
         }
+        if self.client_user:
+            settings["client_user"] = self.client_user
         if self.default_resource:
             settings["irods_default_resource"] = self.default_resource
         if self.ticket:
@@ -154,8 +167,8 @@ def account_from(options: Mapping[str, Any]) -> Account:
     Parameters
     ----------
     options
-        ``env_file``, ``host``, ``port``, ``user``, ``zone``, ``password``, ``ticket``, and any
-        name of the environment file.
+        ``env_file``, ``host``, ``port``, ``user``, ``zone``, ``password``, ``client_user``,
+        ``ticket``, and any name of the environment file.
     """
     given = {
         _SHORT_NAMES.get(name, name): value for name, value in options.items() if value is not None
@@ -172,6 +185,9 @@ def account_from(options: Mapping[str, Any]) -> Account:
         raise ConfigurationError(
             f"irods_authentication_scheme is {scheme!r}; native and pam_password are offered."
         )
+    client_user = str(settings.get("client_user", ""))
+    # The home that the environment names is that of its own user.
+    home = given.get("irods_home") if client_user else settings.get("irods_home")
     return Account(
         host=_required(settings, "irods_host"),
         port=_port(settings.get("irods_port", 1247)),
@@ -181,7 +197,8 @@ def account_from(options: Mapping[str, Any]) -> Account:
         password=password or "",
         ticket=settings.get("ticket", ""),
         default_resource=settings.get("irods_default_resource", ""),
-        home=settings.get("irods_home", "") or f"/{zone}/home/{user}",
+        home=str(home or f"/{zone}/home/{client_user or user}"),
+        client_user=client_user,
         policies=_policies(settings, pam=scheme in PAM),
         tls=_tls(settings),
     )

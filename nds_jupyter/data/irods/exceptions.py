@@ -20,6 +20,10 @@ class AuthenticationFailed(PermissionError):
     """The zone does not accept the account: wrong or expired password, unknown user or ticket."""
 
 
+class ClientUserUnknown(PermissionError):
+    """The zone does not know the user that the account is to act for."""
+
+
 class ZoneUnavailable(ConnectionError):
     """The zone does not answer, or the connection to it broke."""
 
@@ -69,6 +73,16 @@ BAD_CREDENTIALS = ExceptionMapping(
     AuthenticationFailed,
     errno.EACCES,
     f"{{path}}: iRODS does not accept the user or the password. {RENEW}",
+)
+NO_SUCH_CLIENT = ExceptionMapping(
+    ClientUserUnknown,
+    errno.EACCES,
+    "{path}: iRODS has no user of the name that the account is to act for",
+)
+NO_PROXY = ExceptionMapping(
+    AuthenticationFailed,
+    errno.EACCES,
+    "{path}: the iRODS account may not act for others. It must be a rodsadmin",
 )
 EXPIRED = ExceptionMapping(
     AuthenticationFailed, errno.EACCES, f"{{path}}: the iRODS password has expired. {RENEW}"
@@ -143,7 +157,9 @@ _NAMES = {
     "CAT_INSUFFICIENT_PRIVILEGE_LEVEL SYS_NO_API_PRIV USER_ACCESS_DENIED SYS_NOT_ALLOWED "
     "CAT_TABLE_ACCESS_DENIED SYS_DELETE_DISALLOWED",
     BAD_CREDENTIALS: "CAT_INVALID_AUTHENTICATION CAT_INVALID_USER PAM_AUTH_PASSWORD_FAILED "
-    "CAT_INVALID_CLIENT_USER SYS_USER_NOT_ALLOWED_TO_CONN USER_INVALID_USERNAME_FORMAT",
+    "SYS_USER_NOT_ALLOWED_TO_CONN USER_INVALID_USERNAME_FORMAT",
+    NO_SUCH_CLIENT: "CAT_INVALID_CLIENT_USER",
+    NO_PROXY: "SYS_PROXYUSER_NO_PRIV",
     EXPIRED: "CAT_PASSWORD_EXPIRED",
     TICKET: "CAT_TICKET_INVALID CAT_TICKET_EXPIRED CAT_TICKET_USES_EXCEEDED "
     "CAT_TICKET_USER_EXCLUDED CAT_TICKET_HOST_EXCLUDED CAT_TICKET_GROUP_EXCLUDED "

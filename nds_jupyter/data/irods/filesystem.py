@@ -76,6 +76,9 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         The account; all but the password are also in ``irods_environment.json``.
     env_file
         Path of an ``irods_environment.json``.
+    client_user
+        The user for whom the account, a rodsadmin, acts; what is not shared with that user is
+        not there.
     ticket
         Gives access to what the owner of the ticket shared.
     timeout
@@ -112,6 +115,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         password: str | None = None,
         *,
         env_file: str | os.PathLike[str] | None = None,
+        client_user: str | None = None,
         ticket: str | None = None,
         timeout: float = 60.0,
         patience: float = 15.0,
@@ -136,6 +140,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
             "zone": zone,
             "password": password,
             "env_file": env_file,
+            "client_user": client_user,
             "ticket": ticket,
         }
         self.trash = trash
@@ -170,8 +175,8 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
 
     @property
     def user(self) -> str:
-        """The account's name."""
-        return self._session_holder.account.user
+        """The user whose permissions count."""
+        return self._session_holder.account.acting_user
 
     @property
     def home(self) -> str:
@@ -192,6 +197,10 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
     def close(self) -> None:
         """Close the idle connections; the next call opens others."""
         self._session_holder.close()
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses at this moment."""
+        self._session_holder.close_idle()
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:

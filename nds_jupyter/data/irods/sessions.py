@@ -161,6 +161,13 @@ class SessionHolder:
         if session is not None:
             session.pool.close_idle()
 
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses; those in use come back to the same session."""
+        with self._lock:
+            session = self._session
+        if session is not None:
+            session.pool.close_idle()
+
     def reset_after_fork(self) -> None:
         """Give up the session in a forked child, without a message on the parent's connections."""
         session, self._session = self._session, None
