@@ -38,6 +38,7 @@ CREATE TABLE collections (
     map_id INTEGER DEFAULT 0, inherit TEXT DEFAULT '', comment TEXT DEFAULT '',
     type TEXT DEFAULT '', info1 TEXT DEFAULT '', info2 TEXT DEFAULT '', ctime TEXT, mtime TEXT);
 CREATE INDEX collections_in ON collections (parent, sort_key(name));
+CREATE INDEX special_collections ON collections (type) WHERE type != '';
 CREATE TABLE replicas (
     id INTEGER, collection_id INTEGER, name TEXT, number INTEGER, version TEXT DEFAULT '',
     type TEXT DEFAULT 'generic', size INTEGER, resource_id INTEGER, resource TEXT,

@@ -12,6 +12,11 @@ from tests.irods_zone.codes import CallError, Level, Status
 from tests.irods_zone.handlers import Caller, Reply, as_admin
 from tests.irods_zone.packing import keywords, pack, text
 
+OUTSIDE = (
+    "SYS_INVALID_INPUT_PARAM]  errno [] -- message [a valid zone name does not appear at the root"
+    " of the object path [{path}]]\n"
+)
+
 
 def create(caller: Caller, body: Element) -> Reply:
     """Make a collection, with those above it if asked."""
@@ -31,17 +36,22 @@ def make(
 ) -> None:
     """Make a collection that is not there yet."""
     parent_path, _ = collection_paths.split(path)
+    if parent_path == "/" or path.split("/")[1] != caller.store.zone:
+        raise CallError(Status.INVALID_INPUT, OUTSIDE.format(path=path))
     if objects.replicas(db, path):
         raise CallError(Status.NAME_IS_OBJECT)
     parent = collection_paths.find(db, parent_path)
-    if parent is None and recursive and parent_path != "/":
+    hidden = parent is not None and not forced
+    hidden = hidden and not objects.is_visible(db, caller.who, parent["id"], parent_path)
+    if recursive and (parent is None or hidden):
+        # The server takes what it may not show for missing, up to the zone.
         make(caller, db, parent_path, recursive=True, forced=forced)
         parent = collection_paths.find(db, parent_path)
     if parent is None:
         raise CallError(Status.UNKNOWN_COLLECTION, f"collection '{parent_path}' is unknown")
     who = caller.who
     if not forced and permissions.level(db, who, parent["id"]) < Level.WRITE:
-        raise CallError(Status.NO_PERMISSION, f"no permission to update collection '{parent_path}'")
+        raise CallError(Status.NO_PERMISSION)
     made = caller.store.add_collection(db, path, who.name, who.user_id)
     permissions.inherit(db, parent, made, who.user_id)
     db.execute(
@@ -55,8 +65,11 @@ def remove(caller: Caller, body: Element) -> Reply:
     """Remove a collection: into the trash, or for good."""
     path, words = text(body, "collName").rstrip("/"), keywords(body)
     with caller.store.catalogue.change() as db:
-        collection = _require(caller, db, path, forced=as_admin(caller, words))
-        if "recursiveOpr" not in words and not _is_empty(db, collection):
+        # What is not for good is a renaming into the trash, which misses it in its own way.
+        missing = Status.NO_SUCH_FILE if "forceFlag" in words else Status.NO_ROWS
+        forced = as_admin(caller, words)
+        collection = _require(caller, db, path, forced=forced, missing=missing)
+        if "recursiveOpr" not in words and not collection_paths.is_empty(db, collection):
             raise CallError(Status.COLLECTION_NOT_EMPTY)
         in_trash = path.startswith(f"/{caller.store.zone}/trash/")
         if {"forceFlag", "irodsRmTrash", "irodsAdminRmTrash"} & words.keys() or in_trash:
@@ -96,23 +109,17 @@ def trash_path(caller: Caller, db: sqlite3.Connection, path: str) -> str:
     return target
 
 
-def _require(caller: Caller, db: sqlite3.Connection, path: str, *, forced: bool) -> sqlite3.Row:
+def _require(
+    caller: Caller, db: sqlite3.Connection, path: str, *, forced: bool, missing: int
+) -> sqlite3.Row:
     collection = collection_paths.find(db, path)
-    if collection is None:
-        raise CallError(Status.UNKNOWN_COLLECTION)
-    found = permissions.level(db, caller.who, collection["id"])
-    if not forced and found < Level.DELETE:
-        hidden = found < Level.READ and not caller.who.admin
-        raise CallError(Status.UNKNOWN_COLLECTION if hidden else Status.NO_PERMISSION)
+    if collection is None and objects.replicas(db, path):
+        raise CallError(Status.NAME_IS_OBJECT)
+    if collection is None or not objects.is_visible(db, caller.who, collection["id"], path):
+        raise CallError(missing)
+    if not forced and permissions.level(db, caller.who, collection["id"]) < Level.DELETE:
+        raise CallError(Status.NO_PERMISSION)
     return collection
-
-
-def _is_empty(db: sqlite3.Connection, collection: sqlite3.Row) -> bool:
-    return not db.execute(
-        "SELECT 1 FROM replicas WHERE collection_id = ?"
-        " UNION ALL SELECT 1 FROM collections WHERE parent = ? LIMIT 1",
-        (collection["id"], collection["name"]),
-    ).fetchone()
 
 
 def erase(caller: Caller, db: sqlite3.Connection, path: str) -> None:

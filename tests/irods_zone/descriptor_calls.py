@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from xml.etree.ElementTree import Element
 
-from tests.irods_zone import objects, tickets
+from tests.irods_zone import mounted_files, objects, tickets
 from tests.irods_zone.catalogue import now
 from tests.irods_zone.codes import CallError, Flag, Level, Replica, Status
 from tests.irods_zone.descriptors import Descriptor, open_file
@@ -116,9 +116,12 @@ def _open(caller: Caller, body: Element, flags: int) -> Reply:
     path, words = text(body, "objPath"), keywords(body)
     if not path.startswith("/"):
         raise CallError(Status.INVALID_FILE_PATH)
-    objects.check_path(caller.store, path)
+    mounted = mounted_files.open_file(caller, path, flags, words)
+    if mounted is not None:
+        return Reply(status=mounted)
     writes = bool(flags & (Flag.WRITE | Flag.READ_WRITE))
     with caller.store.catalogue.change() as db:
+        objects.end_outside(db, caller.who, path)
         rows = objects.readable(db, caller.who, path)
         made = not rows
         if made:

@@ -6,6 +6,7 @@ import itertools
 import re
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
@@ -15,11 +16,13 @@ from tests.irods_zone.collation import sort_key
 from tests.irods_zone.columns import BY_NUMBER, NUMBERS, join, ordered
 from tests.irods_zone.packing import escape, number, texts
 from tests.irods_zone.permissions import Identity
+from tests.irods_zone.unaskable_names import is_unaskable
 
 MOST_STATEMENTS = 50
 MOST_COLUMNS = 50
 MOST_ROWS = 500
 SMALLEST_VALUE = 50
+LONGEST_VALUE = 2700
 TOTAL_COUNT, NO_DISTINCT, AUTO_CLOSE, UPPER_CASE = 0x20, 0x40, 0x100, 0x200
 ORDER_BY, ORDER_BY_DESC = 0x400, 0x800
 FUNCTIONS = {2: "min", 3: "max", 4: "sum", 5: "avg", 6: "count"}
@@ -88,14 +91,14 @@ def answer(statements: Statements, who: Identity, body: Element) -> tuple[int, s
         index = statements.add(statement)
     if most <= 0:
         _end(statements, index)
-        return Status.OK, _pack([], (), 0, 0)
+        return Status.OK, pack_rows([], (), 0, 0)
     rows = list(itertools.islice(statement.rows, min(most, MOST_ROWS)))
     is_last = len(rows) < min(most, MOST_ROWS) or bool(number(body, "options") & AUTO_CLOSE)
     if is_last:
         _end(statements, index)
     if not rows:
-        return Status.NO_ROWS, _pack([], (), 0, 0)
-    return Status.OK, _pack(rows, statement.columns, 0 if is_last else index, statement.total)
+        return Status.NO_ROWS, pack_rows([], (), 0, 0)
+    return Status.OK, pack_rows(rows, statement.columns, 0 if is_last else index, statement.total)
 
 
 def _end(statements: Statements, index: int) -> None:
@@ -190,6 +193,8 @@ def _order(columns: list[int], how: list[int], *, distinct: bool) -> str:
 
 def _condition(expression: str, condition: str, values: list[object]) -> str:
     parts = _COMPOUND.split(condition)
+    if any(is_unaskable(each) for each in parts[::2]):
+        raise CallError(Status.SQL_ERROR)
     written = _comparison(expression, parts[0] + ("'" if len(parts) > 1 else ""), values)
     for position in range(1, len(parts), 2):
         last = position + 2 >= len(parts)
@@ -230,7 +235,10 @@ def _key(expression: str, value: str) -> object:
     return value if expression.rpartition(".")[2] in NUMBERS else sort_key(value)
 
 
-def _pack(rows: list[sqlite3.Row], columns: tuple[int, ...], index: int, total: int) -> str:
+def pack_rows(
+    rows: Sequence[Sequence[object]], columns: tuple[int, ...], index: int, total: int
+) -> str:
+    """Write rows as the answer to a query."""
     parts = [
         f"<GenQueryOut_PI>\n<rowCnt>{len(rows)}</rowCnt>\n<attriCnt>{len(columns)}</attriCnt>\n"
         f"<continueInx>{index}</continueInx>\n<totalRowCount>{total}</totalRowCount>\n"
@@ -238,6 +246,8 @@ def _pack(rows: list[sqlite3.Row], columns: tuple[int, ...], index: int, total: 
     for position, column in enumerate(columns):
         texts_ = ["" if row[position] is None else str(row[position]) for row in rows]
         width = max(SMALLEST_VALUE, *(len(each.encode()) + 1 for each in texts_))
+        if width > LONGEST_VALUE + 1:
+            raise CallError(Status.ROW_TOO_LONG)
         written = "".join(f"<value>{escape(each)}</value>\n" for each in texts_)
         parts.append(
             f"<SqlResult_PI>\n<attriInx>{column}</attriInx>\n<reslen>{width}</reslen>\n"

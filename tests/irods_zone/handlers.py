@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 from xml.etree.ElementTree import Element
@@ -27,6 +28,7 @@ class Caller(Protocol):
     store: Store
     descriptors: Descriptors
     identity: Identity | None
+    listings: dict[int, Iterator[str]]
 
     @property
     def who(self) -> Identity:

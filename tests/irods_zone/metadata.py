@@ -17,6 +17,7 @@ MISSING = (
     Status.INVALID_USER,
     Status.INVALID_RESOURCE,
 )
+LONGEST, LONGEST_UNITS = 2700, 250
 KINDS = {"data_object": "-d", "collection": "-C", "resource": "-R", "user": "-u"}
 
 
@@ -57,7 +58,7 @@ def apply(caller: Caller, body: Element) -> Reply:
         for each in asked["operations"]:
             avu = (str(each["attribute"]), str(each["value"]), str(each.get("units", "")))
             if each["operation"] == "add":
-                _attach(caller, db, object_id, *avu)
+                _attach_or_fail(caller, db, object_id, *avu)
             elif each["operation"] == "remove":
                 _detach(db, object_id, *avu)
             else:
@@ -78,6 +79,8 @@ def _attach(
 ) -> bool:
     if not name or not value:
         raise CallError(Status.INVALID_ARGUMENT)
+    if max(len(name), len(value)) > LONGEST or len(units) > LONGEST_UNITS:
+        raise CallError(Status.SQL_ERROR)
     row = _find(db, name, value, units)
     avu_id = row["id"] if row else caller.store.catalogue.new_id()
     if row is None:
@@ -87,6 +90,17 @@ def _attach(
         )
     added = db.execute("INSERT OR IGNORE INTO avu_of VALUES (?, ?)", (object_id, avu_id))
     return added.rowcount == 1
+
+
+def _attach_or_fail(
+    caller: Caller, db: sqlite3.Connection, object_id: int, name: str, value: str, units: str
+) -> None:
+    try:
+        _attach(caller, db, object_id, name, value, units)
+    except CallError as refused:
+        if refused.status == Status.SQL_ERROR:
+            raise CallError(Status.LIBRARY_ERROR) from refused
+        raise
 
 
 def _detach(db: sqlite3.Connection, object_id: int, name: str, value: str, units: str) -> bool:
@@ -166,10 +180,17 @@ def _target(
         raise CallError(Status.INVALID_ARGUMENT)
     if row is None:
         raise CallError(missing)
-    found = permissions.level(db, caller.who, row["id"])
+    within = row["collection_id"] if kind == "-d" else row["id"]
+    found = min(permissions.level(db, caller.who, row["id"]), _shown(caller, db, within))
     if not forced and found < wanted:
-        raise CallError(Status.NO_PERMISSION if found >= Level.READ else missing)
+        raise CallError(Status.NO_PERMISSION)
     return int(row["id"])
+
+
+def _shown(caller: Caller, db: sqlite3.Connection, collection_id: int) -> int:
+    """Give no level for what is in a collection that one may not see, else all of them."""
+    found = permissions.level(db, caller.who, collection_id)
+    return Level.OWN if found >= Level.READ or caller.who.admin else Level.NULL
 
 
 def _account(caller: Caller, db: sqlite3.Connection, kind: str, name: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
 import shutil
@@ -12,10 +13,11 @@ from pathlib import Path
 from tests.irods_zone import collection_paths, permissions, tickets
 from tests.irods_zone.catalogue import now
 from tests.irods_zone.codes import CallError, Level, Replica, Status
+from tests.irods_zone.connection import ConnectionLost
 from tests.irods_zone.permissions import Identity
 from tests.irods_zone.store import RESOURCE, Store
 
-NAME_BYTES = 1000
+NAME_BYTES = 255
 
 
 def replicas(db: sqlite3.Connection, path: str) -> list[sqlite3.Row]:
@@ -39,6 +41,17 @@ def readable(db: sqlite3.Connection, who: Identity, path: str) -> list[sqlite3.R
     return rows if permissions.level(db, who, rows[0]["collection_id"]) >= Level.READ else []
 
 
+def is_visible(
+    db: sqlite3.Connection, who: Identity, target: int, collection: str, *, within: int = 0
+) -> bool:
+    """Whether somebody may know of an object in a collection, or of a collection itself."""
+    if who.admin:
+        return True
+    if who.ticket:
+        return tickets.reaches(db, who.ticket, target, collection)
+    return all(permissions.level(db, who, each) >= Level.READ for each in (target, within) if each)
+
+
 def may(db: sqlite3.Connection, who: Identity, row: sqlite3.Row, wanted: int) -> bool:
     """Whether somebody may do something with an object; a ticket stands for their own rights."""
     if who.ticket:
@@ -58,6 +71,16 @@ def require(
     if not may(db, who, rows[0], wanted):
         raise CallError(Status.NO_PERMISSION)
     return rows
+
+
+def end_outside(db: sqlite3.Connection, who: Identity, path: str) -> None:
+    """End the connection where an agent breaks: an administrator opens an object beside the zones.
+
+    It breaks only if the collection above may be read.
+    """
+    beside = collection_paths.split(path)[0] == "/" and collection_paths.find(db, path) is None
+    if beside and who.admin:
+        raise ConnectionLost("an agent ends that opens an object beside the zones")
 
 
 def check_path(store: Store, path: str) -> None:
@@ -82,7 +105,7 @@ def named(rows: list[sqlite3.Row], words: dict[str, str]) -> list[sqlite3.Row]:
 def require_place(db: sqlite3.Connection, who: Identity, path: str) -> sqlite3.Row:
     """Give the collection in which an object of this path may be made."""
     parent, name = collection_paths.split(path)
-    if not name or len(name.encode()) > NAME_BYTES:
+    if not name:
         raise CallError(Status.PATH_ERROR)
     if collection_paths.find(db, path) is not None:
         raise CallError(Status.NAME_IS_COLLECTION)
@@ -95,6 +118,8 @@ def require_place(db: sqlite3.Connection, who: Identity, path: str) -> sqlite3.R
         allowed = permissions.level(db, who, collection["id"]) >= Level.WRITE
     if not allowed:
         raise CallError(Status.NO_PERMISSION, f"no permission to update collection '{parent}'")
+    if len(name.encode()) > NAME_BYTES:
+        raise CallError(Status.CREATE_ERROR - errno.ENAMETOOLONG)
     return collection
 
 

@@ -6,21 +6,27 @@ import base64
 import dataclasses
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
 from tests.irods_zone import (
     admin,
     authentication,
     collection_calls,
+    collection_listing,
+    collection_paths,
     descriptor_calls,
     genquery1,
     genquery2,
     metadata,
+    mounted_files,
     object_calls,
+    path_status,
     permissions,
     replica_state,
+    special_collections,
     tickets,
+    unaskable_names,
 )
 from tests.irods_zone.authentication import Login
 from tests.irods_zone.codes import Api, CallError, Status
@@ -76,6 +82,16 @@ HANDLERS: dict[int, Handler] = {
     Api.TOUCH: object_calls.touch,
 }
 
+# Calls for which it matters that a collection is a special one.
+LISTING_HANDLERS: dict[int, Handler] = {
+    Api.REGISTER: special_collections.register,
+    Api.STAT: path_status.stat,
+    Api.OPEN_COLLECTION: collection_listing.open_collection,
+    Api.READ_COLLECTION: collection_listing.read_collection,
+    Api.CLOSE_COLLECTION: collection_listing.close_collection,
+    Api.QUERY_SPECIAL: collection_listing.query_special,
+}
+
 
 class Session:
     """Serves one connection until it ends."""
@@ -90,6 +106,7 @@ class Session:
         self.store = store
         self.descriptors = Descriptors()
         self.identity: Identity | None = None
+        self.listings: dict[int, Iterator[str]] = {}
         self._connection = connection
         self._faults = faults
         self._tls = tls
@@ -156,6 +173,7 @@ class Session:
         if header.info == Api.WRITE and self.identity is not None:
             return write(self, self._connection, self._faults, header.stream, body)
         if header.info == Api.PUT and self.identity is not None:
+            special_collections.follow_links(self, body)
             return put(self, self._connection, self._faults, header.stream, body)
         self._connection.discard(header.stream)
         if header.info in BEFORE_LOGIN:
@@ -165,9 +183,15 @@ class Session:
             return read(self, self._connection, self._faults, body)
         if header.info in self._own:
             return self._own[header.info](body)
+        collection_paths.check_length(body)
+        unaskable_names.refuse(self, header.info, body)
+        if header.info in LISTING_HANDLERS:
+            return LISTING_HANDLERS[header.info](self, body)
         if header.info not in HANDLERS:
             raise CallError(Status.UNKNOWN_CALL)
-        return HANDLERS[header.info](self, body)
+        special_collections.follow_links(self, body)
+        handler = mounted_files.handler(self, header.info, body) or HANDLERS[header.info]
+        return handler(self, body)
 
     def _challenge(self, _: Element) -> Reply:
         challenge = authentication.new_challenge(self._login)
@@ -232,6 +256,8 @@ class Session:
     def _query2(self, body: Element) -> Reply:
         if not self._faults.genquery2 or self._faults.version < (4, 3, 2):
             raise CallError(Status.UNKNOWN_CALL)
+        if text(body, "zone") != self.store.zone:
+            raise CallError(Status.INVALID_ZONE)
         if number(body, "column_mappings"):
             return Reply(body=pack_text(json.dumps(BY_NAME)))
         query = text(body, "query_string")

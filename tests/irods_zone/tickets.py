@@ -39,6 +39,14 @@ def covers(
     return not writing or ticket["type"] == "write"
 
 
+def reaches(db: sqlite3.Connection, string: str, target: int, collection: str) -> bool:
+    """Whether a ticket is for an object or collection, or for one that it is in."""
+    ticket = db.execute("SELECT * FROM tickets WHERE string = ?", (string,)).fetchone()
+    if ticket is None:
+        return False
+    return bool(ticket["object_id"] == target) or _is_in(db, ticket, collection)
+
+
 def use(db: sqlite3.Connection, ticket: str, *, writing: bool) -> None:
     """Count a use of a ticket."""
     db.execute(

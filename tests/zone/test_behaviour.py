@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import re
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from irods import exception
 from irods.ticket import Ticket
 
 from tests.irods_zone.zone import Zone
@@ -19,6 +21,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 USERS = ("alice", "bob", "amy", "carol", "dora")
 HOME = "/tempZone/home/alice"
+# A real server's connection tells the old state once more after this; ours doesn't.
+UNMOUNTED = "special(r, P, '', 'unmount')"
 _SUPPLIED = re.compile(r"(\w+) = session of bob with ticket '(\w+)' supplied")
 
 Names = dict[str, Any]
@@ -51,16 +55,25 @@ def names(zone: Zone, tmp_path: Path) -> Iterator[Names]:
     gc.collect()
 
 
-def replay(zone: Zone, names: Names, scenario: str) -> None:
+def replay(
+    zone: Zone,
+    names: Names,
+    scenario: str,
+    *,
+    folder: Path = Path("/vault/mnt"),
+    last: str = "",
+) -> None:
     """Make the calls of a scenario and compare what each gives."""
     made, expected = [], []
-    for each in calls(scenario):
+    for each in calls(scenario, folder):
         if found := _SUPPLIED.match(each.note):
             names[found[1]] = zone.session("bob")
             Ticket(names[found[1]], found[2]).supply()
         if each.call and "get_sql(" not in each.call:
             made.append(f"{each.call} => {outcome_here(each, names)}")
             expected.append(f"{each.call} => {outcome(each)}")
+            if each.call == last:
+                break
     assert made == expected
 
 
@@ -102,3 +115,102 @@ def test_administrator_acts_for_a_user(zone: Zone, names: Names) -> None:
         "otherzone": zone.session(**acting, client_zone="otherZone"),
     }
     replay(zone, names, "proxy_user")
+
+
+def test_user_sees_nothing_above_homes(zone: Zone, names: Names) -> None:
+    names["dora"].collections.create("/tempZone/home/dora/q")
+    replay(zone, names, "root_user")
+
+
+def test_administrator_sees_all_above_homes(zone: Zone, names: Names) -> None:
+    replay(zone, names, "root_admin")
+
+
+def test_folder_is_mounted_on_a_collection(zone: Zone, names: Names, tmp_path: Path) -> None:
+    folder = tmp_path / "mnt"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "m.txt").write_bytes(b"mounted")
+    (folder / "sub" / "n.txt").write_bytes(b"n")
+    special_collection(names, "m")
+    replay(zone, names, "mounted_collection", folder=folder, last=UNMOUNTED)
+
+
+def test_collection_is_a_link_to_another_one(zone: Zone, names: Names) -> None:
+    special_collection(names, "l")
+    replay(zone, names, "linked_collection", last=UNMOUNTED)
+
+
+def special_collection(names: Names, name: str) -> None:
+    """Make an empty collection, and one with an object and a collection beside it."""
+    rods, parent = names["rods"], "/tempZone/home/rods/mt"
+    names |= {"C": parent, "P": f"{parent}/{name}"}
+    rods.collections.create(f"{parent}/{name}")
+    rods.collections.create(f"{parent}/real/sub")
+    write(rods, f"{parent}/real/o", b"one\n")
+    write(rods, f"{parent}/real/sub/p", b"second\n")
+
+
+ODD_NAMES = ["dataA", "data\\x41", "it's", "x' || 'y", "100%", "a_b", "axb", "100x", "back\\slash"]
+ODD_NAMES += ['dq"dq', "tab\there", "\u00fc", "u\u0308"]
+
+
+@pytest.mark.parametrize("scenario", ["odd_names", "odd_names_genquery1"])
+def test_odd_names_in_both_languages(zone: Zone, names: Names, scenario: str) -> None:
+    path = collection(names, f"{HOME}/od")
+    for size, name in enumerate(ODD_NAMES, 1):
+        with contextlib.suppress(exception.CAT_SQL_ERR):
+            write(names["alice"], f"{path}/{name}", bytes(size))
+    replay(zone, names, scenario)
+
+
+def test_order_is_a_languages(zone: Zone, names: Names) -> None:
+    path, alice = collection(names, f"{HOME}/or"), names["alice"]
+    alice.collections.create(f"{path}/all")
+    listed = [
+        "a.",
+        "A",
+        "_d",
+        "~",
+        "0",
+        "c",
+        "ä",
+        "a",
+        "B",
+        "-x",
+        ".h",
+        "a b",
+        "ab",
+        "Z",
+        "10",
+        "9",
+    ]
+    for name in listed:
+        write(alice, f"{path}/all/{name}", b"")
+        if name in ("~", "9", "a", "A", "a b", "c", "-x", "Z"):
+            alice.collections.create(f"{path}/{name}")
+        else:
+            write(alice, f"{path}/{name}", b"")
+    replay(zone, names, "order")
+
+
+def test_errors_for_want_of_permission(zone: Zone, names: Names) -> None:
+    path = collection(names, f"{HOME}/pe")
+    for name in ("x", "y"):
+        write(names["alice"], f"{path}/{name}", b"one\n")
+    replay(zone, names, "permission_errors")
+
+
+def test_errors_of_collections(zone: Zone, names: Names) -> None:
+    path, alice = collection(names, f"{HOME}/pe"), names["alice"]
+    for name in ("full", "empty"):
+        alice.collections.create(f"{path}/{name}")
+    for name in ("full/o", "x", "y", "y2"):
+        write(alice, f"{path}/{name}", b"one\n")
+    replay(zone, names, "collection_errors")
+
+
+def test_errors_of_metadata(zone: Zone, names: Names) -> None:
+    path = collection(names, f"{HOME}/pe")
+    for name in ("y", "y2"):
+        write(names["alice"], f"{path}/{name}", b"one\n")
+    replay(zone, names, "metadata_errors")
