@@ -59,11 +59,15 @@ format: $(VENV)/test.stamp
 docs: $(VENV)/test.stamp
 	@$(BIN)/python dev/reference.py
 
-bench: $(VENV)/test.stamp
+bench: $(VENV)/bench.stamp
 	@$(WITH_ENGINE) sh -c '$(BIN)/python dev/images.py && exec $(BIN)/python -m benchmarks $(ARGS)'
 
 clean:
 	rm -rf $(VENV) node_modules .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+
+$(VENV)/bench.stamp: $(VENV)/test.stamp
+	@$(PIP) '.[bench]'
+	@touch $@
 
 $(VENV)/made.stamp: dev/venv.py
 	@$(PYTHON) dev/venv.py $(VENV)

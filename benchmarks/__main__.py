@@ -48,6 +48,7 @@ MEASUREMENTS: dict[str, tuple[Callable[[Bench], Iterator[Figure]], int]] = {
     "small": (data.many_objects, 4),
     "objects": (zone.small_objects, 4),
     "trees": (zone.trees, 4),
+    "transfers": (zone.transfers, 4),
 }
 """By name: what measures it, and how many jobs its server runs at a time."""
 

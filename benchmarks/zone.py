@@ -1,12 +1,14 @@
-"""The iRODS filesystem against its own client, on the zone for tests: the ratios tell."""
+"""The iRODS filesystem against python-irodsclient and iBridges: the ratios tell."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+
+from ibridges import IrodsPath, download, upload
 
 from benchmarks.bench import Bench, alternate, seconds
 from benchmarks.report import Figure, median
@@ -14,6 +16,10 @@ from benchmarks.zones import Clients, clients
 
 ENTRIES = 100_000
 SMALL = 1_000
+LARGE = 1024
+"""MiB of the large file."""
+
+IBRIDGES = "iBridges"
 PAGE = 100
 THREADS = 8
 
@@ -24,8 +30,8 @@ def listing(bench: Bench) -> Iterator[Figure]:
     with clients(number) as at:
         collection = f"{at.home}/many"
         bare = (
-            "select DATA_NAME, DATA_SIZE, DATA_CHECKSUM, DATA_MODIFY_TIME where COLL_NAME = "
-            f"'{collection}' order by DATA_NAME limit {PAGE}"
+            "select distinct DATA_NAME, DATA_SIZE, DATA_CHECKSUM, DATA_MODIFY_TIME "
+            f"where COLL_NAME = '{collection}' order by DATA_NAME limit {PAGE}"
         )
         page, query = alternate(
             lambda: at.fs.ls_page(collection, limit=PAGE),
@@ -38,7 +44,7 @@ def listing(bench: Bench) -> Iterator[Figure]:
             ours=median(page) * 1e3,
             theirs=median(query) * 1e3,
             unit="ms",
-            at_most=2,
+            at_most=1.2,
         )
         whole = seconds(lambda: list(at.session.collections.get(collection).data_objects))
         yield Figure(
@@ -80,48 +86,52 @@ def trees(bench: Bench) -> Iterator[Figure]:
     """Time of a folder of many small files, from the zone and to it."""
     number = bench.scaled(SMALL)
     with clients(number) as at:
-        yield _fetched(bench, at, number)
-        yield _stored(bench, at, number)
+        yield from _fetched(bench, at, number)
+        yield from _stored(bench, at, number)
 
 
-def _fetched(bench: Bench, at: Clients, number: int) -> Figure:
+def _fetched(bench: Bench, at: Clients, number: int) -> Iterator[Figure]:
     target = at.folder / "fetched"
 
     def ours() -> None:
-        shutil.rmtree(target, ignore_errors=True)
         at.fs.get(f"{at.home}/many", os.fspath(target), recursive=True)
         if len(list(target.iterdir())) != number:
             raise SystemExit("What was fetched is not what was stored.")
+        shutil.rmtree(target)
 
-    def theirs() -> None:
-        target.mkdir(exist_ok=True)
+    def one_by_one() -> None:
+        target.mkdir()
         for index in range(number):
             name = f"object-{index:06d}"
-            at.session.data_objects.get(
-                f"{at.home}/many/{name}", os.fspath(target / name), forceFlag=""
-            )
+            at.session.data_objects.get(f"{at.home}/many/{name}", os.fspath(target / name))
+        shutil.rmtree(target)
 
-    mine, client = alternate(ours, theirs, max(1, bench.repeats // 2))
-    return Figure(
-        what=f"recursive get of {number} objects of 1 KiB",
-        rival="one get each",
-        ours=median(mine),
-        theirs=median(client),
-        unit="s",
-    )
+    def by_ibridges() -> None:
+        target.mkdir()
+        path = IrodsPath(at.ibridges, f"{at.home}/many")
+        download(path, target, overwrite=True, progress_bar=False)
+        shutil.rmtree(target)
+
+    for rival, theirs in (("one get each", one_by_one), (IBRIDGES, by_ibridges)):
+        mine, client = alternate(ours, theirs, max(1, bench.repeats // 2))
+        yield Figure(
+            what=f"recursive get of {number} objects of 1 KiB",
+            rival=rival,
+            ours=median(mine),
+            theirs=median(client),
+            unit="s",
+            at_most=0.4,
+        )
 
 
-def _stored(bench: Bench, at: Clients, number: int) -> Figure:
-    source = at.folder / "stored"
-    source.mkdir()
-    for index in range(number):
-        (source / f"file-{index:06d}").write_bytes(b"x" * 1024)
+def _stored(bench: Bench, at: Clients, number: int) -> Iterator[Figure]:
+    source = at.folder / "many"
     turn = count()
 
     def ours() -> None:
         at.fs.put(os.fspath(source), f"{at.home}/ours-{next(turn)}", recursive=True)
 
-    def theirs() -> None:
+    def one_by_one() -> None:
         target = f"{at.home}/theirs-{next(turn)}"
         at.session.collections.create(target)
         for path in source.iterdir():
@@ -129,11 +139,79 @@ def _stored(bench: Bench, at: Clients, number: int) -> Figure:
                 os.fspath(path), f"{target}/{path.name}", regChksum="", verifyChksum=""
             )
 
-    mine, client = alternate(ours, theirs, max(1, bench.repeats // 2))
-    return Figure(
-        what=f"recursive put of {number} files of 1 KiB",
-        rival="one put each, checksum verified",
-        ours=median(mine),
-        theirs=median(client),
-        unit="s",
-    )
+    def by_ibridges() -> None:
+        target = IrodsPath(at.ibridges, f"{at.home}/theirs-{next(turn)}")
+        target.create_collection(at.ibridges, str(target))
+        upload(source, target, progress_bar=False)
+
+    rivals = (("one put each, checksum verified", one_by_one), (IBRIDGES, by_ibridges))
+    for rival, theirs in rivals:
+        mine, client = alternate(ours, theirs, max(1, bench.repeats // 2))
+        yield Figure(
+            what=f"recursive put of {number} files of 1 KiB",
+            rival=rival,
+            ours=median(mine),
+            theirs=median(client),
+            unit="s",
+            at_most=0.4,
+        )
+
+
+def transfers(bench: Bench) -> Iterator[Figure]:
+    """Time of one large file, to the zone and from it."""
+    mebibytes = bench.scaled(LARGE)
+    with clients() as at:
+        source, target = at.folder / "large", at.folder / "got"
+        with source.open("wb") as file:
+            for _ in range(mebibytes):
+                file.write(os.urandom(2**20))
+        path = f"{at.home}/large"
+
+        def put() -> None:
+            at.fs.put_file(os.fspath(source), path)
+            at.fs.rm_file(path, trash=False)
+
+        def client_put() -> None:
+            at.session.data_objects.put(os.fspath(source), path, regChksum="")
+            at.session.data_objects.unlink(path, force=True)
+
+        def ibridges_put() -> None:
+            upload(source, IrodsPath(at.ibridges, at.home), progress_bar=False)
+            at.session.data_objects.unlink(path, force=True)
+
+        def get() -> None:
+            at.fs.get_file(path, os.fspath(target))
+            target.unlink()
+
+        def client_get() -> None:
+            at.session.data_objects.get(path, os.fspath(target))
+            target.unlink()
+
+        def ibridges_get() -> None:
+            download(IrodsPath(at.ibridges, path), target, progress_bar=False)
+            target.unlink()
+
+        put_rivals = (("the client's put with checksum", client_put), (IBRIDGES, ibridges_put))
+        yield from _pairs(bench, f"put of {mebibytes} MiB", put, put_rivals)
+        at.fs.put_file(os.fspath(source), path)
+        get_rivals = (("the client's get", client_get), (IBRIDGES, ibridges_get))
+        yield from _pairs(bench, f"get of {mebibytes} MiB", get, get_rivals)
+
+
+Rival = tuple[str, Callable[[], None]]
+"""A rival and what it does."""
+
+
+def _pairs(
+    bench: Bench, what: str, ours: Callable[[], None], rivals: tuple[Rival, ...]
+) -> Iterator[Figure]:
+    for rival, theirs in rivals:
+        mine, client = alternate(ours, theirs, bench.repeats)
+        yield Figure(
+            what=what,
+            rival=rival,
+            ours=median(mine),
+            theirs=median(client),
+            unit="s",
+            at_most=1.0,
+        )
