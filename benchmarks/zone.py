@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
-from ibridges import IrodsPath, download, upload
+import ibridges
+from ibridges import IrodsPath
 
 from benchmarks.bench import Bench, alternate, seconds
 from benchmarks.report import Figure, median
@@ -109,7 +112,7 @@ def _fetched(bench: Bench, at: Clients, number: int) -> Iterator[Figure]:
     def by_ibridges() -> None:
         target.mkdir()
         path = IrodsPath(at.ibridges, f"{at.home}/many")
-        download(path, target, overwrite=True, progress_bar=False)
+        _quiet(ibridges.download, path, target, overwrite=True)
         shutil.rmtree(target)
 
     for rival, theirs in (("one get each", one_by_one), (IBRIDGES, by_ibridges)):
@@ -141,8 +144,8 @@ def _stored(bench: Bench, at: Clients, number: int) -> Iterator[Figure]:
 
     def by_ibridges() -> None:
         target = IrodsPath(at.ibridges, f"{at.home}/theirs-{next(turn)}")
-        target.create_collection(at.ibridges, str(target))
-        upload(source, target, progress_bar=False)
+        target.create_collection()
+        _quiet(ibridges.upload, source, target)
 
     rivals = (("one put each, checksum verified", one_by_one), (IBRIDGES, by_ibridges))
     for rival, theirs in rivals:
@@ -176,7 +179,7 @@ def transfers(bench: Bench) -> Iterator[Figure]:
             at.session.data_objects.unlink(path, force=True)
 
         def ibridges_put() -> None:
-            upload(source, IrodsPath(at.ibridges, at.home), progress_bar=False)
+            _quiet(ibridges.upload, source, IrodsPath(at.ibridges, at.home))
             at.session.data_objects.unlink(path, force=True)
 
         def get() -> None:
@@ -188,7 +191,7 @@ def transfers(bench: Bench) -> Iterator[Figure]:
             target.unlink()
 
         def ibridges_get() -> None:
-            download(IrodsPath(at.ibridges, path), target, progress_bar=False)
+            _quiet(ibridges.download, IrodsPath(at.ibridges, path), target)
             target.unlink()
 
         put_rivals = (("the client's put with checksum", client_put), (IBRIDGES, ibridges_put))
@@ -196,6 +199,12 @@ def transfers(bench: Bench) -> Iterator[Figure]:
         at.fs.put_file(os.fspath(source), path)
         get_rivals = (("the client's get", client_get), (IBRIDGES, ibridges_get))
         yield from _pairs(bench, f"get of {mebibytes} MiB", get, get_rivals)
+
+
+def _quiet(transfer: Callable[..., object], *paths: object, **options: object) -> None:
+    """Let iBridges transfer something without its report of it."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        transfer(*paths, progress_bar=False, **options)
 
 
 Rival = tuple[str, Callable[[], None]]

@@ -28,7 +28,8 @@ async def read(
 ) -> AsyncGenerator[bytes, None]:
     """Read an object, from one byte to before another.
 
-    After a dropped connection it resumes where that broke, at most `access.retries` times.
+    After a dropped connection it resumes where that broke, at most `access.retries` times. What
+    took several requests is looked at again in the end: others may have written over a part of it.
 
     Raises
     ------
@@ -53,6 +54,8 @@ async def read(
                 raise
             await asyncio.sleep(min(INITIAL_BACKOFF * 2 ** (failures - 1), MAX_BACKOFF))
             await _expect_unchanged(access, entry)
+    if end - start > CHUNK:
+        await _expect_unchanged(access, entry)
 
 
 async def read_small(access: FilesystemAccess, entries: Sequence[Entry]) -> list[bytes]:
@@ -76,8 +79,9 @@ async def read_small(access: FilesystemAccess, entries: Sequence[Entry]) -> list
         with contextlib.suppress(NdsError):
             size = sum(entry.size for entry in nonempty)
             await access.call(nonempty[0].path, lambda _: read_all(), size)
-            remaining = iter(contents)
-            return [next(remaining) if entry.size else b"" for entry in entries]
+            if [len(each) for each in contents] == [entry.size for entry in nonempty]:
+                remaining = iter(contents)
+                return [next(remaining) if entry.size else b"" for entry in entries]
     return [b"".join([chunk async for chunk in read(access, entry)]) for entry in entries]
 
 

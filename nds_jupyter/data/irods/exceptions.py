@@ -33,7 +33,7 @@ class ChecksumMismatch(OSError):
 
 
 class ContentMissing(OSError):
-    """The catalogue has the object, and its storage has no file for it."""
+    """The catalogue has the object, and its storage has no file for it, or a shorter one."""
 
 
 class ConfigurationError(ValueError):
@@ -196,6 +196,21 @@ _FILE_DRIVER_CODES = range(510, 531)
 def is_authentication(exc: BaseException) -> bool:
     """Whether the zone refused the account, so that other credentials could help."""
     return EXCEPTION_MAPPINGS.get(type(exc)) in (BAD_CREDENTIALS, EXPIRED)
+
+
+def short_content(path: str, size: int, registered: int) -> ContentMissing:
+    """Return the error for an object whose file is shorter than the catalogue says.
+
+    Parameters
+    ----------
+    size, registered
+        Bytes of the file, and of the catalogue.
+    """
+    return ContentMissing(
+        errno.EIO,
+        f"{path}: its file in the storage of the zone has {size} of {registered} bytes. Ask who "
+        "runs the zone, or write the object again",
+    )
 
 
 def is_timeout(exc: BaseException) -> bool:

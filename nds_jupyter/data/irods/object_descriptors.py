@@ -22,10 +22,8 @@ READ, WRITE, CREATE, TRUNCATE = 0, 1, 64, 512
 BLOCK = 4 * 2**20
 """Bytes of one request; measured fastest, larger ones are slower."""
 
-FIRST_BLOCK = 128 * 1024
-"""Bytes of the first request where the size is unknown: a larger buffer costs more."""
-
 REPLICA_TOKENS_SINCE = (4, 2, 9)
+"""The first version that tells of an open descriptor, and lets others join its writing."""
 
 _SECONDARY_CLOSE_OPTIONS = dict.fromkeys(
     ("send_notification", "update_size", "update_status", "compute_checksum"), False
@@ -130,11 +128,20 @@ class Descriptor:
 
     def replica_options(self) -> dict[str, str]:
         """Return the keywords with which others can open the same replica."""
-        reply = self._request({"fd": self._number}, "GET_FILE_DESCRIPTOR_INFO_APN")
-        info = reply.get_json_encoded_struct()
+        info = self._info()
         hierarchy = (info.get("data_object_info") or {}).get("resource_hierarchy", "")
         token = str(info.get("replica_token", ""))
         return {kw.RESC_HIER_STR_KW: str(hierarchy), kw.REPLICA_TOKEN_KW: token}
+
+    def registered_size(self) -> int:
+        """Return the size that the catalogue has of the open replica, in bytes."""
+        if self._version < REPLICA_TOKENS_SINCE:
+            return self.seek(0, 2)
+        return int((self._info().get("data_object_info") or {})["data_size"])
+
+    def _info(self) -> dict[str, Any]:
+        reply = self._request({"fd": self._number}, "GET_FILE_DESCRIPTOR_INFO_APN")
+        return dict(reply.get_json_encoded_struct())
 
     def close(self) -> None:
         """Close it; of a written object the server computes the checksum meanwhile."""

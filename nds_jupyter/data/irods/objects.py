@@ -91,9 +91,13 @@ class ObjectOperations:
         self._auto_mkdir = auto_mkdir
 
     def open(self, path: str) -> Descriptor:
-        """Open an object to read."""
-        try:
+        """Open an object to read; one that is being written for a moment is waited for."""
+
+        def open_once() -> Descriptor:
             return self.session_holder.call(lambda session: Descriptor(session, path, READ), path)
+
+        try:
+            return _retry_while_busy(open_once)
         except OSError as exc:
             if exc.errno not in (errno.ENOENT, errno.EINVAL):
                 raise

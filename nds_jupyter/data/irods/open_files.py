@@ -10,8 +10,8 @@ from typing import Any
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from nds_jupyter.data.irods.exceptions import ZoneUnavailable, mapped_errors
-from nds_jupyter.data.irods.object_descriptors import BLOCK, FIRST_BLOCK, Descriptor
+from nds_jupyter.data.irods.exceptions import ZoneUnavailable, mapped_errors, short_content
+from nds_jupyter.data.irods.object_descriptors import BLOCK, Descriptor
 from nds_jupyter.data.irods.objects import ObjectOperations
 from nds_jupyter.data.irods.replacement import Replacement, temporary_path
 
@@ -40,7 +40,7 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no typ
         self.path = path
         if size is None:
             with mapped_errors(path):
-                size = self._position = self._current_descriptor().seek(0, 2)
+                size = self._current_descriptor().registered_size()
         super().__init__(fs, path, "rb", size=size, **rest)
 
     def _current_descriptor(self) -> Descriptor:
@@ -57,11 +57,15 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no typ
             attempts -= 1
             try:
                 with mapped_errors(self.path):
-                    return self._read_at(self._current_descriptor(), start, end - start)
+                    data = self._read_at(self._current_descriptor(), start, end - start)
             except ZoneUnavailable:
                 self._abort_descriptor()
                 if attempts <= 0:
                     raise
+                continue
+            if len(data) < min(end, self.size) - start:
+                raise short_content(self.path, start + len(data), self.size)
+            return data
 
     def _read_at(self, descriptor: Descriptor, start: int, size: int) -> bytes:
         # Sequential reads need no seek, which would cost a round trip for every block.
@@ -254,7 +258,7 @@ def read_range(objects: ObjectOperations, path: str, start: int, end: int | None
         attempts -= 1
         try:
             with mapped_errors(path), objects.open(path) as descriptor:
-                _resume_reading(descriptor, parts, start, end)
+                _resume_reading(descriptor, parts, path, start, end)
             return b"".join(parts)
         except ZoneUnavailable:
             if attempts <= 0:
@@ -262,17 +266,16 @@ def read_range(objects: ObjectOperations, path: str, start: int, end: int | None
 
 
 def _resume_reading(
-    descriptor: Descriptor, parts: list[bytes], start: int, end: int | None
+    descriptor: Descriptor, parts: list[bytes], path: str, start: int, end: int | None
 ) -> None:
+    registered = descriptor.registered_size()
+    end = registered if end is None else min(end, registered)
     position = start + sum(map(len, parts))
     if position:
         descriptor.seek(position)
-    while end is None or position < end:
-        # A buffer for a large block costs more than a small object.
-        block_size = BLOCK if parts else FIRST_BLOCK
-        size = block_size if end is None else min(block_size, end - position)
-        block = descriptor.read(size)
+    while position < end:
+        block = descriptor.read(min(BLOCK, end - position))
+        if not block:
+            raise short_content(path, position, registered)
         parts.append(block)
         position += len(block)
-        if len(block) < size:
-            return

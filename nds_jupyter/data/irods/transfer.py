@@ -19,8 +19,13 @@ from irods import keywords as kw
 from irods.exception import NetworkException
 
 from nds_jupyter.data.irods.checksums import Digest, scheme_of
-from nds_jupyter.data.irods.exceptions import ChecksumMismatch, ZoneUnavailable, mapped_errors
-from nds_jupyter.data.irods.object_descriptors import BLOCK, FIRST_BLOCK, Descriptor
+from nds_jupyter.data.irods.exceptions import (
+    ChecksumMismatch,
+    ZoneUnavailable,
+    mapped_errors,
+    short_content,
+)
+from nds_jupyter.data.irods.object_descriptors import BLOCK, Descriptor
 from nds_jupyter.data.irods.objects import ObjectOperations
 from nds_jupyter.data.irods.replacement import TEMPORARY_PREFIX, Replacement, temporary_path
 
@@ -160,28 +165,25 @@ def _download(
     objects: ObjectOperations, streams: TransferStreams, path: str, part: Path, callback: Any
 ) -> None:
     with mapped_errors(path), objects.open(path) as first, part.open("wb") as target:
-        block = first.read(FIRST_BLOCK)
-        if len(block) < FIRST_BLOCK:
-            # That was the whole object: most are small.
-            progress = FileProgress(callback, len(block))
-            progress.restart()
-            target.write(block)
-            progress.add(len(block))
-            return
-        size = first.seek(0, 2)
+        size = first.registered_size()
         progress = FileProgress(callback, size)
         progress.restart()
 
         def receive(descriptor: Descriptor, offset: int, count: int) -> None:
             block = descriptor.read(count)
             if len(block) != count:
-                raise ZoneUnavailable(
-                    errno.EIO, f"{path} became shorter while it was read. Try again"
-                )
+                raise short_content(path, offset + len(block), size)
             os.pwrite(target.fileno(), block, offset)
             progress.add(count)
 
+        if size <= BLOCK:
+            receive(first, 0, size)
+            return
+        before = objects.listing.find(path)
         _move_ranges(size, streams.count(size), first, lambda: objects.open(path), receive)
+        # One request reads a small object; of a large one others can write over a part meanwhile.
+        if objects.listing.find(path) != before:
+            raise ZoneUnavailable(errno.EIO, f"{path} changed while it was read. Try again")
 
 
 def _verify_checksum(part: Path, path: str, checksum: str) -> None:
@@ -204,7 +206,8 @@ def _move_ranges(
     stop = threading.Event()
 
     def run(descriptor: Descriptor, start: int, end: int) -> None:
-        descriptor.seek(start)
+        if start:
+            descriptor.seek(start)
         for offset in range(start, end, BLOCK):
             if stop.is_set():
                 return
