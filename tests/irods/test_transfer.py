@@ -11,6 +11,8 @@ import pytest
 from fsspec.callbacks import Callback
 
 from nds_jupyter.data.irods import ChecksumMismatch, IrodsFileSystem
+from nds_jupyter.data.irods.exceptions import ContentMissing
+from nds_jupyter.data.irods.object_descriptors import BLOCK, Descriptor
 from tests.irods.conftest import Connect, connect_to
 from tests.irods_zone.codes import Api
 from tests.irods_zone.zone import Zone
@@ -187,3 +189,51 @@ def test_a_download_can_be_verified(faulty_zone: Zone, tmp_path: Path) -> None:
     with pytest.raises(ChecksumMismatch, match=path):
         fs.get_file(path, str(tmp_path / "y"))
     assert not (tmp_path / "y").exists()
+
+
+@pytest.mark.parametrize("size", [1000, BLOCK + 1000, 2**24])
+@pytest.mark.parametrize("left", [0, 10])
+def test_a_file_that_is_cut_short_in_the_storage_is_no_content(
+    faulty_zone: Zone, tmp_path: Path, size: int, left: int
+) -> None:
+    fs = connect_to(faulty_zone, parallel_from=2**23)
+    path, local = f"{fs.home}/x", tmp_path / "x"
+    fs.pipe_file(path, bytes(size))
+    faulty_zone.damage_file(path, bytes(left))
+
+    def read_all() -> None:
+        with fs.open(path, "rb") as file:
+            file.read()
+
+    reads = (
+        lambda: fs.cat_file(path),
+        lambda: fs.cat_file(path, 5, size - 5),
+        lambda: fs.get_file(path, str(local)),
+        read_all,
+    )
+    for read in reads:
+        with pytest.raises(ContentMissing, match=f"of {size} bytes"):
+            read()
+    assert not list(tmp_path.glob("*x"))
+    assert fs.cat_file(path, 0, left) == bytes(left)
+
+
+def test_a_download_that_another_writes_over_is_begun_again(
+    faulty_zone: Zone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs = connect_to(faulty_zone)
+    path, local = f"{fs.home}/x", tmp_path / "x"
+    old, new = b"o" * (2 * BLOCK), b"n" * (2 * BLOCK)
+    fs.pipe_file(path, old)
+    read, reads = Descriptor.read, []
+
+    def write_between(self: Descriptor, count: int) -> bytes:
+        block = read(self, count)
+        reads.append(count)
+        if len(reads) == 1:
+            connect_to(faulty_zone).pipe_file(path, new)
+        return block
+
+    monkeypatch.setattr(Descriptor, "read", write_between)
+    fs.get_file(path, str(local))
+    assert local.read_bytes() == new
