@@ -50,7 +50,7 @@ def make(
     if parent is None:
         raise CallError(Status.UNKNOWN_COLLECTION, f"collection '{parent_path}' is unknown")
     who = caller.who
-    if not forced and permissions.level(db, who, parent["id"]) < Level.WRITE:
+    if not forced and not objects.may_fill(db, who, parent):
         raise CallError(Status.NO_PERMISSION)
     made = caller.store.add_collection(db, path, who.name, who.user_id)
     permissions.inherit(db, parent, made, who.user_id)

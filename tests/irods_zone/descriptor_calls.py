@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from xml.etree.ElementTree import Element
 
-from tests.irods_zone import mounted_files, objects, tickets
+from tests.irods_zone import mounted_files, objects, ticket_opening
 from tests.irods_zone.catalogue import now
 from tests.irods_zone.codes import CallError, Flag, Level, Replica, Status
 from tests.irods_zone.descriptors import Descriptor, open_file
@@ -104,6 +104,7 @@ def finalize(caller: Caller, inx: int, *, interrupted: bool = False, failed: boo
                 status = _settle(
                     caller, db, row, descriptor, size, interrupted=interrupted, failed=failed
                 )
+                status = ticket_opening.settle(db, caller.who, row, size) or status
             else:
                 _restore(db, descriptor)
     finally:
@@ -120,9 +121,10 @@ def _open(caller: Caller, body: Element, flags: int) -> Reply:
     if mounted is not None:
         return Reply(status=mounted)
     writes = bool(flags & (Flag.WRITE | Flag.READ_WRITE))
+    admitted = ticket_opening.admits(caller, path, flags)
     with caller.store.catalogue.change() as db:
         objects.end_outside(db, caller.who, path)
-        rows = objects.readable(db, caller.who, path)
+        rows = objects.readable(db, caller.who, path) if admitted else []
         made = not rows
         if made:
             row = _make(caller, db, path, flags if writes else 0, words)
@@ -135,8 +137,6 @@ def _open(caller: Caller, body: Element, flags: int) -> Reply:
             descriptor.changed = made or bool(flags & Flag.TRUNCATE) or row["size"] == 0
         else:
             db.execute("UPDATE replicas SET atime = ? WHERE id = ?", (now(), row["id"]))
-        if caller.who.ticket:
-            tickets.use(db, caller.who.ticket, writing=writes)
         descriptor.file = open_file(
             row["path"], writable=writes, truncate=writes and bool(flags & Flag.TRUNCATE)
         )

@@ -11,7 +11,13 @@ import time
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from tests.irods_zone import collection_calls, collection_paths, objects, permissions
+from tests.irods_zone import (
+    collection_calls,
+    collection_paths,
+    objects,
+    permissions,
+    ticket_opening,
+)
 from tests.irods_zone.catalogue import now, stamp
 from tests.irods_zone.codes import CallError, Level, Replica, Status
 from tests.irods_zone.handlers import Caller, Reply, as_admin
@@ -33,6 +39,7 @@ def unlink(caller: Caller, body: Element) -> Reply:
             rows = objects.replicas(db, path)
         else:
             rows = objects.require(db, caller.who, path, Level.DELETE)
+            ticket_opening.count_change(db, caller.who, rows[0])
         if not rows:
             raise CallError(Status.NO_ROWS)
         if caller.store.token(rows[0]["id"]):

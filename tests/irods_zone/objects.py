@@ -34,28 +34,30 @@ def replicas(db: sqlite3.Connection, path: str) -> list[sqlite3.Row]:
 def readable(db: sqlite3.Connection, who: Identity, path: str) -> list[sqlite3.Row]:
     """Give the replicas of an object that may be read; what may not be read does not exist."""
     rows = replicas(db, path)
-    if not rows or not may(db, who, rows[0], Level.READ):
+    if not rows:
         return []
-    if who.admin or who.ticket:
-        return rows
-    return rows if permissions.level(db, who, rows[0]["collection_id"]) >= Level.READ else []
+    row = rows[0]
+    visible = is_visible(db, who, row["id"], row["collection"], within=row["collection_id"])
+    return rows if visible else []
 
 
 def is_visible(
     db: sqlite3.Connection, who: Identity, target: int, collection: str, *, within: int = 0
 ) -> bool:
     """Whether somebody may know of an object in a collection, or of a collection itself."""
+    if who.ticket and tickets.reaches(db, who.ticket, target, collection):
+        return True
     if who.admin:
         return True
-    if who.ticket:
-        return tickets.reaches(db, who.ticket, target, collection)
     return all(permissions.level(db, who, each) >= Level.READ for each in (target, within) if each)
 
 
 def may(db: sqlite3.Connection, who: Identity, row: sqlite3.Row, wanted: int) -> bool:
-    """Whether somebody may do something with an object; a ticket stands for their own rights."""
-    if who.ticket:
-        return tickets.covers(db, who, row["id"], row["collection"], writing=wanted > Level.READ)
+    """Whether somebody may do something with an object; a ticket lets read and write it."""
+    by_ticket = bool(who.ticket) and wanted <= Level.WRITE
+    if by_ticket and tickets.reaches(db, who.ticket, row["id"], row["collection"]):
+        tickets.check(db, who, row["id"], writing=wanted > Level.READ)
+        return True
     if who.admin and wanted <= Level.READ:
         return True
     return permissions.level(db, who, row["id"]) >= wanted
@@ -112,15 +114,24 @@ def require_place(db: sqlite3.Connection, who: Identity, path: str) -> sqlite3.R
     collection = collection_paths.find(db, parent)
     if collection is None:
         raise CallError(Status.UNKNOWN_COLLECTION, f"collection '{parent}' is unknown")
-    if who.ticket:
-        allowed = tickets.covers(db, who, collection["id"], parent, writing=True)
-    else:
-        allowed = permissions.level(db, who, collection["id"]) >= Level.WRITE
-    if not allowed:
+    if not may_fill(db, who, collection):
         raise CallError(Status.NO_PERMISSION, f"no permission to update collection '{parent}'")
     if len(name.encode()) > NAME_BYTES:
         raise CallError(Status.CREATE_ERROR - errno.ENAMETOOLONG)
     return collection
+
+
+def may_fill(db: sqlite3.Connection, who: Identity, collection: sqlite3.Row) -> bool:
+    """Whether somebody may make something in a collection; the use of a ticket is counted."""
+    if permissions.level(db, who, collection["id"]) >= Level.WRITE:
+        return True
+    if not who.ticket:
+        return False
+    if not tickets.may_write(db, who.ticket, collection["id"], collection["name"]):
+        return False
+    tickets.check(db, who, collection["id"], writing=True)
+    tickets.count(db, who, collection["id"], writing=True)
+    return True
 
 
 def find_resource(db: sqlite3.Connection, words: dict[str, str]) -> sqlite3.Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
 from tests.irods_zone import collection_paths
@@ -37,6 +37,8 @@ class Identity:
     admin: bool
     host: str = ""
     ticket: str = ""
+    counted: dict[str, int] = field(default_factory=dict, compare=False)
+    """What this connection's use of the ticket was last counted for."""
 
 
 def level(db: sqlite3.Connection, who: Identity, object_id: int) -> int:

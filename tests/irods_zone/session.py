@@ -267,7 +267,7 @@ class Session:
 
     def _ticket(self, body: Element) -> Reply:
         if text(body, "arg1") == "session":
-            self.identity = dataclasses.replace(self.who, ticket=text(body, "arg2"))
+            self.identity = dataclasses.replace(self.who, ticket=text(body, "arg2"), counted={})
             return Reply()
         with self.store.catalogue.change() as db:
             tickets.administer(db, self.who, body, self.store.catalogue.new_id())

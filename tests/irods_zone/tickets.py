@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
 from tests.irods_zone import collection_paths, permissions
@@ -17,42 +18,93 @@ EXCLUDED = {
     "user": Status.TICKET_USER_EXCLUDED,
     "group": Status.TICKET_GROUP_EXCLUDED,
 }
+DATE = "%Y-%m-%d.%H:%M:%S"
 LIMITS = {"uses": "uses_limit", "write-file": "write_limit", "write-bytes": "byte_limit"}
-
-
-def covers(
-    db: sqlite3.Connection, who: Identity, object_id: int, collection: str, *, writing: bool
-) -> bool:
-    """Whether the ticket of a connection lets it into an object; refused if it is used up."""
-    ticket = db.execute("SELECT * FROM tickets WHERE string = ?", (who.ticket,)).fetchone()
-    if ticket is None:
-        raise CallError(Status.TICKET_INVALID)
-    if ticket["object_id"] != object_id and not _is_in(db, ticket, collection):
-        return False
-    if ticket["expiry"] and float(ticket["expiry"]) < time.time():
-        raise CallError(Status.TICKET_EXPIRED)
-    if ticket["uses_limit"] and ticket["uses"] >= ticket["uses_limit"]:
-        raise CallError(Status.TICKET_USES_EXCEEDED)
-    _check_limits(db, who, ticket["id"])
-    if writing and ticket["write_limit"] and ticket["writes"] >= ticket["write_limit"]:
-        raise CallError(Status.TICKET_WRITES_EXCEEDED)
-    return not writing or ticket["type"] == "write"
 
 
 def reaches(db: sqlite3.Connection, string: str, target: int, collection: str) -> bool:
     """Whether a ticket is for an object or collection, or for one that it is in."""
-    ticket = db.execute("SELECT * FROM tickets WHERE string = ?", (string,)).fetchone()
+    ticket = _find(db, string)
     if ticket is None:
         return False
     return bool(ticket["object_id"] == target) or _is_in(db, ticket, collection)
 
 
-def use(db: sqlite3.Connection, ticket: str, *, writing: bool) -> None:
-    """Count a use of a ticket."""
-    db.execute(
-        "UPDATE tickets SET uses = uses + 1, writes = writes + ? WHERE string = ?",
-        (int(writing), ticket),
+def may_write(db: sqlite3.Connection, string: str, target: int, collection: str) -> bool:
+    """Whether a ticket reaches something and is one for writing."""
+    ticket = _find(db, string)
+    return bool(
+        ticket is not None and ticket["type"] == "write" and reaches(db, string, target, collection)
     )
+
+
+def check(db: sqlite3.Connection, who: Identity, target: int, *, writing: bool) -> None:
+    """Refuse a ticket that does not let in (any more); what it reaches is looked at before."""
+    ticket = _require(db, who)
+    if writing and ticket["type"] != "write":
+        raise CallError(Status.TICKET_INVALID)
+    if ticket["expiry"] and float(ticket["expiry"]) < time.time():
+        raise CallError(Status.TICKET_EXPIRED)
+    _check_limits(db, who, ticket["id"])
+    limit = ticket["uses_limit"]
+    if limit and ticket["uses"] >= limit and who.counted.get("uses") != target:
+        raise CallError(Status.TICKET_USES_EXCEEDED)
+    if writing and (refused := _refusal(ticket)) != Status.OK:
+        raise CallError(refused)
+
+
+def count(db: sqlite3.Connection, who: Identity, target: int, *, writing: bool) -> None:
+    """Count a use of a ticket: once as long as a connection stays with one object.
+
+    The server counts uses only of a ticket that has a limit of them, and files that are written
+    also beyond the limit; so the next one is refused.
+    """
+    ticket = _require(db, who)
+    counters = {"uses": bool(ticket["uses_limit"]), "writes": writing}
+    for counter, counts in counters.items():
+        if counts and who.counted.get(counter) != target:
+            db.execute(
+                f"UPDATE tickets SET {counter} = {counter} + 1 WHERE id = ?", (ticket["id"],)
+            )
+            who.counted[counter] = target
+
+
+def is_spent(db: sqlite3.Connection, who: Identity) -> bool:
+    """Whether a ticket lets nothing more be written."""
+    return _refusal(_require(db, who)) != Status.OK
+
+
+def count_closed(db: sqlite3.Connection, who: Identity, target: int, size: int) -> Status:
+    """Count what was written to an object that is closed; give why it is refused all the same."""
+    ticket = _require(db, who)
+    if ticket["byte_limit"]:
+        db.execute("UPDATE tickets SET bytes = bytes + ? WHERE id = ?", (size, ticket["id"]))
+    refused = _refusal(_require(db, who))
+    if refused == Status.OK:
+        count(db, who, target, writing=True)
+    return refused
+
+
+def _refusal(ticket: sqlite3.Row) -> Status:
+    if ticket["write_limit"] and ticket["writes"] > ticket["write_limit"]:
+        return Status.TICKET_WRITES_EXCEEDED
+    if ticket["byte_limit"] and ticket["bytes"] > ticket["byte_limit"]:
+        return Status.TICKET_BYTES_EXCEEDED
+    return Status.OK
+
+
+def _find(db: sqlite3.Connection, string: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM tickets WHERE string = ?", (string,)
+    ).fetchone()
+    return row
+
+
+def _require(db: sqlite3.Connection, who: Identity) -> sqlite3.Row:
+    ticket = _find(db, who.ticket)
+    if ticket is None:
+        raise CallError(Status.TICKET_INVALID)
+    return ticket
 
 
 def administer(db: sqlite3.Connection, who: Identity, body: Element, new_id: int) -> None:
@@ -61,7 +113,7 @@ def administer(db: sqlite3.Connection, who: Identity, body: Element, new_id: int
     if command == "create":
         _create(db, who, new_id, string, first, second)
         return
-    ticket = db.execute("SELECT * FROM tickets WHERE string = ?", (string,)).fetchone()
+    ticket = _find(db, string)
     forced = who.admin and "irodsAdmin" in keywords(body)
     if ticket is None or (ticket["user_id"] != who.user_id and not forced):
         raise CallError(Status.TICKET_INVALID)
@@ -87,12 +139,10 @@ def _create(
             (parent, name),
         ).fetchone()
     )
-    if row is None:
+    if row is None or permissions.level(db, who, row["id"]) < Level.OWN:
         raise CallError(Status.UNKNOWN_COLLECTION)
-    if permissions.level(db, who, row["id"]) < Level.OWN:
-        raise CallError(Status.NO_PERMISSION)
-    if kind not in ("read", "write"):
-        raise CallError(Status.INVALID_ARGUMENT)
+    if _find(db, string) is not None:
+        raise CallError(Status.ALREADY_EXISTS)
     target = "collection" if collection else "data"
     db.execute(
         "INSERT INTO tickets (id, string, type, user_id, object_id, object_type, ctime, mtime)"
@@ -103,11 +153,14 @@ def _create(
 
 def _change(db: sqlite3.Connection, ticket_id: int, what: str, value: str, name: str) -> None:
     if what.startswith("expir"):
-        expiry = "" if value == "0" else f"{int(value):011d}"
+        expiry = "" if value == "0" else f"{_moment(value):011d}"
         db.execute("UPDATE tickets SET expiry = ? WHERE id = ?", (expiry, ticket_id))
     elif what in LIMITS:
+        if not value.isdigit():
+            raise CallError(Status.SQL_ERROR)
         db.execute(f"UPDATE tickets SET {LIMITS[what]} = ? WHERE id = ?", (int(value), ticket_id))
     elif what == "add":
+        _check_name(db, value, name)
         db.execute("INSERT INTO ticket_limits VALUES (?, ?, ?)", (ticket_id, value, name))
     elif what == "remove":
         db.execute(
@@ -117,6 +170,25 @@ def _change(db: sqlite3.Connection, ticket_id: int, what: str, value: str, name:
     else:
         raise CallError(Status.INVALID_ARGUMENT)
     db.execute("UPDATE tickets SET mtime = ? WHERE id = ?", (now(), ticket_id))
+
+
+def _moment(value: str) -> int:
+    """Read seconds since the epoch, or a date with a time."""
+    if value.isdigit():
+        return int(value)
+    try:
+        return int(datetime.strptime(value, DATE).replace(tzinfo=UTC).timestamp())
+    except ValueError as error:
+        raise CallError(Status.INVALID_ARGUMENT) from error
+
+
+def _check_name(db: sqlite3.Connection, kind: str, name: str) -> None:
+    missing = {"user": Status.INVALID_USER, "group": Status.INVALID_GROUP}
+    if kind in missing:
+        test = "=" if kind == "group" else "!="
+        sql = f"SELECT 1 FROM users WHERE name = ? AND type {test} 'rodsgroup'"
+        if not db.execute(sql, (name,)).fetchone():
+            raise CallError(missing[kind])
 
 
 def _is_in(db: sqlite3.Connection, ticket: sqlite3.Row, collection: str) -> bool:

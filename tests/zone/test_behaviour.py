@@ -214,3 +214,22 @@ def test_errors_of_metadata(zone: Zone, names: Names) -> None:
     for name in ("y", "y2"):
         write(names["alice"], f"{path}/{name}", b"one\n")
     replay(zone, names, "metadata_errors")
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        "tickets_uses",
+        "tickets_refused",
+        "tickets_write",
+        "tickets_limit_of_writes",
+        "tickets_collection",
+    ],
+)
+def test_tickets(zone: Zone, names: Names, scenario: str) -> None:
+    path, alice = collection(names, f"{HOME}/tk"), names["alice"]
+    alice.collections.create(f"{path}/sub")
+    for name in ("t", "w", "w2", "sub/u"):
+        write(alice, f"{path}/{name}", b"one\n")
+    names["bobfree"] = names["bob"]
+    replay(zone, names, scenario)
