@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from irods import keywords as kw
@@ -16,8 +17,9 @@ from irods.ticket import Ticket
 
 from nds_jupyter.data.entries import Avu
 from nds_jupyter.data.irods import IrodsFileSystem
-from nds_jupyter.data.irods.exceptions import ChecksumMismatch, ContentMissing
+from nds_jupyter.data.irods.exceptions import ChecksumMismatch, ContentMissing, ZoneUnavailable
 from nds_jupyter.data.irods.object_descriptors import BLOCK
+from nds_jupyter.data.irods.objects import ObjectOperations
 from nds_jupyter.data.irods.replacement import ReplacementIncomplete
 from tests.irods.conftest import Connect, connect_to
 from tests.irods_zone.codes import Api
@@ -197,6 +199,26 @@ def test_copy_that_never_began_changes_nothing(temporary_zone: Zone) -> None:
     with pytest.raises(ConnectionError):
         write(fs, path, b"1" * (BLOCK + 1))
     assert fs.cat_file(path) == b"old"
+    assert fs.ls(fs.home, detail=False) == [path]
+
+
+def test_copy_whose_answer_was_lost_is_known_by_what_it_did(
+    temporary_zone: Zone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs = connect_to(temporary_zone)
+    path, content = f"{fs.home}/x", b"6" * (BLOCK + 1)
+    fs.pipe_file(path, b"old")
+    copy, copied = ObjectOperations.copy, []
+
+    def lose_answer(*args: Any, **options: Any) -> None:
+        copy(*args, **options)
+        copied.append(args)
+        raise ZoneUnavailable(errno.ECONNABORTED, "the answer was lost")
+
+    monkeypatch.setattr(ObjectOperations, "copy", lose_answer)
+    write(fs, path, content)
+    assert len(copied) == 1
+    assert fs.cat_file(path) == content
     assert fs.ls(fs.home, detail=False) == [path]
 
 

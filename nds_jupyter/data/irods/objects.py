@@ -232,6 +232,7 @@ class ObjectOperations:
             self.session_holder.call(
                 lambda session: _send_request(session, body, "DATA_OBJ_COPY_AN"),
                 f"{source.path} to {final_path}",
+                repeatable=False,
             )
 
         self._with_collection(lambda: _retry_while_busy(copy), target, final_path)

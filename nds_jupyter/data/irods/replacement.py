@@ -13,15 +13,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import secrets
+import time
 from collections.abc import Iterator
 
 from nds_jupyter.data.irods.checksums import ChecksumSchemes, Digest
-from nds_jupyter.data.irods.exceptions import ChecksumMismatch, mapped_errors
+from nds_jupyter.data.irods.exceptions import ChecksumMismatch, ZoneUnavailable, mapped_errors
 from nds_jupyter.data.irods.object_descriptors import BLOCK
 from nds_jupyter.data.irods.objects import MetadataOperations, ObjectOperations
 
 TEMPORARY_PREFIX = ".nds-"
 """Prefix of temporary names; they do not hold the final name, which may be too long for more."""
+
+
+SETTLE_SECONDS = 60.0
+"""Seconds for which a copy on the server is waited for whose connection broke."""
 
 
 class ReplacementIncomplete(OSError):
@@ -200,12 +205,43 @@ class Replacement:
     def _write_over(self, source: str, path: str) -> None:
         """Write over an object by a copy on the server; tell where that may leave it broken."""
         entry, resource = self.objects.listing.find(source), self._resource_of(path)
-        try:
-            self.objects.copy(entry, path, final_path=path, over=resource)
-        except OSError as exc:
-            if self._is_whole(path):
-                raise
-            raise ReplacementIncomplete(path, source, exc.strerror or type(exc).__name__) from exc
+        for attempts_left in reversed(range(self.objects.session_holder.timeouts.attempts)):
+            try:
+                self.objects.copy(entry, path, final_path=path, over=resource)
+            except OSError as exc:
+                if exc.errno == errno.EBUSY:
+                    raise
+                checksum = self._settled_checksum(path)
+                if checksum is None:
+                    reason = exc.strerror or type(exc).__name__
+                    raise ReplacementIncomplete(path, source, reason) from exc
+                if isinstance(exc, ZoneUnavailable) and checksum == entry.checksum:
+                    return
+                if not (isinstance(exc, ZoneUnavailable) and attempts_left):
+                    raise
+            else:
+                return
+
+    def _settled_checksum(self, path: str) -> str | None:
+        """Return the checksum of an object's good replica; None if it has none, or nobody tells.
+
+        The server may still be at a copy whose connection broke: that is waited for.
+        """
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            try:
+                replicas = self.objects.listing.replicas(path)
+            except FileNotFoundError:
+                return ""
+            except OSError:
+                return None
+            good = [each for each in replicas if each.status == "good"]
+            if good:
+                return good[0].checksum or ""
+            locked = any(each.status != "stale" for each in replicas)
+            if not locked or time.monotonic() > deadline:
+                return None
+            time.sleep(0.5)
 
     def _exists(self, path: str) -> bool:
         try:
@@ -227,16 +263,6 @@ class Replacement:
             ) from exc
         best = max(replicas, key=lambda each: (each.status == "good", -each.number))
         return best.resource.partition(";")[0]
-
-    def _is_whole(self, path: str) -> bool:
-        """Whether an object is in no doubt: it has a good replica, or another writes it."""
-        try:
-            replicas = self.objects.listing.replicas(path)
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
-        return any(each.status in ("good", "intermediate", "locked") for each in replicas)
 
     def _remove_moved(self, source: str) -> None:
         """Remove the source of a move; a zone that forbids it may allow to move it away."""
