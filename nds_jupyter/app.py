@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
     from nds_jupyter.data.data_identity import DataIdentity
     from nds_jupyter.data.data_roots import DataRoots
+    from nds_jupyter.data.logins import LoginStore
     from nds_jupyter.data.spool import Spool
     from nds_jupyter.engines.base import Engine
     from nds_jupyter.gateway.upstream import UpstreamServer
     from nds_jupyter.journal.journal import JournalThread
     from nds_jupyter.live import Broadcaster
     from nds_jupyter.runner import JobRunner
+    from nds_jupyter.services.data_login import DataLogins
 
 
 class NdsApp(Configuration, ExtensionApp):
@@ -37,6 +39,8 @@ class NdsApp(Configuration, ExtensionApp):
     load_other_extensions = True
 
     _gateway: UpstreamServer | None = None
+    _data_identity: DataIdentity
+    _data_logins: DataLogins
     _data_roots: DataRoots
     _engine: Engine
     _broadcaster: Broadcaster
@@ -91,15 +95,29 @@ class NdsApp(Configuration, ExtensionApp):
 
         url = self.data_root or default_root(self._server.root_dir)
         records = JournaledRecords(journal, url)
-        return DataRoots(self.make_data_identity(url), self.data_root_settings(), records)
+        self._data_identity = self.make_data_identity(url)
+        return DataRoots(self._data_identity, self.data_root_settings(), records)
 
     def make_data_identity(self, url: str) -> DataIdentity:
         """Return the rule that says whose account the data root at a URL is opened with."""
-        from nds_jupyter.data.data_identity import ProxyIdentity, ServerIdentity
+        from nds_jupyter.data.data_identity import OwnIdentity, ProxyIdentity, ServerIdentity
 
         if self.data_identity == "proxy":
             return ProxyIdentity(url, self.data_user)
+        if self.data_identity == "own":
+            return OwnIdentity(url, self.make_login_store())
         return ServerIdentity(url)
+
+    def make_login_store(self) -> LoginStore:
+        """Return the store of owners' logins; for this server's journal alone."""
+        try:
+            from nds_jupyter.data.logins import LoginStore
+        except ImportError as exc:
+            raise ValueError(
+                "c.NdsApp.data_identity is own: logins are kept encrypted, by the package "
+                "cryptography. Install nds-jupyter[login], or cryptography."
+            ) from exc
+        return LoginStore(Path(self.journal_dir, "logins", self._journal.server_id))
 
     def make_spool(self, server_id: str) -> Spool:
         """Return the spool of files that are sent with jobs; for this server's journal alone."""
@@ -151,6 +169,7 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.handlers.base_handler import SETTINGS_KEY, Services
         from nds_jupyter.live import Broadcaster
         from nds_jupyter.services.container_info import ContainerInfo
+        from nds_jupyter.services.data_login import DataLogins
         from nds_jupyter.services.job_actions import JobActions
         from nds_jupyter.services.job_logs import JobLogs
         from nds_jupyter.services.job_results import JobResults, SelectionDelivery
@@ -163,6 +182,9 @@ class NdsApp(Configuration, ExtensionApp):
             self._journal,
             self._runner,
             self._data_roots,
+        )
+        self._data_logins = DataLogins(
+            self._data_identity, data_roots, self.data_user, self.data_login_hours
         )
         policy, every = self.policy(), self.all_containers
         lookup = TargetLookup(runner, journal, engine, all_containers=every)
@@ -177,6 +199,7 @@ class NdsApp(Configuration, ExtensionApp):
             actions=JobActions(runner, journal, engine, lookup, policy, data_roots, files),
             broadcaster=self._broadcaster,
             containers=ContainerInfo(runner, journal, engine, lookup, policy, all_containers=every),
+            data_logins=self._data_logins,
             data_roots=data_roots,
             delivery=SelectionDelivery(engine, results),
             engine=engine,
@@ -258,6 +281,7 @@ class NdsApp(Configuration, ExtensionApp):
         await self._broadcaster.close()
         await self._runner.close()
         await self._engine.close()
+        await self._data_logins.close()
         await self._data_roots.close()
         await self._spool.close()
         self._journal.close()

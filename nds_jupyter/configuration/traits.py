@@ -138,16 +138,23 @@ class Configuration(SwarmConfiguration):
         "environment is found, else the folder nds-data in the server's root.",
     ).tag(config=True)
     data_identity = Enum(
-        ["server", "proxy"],
+        ["server", "proxy", "own"],
         "server",
         help="Whose account the data root is opened with. server: this server's, for every owner. "
         "proxy: this server's, a rodsadmin of an iRODS zone that acts for each owner as that "
-        "owner's iRODS user.",
+        "owner's iRODS user. own: each owner's, who logs in by %ndslogin; the server keeps the "
+        "login, encrypted.",
     ).tag(config=True)
     data_user = Callable(
         str,
         help="Called with an owner; returns the owner's iRODS user, or None where there is none. "
         "Default: the owner's name. A dict's get will do, where the names differ.",
+    ).tag(config=True)
+    data_login_hours = Integer(
+        168,
+        min=1,
+        help="Hours after which an owner must log in to the data root again (data_identity own). "
+        "What the zone gives for a PAM password lasts as long, if the zone allows it.",
     ).tag(config=True)
     data_owners = Integer(
         32,

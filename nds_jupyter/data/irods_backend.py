@@ -16,7 +16,14 @@ from nds_jupyter.data.irods.exceptions import (
     ZoneUnavailable,
 )
 from nds_jupyter.data.irods.filesystem import IrodsFileSystem
-from nds_jupyter.errors import DataError, DataLoginRefused, DataUnavailable, Forbidden, NdsError
+from nds_jupyter.errors import (
+    DataError,
+    DataLoginRefused,
+    DataLoginRequired,
+    DataUnavailable,
+    Forbidden,
+    NdsError,
+)
 from nds_jupyter.jobs.logical_paths import is_inside
 
 MAX_READ_STREAMS = 2
@@ -204,3 +211,15 @@ class IrodsBackend(Backend):
         """Return the version of the zone, after checking that the root is there."""
         self.fs.info(self.base or f"/{self.fs.zone}")
         return f"iRODS {'.'.join(map(str, self.fs.server_version))}"
+
+
+class OwnAccountBackend(IrodsBackend):
+    """Backend whose account is its owner's own, who must log in again when the zone refuses it."""
+
+    def map_error(self, exc: OSError) -> NdsError | None:
+        """Say how to log in, where the account is refused."""
+        if isinstance(exc, AuthenticationFailed):
+            return DataLoginRequired(
+                f"iRODS does not accept the login of {self.fs.user} any more. Run %ndslogin."
+            )
+        return super().map_error(exc)

@@ -17,6 +17,7 @@ from nds_jupyter.handlers.containers import (
 )
 from nds_jupyter.handlers.data import (
     DataHandler,
+    DataLoginHandler,
     ListDataHandler,
     MetadataHandler,
     ReplicasHandler,
@@ -55,6 +56,7 @@ ROUTES: tuple[tuple[str, type[NdsHandler]], ...] = (
     (routes.DATA, DataHandler),
     (routes.METADATA, MetadataHandler),
     (routes.REPLICAS, ReplicasHandler),
+    (routes.DATA_LOGIN, DataLoginHandler),
     (routes.JOBS, JobsHandler),
     (routes.JOB, JobHandler),
     (routes.RERUN, RerunHandler),

@@ -29,6 +29,7 @@ from nds_jupyter.handlers.response_streams import StreamingHandler
 from nds_jupyter.journal.journal import JournalThread
 from nds_jupyter.live import Broadcaster
 from nds_jupyter.services.container_info import ContainerInfo
+from nds_jupyter.services.data_login import DataLogins
 from nds_jupyter.services.job_actions import JobActions
 from nds_jupyter.services.job_logs import JobLogs
 from nds_jupyter.services.job_results import JobResults, SelectionDelivery
@@ -75,6 +76,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     actions: JobActions
     data_roots: DataRoots
     engine: Engine
+    data_logins: DataLogins
     delivery: SelectionDelivery
     health: HealthChecks
     journal: JournalThread

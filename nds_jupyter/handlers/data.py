@@ -24,7 +24,13 @@ from nds_jupyter.handlers.request_bodies import BodyReceiver
 from nds_jupyter.handlers.request_decoding import decode_json_body
 from nds_jupyter.jobs.logical_paths import is_url
 from nds_jupyter.rest import routes
-from nds_jupyter.rest.queries import DataPostQuery, DataRemoveQuery, ListDataQuery, NoQuery
+from nds_jupyter.rest.queries import (
+    DataLoginRequest,
+    DataPostQuery,
+    DataRemoveQuery,
+    ListDataQuery,
+    NoQuery,
+)
 from nds_jupyter.rest.views import DataRow
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
@@ -264,3 +270,29 @@ class ReplicasHandler(DataRootHandler):
         self.decode_query(NoQuery)
         data, target = await self.find_path(path)
         self.send_json(await data.replicas(target))
+
+
+class DataLoginHandler(NdsHandler):
+    """The owner's login to the data root."""
+
+    @allowed("read")
+    async def get(self) -> None:
+        """Send whose account opens it, and whether a login is needed."""
+        self.decode_query(NoQuery)
+        self.send_json(self.services.data_logins.describe(self.owner))
+
+    @allowed("write")
+    async def put(self) -> None:
+        """Log in: 200; 202 where an interactive login asks for more."""
+        self.decode_query(NoQuery)
+        request = decode_json_body(self.request.body, DataLoginRequest)
+        view = await self.services.data_logins.log_in(self.owner, request)
+        self.send_json(view, HTTPStatus.OK if view.prompt is None else HTTPStatus.ACCEPTED)
+
+    @allowed("write")
+    async def delete(self) -> None:
+        """Log out."""
+        self.decode_query(NoQuery)
+        await self.services.data_logins.log_out(self.owner)
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.finish()

@@ -123,6 +123,28 @@ DATA_OPERATIONS: tuple[Operation, ...] = (
         answer=tuple[Replica, ...],
         errors=(409, *_UPSTREAM),
     ),
+    Operation(
+        verb="get",
+        path=routes.DATA_LOGIN,
+        summary="Whose account opens the data root for the owner",
+        answer=views.DataLoginView,
+    ),
+    Operation(
+        verb="put",
+        path=routes.DATA_LOGIN,
+        summary="Log the owner in to the data root, or answer what an interactive login asks",
+        body=queries.DataLoginRequest,
+        also=(202,),
+        answer=views.DataLoginView,
+        errors=(409, 501, 503, *_UPSTREAM),
+    ),
+    Operation(
+        verb="delete",
+        path=routes.DATA_LOGIN,
+        summary="Log the owner out of the data root",
+        status=204,
+        errors=(501,),
+    ),
 )
 
 

@@ -126,6 +126,23 @@ class DataPostQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     overwrite: bool = False
 
 
+class DataLoginRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`PUT /data_login`: a password; or the `answer` to what an interactive login asked.
+
+    `user` is the iRODS user, by default the one of the owner's name; `scheme` by default that of
+    the server's iRODS environment.
+    """
+
+    password: str | None = None
+    user: str | None = None
+    scheme: Literal["native", "pam_password", "pam_interactive"] | None = None
+    conversation: str | None = None
+    answer: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<login of {self.user}>"
+
+
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`GET /events`; `since` is the `seq` of the last message over an earlier connection."""
 

@@ -30,6 +30,7 @@ SCRIPT = "/script"
 LIST_RESULTS = "/list_results"
 ARCHIVE = "/archive"
 DELIVER = "/deliver"
+DATA_LOGIN = "/data_login"
 FILE = "/files/{sha256}"
 
 FORWARDED_PREFIX = "Nds-Passed-On"

@@ -118,6 +118,32 @@ def job_view(job: Job) -> JobView:
     )
 
 
+class DataLoginView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose account opens the data root for an owner: `/data_login`.
+
+    Parameters
+    ----------
+    identity
+        `server`, `proxy` or `own`; only with `own` an owner logs in.
+    user
+        The owner's iRODS user, where that is known.
+    logged_in
+        Whether the data root can be used without logging in first.
+    expires
+        When the login ends.
+    conversation, prompt, secret
+        What an interactive login asks now; `secret` says whether the answer is one.
+    """
+
+    identity: str
+    user: str | None = None
+    logged_in: bool = True
+    expires: datetime | None = None
+    conversation: str | None = None
+    prompt: str | None = None
+    secret: bool = False
+
+
 class SpecView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a job was asked for, as `POST /upload` takes it: `GET /jobs/{job_id}`.
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tornado.httpclient import HTTPResponse
 
 from tests.engine.fake import FakeEngine
 from tests.handlers.http_client import json_of
 from tests.handlers.identities import ADA, BOB, READER, NamedUsers, ReadersLook
+from tests.irods_zone.authentication import CODE
 from tests.irods_zone.fixtures import AnyZone
+from tests.irods_zone.zone import Zone
 from tests.roots import configure
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -188,6 +191,192 @@ class TestAccountThatMayNotAct:
         answer = await ask_as(BOB, "GET", "/list_data")
         assert answer.code == 502
         assert "rodsadmin" in json_of(answer)["message"], answer.body
+
+
+def without_account(zone: AnyZone, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configure where a zone is, and no account in it."""
+    configure(zone, folder, monkeypatch)
+    monkeypatch.delenv("IRODS_PASSWORD")
+    file = folder / "irods_environment.json"
+    settings = json.loads(file.read_text())
+    del settings["irods_user_name"]
+    file.write_text(json.dumps(settings))
+
+
+class TestOwnAccounts:
+    """Each owner logs in."""
+
+    @pytest.fixture
+    def data_traits(
+        self, irods_zone: AnyZone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> dict[str, Any]:
+        without_account(irods_zone, tmp_path, monkeypatch)
+        return {"data_root": "irods://", "data_identity": "own", "data_user": USERS.get}
+
+    async def test_without_login_only_what_needs_none_works(self, ask_as: As) -> None:
+        for verb, path in (
+            ("GET", "/list_data"),
+            ("GET", "/data/x"),
+            ("PUT", "/data/x"),
+            ("DELETE", "/data/x"),
+            ("GET", "/metadata/x"),
+            ("GET", "/replicas/x"),
+        ):
+            answer = await ask_as(ADA, verb, path, b"x")
+            assert answer.code == 403, (verb, path, answer.body)
+            if verb != "HEAD":
+                assert json_of(answer)["code"] == "data_login_required"
+                assert "%ndslogin" in json_of(answer)["message"]
+        body = {"script": "true", "scriptname": "a.sh"}
+        refused = await ask_as(ADA, "POST", "/upload", {**body, "data": ["x"]})
+        assert (refused.code, json_of(refused)["code"]) == (403, "data_login_required")
+        assert (await run_job(ask_as, ADA, "true"))["state"] == "COMPLETED"
+        assert json_of(await ask_as(ADA, "GET", "/data_login")) == {
+            "identity": "own",
+            "user": None,
+            "logged_in": False,
+            "expires": None,
+            "conversation": None,
+            "prompt": None,
+            "secret": False,
+        }
+
+    async def test_each_logs_in_works_and_logs_out(
+        self,
+        ask_as: As,
+        irods_zone: AnyZone,
+        homes: dict[str, str],
+        tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level("DEBUG")
+        for token, owner in ((ADA, "ada"), (BOB, "bob")):
+            password = {"password": irods_zone.password(USERS[owner])}
+            answer = await ask_as(token, "PUT", "/data_login", password)
+            assert answer.code == 200, answer.body
+            view = json_of(answer)
+            assert (view["user"], view["logged_in"]) == (USERS[owner], True)
+            assert view["expires"] is not None
+            put = await ask_as(token, "PUT", f"/data{homes[owner]}/in", owner.encode())
+            assert put.code == 201, put.body
+        for token, owner in ((ADA, "ada"), (BOB, "bob")):
+            script = "cat /data/in > /results/copy"
+            job = await run_job(ask_as, token, script, data=["in"], output="out")
+            assert job["state"] == "COMPLETED", job["message"]
+            with irods_zone.session(USERS[owner]) as session:
+                made = session.data_objects.get(f"{homes[owner]}/out/copy")
+                assert made.owner_name == USERS[owner]
+        assert (await ask_as(BOB, "GET", f"/data{homes['ada']}/in")).code == 404
+        for token, owner in ((ADA, "ada"), (BOB, "bob")):
+            for path in ("in", "out?recursive=1"):
+                assert (await ask_as(token, "DELETE", f"/data{homes[owner]}/{path}")).code == 204
+        assert (await ask_as(ADA, "DELETE", "/data_login")).code == 204
+        assert (await ask_as(ADA, "GET", "/list_data")).code == 403
+        assert (await ask_as(BOB, "GET", "/list_data")).code == 200
+        assert_nowhere(tmp_path, caplog.text, *map(irods_zone.password, USERS.values()))
+
+    async def test_wrong_password_or_user_is_refused_and_not_kept(
+        self, ask_as: As, irods_zone: AnyZone
+    ) -> None:
+        wrong = {"password": "certainly not"}
+        for request in (wrong, {**wrong, "user": "nobody-of-the-zone"}):
+            answer = await ask_as(ADA, "PUT", "/data_login", request)
+            assert (answer.code, json_of(answer)["code"]) == (403, "data_login_required")
+            assert b"certainly" not in answer.body
+        assert not json_of(await ask_as(ADA, "GET", "/data_login"))["logged_in"]
+        # One may have another iRODS user than the one of one's name.
+        bob = USERS["bob"]
+        request = {"password": irods_zone.password(bob), "user": bob}
+        assert (await ask_as(ADA, "PUT", "/data_login", request)).code == 200
+        listed = await ask_as(ADA, "GET", "/list_data")
+        assert listed.headers["Content-Location"].endswith(f"/{bob}")
+
+    @pytest.mark.parametrize(
+        "request_body",
+        [{}, {"password": 1}, {"password": "x", "scheme": "gsi"}, {"answer": "x"}, {"pw": "x"}],
+    )
+    async def test_malformed_login_is_400(self, ask_as: As, request_body: object) -> None:
+        assert (await ask_as(ADA, "PUT", "/data_login", request_body)).code == 400
+
+    async def test_login_that_the_zone_ends_is_asked_for_again(
+        self, ask_as: As, irods_zone: AnyZone, nds: Any
+    ) -> None:
+        password = irods_zone.password(USERS["ada"])
+        assert (await ask_as(ADA, "PUT", "/data_login", {"password": password})).code == 200
+        login = nds._data_identity.logins.decrypt("ada")
+        # As if the password had been changed since.
+        nds._data_identity.logins.add(msgspec.structs.replace(login, password="x", login_id="2"))
+        answer = await ask_as(ADA, "GET", "/list_data")
+        assert (answer.code, json_of(answer)["code"]) == (403, "data_login_required")
+        assert "%ndslogin" in json_of(answer)["message"]
+        assert (await ask_as(ADA, "PUT", "/data_login", {"password": password})).code == 200
+        assert (await ask_as(ADA, "GET", "/list_data")).code == 200
+
+
+class TestPam:
+    """A zone with TLS, where users have PAM passwords."""
+
+    @pytest.fixture
+    def pam_zone(self, tmp_path: Path) -> Iterator[Zone]:
+        with Zone(tmp_path / "zone", tls=True, host="localhost") as zone:
+            yield zone
+
+    @pytest.fixture
+    def data_traits(
+        self, pam_zone: Zone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> dict[str, Any]:
+        pam_zone.home("ada")
+        without_account(pam_zone, tmp_path, monkeypatch)
+        return {"data_root": "irods://", "data_identity": "own"}
+
+    async def test_password_is_exchanged_and_never_kept(
+        self, ask_as: As, pam_zone: Zone, nds: Any
+    ) -> None:
+        password = pam_zone.password("ada")
+        answer = await ask_as(
+            ADA, "PUT", "/data_login", {"password": password, "scheme": "pam_password"}
+        )
+        assert answer.code == 200, answer.body
+        assert nds._data_identity.logins.decrypt("ada").password != password
+        assert (await ask_as(ADA, "GET", "/list_data")).code == 200
+
+    async def test_interactive_login_is_a_conversation(self, ask_as: As, pam_zone: Zone) -> None:
+        async def log_in(**fields: str) -> tuple[int, dict[str, Any]]:
+            answer = await ask_as(ADA, "PUT", "/data_login", fields)
+            return answer.code, json_of(answer)
+
+        status, view = await log_in(scheme="pam_interactive")
+        assert (status, view["prompt"], view["secret"]) == (202, "Code: ", False)
+        name = view["conversation"]
+        # Nobody else may go on with it.
+        other = {"conversation": name, "answer": CODE}
+        assert (await ask_as(BOB, "PUT", "/data_login", other)).code == 409
+        status, view = await log_in(conversation=name, answer=CODE)
+        assert (status, view["prompt"], view["secret"]) == (202, "Password: ", True)
+        status, view = await log_in(conversation=name, answer=pam_zone.password("ada"))
+        assert (status, view["logged_in"], view["user"]) == (200, True, "ada")
+        assert (await log_in(conversation=name, answer="x"))[0] == 409
+        assert (await ask_as(ADA, "GET", "/list_data")).code == 200
+
+    async def test_server_that_stops_ends_what_waits_for_an_answer(self, ask_as: As) -> None:
+        answer = await ask_as(ADA, "PUT", "/data_login", {"scheme": "pam_interactive"})
+        assert answer.code == 202
+
+
+def assert_nowhere(folder: Path, log: str, *secrets: str) -> None:
+    """Check that no log and no file has one of some secrets."""
+    for secret in secrets:
+        assert secret not in log
+        for file in folder.rglob("*"):
+            assert file.is_dir() or secret.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.parametrize("data_traits", [{}], ids=["server"])
+async def test_where_nobody_logs_in_it_is_said(ask_as: As) -> None:
+    assert json_of(await ask_as(ADA, "GET", "/data_login"))["identity"] == "server"
+    answer = await ask_as(ADA, "PUT", "/data_login", {"password": "x"})
+    assert answer.code == 501
+    assert "nothing to log in to" in json_of(answer)["message"]
 
 
 class TestFolders:

@@ -18,6 +18,8 @@ CHALLENGE = 64
 PASSWORD = 50
 HOUR = 3600.0
 ANONYMOUS = "anonymous"
+CODE = "123 456"
+"""What an interactive login must say besides the password."""
 DEFAULT_HOURS = 1
 MAXIMUM_HOURS = 336
 
@@ -70,6 +72,8 @@ def converse(
 ) -> dict[str, Any]:
     """Answer one step of the flow that clients speak with servers from 4.3 on."""
     step = asked.get("next_operation")
+    if asked.get("scheme") == "pam_interactive":
+        return _ask_further(store, asked, encrypted=encrypted)
     if step == "auth_agent_auth_request" and asked.get("scheme") == "native":
         return asked | {"request_result": new_challenge(login)}
     if step == "auth_agent_auth_request" and asked.get("scheme") == "pam_password":
@@ -82,6 +86,25 @@ def converse(
         check(store, login, base64.b64decode(str(asked.get("digest", ""))))
         return asked
     raise CallError(Status.INVALID_INPUT, f"no authentication step is called '{step}'")
+
+
+def _ask_further(store: Store, asked: dict[str, Any], *, encrypted: bool) -> dict[str, Any]:
+    """Ask for a code, then for a password, as PAM may; the client brings back what was said."""
+    if not encrypted:
+        raise CallError(Status.PAM_FAILED)
+    if asked["next_operation"] == "auth_agent_auth_request":
+        return asked
+    said = {key: value for key, value in asked.items() if key not in ("resp", "msg")}
+    if "resp" not in asked:
+        return said | {"next_operation": "waiting", "msg": {"prompt": "Code: "}}
+    if "code" not in asked:
+        prompt = {"prompt": "Password: "}
+        return said | {"next_operation": "waiting_pw", "msg": prompt, "code": asked["resp"]}
+    if asked["code"] != CODE:
+        return said | {"next_operation": "not_authenticated"}
+    hours = int(asked.get("time_to_live_in_hours") or 0)
+    token = pam_token(store, str(asked["user_name"]), str(asked["resp"]), hours)
+    return said | {"next_operation": "authenticated", "request_result": token}
 
 
 def context(written: str) -> dict[str, str]:

@@ -174,7 +174,8 @@ def account_from(options: Mapping[str, Any]) -> Account:
         _SHORT_NAMES.get(name, name): value for name, value in options.items() if value is not None
     }
     file = _existing_file(given.pop("env_file", None))
-    settings = _read_environment_file(file) | _read_variables() | given
+    configured = _read_environment_file(file) | _read_variables()
+    settings = configured | given
     scheme = str(settings.get("irods_authentication_scheme", "native")).lower()
     password = settings.get("password") or os.environ.get("IRODS_PASSWORD")
     user, zone = _required(settings, "irods_user_name"), _required(settings, "irods_zone_name")
@@ -187,7 +188,8 @@ def account_from(options: Mapping[str, Any]) -> Account:
         )
     client_user = str(settings.get("client_user", ""))
     # The home that the environment names is that of its own user.
-    home = given.get("irods_home") if client_user else settings.get("irods_home")
+    theirs = not client_user and user == configured.get("irods_user_name")
+    home = (settings if theirs else given).get("irods_home")
     return Account(
         host=_required(settings, "irods_host"),
         port=_port(settings.get("irods_port", 1247)),
