@@ -91,13 +91,13 @@ def answer(statements: Statements, who: Identity, body: Element) -> tuple[int, s
         index = statements.add(statement)
     if most <= 0:
         _end(statements, index)
-        return Status.OK, pack_rows([], (), 0, 0)
+        return Status.OK, NO_ANSWER
     rows = list(itertools.islice(statement.rows, min(most, MOST_ROWS)))
     is_last = len(rows) < min(most, MOST_ROWS) or bool(number(body, "options") & AUTO_CLOSE)
     if is_last:
         _end(statements, index)
     if not rows:
-        return Status.NO_ROWS, pack_rows([], (), 0, 0)
+        return Status.NO_ROWS, NO_ANSWER
     return Status.OK, pack_rows(rows, statement.columns, 0 if is_last else index, statement.total)
 
 
@@ -256,3 +256,6 @@ def pack_rows(
     parts.append(_EMPTY * (MOST_COLUMNS - len(columns)))
     parts.append("</GenQueryOut_PI>\n")
     return "".join(parts)
+
+
+NO_ANSWER = pack_rows([], (), 0, 0)

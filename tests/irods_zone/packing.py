@@ -46,11 +46,12 @@ def pack_json(value: object) -> str:
     return pack("BinBytesBuf_PI", buflen=len(raw), buf=base64.b64encode(raw).decode())
 
 
-def pack_error(message: str) -> str:
-    """Write the error body of a reply."""
+def pack_error(message: str, status: int = 0) -> str:
+    """Write the error body of a reply; a plugin of the server repeats its status there."""
     if not message:
         return ""
-    return pack("RError_PI", pack("RErrMsg_PI", status=0, msg=message), count=1)
+    told = status if "]  errno [" in message else 0
+    return pack("RError_PI", pack("RErrMsg_PI", status=told, msg=message), count=1)
 
 
 _CONTROLS = {code: 0xE000 + code for code in (*range(1, 9), *range(11, 32))}

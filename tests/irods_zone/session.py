@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import json
 import ssl
 from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
@@ -30,7 +29,7 @@ from tests.irods_zone import (
 )
 from tests.irods_zone.authentication import Login
 from tests.irods_zone.codes import Api, CallError, Status
-from tests.irods_zone.columns import BY_NAME
+from tests.irods_zone.column_mappings import column_mappings
 from tests.irods_zone.connection import ConnectionLost, Header, MessageConnection
 from tests.irods_zone.descriptors import Descriptors
 from tests.irods_zone.faults import Faults
@@ -165,7 +164,7 @@ class Session:
             self._faults.before(header.info)
             reply = self._call(header, unpack(body))
         except CallError as refused:
-            reply = Reply(status=refused.status, error=pack_error(refused.message))
+            reply = Reply(status=refused.status, error=pack_error(refused.message, refused.status))
         if reply is not None:
             self._connection.send("RODS_API_REPLY", reply.status, reply.body, reply.error)
 
@@ -250,7 +249,11 @@ class Session:
         )
 
     def _query1(self, body: Element) -> Reply:
-        status, packed = genquery1.answer(self._statements, self.who, body)
+        try:
+            status, packed = genquery1.answer(self._statements, self.who, body)
+        except CallError as refused:
+            # A server that fails sends an answer without rows.
+            return Reply(status=refused.status, body=genquery1.NO_ANSWER)
         return Reply(status=status, body=packed)
 
     def _query2(self, body: Element) -> Reply:
@@ -259,7 +262,7 @@ class Session:
         if text(body, "zone") != self.store.zone:
             raise CallError(Status.INVALID_ZONE)
         if number(body, "column_mappings"):
-            return Reply(body=pack_text(json.dumps(BY_NAME)))
+            return Reply(body=pack_text(column_mappings()))
         query = text(body, "query_string")
         if number(body, "sql_only"):
             return Reply(body=pack_text(genquery2.translate(query, self.who)[0]))

@@ -138,14 +138,14 @@ def fields(body: str, name: str) -> list[str]:
     return re.findall(f"<{name}>([^<]*)</{name}>", body)
 
 
-def path_request(path: str, flags: int = 0, **words: str) -> FileOpenRequest:
+def path_request(path: str, flags: int = 0, *, size: int = 0, **words: str) -> FileOpenRequest:
     """Write the structure of calls on a path."""
     return FileOpenRequest(
         objPath=path,
         createMode=0,
         openFlags=flags,
         offset=0,
-        dataSize=-1,
+        dataSize=size,
         numThreads=0,
         oprType=0,
         KeyValPair_PI=StringStringMap(words),
@@ -154,7 +154,7 @@ def path_request(path: str, flags: int = 0, **words: str) -> FileOpenRequest:
 
 def rawopen(session: iRODSSession, path: str, flags: int = 0) -> tuple[int, None]:
     """Open an object and leave it open."""
-    return request(session, Api.OPEN, path_request(path, flags))[0], None
+    return request(session, Api.OPEN, path_request(path, flags, size=-1))[0], None
 
 
 def objstat(session: iRODSSession, path: str) -> tuple[int, dict[str, str]]:

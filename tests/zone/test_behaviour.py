@@ -156,7 +156,7 @@ ODD_NAMES += ['dq"dq', "tab\there", "\u00fc", "u\u0308"]
 
 @pytest.mark.parametrize("scenario", ["odd_names", "odd_names_genquery1"])
 def test_odd_names_in_both_languages(zone: Zone, names: Names, scenario: str) -> None:
-    path = collection(names, f"{HOME}/od")
+    path = collection(names, f"{HOME}/od3")
     for size, name in enumerate(ODD_NAMES, 1):
         with contextlib.suppress(exception.CAT_SQL_ERR):
             write(names["alice"], f"{path}/{name}", bytes(size))
