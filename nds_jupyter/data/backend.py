@@ -15,12 +15,17 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from nds_jupyter.data.entries import Avu, Entry, EntryPage, Kind, Replica
-from nds_jupyter.errors import NdsError
+from nds_jupyter.data.entries import Avu, Entry, EntryPage, Kind, Replica, Ticket
+from nds_jupyter.errors import NdsError, NotOffered
 from nds_jupyter.jobs.logical_paths import join
 
 CHUNK = 4 * 2**20
 """Bytes of one read; measured fastest from iRODS, and small enough for many at a time."""
+
+NO_TICKETS = (
+    "Tickets are of iRODS, and this data root is not in it. Share its files as their disk does: by "
+    "permissions, or by a folder that others can read."
+)
 
 
 class Backend:
@@ -234,6 +239,22 @@ class Backend:
             modified=entry.modified,
         )
         return (only,)
+
+    def create_ticket(
+        self, path: str, *, write: bool, expires: datetime | None, uses: int | None
+    ) -> Ticket:
+        """Make a ticket for a path."""
+        del path, write, expires, uses
+        raise NotOffered(NO_TICKETS)
+
+    def tickets(self) -> list[Ticket]:
+        """Return the tickets that the account has made, by paths of the filesystem."""
+        raise NotOffered(NO_TICKETS)
+
+    def remove_ticket(self, ticket: str) -> None:
+        """Remove a ticket that the account has made."""
+        del ticket
+        raise NotOffered(NO_TICKETS)
 
     def checksum(self, path: str) -> str:
         """Compute the checksum of an object."""

@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from nds_jupyter.data.backend import Backend
-from nds_jupyter.data.entries import Avu, Entry, EntryPage, Replica
+from nds_jupyter.data.entries import Avu, Entry, EntryPage, Replica, Ticket
 from nds_jupyter.data.filesystem_access import FilesystemAccess
 from nds_jupyter.data.folder_backend import FolderBackend
 from nds_jupyter.data.object_reader import read, read_small
@@ -28,7 +29,7 @@ from nds_jupyter.data.partial_writes import (
     PartialWrites,
     is_partial,
 )
-from nds_jupyter.errors import Conflict, DataError, InvalidRequest, NdsError
+from nds_jupyter.errors import Conflict, DataError, InvalidRequest, NdsError, PathNotFound
 from nds_jupyter.jobs.logical_paths import is_inside, is_url, join, logical_path, parent_of
 
 PROTOCOL = "irods"
@@ -346,3 +347,35 @@ class DataRoot(FilesystemAccess):
     async def replicas(self, path: str) -> tuple[Replica, ...]:
         """Return the copies of an object."""
         return await self.call(path, self.backend.replicas)
+
+    async def create_ticket(
+        self,
+        path: str,
+        *,
+        write: bool = False,
+        expires: datetime | None = None,
+        uses: int | None = None,
+    ) -> Ticket:
+        """Make a ticket, by which others read, or write, an object or a whole collection."""
+        if path == "/":
+            raise Conflict("The data root itself can't be shared. Share what is in it.")
+        made = await self.call(
+            path,
+            lambda fs_path: self.backend.create_ticket(
+                fs_path, write=write, expires=expires, uses=uses
+            ),
+        )
+        return msgspec.structs.replace(made, path=path)
+
+    async def tickets(self) -> list[Ticket]:
+        """Return the tickets of the account for what is in the root, in the order of paths."""
+        found = await self.calls.run("/", self.backend.tickets)
+        base = self.backend.base
+        return [msgspec.structs.replace(each, path=each.path[len(base) :]) for each in found]
+
+    async def remove_ticket(self, ticket: str) -> None:
+        """Remove a ticket of the account."""
+        try:
+            await self.calls.run("/", lambda: self.backend.remove_ticket(ticket))
+        except PathNotFound as exc:
+            raise PathNotFound("There is no such ticket of yours.") from exc

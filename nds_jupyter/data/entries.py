@@ -80,3 +80,34 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     checksum: str | None = None
     modified: datetime | None = None
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    """A string that lets who has it read, or write, what an owner shares.
+
+    Parameters
+    ----------
+    path
+        Of an object; or of a collection, with all it holds.
+    write
+        Whether it lets write too.
+    expires
+        When it ends; None for never.
+    uses_limit, uses
+        How often it may be used, None for no limit, and was used: for reading, connections that
+        open something; for writing, objects that are written, a new one in a collection counting
+        twice.
+    url
+        Where others find it; empty where that is not known.
+    """
+
+    ticket: str
+    path: str
+    write: bool = False
+    expires: datetime | None = None
+    uses_limit: int | None = None
+    uses: int = 0
+    url: str = ""
+
+    def __repr__(self) -> str:
+        return f"<ticket for {self.path}>"

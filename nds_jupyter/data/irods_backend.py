@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
+from datetime import datetime
 from glob import has_magic
 from typing import Any
 
+import msgspec
+
 from nds_jupyter.data.backend import Backend, sha2_text
-from nds_jupyter.data.entries import Avu, Entry, EntryPage, Kind, Replica
+from nds_jupyter.data.entries import Avu, Entry, EntryPage, Kind, Replica, Ticket
+from nds_jupyter.data.irods.config import PROTOCOL
 from nds_jupyter.data.irods.exceptions import (
     AuthenticationFailed,
     ChecksumMismatch,
@@ -202,6 +206,27 @@ class IrodsBackend(Backend):
     def replicas(self, path: str) -> tuple[Replica, ...]:
         """Return the replicas."""
         return self.fs.replicas(path)
+
+    def create_ticket(
+        self, path: str, *, write: bool, expires: datetime | None, uses: int | None
+    ) -> Ticket:
+        """Make a ticket for a path."""
+        made = self.fs.create_ticket(path, write=write, expires=expires, uses=uses)
+        return self._with_url(made)
+
+    def tickets(self) -> list[Ticket]:
+        """Return the tickets for what is in the data root."""
+        found = self.fs.tickets()
+        return [self._with_url(each) for each in found if is_inside(each.path, self.base or "/")]
+
+    def _with_url(self, ticket: Ticket) -> Ticket:
+        account = self.fs.account
+        url = f"{PROTOCOL}://{account.host}:{account.port}{ticket.path}"
+        return msgspec.structs.replace(ticket, url=url)
+
+    def remove_ticket(self, ticket: str) -> None:
+        """Remove a ticket that the account has made."""
+        self.fs.remove_ticket(ticket)
 
     def checksum(self, path: str) -> str:
         """Return the registered checksum; the server computes one where there is none."""

@@ -21,6 +21,8 @@ from nds_jupyter.handlers.data import (
     ListDataHandler,
     MetadataHandler,
     ReplicasHandler,
+    TicketHandler,
+    TicketsHandler,
 )
 from nds_jupyter.handlers.events import EventsHandler
 from nds_jupyter.handlers.jobs import (
@@ -57,6 +59,8 @@ ROUTES: tuple[tuple[str, type[NdsHandler]], ...] = (
     (routes.METADATA, MetadataHandler),
     (routes.REPLICAS, ReplicasHandler),
     (routes.DATA_LOGIN, DataLoginHandler),
+    (routes.TICKETS, TicketsHandler),
+    (routes.TICKET, TicketHandler),
     (routes.JOBS, JobsHandler),
     (routes.JOB, JobHandler),
     (routes.RERUN, RerunHandler),
@@ -88,5 +92,6 @@ def url_pattern(prefix: str, template: str) -> str:
     """Return the pattern of a route's URL below the base URL, with a group for each variable."""
     path = re.escape(template).replace(r"\{job_id\}", r"(?P<job_id>[^/]+)")
     path = path.replace(r"\{path\}", r"(?P<path>.*)")
-    path = path.replace(r"\{sha256\}", r"(?P<sha256>[^/]+)")
+    for name in ("sha256", "ticket"):
+        path = path.replace(rf"\{{{name}\}}", rf"(?P<{name}>[^/]+)")
     return url_path_join("/", re.escape(prefix), path)

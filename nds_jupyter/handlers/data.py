@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http import HTTPStatus
 from urllib.parse import quote
 
+import msgspec
 from jupyter_server.utils import url_path_join
 from tornado import web
 
@@ -22,7 +24,7 @@ from nds_jupyter.errors import Conflict, InvalidRequest, PreconditionFailed, Too
 from nds_jupyter.handlers.base_handler import NdsHandler, allowed
 from nds_jupyter.handlers.request_bodies import BodyReceiver
 from nds_jupyter.handlers.request_decoding import decode_json_body
-from nds_jupyter.jobs.logical_paths import is_url
+from nds_jupyter.jobs.logical_paths import is_inside, is_url
 from nds_jupyter.rest import routes
 from nds_jupyter.rest.queries import (
     DataLoginRequest,
@@ -30,10 +32,14 @@ from nds_jupyter.rest.queries import (
     DataRemoveQuery,
     ListDataQuery,
     NoQuery,
+    TicketRequest,
+    TicketsQuery,
 )
 from nds_jupyter.rest.views import DataRow
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+
+DEFAULT_TICKET_LIFETIME = timedelta(days=7)
 
 
 def entity_tag(entry: Entry) -> str:
@@ -294,5 +300,48 @@ class DataLoginHandler(NdsHandler):
         """Log out."""
         self.decode_query(NoQuery)
         await self.services.data_logins.log_out(self.owner)
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.finish()
+
+
+class TicketsHandler(NdsHandler):
+    """The owner's tickets, by which others use what they are for."""
+
+    @allowed("read")
+    async def get(self) -> None:
+        """Send those for a path and what is in it, or all."""
+        query = self.decode_query(TicketsQuery)
+        data = await self.find_data_root()
+        above = data.parse_path(query.path) if query.path else "/"
+        self.send_json([each for each in await data.tickets() if is_inside(each.path, above)])
+
+    @allowed("write")
+    async def post(self) -> None:
+        """Make one: 201."""
+        self.decode_query(NoQuery)
+        request = decode_json_body(self.request.body, TicketRequest)
+        expires, now = request.expires, datetime.now(UTC).replace(microsecond=0)
+        if expires is msgspec.UNSET:
+            expires = now + DEFAULT_TICKET_LIFETIME
+        elif isinstance(expires, datetime) and expires <= now:
+            raise InvalidRequest("expires: it is over already.")
+        data = await self.find_data_root()
+        made = await data.create_ticket(
+            data.parse_path(request.path),
+            write=request.write,
+            expires=expires if isinstance(expires, datetime) else None,
+            uses=request.uses,
+        )
+        self.send_json(made, HTTPStatus.CREATED)
+
+
+class TicketHandler(NdsHandler):
+    """One ticket of the owner."""
+
+    @allowed("write")
+    async def delete(self, ticket: str) -> None:
+        """Remove it: nobody uses it any more."""
+        self.decode_query(NoQuery)
+        await (await self.find_data_root()).remove_ticket(ticket)
         self.set_status(HTTPStatus.NO_CONTENT)
         self.finish()

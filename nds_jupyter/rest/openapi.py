@@ -8,7 +8,7 @@ import msgspec
 
 from nds_jupyter._version import __version__
 from nds_jupyter.admission.job_request import JobRequest
-from nds_jupyter.data.entries import Avu, Replica
+from nds_jupyter.data.entries import Avu, Replica, Ticket
 from nds_jupyter.rest import queries, routes, views
 
 REF = "#/components/schemas/{name}"
@@ -144,6 +144,30 @@ DATA_OPERATIONS: tuple[Operation, ...] = (
         summary="Log the owner out of the data root",
         status=204,
         errors=(501,),
+    ),
+    Operation(
+        verb="get",
+        path=routes.TICKETS,
+        summary="Tickets by which the owner shares data",
+        query=queries.TicketsQuery,
+        answer=list[Ticket],
+        errors=(501, *_UPSTREAM),
+    ),
+    Operation(
+        verb="post",
+        path=routes.TICKETS,
+        summary="Share an object or collection by a ticket",
+        body=queries.TicketRequest,
+        status=201,
+        answer=Ticket,
+        errors=(409, 501, *_UPSTREAM),
+    ),
+    Operation(
+        verb="delete",
+        path=routes.TICKET,
+        summary="Remove a ticket",
+        status=204,
+        errors=(501, *_UPSTREAM),
     ),
 )
 
@@ -441,7 +465,7 @@ def _inline_refs(schema: Any, definitions: dict[str, Any]) -> Any:
 def _describe_parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in ("job_id", "path", "sha256")
+        for name in ("job_id", "path", "sha256", "ticket")
         if f"{{{name}}}" in operation.path
     ]
     for field in msgspec.structs.fields(operation.query):

@@ -143,6 +143,21 @@ class DataLoginRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         return f"<login of {self.user}>"
 
 
+class TicketsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /tickets`; `path` is what they are for, or holds it."""
+
+    path: str | None = None
+
+
+class TicketRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`POST /tickets`; `expires` null is never, and in a week where it is left out."""
+
+    path: str
+    write: bool = False
+    expires: Instant | msgspec.UnsetType | None = msgspec.UNSET
+    uses: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+
+
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`GET /events`; `since` is the `seq` of the last message over an earlier connection."""
 

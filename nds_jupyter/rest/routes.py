@@ -31,6 +31,8 @@ LIST_RESULTS = "/list_results"
 ARCHIVE = "/archive"
 DELIVER = "/deliver"
 DATA_LOGIN = "/data_login"
+TICKETS = "/tickets"
+TICKET = "/tickets/{ticket}"
 FILE = "/files/{sha256}"
 
 FORWARDED_PREFIX = "Nds-Passed-On"

@@ -45,6 +45,9 @@ ACCESS = {
     ("/data_login", "GET"): LOOKS,
     ("/data_login", "PUT"): CHANGES,
     ("/data_login", "DELETE"): CHANGES,
+    ("/tickets", "GET"): LOOKS,
+    ("/tickets", "POST"): CHANGES,
+    ("/tickets/{ticket}", "DELETE"): CHANGES,
     ("/jobs", "GET"): LOOKS,
     ("/jobs/{job_id}", "GET"): LOOKS,
     ("/jobs/{job_id}", "DELETE"): CHANGES,
@@ -129,7 +132,7 @@ def by(token: str) -> dict[str, str]:
 
 
 def path_of(template: str) -> str:
-    return template.format(job_id="0123456789abcdef", path="x", sha256="0" * 64)
+    return template.format(job_id="0123456789abcdef", path="x", sha256="0" * 64, ticket="t")
 
 
 async def submitted(fetch: Fetch, token: str = ADA) -> dict[str, Any]:

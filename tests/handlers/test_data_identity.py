@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
 from tornado.httpclient import HTTPResponse
 
+from nds_jupyter.data.irods import IrodsFileSystem
 from tests.engine.fake import FakeEngine
 from tests.handlers.http_client import json_of
 from tests.handlers.identities import ADA, BOB, READER, NamedUsers, ReadersLook
@@ -139,6 +143,60 @@ async def test_job_takes_inputs_and_leaves_results_as_its_owner(
     for token, owner in ((ADA, "ada"), (BOB, "bob")):
         for path in ("in", "out?recursive=1"):
             assert (await ask_as(token, "DELETE", f"/data{homes[owner]}/{path}")).code == 204
+
+
+async def test_ticket_lets_another_read_and_only_its_owner_takes_it_back(
+    ask_as: As, irods_zone: AnyZone, homes: dict[str, str]
+) -> None:
+    path = f"{homes['ada']}/to share"
+    url = f"/data{quote(path)}"
+    assert (await ask_as(ADA, "PUT", url, b"shared")).code == 201
+    answer = await ask_as(ADA, "POST", "/tickets", {"path": path, "uses": 3})
+    assert answer.code == 201, answer.body
+    made = json_of(answer)
+    assert (made["path"], made["write"], made["uses_limit"]) == (path, False, 3)
+    week = datetime.fromisoformat(made["expires"]) - datetime.now(UTC)
+    assert timedelta(days=6) < week <= timedelta(days=7)
+    assert made["url"].endswith(path)
+    settings = irods_zone.environment(USERS["bob"])
+    password = irods_zone.password(USERS["bob"])
+    fs = IrodsFileSystem(
+        **{name: value for name, value in settings.items() if name.startswith("irods_")},
+        password=password,
+        ticket=made["ticket"],
+        skip_instance_cache=True,
+    )
+    assert await asyncio.to_thread(fs.cat_file, path) == b"shared"
+    fs.close()
+    listed = json_of(await ask_as(ADA, "GET", "/tickets"))
+    assert [(each["ticket"], each["path"]) for each in listed] == [(made["ticket"], path)]
+    assert listed[0]["uses"] == 1
+    below = await ask_as(ADA, "GET", f"/tickets?path={quote(homes['ada'])}/other")
+    assert json_of(below) == []
+    # What others share is nobody else's to see or to end.
+    assert json_of(await ask_as(BOB, "GET", "/tickets")) == []
+    ticket = f"/tickets/{made['ticket']}"
+    assert (await ask_as(BOB, "DELETE", ticket)).code == 404
+    assert (await ask_as(BOB, "POST", "/tickets", {"path": path})).code == 404
+    assert (await ask_as(ADA, "DELETE", ticket)).code == 204
+    assert (await ask_as(ADA, "DELETE", ticket)).code == 404
+    assert json_of(await ask_as(ADA, "GET", "/tickets")) == []
+    assert (await ask_as(ADA, "DELETE", url)).code == 204
+
+
+async def test_ticket_that_can_not_be_is_refused(
+    ask_as: As, irods_zone: AnyZone, homes: dict[str, str]
+) -> None:
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    for body, status in (
+        ({"path": homes["ada"], "expires": yesterday}, 400),
+        ({"path": homes["ada"], "uses": 0}, 400),
+        ({}, 400),
+        ({"path": f"{homes['ada']}/nothing"}, 404),
+        ({"path": "/"}, 409),
+    ):
+        assert (await ask_as(ADA, "POST", "/tickets", body)).code == status, body
+    assert json_of(await ask_as(ADA, "GET", "/tickets")) == []
 
 
 async def test_owner_without_a_user_is_told_so(ask_as: As, fake_engine: FakeEngine) -> None:
@@ -389,6 +447,9 @@ class TestFolders:
     async def test_each_owner_has_a_folder(self, ask_as: As, tmp_path: Path) -> None:
         assert (await ask_as(ADA, "PUT", "/data/x", b"of ada")).code == 201
         assert json_of(await ask_as(BOB, "GET", "/list_data")) == []
+        refused = await ask_as(ADA, "POST", "/tickets", {"path": "/x"})
+        assert refused.code == 501
+        assert "Tickets are of iRODS" in json_of(refused)["message"]
         assert (await ask_as(BOB, "GET", "/data/x")).code == 404
         assert (tmp_path / "stored" / "ada" / "x").read_bytes() == b"of ada"
         assert (tmp_path / "stored" / "bob").is_dir()

@@ -105,6 +105,8 @@ async def test_answers_are_as_described(ask: Ask, fake_engine: FakeEngine) -> No
     await check("GET", "/openapi.json")
     await check("GET", "/data/{path}")
     await check("GET", "/metadata/{path}")
+    await check("GET", "/data_login")
+    await check("GET", "/tickets")
     await check("POST", "/stop", job_id=json_of(new)["job_id"])
     await check("GET", "/stop", job_id=json_of(new)["job_id"])
     await check("POST", "/jobs/{job_id}/rerun")
@@ -127,8 +129,11 @@ async def test_no_value_of_a_parameter_is_a_defect(ask: Ask) -> None:
     described = openapi_document()["paths"]
     for template in sorted({template for template, _ in ROUTES}):
         operation = described[f"/nds{template}"].get("get")
-        path = template.format(path="none", job_id="0123456789abcdef", sha256="0" * 64)
+        names = {"path": "none", "job_id": "0123456789abcdef", "sha256": "0" * 64}
+        path = template.format(**names, ticket="none")
         for parameter in operation["parameters"] if operation else ():
             for value in ODD if parameter["in"] == "query" else ():
                 answer = await ask("GET", path, **{parameter["name"]: value})
-                assert answer.code < 500, (template, parameter["name"], value, answer.body)
+                # A folder does not do all that iRODS does, whatever it is asked.
+                well = answer.code < 500 or answer.code == 501
+                assert well, (template, parameter["name"], value, answer.body)

@@ -15,7 +15,7 @@ from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike, stringify_path
 
-from nds_jupyter.data.entries import Avu, Entry, EntryPage, Replica
+from nds_jupyter.data.entries import Avu, Entry, EntryPage, Replica, Ticket
 from nds_jupyter.data.irods.catalogue_queries import CatalogueEntry
 from nds_jupyter.data.irods.config import PROTOCOL, Account, settings_from_url
 from nds_jupyter.data.irods.listing import Listing
@@ -28,6 +28,7 @@ from nds_jupyter.data.irods.objects import (
 from nds_jupyter.data.irods.open_files import ReadFile, WriteFile, read_range
 from nds_jupyter.data.irods.replacement import Replacement
 from nds_jupyter.data.irods.sessions import SessionTimeouts, shared_session_holder
+from nds_jupyter.data.irods.tickets import TicketOperations
 from nds_jupyter.data.irods.transfer import (
     TransferStreams,
     download,
@@ -152,6 +153,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         self._objects = ObjectOperations(
             self._session_holder, self._listing, self._collections, auto_mkdir=auto_mkdir
         )
+        self._tickets = TicketOperations(self._session_holder)
         self._metadata = MetadataOperations(self._session_holder, self._listing)
         self._replacement = Replacement(self._objects, self._metadata)
         self._streams = TransferStreams(
@@ -321,6 +323,37 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
     def metadata(self, path: str) -> tuple[Avu, ...]:
         """Return the metadata of a collection or data object."""
         return self._metadata.get(self._strip_protocol(path))
+
+    # Tickets
+
+    def create_ticket(
+        self,
+        path: str,
+        *,
+        write: bool = False,
+        expires: datetime | None = None,
+        uses: int | None = None,
+    ) -> Ticket:
+        """Make a ticket, by which others read, or write, an object or a whole collection.
+
+        Parameters
+        ----------
+        expires
+            When it ends; None for never.
+        uses
+            How often it may be used; None for no limit. See `Ticket`.
+        """
+        path = self._strip_protocol(path)
+        self._find(path)
+        return self._tickets.create(path, write=write, expires=expires, uses=uses)
+
+    def tickets(self) -> list[Ticket]:
+        """Return the tickets that the account has made, in the order of their paths."""
+        return self._tickets.list_all()
+
+    def remove_ticket(self, ticket: str) -> None:
+        """Remove a ticket of the account: nobody uses it any more."""
+        self._tickets.remove(ticket)
 
     # Names
 
