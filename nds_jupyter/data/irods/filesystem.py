@@ -444,17 +444,24 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
             return
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         entry = self._find(source)
-        if path2.endswith("/") or (source != target and self.isdir(target)):
+        there = self._kind(target)
+        if path2.endswith("/") or (source != target and there == "directory"):
             target = f"{target.rstrip('/')}/{entry.name}"
+            there = self._kind(target)
         if source == target:
             return
         if source.split("/")[1] != target.split("/")[1]:
             # A zone can't rename into another.
             super().mv(source, target, recursive=True)
-        elif entry.is_collection:
-            self._objects.rename(source, target, collection=True)
-        else:
-            self._replacement.move(source, target, keep_metadata=keep_metadata)
+            return
+        if there is not None and (there == "directory" or entry.is_collection):
+            raise FileExistsError(errno.EEXIST, f"{target} exists already")
+        self._objects.expect_target(source, target)
+        with self._objects.errors_of_move(source, target):
+            if entry.is_collection:
+                self._objects.rename(source, target, collection=True)
+            else:
+                self._replacement.move(source, target, keep_metadata=keep_metadata)
 
     def _is_pattern(self, path: str) -> bool:
         """Whether a path is a glob pattern; one that exists is itself, whatever its name."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from irods import keywords as kw
 from irods.api_number import api_number
-from irods.exception import CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME
+from irods.exception import (
+    CAT_NO_ROWS_FOUND,
+    CAT_UNKNOWN_COLLECTION,
+    CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME,
+)
 from irods.message import (
     CollectionRequest,
     FileOpenRequest,
@@ -23,7 +27,7 @@ from irods.models import Collection, DataObject
 
 from nds_jupyter.data.entries import Avu
 from nds_jupyter.data.irods.catalogue_queries import CatalogueEntry
-from nds_jupyter.data.irods.exceptions import ContentMissing
+from nds_jupyter.data.irods.exceptions import FORBIDDEN, MISSING, ContentMissing, server_code
 from nds_jupyter.data.irods.listing import Listing
 from nds_jupyter.data.irods.object_descriptors import CREATE, READ, TRUNCATE, WRITE, Descriptor
 from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
@@ -128,7 +132,7 @@ class ObjectOperations:
             return Descriptor(session, path, flags, size=size, options=options)
 
         return self._with_collection(
-            lambda: self.session_holder.call(create, final_path), path, final_path
+            lambda: self.session_holder.call(create, final_path, subjects=(path,)), path, final_path
         )
 
     def open_parallel(
@@ -140,6 +144,7 @@ class ObjectOperations:
                 session, path, WRITE, size=size, options=options, finalize=False
             ),
             final_path,
+            subjects=(path,),
         )
 
     def reopen(self, path: str, *, final_path: str) -> Descriptor:
@@ -148,7 +153,9 @@ class ObjectOperations:
 
         def reopen() -> Descriptor:
             return self.session_holder.call(
-                lambda session: Descriptor(session, path, WRITE, options=options), final_path
+                lambda session: Descriptor(session, path, WRITE, options=options),
+                final_path,
+                subjects=(path,),
             )
 
         return _retry_while_busy(reopen)
@@ -180,6 +187,36 @@ class ObjectOperations:
             repeatable=False,
         )
 
+    def expect_target(self, source: str, target: str) -> None:
+        """Refuse a target of a rename that the server would stumble over halfway."""
+        if target.startswith(f"{source}/"):
+            raise OSError(errno.EINVAL, f"{source} can't be moved below itself, to {target}")
+        parent = target.rpartition("/")[0] or "/"
+        try:
+            is_collection = self.listing.find(parent).is_collection
+        except FileNotFoundError as exc:
+            raise FileNotFoundError(
+                errno.ENOENT, f"There is no collection {parent} for {target}. Make it first"
+            ) from exc
+        if not is_collection:
+            raise NotADirectoryError(
+                errno.ENOTDIR, f"{parent} is a data object; {target} can't be below it"
+            )
+
+    @contextlib.contextmanager
+    def errors_of_move(self, source: str, target: str) -> Iterator[None]:
+        """Say what is missing or forbidden where the target's collection is known to be there."""
+        try:
+            yield
+        except FileNotFoundError as exc:
+            code = server_code(exc.__cause__) if exc.__cause__ else 0
+            if code == CAT_NO_ROWS_FOUND.code:
+                raise MISSING.error(source) from exc
+            if code == CAT_UNKNOWN_COLLECTION.code:
+                # The server tells a collection that the account may not change as unknown.
+                raise FORBIDDEN.error(target) from exc
+            raise
+
     def put(
         self, path: str, content: bytes, checksum: str, *, final_path: str, over: str = ""
     ) -> None:
@@ -206,7 +243,9 @@ class ObjectOperations:
         )
 
         def put() -> None:
-            self.session_holder.call(lambda session: _request(session, message), final_path)
+            self.session_holder.call(
+                lambda session: _request(session, message), final_path, subjects=(path,)
+            )
 
         self._with_collection(lambda: _retry_while_busy(put), path, final_path)
 
@@ -233,6 +272,7 @@ class ObjectOperations:
                 lambda session: _send_request(session, body, "DATA_OBJ_COPY_AN"),
                 f"{source.path} to {final_path}",
                 repeatable=False,
+                subjects=(source.path, target),
             )
 
         self._with_collection(lambda: _retry_while_busy(copy), target, final_path)

@@ -14,11 +14,12 @@ from irods.session import iRODSSession
 
 from nds_jupyter.data.irods.config import Account, account_from
 from nds_jupyter.data.irods.connection_pool import ConnectionPool
+from nds_jupyter.data.irods.diagnosis import diagnose
 from nds_jupyter.data.irods.exceptions import (
     CLIENT_ERRORS,
+    CatalogueLost,
     is_authentication,
     is_timeout,
-    map_exception,
 )
 
 T = TypeVar("T")
@@ -97,7 +98,12 @@ class SessionHolder:
         self._session: ZoneSession | None = None
 
     def call(
-        self, operation: Callable[[ZoneSession], T], path: str, *, repeatable: bool = True
+        self,
+        operation: Callable[[ZoneSession], T],
+        path: str,
+        *,
+        repeatable: bool = True,
+        subjects: tuple[str, ...] = (),
     ) -> T:
         """Run an operation with the session, and retry it if the connection broke.
 
@@ -107,6 +113,8 @@ class SessionHolder:
             The path that the sentence of an error names.
         repeatable
             Whether the operation is idempotent.
+        subjects
+            The objects that the operation is about, where the sentence names something else.
 
         Raises
         ------
@@ -121,7 +129,7 @@ class SessionHolder:
                 return operation(session)
             except CLIENT_ERRORS as exc:
                 if attempts <= 0 or not self._is_retryable(exc, session, repeatable=repeatable):
-                    raise map_exception(exc, path) from exc
+                    raise diagnose(exc, session, subjects or (path,), path) from exc
 
     def _is_retryable(self, exc: Exception, session: ZoneSession, *, repeatable: bool) -> bool:
         if is_authentication(exc):
@@ -131,7 +139,8 @@ class SessionHolder:
         session.pool.close_idle()
         # Connecting has retries of its own; a request that was not sent had no effect.
         refused = "Could not connect" in str(exc) or "negotiation" in str(exc)
-        return not refused and (repeatable or "Unable to send" in str(exc))
+        had_no_effect = "Unable to send" in str(exc) or isinstance(exc, CatalogueLost)
+        return not refused and (repeatable or had_no_effect)
 
     def current(self) -> ZoneSession:
         """Return the session."""
