@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.irods_zone.collation import sort_key
+from tests.irods_zone.transactions import OpenTransactions, RowHeldError, is_held
 
 FIRST_ID = 10000
 
@@ -47,6 +48,7 @@ CREATE TABLE replicas (
     comment TEXT DEFAULT '', mode TEXT DEFAULT '0', ctime TEXT, mtime TEXT, atime TEXT,
     PRIMARY KEY (id, number)) WITHOUT ROWID;
 CREATE UNIQUE INDEX replicas_in ON replicas (collection_id, name, number);
+CREATE INDEX replicas_at ON replicas (path);
 CREATE INDEX replicas_ordered ON replicas (collection_id, sort_key(name));
 CREATE TABLE access (
     object_id INTEGER, user_id INTEGER, level INTEGER,
@@ -76,6 +78,8 @@ class Catalogue:
         self._lock = threading.RLock()
         self._writer = self.reader()
         self._writer.executescript(SCHEMA)
+        self.transactions = OpenTransactions()
+        self.transactions.watch(self._writer)
         self._ids = itertools.count(FIRST_ID)
 
     def reader(self) -> sqlite3.Connection:
@@ -92,18 +96,32 @@ class Catalogue:
 
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
-        """Hold the writer for a transaction; one inside another joins it."""
+        """Hold the writer for a transaction; one inside another joins it.
+
+        What this agent has left open is part of it, and is committed only with further changes.
+        """
         with self._lock:
             if self._writer.in_transaction:
                 yield self._writer
                 return
             self._writer.execute("BEGIN IMMEDIATE")
             try:
+                was_open = self.transactions.apply(self._writer)
+                before = self._writer.total_changes
                 yield self._writer
+            except sqlite3.DatabaseError as error:
+                self._writer.execute("ROLLBACK")
+                if is_held(error):
+                    raise RowHeldError from error
+                raise
             except BaseException:
                 self._writer.execute("ROLLBACK")
                 raise
+            if was_open and self._writer.total_changes == before:
+                self._writer.execute("ROLLBACK")
+                return
             self._writer.execute("COMMIT")
+            self.transactions.end()
 
     def new_id(self) -> int:
         """Give a number that nothing in the zone has."""

@@ -6,9 +6,9 @@ import secrets
 import sqlite3
 from xml.etree.ElementTree import Element
 
-from tests.irods_zone import collection_paths, objects, permissions
+from tests.irods_zone import collection_paths, objects, permissions, renaming
 from tests.irods_zone.catalogue import now
-from tests.irods_zone.codes import CallError, Level, Status
+from tests.irods_zone.codes import Between, CallError, Level, Replica, Status
 from tests.irods_zone.handlers import Caller, Reply, as_admin
 from tests.irods_zone.packing import keywords, pack, text
 
@@ -19,16 +19,40 @@ OUTSIDE = (
 
 
 def create(caller: Caller, body: Element) -> Reply:
-    """Make a collection, with those above it if asked."""
+    """Make a collection, with those above it if asked.
+
+    Those above it are made one after another. Where somebody else makes one at that moment, the
+    server stops, and says that all is well.
+    """
     path, words = text(body, "collName").rstrip("/") or "/", keywords(body)
     forced = as_admin(caller, words)
+    recursive = "recursiveOpr" in words
     with caller.store.catalogue.change() as db:
-        if collection_paths.find(db, path) is not None:
-            if "recursiveOpr" in words:
-                return Reply()
-            raise CallError(Status.ALREADY_EXISTS)
-        make(caller, db, path, recursive="recursiveOpr" in words, forced=forced)
+        paths = _missing(caller, db, path, forced=forced) if recursive else [path]
+    for number, each in enumerate(paths):
+        if number:
+            caller.store.between(Between.COLLECTIONS_MADE)
+        with caller.store.catalogue.change() as db:
+            if _is_there(caller, db, each, forced=forced or not recursive):
+                if recursive:
+                    return Reply()
+                raise CallError(Status.ALREADY_EXISTS)
+            make(caller, db, each, recursive=False, forced=forced)
     return Reply()
+
+
+def _missing(caller: Caller, db: sqlite3.Connection, path: str, *, forced: bool) -> list[str]:
+    """Give the collections of a path that are not there, or may not be shown, parents first."""
+    missing: list[str] = []
+    while path != "/" and not _is_there(caller, db, path, forced=forced):
+        missing.insert(0, path)
+        path, _ = collection_paths.split(path)
+    return missing
+
+
+def _is_there(caller: Caller, db: sqlite3.Connection, path: str, *, forced: bool) -> bool:
+    found = collection_paths.find(db, path)
+    return found is not None and (forced or objects.is_visible(db, caller.who, found["id"], path))
 
 
 def make(
@@ -41,10 +65,7 @@ def make(
     if objects.replicas(db, path):
         raise CallError(Status.NAME_IS_OBJECT)
     parent = collection_paths.find(db, parent_path)
-    hidden = parent is not None and not forced
-    hidden = hidden and not objects.is_visible(db, caller.who, parent["id"], parent_path)
-    if recursive and (parent is None or hidden):
-        # The server takes what it may not show for missing, up to the zone.
+    if recursive and parent is None:
         make(caller, db, parent_path, recursive=True, forced=forced)
         parent = collection_paths.find(db, parent_path)
     if parent is None:
@@ -64,6 +85,9 @@ def make(
 def remove(caller: Caller, body: Element) -> Reply:
     """Remove a collection: into the trash, or for good."""
     path, words = text(body, "collName").rstrip("/"), keywords(body)
+    in_trash = path.startswith(f"/{caller.store.zone}/trash/")
+    for_good = {"forceFlag", "irodsRmTrash", "irodsAdminRmTrash"} & words.keys() or in_trash
+    files, target, is_left = [], "", False
     with caller.store.catalogue.change() as db:
         # What is not for good is a renaming into the trash, which misses it in its own way.
         missing = Status.NO_SUCH_FILE if "forceFlag" in words else Status.NO_ROWS
@@ -71,29 +95,19 @@ def remove(caller: Caller, body: Element) -> Reply:
         collection = _require(caller, db, path, forced=forced, missing=missing)
         if "recursiveOpr" not in words and not collection_paths.is_empty(db, collection):
             raise CallError(Status.COLLECTION_NOT_EMPTY)
-        in_trash = path.startswith(f"/{caller.store.zone}/trash/")
-        if {"forceFlag", "irodsRmTrash", "irodsAdminRmTrash"} & words.keys() or in_trash:
-            erase(caller, db, path)
+        if for_good:
+            files = erase(caller, db, path)
+            is_left = collection_paths.find(db, path) is not None
         else:
-            rename(db, path, trash_path(caller, db, path))
+            target = trash_path(caller, db, path)
+    for file in files:
+        caller.store.remove_file(file)
+    if target:
+        renaming.move_rows(caller, collection, [], path, target)
+    if is_left:
+        raise CallError(Status.COLLECTION_NOT_EMPTY)
     counts = {"filesCnt": 0, "totalFileCnt": 0, "bytesWritten": 0}
     return Reply(body=pack("CollOprStat_PI", **counts, lastObjPath=""))
-
-
-def rename(db: sqlite3.Connection, source: str, target: str) -> None:
-    """Give a collection and all that is in it another path."""
-    parent, _ = collection_paths.split(target)
-    moved = {"source": source, "target": target}
-    db.execute(
-        "UPDATE collections SET parent = ?, mtime = ? WHERE name = ?", (parent, now(), source)
-    )
-    for column in ("parent", "name"):
-        db.execute(
-            f"UPDATE collections SET {column} = :target || substr({column}, length(:source) + 1)"
-            f" WHERE {column} = :source"
-            f" OR ({column} > :source || '/' AND {column} < :source || '0')",
-            moved,
-        )
 
 
 def trash_path(caller: Caller, db: sqlite3.Connection, path: str) -> str:
@@ -122,15 +136,27 @@ def _require(
     return collection
 
 
-def erase(caller: Caller, db: sqlite3.Connection, path: str) -> None:
-    """Remove a collection and all that is in it for good."""
+def erase(caller: Caller, db: sqlite3.Connection, path: str) -> list[str]:
+    """Remove a collection and all that is in it for good, but what is being written.
+
+    Returns
+    -------
+    list of str
+        The files that are left in the vault.
+    """
+    files: list[str] = []
     for collection_id in reversed(collection_paths.below(db, path)):
         rows = db.execute(
-            "SELECT DISTINCT id FROM replicas WHERE collection_id = ?", (collection_id,)
+            "SELECT id, max(status) AS status FROM replicas WHERE collection_id = ? GROUP BY id",
+            (collection_id,),
         ).fetchall()
         for row in rows:
-            if caller.store.token(row["id"]):
-                raise CallError(Status.LOCKED_OBJECT)
-            objects.remove(caller.store, db, row["id"])
-        db.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
-        objects.forget(db, collection_id)
+            if row["status"] <= Replica.GOOD:
+                files += objects.remove(caller.store, db, row["id"])
+        collection = db.execute(
+            "SELECT * FROM collections WHERE id = ?", (collection_id,)
+        ).fetchone()
+        if collection_paths.is_empty(db, collection):
+            db.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
+            objects.forget(db, collection_id)
+    return files

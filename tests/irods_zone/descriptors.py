@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tests.irods_zone.codes import CallError, Status
 
@@ -14,7 +12,10 @@ FIRST = 3
 
 @dataclass(kw_only=True)
 class Descriptor:
-    """An object that is open: where its bytes are, and how it was asked for."""
+    """An object that is open: where its bytes are, and how it was asked for.
+
+    Who only reads gets no further than to the size that the catalogue said (`readable`).
+    """
 
     file: int
     path: str
@@ -23,6 +24,7 @@ class Descriptor:
     flags: int
     words: dict[str, str]
     declared_size: int
+    readable: int | None = None
     writes: bool = False
     finalizes: bool = False
     checks_size: bool = False
@@ -30,6 +32,7 @@ class Descriptor:
     previous_status: int = 1
     offset: int = 0
     token: str = ""
+    vault_path: str = ""
     others: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -68,12 +71,3 @@ class Descriptors:
     def numbers(self) -> list[int]:
         """Give the numbers of all that is open."""
         return list(self._open)
-
-
-def open_file(path: str, *, writable: bool, truncate: bool) -> int:
-    """Open a file of the vault; writing makes one that is missing."""
-    flags = os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY
-    try:
-        return os.open(Path(path), flags | (os.O_TRUNC if truncate else 0), 0o600)
-    except FileNotFoundError:
-        raise CallError(Status.OPEN_ERROR - errno.ENOENT) from None

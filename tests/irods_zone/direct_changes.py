@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.irods_zone import collection_paths, objects
+from tests.irods_zone import collection_paths, objects, vault
 from tests.irods_zone.catalogue import now
 from tests.irods_zone.codes import CallError, Level, Replica, Status
 from tests.irods_zone.permissions import grant
-from tests.irods_zone.store import Store
+from tests.irods_zone.store import DOWN, Store
 
 
 def fill(store: Store, collection: str, names: list[str], content: bytes) -> None:
@@ -44,7 +44,7 @@ def overwrite(store: Store, path: str, content: bytes) -> None:
         if not rows:
             raise CallError(Status.NO_SUCH_PATH)
         for row in rows:
-            file = objects.own_file(store, row)
+            file = vault.own_file(store, db, row)
             Path(file).write_bytes(content)
             db.execute(
                 "UPDATE replicas SET size = ?, path = ?, checksum = '', mtime = ?"
@@ -53,18 +53,29 @@ def overwrite(store: Store, path: str, content: bytes) -> None:
             )
 
 
-def lose_file(store: Store, path: str) -> None:
-    """Remove the files of an object from the vault, behind the back of the catalogue."""
-    with store.catalogue.change() as db:
-        for row in objects.replicas(db, path):
-            Path(objects.own_file(store, row)).unlink()
+def lose_file(store: Store, path: str, *, replica: int | None = None) -> None:
+    """Remove the files of an object, or that of one replica, behind the catalogue's back."""
+    for file in _files(store, path, replica):
+        file.unlink()
 
 
-def damage_file(store: Store, path: str, content: bytes) -> None:
+def damage_file(store: Store, path: str, content: bytes, *, replica: int | None = None) -> None:
     """Give the files of an object other bytes, behind the back of the catalogue."""
+    for file in _files(store, path, replica):
+        file.write_bytes(content)
+
+
+def _files(store: Store, path: str, replica: int | None) -> list[Path]:
+    """Give the files of an object's replicas, each of its own."""
     with store.catalogue.change() as db:
-        for row in objects.replicas(db, path):
-            Path(objects.own_file(store, row)).write_bytes(content)
+        rows = objects.replicas(db, path)
+        chosen = [row for row in rows if replica in (None, row["number"])]
+        found = [(vault.own_file(store, db, row), row) for row in chosen]
+        db.executemany(
+            "UPDATE replicas SET path = ? WHERE id = ? AND number = ?",
+            [(file, row["id"], row["number"]) for file, row in found],
+        )
+    return [Path(file) for file, _ in found]
 
 
 def grant_to(store: Store, path: str, user: str, level: int) -> None:
@@ -74,3 +85,18 @@ def grant_to(store: Store, path: str, user: str, level: int) -> None:
         target = collection["id"] if collection else objects.replicas(db, path)[0]["id"]
         row = db.execute("SELECT id FROM users WHERE name = ?", (user,)).fetchone()
         grant(db, target, row["id"], level)
+
+
+def set_resource(store: Store, name: str, *, is_up: bool) -> None:
+    """Set a resource down or up."""
+    status = "up" if is_up else DOWN
+    with store.catalogue.change() as db:
+        db.execute("UPDATE resources SET status = ? WHERE name = ?", (status, name))
+
+
+def set_over_quota(store: Store, user: str, *, is_over: bool) -> None:
+    """Say whether a user has used more than the quota allows."""
+    if is_over:
+        store.over_quota.add(user)
+    else:
+        store.over_quota.discard(user)

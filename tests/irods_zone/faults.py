@@ -123,6 +123,13 @@ class Faults:
         for act in acts:
             act()
 
+    def between(self, step: int) -> None:
+        """Let a call meet the faults between two of its steps (see `Between`)."""
+        with self._lock:
+            acts = [rule.act for rule in self._rules if rule.api == step and rule.meets(step)]
+        for act in acts:
+            act()
+
     def transferable(self, size: int) -> int:
         """Give how many of the bytes of an object pass before the connection drops."""
         with self._lock:

@@ -6,7 +6,7 @@ import itertools
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
@@ -41,7 +41,7 @@ _COMPOUND = re.compile(r"'\s*(\|\||&&)\s*(?=(?:=|<>|!=|<|>|not like|like|in|betw
 class Statement:
     """A query that is open for further pages."""
 
-    rows: sqlite3.Cursor
+    rows: sqlite3.Cursor | Generator[sqlite3.Row]
     columns: tuple[int, ...]
     total: int = 0
 
@@ -71,6 +71,14 @@ class Statements:
             return self.reader.execute(sql, values)
         except sqlite3.Error as error:
             raise CallError(Status.SQL_ERROR, str(error)) from error
+
+    def run_here(self, sql: str, values: list[object]) -> sqlite3.Cursor | Generator[sqlite3.Row]:
+        """Run a query where the changes are seen that this connection has left open."""
+        if not self.catalogue.transactions.is_open():
+            return self.run(sql, values)
+        with self.catalogue.change() as db:
+            found = db.execute(sql, values).fetchall()
+        return (row for row in found)
 
     def close(self) -> None:
         """Close everything."""
@@ -139,10 +147,10 @@ def _begin(statements: Statements, who: Identity, body: Element) -> Statement:
     sql += _group(columns, how)
     total = 0
     if options & TOTAL_COUNT:
-        total = statements.run(f"SELECT count(*) FROM ({sql})", values).fetchone()[0]
+        total = next(iter(statements.run_here(f"SELECT count(*) FROM ({sql})", values)))[0]
     sql += _order(columns, how, distinct=not options & NO_DISTINCT)
     sql += f" LIMIT -1 OFFSET {number(body, 'partialStartIndex')}"
-    rows = statements.run(sql, values)
+    rows = statements.run_here(sql, values)
     return Statement(rows=rows, columns=tuple(columns), total=total)
 
 

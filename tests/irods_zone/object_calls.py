@@ -1,22 +1,21 @@
-"""Calls that move, copy, remove and check whole objects."""
+"""Calls that remove, check, truncate and touch whole objects."""
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import shutil
 import sqlite3
 import time
-from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from tests.irods_zone import (
     collection_calls,
     collection_paths,
+    hierarchy,
     objects,
-    permissions,
+    renaming,
     ticket_opening,
+    vault,
 )
 from tests.irods_zone.catalogue import now, stamp
 from tests.irods_zone.codes import CallError, Level, Replica, Status
@@ -24,7 +23,6 @@ from tests.irods_zone.handlers import Caller, Reply, as_admin
 from tests.irods_zone.packing import (
     keywords,
     number,
-    pack,
     pack_text,
     text,
     unpack_json,
@@ -34,6 +32,8 @@ from tests.irods_zone.packing import (
 def unlink(caller: Caller, body: Element) -> Reply:
     """Remove an object: into the trash, or for good."""
     path, words = text(body, "objPath"), keywords(body)
+    in_trash = path.startswith(f"/{caller.store.zone}/trash/")
+    forced = "forceFlag" in words or in_trash or words.get("oprType") == "26"
     with caller.store.catalogue.change() as db:
         if as_admin(caller, words):
             rows = objects.replicas(db, path)
@@ -42,65 +42,23 @@ def unlink(caller: Caller, body: Element) -> Reply:
             ticket_opening.count_change(db, caller.who, rows[0])
         if not rows:
             raise CallError(Status.NO_ROWS)
-        if caller.store.token(rows[0]["id"]):
-            raise CallError(Status.LOCKED_OBJECT)
-        in_trash = path.startswith(f"/{caller.store.zone}/trash/")
-        if "forceFlag" in words or in_trash or words.get("oprType") == "26":
-            objects.remove(caller.store, db, rows[0]["id"])
-        else:
-            _require_file(rows[0])
-            _place(db, rows[0]["id"], collection_calls.trash_path(caller, db, path))
-    return Reply()
-
-
-def rename(caller: Caller, body: Element) -> Reply:
-    """Give an object or a collection another path."""
-    source_input, target_input = body.findall("DataObjInp_PI")
-    source, target = text(source_input, "objPath"), text(target_input, "objPath")
-    with caller.store.catalogue.change() as db:
-        collection = collection_paths.find(db, source)
-        if collection is None:
-            row = objects.require(db, caller.who, source, Level.DELETE)[0]
-            if caller.store.token(row["id"]):
-                raise CallError(Status.LOCKED_OBJECT)
-            _require_free(caller, db, target)
-            _require_file(row)
-            _place(db, row["id"], target)
-            return Reply()
-        if permissions.level(db, caller.who, collection["id"]) < Level.DELETE:
-            raise CallError(Status.NO_PERMISSION)
-        if f"{target}/".startswith(f"{source}/"):
-            raise CallError(Status.SAME_SOURCE_AND_TARGET)
-        _require_free(caller, db, target)
-        collection_calls.rename(db, source, target)
-    return Reply()
-
-
-def copy(caller: Caller, body: Element) -> Reply:
-    """Copy an object."""
-    source_input, target_input = body.findall("DataObjInp_PI")
-    source, target = text(source_input, "objPath"), text(target_input, "objPath")
-    words = keywords(target_input)
-    objects.check_path(caller.store, source)
-    objects.check_path(caller.store, target)
-    if source == target:
-        raise CallError(Status.SAME_SOURCE_AND_TARGET)
-    with caller.store.catalogue.change() as db:
-        row = objects.require(db, caller.who, source, Level.READ, Status.NO_SUCH_PATH)[0]
-        if not Path(row["path"]).exists():
-            raise CallError(Status.OPEN_ERROR - errno.ENOENT)
-        made = _copy_target(caller, db, target, words)
-        if caller.store.token(row["id"]) or caller.store.token(made["id"]):
+        if hierarchy.is_locked(rows):
+            raise CallError(Status.LOCKED_OBJECT if forced else Status.HIERARCHY_ERROR)
+        if forced:
+            files = objects.remove(caller.store, db, rows[0]["id"])
+        elif not hierarchy.accessible(rows):
             raise CallError(Status.HIERARCHY_ERROR)
-        register = bool({"regChksum", "verifyChksum"} & words.keys())
-        found = _fill(caller, db, row, made, register=register)
-        failure = _copy_failure(caller, row, found, words)
-        if failure:
-            objects.leave_half(caller.store, db, made)
-    if failure:
-        raise CallError(failure)
-    sent = {"numThreads": 0, "flags": 0, "bytesWritten": row["size"]}
-    return Reply(body=pack("TransferStat_PI", **sent))
+        else:
+            target = collection_calls.trash_path(caller, db, path)
+    if not forced:
+        renaming.move_rows(caller, rows[0], rows, path, target)
+        return Reply()
+    # The rows are gone even where the files can't be reached.
+    for row, file in zip(rows, files, strict=True):
+        if hierarchy.is_down(row):
+            raise CallError(Status.RESOURCE_DOWN)
+        caller.store.remove_file(file)
+    return Reply()
 
 
 def checksum(caller: Caller, body: Element) -> Reply:
@@ -108,7 +66,9 @@ def checksum(caller: Caller, body: Element) -> Reply:
     path, words = text(body, "objPath"), keywords(body)
     with caller.store.catalogue.change() as db:
         rows = objects.require(db, caller.who, path, Level.READ)
-        rows = objects.named(rows, words)
+        rows = hierarchy.accessible(objects.named(rows, words))
+        if not rows:
+            raise CallError(Status.HIERARCHY_ERROR)
         if "verifyChksum" in words:
             return _verify(rows)
         chosen = rows if "ChksumAll" in words else rows[:1]
@@ -116,31 +76,12 @@ def checksum(caller: Caller, body: Element) -> Reply:
         for row in chosen:
             known = "" if "forceChksum" in words else row["checksum"]
             found = known or objects.checksum(row["path"])
-            db.execute(
-                "UPDATE replicas SET checksum = ? WHERE id = ? AND number = ?",
-                (found, row["id"], row["number"]),
-            )
+            if found != row["checksum"]:
+                db.execute(
+                    "UPDATE replicas SET checksum = ? WHERE id = ? AND number = ?",
+                    (found, row["id"], row["number"]),
+                )
     return Reply(body=pack_text(found))
-
-
-def replicate(caller: Caller, body: Element) -> Reply:
-    """Copy an object to another resource."""
-    words = keywords(body)
-    with caller.store.catalogue.change() as db:
-        rows = objects.require(db, caller.who, text(body, "objPath"), Level.READ)
-        register = bool(rows[0]["checksum"])
-        if "updateRepl" in words:
-            for row in rows[1:]:
-                if row["status"] != Replica.GOOD:
-                    _fill(caller, db, rows[0], row, register=register)
-            return Reply()
-        resource = objects.find_resource(db, words)
-        there = [row for row in rows if row["resource"] == resource["name"]]
-        if there and there[0]["status"] == Replica.GOOD:
-            raise CallError(Status.COPY_ALREADY_IN_RESOURCE)
-        made = there[0] if there else objects.insert_replica(caller.store, db, rows[0], resource)
-        _fill(caller, db, rows[0], made, register=register)
-    return Reply(body=pack("TransferStat_PI", numThreads=0, flags=0, bytesWritten=0))
 
 
 def trim(caller: Caller, body: Element) -> Reply:
@@ -148,6 +89,8 @@ def trim(caller: Caller, body: Element) -> Reply:
     words = keywords(body)
     with caller.store.catalogue.change() as db:
         rows = objects.require(db, caller.who, text(body, "objPath"), Level.DELETE)
+        if hierarchy.is_locked(rows):
+            raise CallError(Status.HIERARCHY_ERROR)
         kept = int(words.get("copies", 2))
         wanted = [row for row in reversed(rows) if _is_named(row, words)]
         for row in wanted[: max(0, len(rows) - kept)]:
@@ -165,13 +108,16 @@ def truncate(caller: Caller, body: Element) -> Reply:
         path = text(body, "objPath")
         rows = objects.require(db, caller.who, path, Level.WRITE, Status.NO_SUCH_PATH)
         row = objects.named(rows, keywords(body))[0]
-        file = objects.own_file(caller.store, row)
+        file = vault.own_file(caller.store, db, row)
         os.truncate(file, size)
-        db.execute("UPDATE replicas SET status = ? WHERE id = ?", (Replica.STALE, row["id"]))
+        status = row["status"]
+        if not hierarchy.is_locked(rows):
+            db.execute("UPDATE replicas SET status = ? WHERE id = ?", (Replica.STALE, row["id"]))
+            status = Replica.GOOD
         db.execute(
-            "UPDATE replicas SET size = ?, path = ?, checksum = '', mtime = ?, status = 1"
+            "UPDATE replicas SET size = ?, path = ?, checksum = '', mtime = ?, status = ?"
             " WHERE id = ? AND number = ?",
-            (size, file, now(), row["id"], row["number"]),
+            (size, file, now(), status, row["id"], row["number"]),
         )
     told = {"resource_hierarchy": row["resource"], "replica_number": row["number"]}
     return Reply(body=pack_text(json.dumps({**told, "message": ""})))
@@ -196,6 +142,8 @@ def _touched(
     caller: Caller, db: sqlite3.Connection, path: str, options: dict[str, object]
 ) -> int | None:
     rows = objects.readable(db, caller.who, path)
+    if hierarchy.is_locked(rows):
+        raise CallError(Status.NO_GOOD_REPLICA, "SYS_NO_GOOD_REPLICA: No good replicas found.\n\n")
     if rows:
         return int(objects.require(db, caller.who, path, Level.WRITE)[0]["id"])
     if options.get("no_create"):
@@ -207,83 +155,43 @@ def _touched(
     return int(row["id"])
 
 
-def _require_free(caller: Caller, db: sqlite3.Connection, path: str) -> None:
-    if objects.replicas(db, path):
-        raise CallError(Status.NAME_IS_OBJECT)
-    objects.require_place(db, caller.who, path)
-
-
-def _require_file(row: sqlite3.Row) -> None:
-    if not Path(row["path"]).exists():
-        raise CallError(Status.RENAME_ERROR - errno.ENOENT)
-
-
-def _place(db: sqlite3.Connection, object_id: int, path: str) -> None:
-    parent, name = collection_paths.split(path)
-    collection = collection_paths.find(db, parent)
-    if collection is None:
-        raise CallError(Status.UNKNOWN_COLLECTION)
-    db.execute(
-        "UPDATE replicas SET collection_id = ?, name = ? WHERE id = ?",
-        (collection["id"], name, object_id),
-    )
-    db.execute("UPDATE collections SET mtime = ? WHERE id = ?", (now(), collection["id"]))
-
-
-def _copy_target(
-    caller: Caller, db: sqlite3.Connection, path: str, words: dict[str, str]
-) -> sqlite3.Row:
-    if objects.replicas(db, path):
-        if "forceFlag" not in words:
-            raise CallError(Status.OVERWRITE_WITHOUT_FORCE)
-        return objects.require(db, caller.who, path, Level.WRITE, Status.NO_PERMISSION)[0]
-    place = objects.require_place(db, caller.who, path)
-    name, resource = path.rpartition("/")[2], objects.find_resource(db, words)
-    return objects.insert(caller.store, db, caller.who, place, name, resource)
-
-
-def _copy_failure(caller: Caller, source: sqlite3.Row, found: str, words: dict[str, str]) -> int:
-    limit = caller.store.copy_limit
-    if limit is not None and source["size"] > limit:
-        return Status.WRITE_ERROR - errno.ENOSPC
-    expected = words.get("verifyChksum", "")
-    return Status.CHECKSUM_MISMATCH if expected and found != expected else Status.OK
-
-
-def _fill(
-    caller: Caller,
-    db: sqlite3.Connection,
-    source: sqlite3.Row,
-    made: sqlite3.Row,
-    *,
-    register: bool,
-) -> str:
-    file = objects.own_file(caller.store, made)
-    shutil.copyfile(source["path"], file)
-    found = objects.checksum(file) if register else ""
-    db.execute(
-        "UPDATE replicas SET status = 1, size = ?, checksum = ?, path = ?, mtime = ?"
-        " WHERE id = ? AND number = ?",
-        (Path(file).stat().st_size, found, file, now(), made["id"], made["number"]),
-    )
-    return found
-
-
 def _verify(rows: list[sqlite3.Row]) -> Reply:
     found: list[dict[str, object]] = []
     for row in rows:
-        if not row["checksum"]:
-            message = f"No checksum available for replica [{row['number']}]."
-            found.append(_finding(Status.NO_CHECKSUM, message, "warning"))
-        elif row["checksum"] != objects.checksum(row["path"]):
-            message = f"Computed checksum does not match that of replica [{row['number']}]."
-            found.append(_finding(Status.CHECKSUM_MISMATCH, message, "error"))
+        found += _verified(row)
     if not found:
         return Reply()
-    return Reply(status=Status.VERIFICATION_RESULTS, body=pack_text(json.dumps(found)))
+    return Reply(
+        status=Status.VERIFICATION_RESULTS,
+        body=pack_text(json.dumps(found, separators=(",", ":"))),
+    )
 
 
-def _finding(status: int, message: str, severity: str) -> dict[str, object]:
+def _verified(row: sqlite3.Row) -> list[dict[str, object]]:
+    """Say what is wrong with a replica: its file against its row."""
+    which = f"replica [{row['number']}]"
+    differs = f"ERROR: Physical size does not match size in catalog for {which}."
+    unknown = f"ERROR: Could not verify checksum for {which}."
+    try:
+        size = vault.size(row["path"])
+    except CallError as error:
+        return [_finding(error.status, differs), _finding(Status.OPEN_ERROR - 2, unknown)]
+    if size < row["size"]:
+        return [
+            _finding(Status.SIZE_DIFFERS, differs),
+            _finding(Status.READ_ERROR, unknown),
+        ]
+    found = [] if size == row["size"] else [_finding(Status.SIZE_DIFFERS, differs)]
+    if not row["checksum"]:
+        why = f"WARNING: No checksum available for {which}."
+        return [*found, _finding(Status.NO_CHECKSUM, why, "warning")]
+    if row["checksum"] != objects.checksum(row["path"]):
+        why = f"ERROR: Computed checksum does not match what is in the catalog for {which}."
+        found.append(_finding(Status.CHECKSUM_MISMATCH, why))
+    return found
+
+
+def _finding(status: int, message: str, severity: str = "error") -> dict[str, object]:
     return {"error_code": int(status), "message": message, "severity": severity}
 
 

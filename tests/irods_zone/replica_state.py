@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from tests.irods_zone import objects
-from tests.irods_zone.codes import CallError, Status
+from tests.irods_zone.codes import CallError, Level, Status
 from tests.irods_zone.handlers import Caller, Reply
 from tests.irods_zone.packing import text, texts
 
@@ -25,7 +25,7 @@ COLUMNS = {
 def modify(caller: Caller, body: Element) -> Reply:
     """Write columns of one replica, or of all."""
     if not caller.who.admin:
-        raise CallError(Status.INSUFFICIENT_PRIVILEGE)
+        raise CallError(Status.NO_API_PRIVILEGE)
     info, wanted = body.find("DataObjInfo_PI"), body.find("KeyValPair_PI")
     if info is None or wanted is None:
         raise CallError(Status.INVALID_INPUT)
@@ -34,6 +34,8 @@ def modify(caller: Caller, body: Element) -> Reply:
         rows = objects.replicas(db, text(info, "objPath"))
         if not rows:
             raise CallError(Status.NO_ROWS)
+        if "irodsAdmin" not in words:
+            objects.require(db, caller.who, text(info, "objPath"), Level.WRITE)
         for row in rows:
             if "all" not in words and not _is_meant(info, row["number"], row["resource"]):
                 continue

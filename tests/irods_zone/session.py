@@ -11,9 +11,11 @@ from xml.etree.ElementTree import Element
 from tests.irods_zone import (
     admin,
     authentication,
+    closing,
     collection_calls,
     collection_listing,
     collection_paths,
+    copying,
     descriptor_calls,
     genquery1,
     genquery2,
@@ -22,6 +24,7 @@ from tests.irods_zone import (
     object_calls,
     path_status,
     permissions,
+    renaming,
     replica_state,
     special_collections,
     tickets,
@@ -48,7 +51,7 @@ from tests.irods_zone.packing import (
 from tests.irods_zone.permissions import Identity
 from tests.irods_zone.store import Store
 from tests.irods_zone.tls import Certificates
-from tests.irods_zone.transfer import put, read, write
+from tests.irods_zone.transfer import put, read, receive, write
 
 BEFORE_LOGIN = (
     Api.AUTH_REQUEST,
@@ -62,7 +65,7 @@ HANDLERS: dict[int, Handler] = {
     Api.OPEN: descriptor_calls.open_object,
     Api.UNLINK: object_calls.unlink,
     Api.MODIFY_REPLICA: replica_state.modify,
-    Api.RENAME: object_calls.rename,
+    Api.RENAME: renaming.rename,
     Api.CHECKSUM: object_calls.checksum,
     Api.TRIM: object_calls.trim,
     Api.TRUNCATE: object_calls.truncate,
@@ -70,8 +73,8 @@ HANDLERS: dict[int, Handler] = {
     Api.LSEEK: descriptor_calls.seek,
     Api.REMOVE_COLLECTION: collection_calls.remove,
     Api.CREATE_COLLECTION: collection_calls.create,
-    Api.REPLICATE: object_calls.replicate,
-    Api.COPY: object_calls.copy,
+    Api.REPLICATE: copying.replicate,
+    Api.COPY: copying.copy,
     Api.METADATA: metadata.modify,
     Api.TRUNCATE_REPLICA: object_calls.truncate,
     Api.RESOURCE_FOR_OPERATION: descriptor_calls.resource_for_operation,
@@ -110,6 +113,8 @@ class Session:
         self._faults = faults
         self._tls = tls
         self._login = Login(user="")
+        self._run = 0
+        self._killed = False
         self._statements = genquery1.Statements(catalogue=store.catalogue)
         self._own: dict[int, Callable[[Element], Reply]] = {
             Api.AUTH_REQUEST: self._challenge,
@@ -146,13 +151,31 @@ class Session:
         finally:
             self._end()
 
+    def interrupt(self) -> None:
+        """End the connection under its client."""
+        self._connection.interrupt()
+
+    def kill(self) -> None:
+        """End the agent at once: what it has open stays as it is."""
+        self._killed = True
+        self.interrupt()
+
+    def writes(self, path: str) -> bool:
+        """Whether this agent has an object open for writing."""
+        opened = [self.descriptors.get(inx) for inx in self.descriptors.numbers()]
+        return any(each.path == path and each.writes for each in opened)
+
     def _end(self) -> None:
         for inx in self.descriptors.numbers():
+            if self._killed or self._run != self.store.database.run:
+                closing.abandon(self, inx)
+                continue
             try:
-                descriptor_calls.finalize(self, inx, interrupted=True)
+                closing.finalize(self, inx, interrupted=True)
             except CallError:
                 continue  # Somebody removed the object under its writer.
         self._statements.close()
+        self.store.catalogue.transactions.end()
         self._connection.close()
 
     def _answer(self, header: Header) -> None:
@@ -172,14 +195,25 @@ class Session:
         if header.info == Api.WRITE and self.identity is not None:
             return write(self, self._connection, self._faults, header.stream, body)
         if header.info == Api.PUT and self.identity is not None:
+            content = receive(self._connection, self._faults, header.stream)
+            self.store.database.require(self._run, header.info, body)
             special_collections.follow_links(self, body)
-            return put(self, self._connection, self._faults, header.stream, body)
+            return put(self, self._faults, content, body)
         self._connection.discard(header.stream)
         if header.info in BEFORE_LOGIN:
+            if not self.store.database.is_running:
+                raise ConnectionLost("an agent ends that has no database")
+            self._run = self.store.database.run
             return self._own[header.info](body)
         self.who  # noqa: B018 - raises unless the connection has proved who it is
+        if header.info == Api.CLOSE and self._run != self.store.database.run:
+            return self._close_without_database(body)
+        self.store.database.require(self._run, header.info, body)
         if header.info == Api.READ:
             return read(self, self._connection, self._faults, body)
+        return self.store.catalogue.transactions.patiently(lambda: self._handle(header, body))
+
+    def _handle(self, header: Header, body: Element) -> Reply:
         if header.info in self._own:
             return self._own[header.info](body)
         collection_paths.check_length(body)
@@ -191,6 +225,14 @@ class Session:
         special_collections.follow_links(self, body)
         handler = mounted_files.handler(self, header.info, body) or HANDLERS[header.info]
         return handler(self, body)
+
+    def _close_without_database(self, body: Element) -> Reply:
+        inx = number(body, "l1descInx")
+        finalizes = self.descriptors.get(inx).finalizes
+        closing.abandon(self, inx)
+        if finalizes:
+            raise CallError(Status.NO_PERMISSION)
+        return Reply()
 
     def _challenge(self, _: Element) -> Reply:
         challenge = authentication.new_challenge(self._login)

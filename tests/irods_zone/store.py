@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.irods_zone.catalogue import Catalogue, now
 from tests.irods_zone.codes import LEVEL_NAMES, CallError, Level, Status
+from tests.irods_zone.database import Database
 from tests.irods_zone.permissions import grant
 
 ZONE = "tempZone"
 ADMIN = "rods"
 PUBLIC = "public"
 RESOURCE = "demoResc"
+BUNDLES = "bundleResc"
+"""A resource that every zone has, and that nobody writes to."""
+
+DOWN = "down"
+FORBIDDEN = Path("/forbidden")
+"""A vault in which the server may make nothing."""
 
 
 class Store:
@@ -26,19 +35,16 @@ class Store:
         self.vault = folder / "vault"
         self.vault.mkdir(parents=True)
         self.catalogue = Catalogue(folder / "catalogue.sqlite")
+        self.database = Database()
         self.finalizes_as_good = True
+        self.over_quota: set[str] = set()
+        self.between: Callable[[int], None] = lambda _: None
         # Bytes of an object from which on a copy on the server finds the disk full.
         self.copy_limit: int | None = None
         self._tokens: dict[int, str] = {}
         self._lock = threading.Lock()
         with self.catalogue.change() as db:
             self._found(db)
-
-    def new_file(self, object_id: int, number: int) -> Path:
-        """Give the place of a replica's bytes."""
-        folder = self.vault / f"{object_id % 256:02x}"
-        folder.mkdir(exist_ok=True)
-        return folder / f"{object_id}.{number}"
 
     def shared_file(self, content: bytes) -> Path:
         """Give a file of these bytes that many replicas may share until they are written to."""
@@ -56,7 +62,8 @@ class Store:
     def remove_file(self, path: str) -> None:
         """Remove a replica's bytes."""
         if not self.is_shared(path):
-            Path(path).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                Path(path).unlink()
 
     def lock(self, object_id: int) -> str:
         """Lock an object for writing and give the token that opens it for further writers."""
@@ -106,10 +113,13 @@ class Store:
     def add_resource(self, db: sqlite3.Connection, name: str) -> int:
         """Add a storage resource."""
         resource_id, time = self.catalogue.new_id(), now()
+        vault = self.vault if name == RESOURCE else self.vault / name
+        if name == BUNDLES:
+            vault = FORBIDDEN
         db.execute(
             "INSERT INTO resources (id, name, zone, type, class, location, vault, ctime, mtime)"
             " VALUES (?, ?, ?, 'unixfilesystem', 'cache', ?, ?, ?, ?)",
-            (resource_id, name, self.zone, "localhost", os.fspath(self.vault), time, time),
+            (resource_id, name, self.zone, "localhost", os.fspath(vault), time, time),
         )
         return resource_id
 
@@ -129,3 +139,4 @@ class Store:
             self.add_collection(db, f"{parent}/{ADMIN}", ADMIN, admin)
             self.add_collection(db, f"{parent}/{PUBLIC}", ADMIN, public)
         self.add_resource(db, RESOURCE)
+        self.add_resource(db, BUNDLES)

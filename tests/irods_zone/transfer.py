@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from xml.etree.ElementTree import Element
 
-from tests.irods_zone import descriptor_calls
+from tests.irods_zone import closing, descriptor_calls
 from tests.irods_zone.codes import CallError, Status
 from tests.irods_zone.connection import ConnectionLost, MessageConnection
 from tests.irods_zone.faults import Faults
@@ -18,7 +18,10 @@ def read(
 ) -> Reply | None:
     """Send a piece of an open object; the reply is sent with it."""
     descriptor = caller.descriptors.get(number(body, "l1descInx"))
-    left = max(0, descriptor.size - descriptor.offset)
+    end = descriptor.size
+    if descriptor.readable is not None:
+        end = min(end, descriptor.readable)
+    left = max(0, end - descriptor.offset)
     size = min(number(body, "len"), left)
     delivered = faults.transferable(size)
     if not size:
@@ -51,23 +54,27 @@ def write(
     return Reply(status=size)
 
 
-def put(
-    caller: Caller, connection: MessageConnection, faults: Faults, size: int, body: Element
-) -> Reply:
-    """Take a whole object, whose content the message brings along."""
+def receive(connection: MessageConnection, faults: Faults, size: int) -> bytes:
+    """Take the bytes that a message brings along."""
     delivered = faults.transferable(size)
     content = connection.receive(delivered)
     if delivered < size:
         raise ConnectionLost("a fault drops the connection in the middle of a transfer")
+    return content
+
+
+def put(caller: Caller, faults: Faults, content: bytes, body: Element) -> Reply:
+    """Write a whole object, whose content the message brought along."""
     if "dataIncluded" not in keywords(body):
         raise CallError(Status.INVALID_INPUT, "a put over connections of its own is not supported")
-    inx = descriptor_calls.open_for_put(caller, body)
+    patiently = caller.store.catalogue.transactions.patiently
+    inx = patiently(lambda: descriptor_calls.open_for_put(caller, body))
     descriptor = caller.descriptors.get(inx)
     try:
-        faults.store(size)
+        faults.store(len(content))
         os.pwrite(descriptor.file, content, 0)
     except CallError:
-        descriptor_calls.finalize(caller, inx, failed=True)
+        patiently(lambda: closing.finalize(caller, inx, failed=True))
         raise
-    descriptor_calls.finalize(caller, inx)
+    patiently(lambda: closing.finalize(caller, inx))
     return Reply()

@@ -42,9 +42,10 @@ class Zone:
         self.host = host
         self.store = Store(folder)
         self.faults = Faults(drop_all=self._drop_all)
+        self.store.between = self.faults.between
         self._tls = Certificates(folder, host) if tls else None
         self._passwords: dict[str, str] = {}
-        self._connections: set[MessageConnection] = set()
+        self._sessions: set[Session] = set()
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
         self._listener = socket.create_server((host, port), backlog=BACKLOG)
@@ -146,13 +147,42 @@ class Zone:
         """Change an object behind the back of whoever reads it."""
         direct_changes.overwrite(self.store, path, content)
 
-    def lose_file(self, path: str) -> None:
-        """Remove the file of an object in the vault; the catalogue still has the object."""
-        direct_changes.lose_file(self.store, path)
+    def lose_file(self, path: str, *, replica: int | None = None) -> None:
+        """Remove an object's file, or that of one replica, from the vault behind the catalogue."""
+        direct_changes.lose_file(self.store, path, replica=replica)
 
-    def damage_file(self, path: str, content: bytes) -> None:
+    def damage_file(self, path: str, content: bytes, *, replica: int | None = None) -> None:
         """Give the file of an object in the vault other bytes; the catalogue has the old facts."""
-        direct_changes.damage_file(self.store, path, content)
+        direct_changes.damage_file(self.store, path, content, replica=replica)
+
+    def kill_writers(self, path: str) -> None:
+        """Kill the server's agents that write an object: its replica stays intermediate."""
+        with self._lock:
+            writers = [session for session in self._sessions if session.writes(path)]
+        for session in writers:
+            session.kill()
+
+    def restart_database(self) -> None:
+        """Restart the database: the connections that there are stay broken, new ones work."""
+        self.stop_database()
+        self.start_database()
+
+    def stop_database(self) -> None:
+        """Stop the database until `start_database`: nobody can log in."""
+        self.store.database.stop()
+        self.store.catalogue.transactions.end_all()
+
+    def start_database(self) -> None:
+        """Start the database again."""
+        self.store.database.start()
+
+    def set_resource(self, name: str, *, is_up: bool) -> None:
+        """Set a resource down, or up again, as an administrator does."""
+        direct_changes.set_resource(self.store, name, is_up=is_up)
+
+    def exceed_quota(self, user: str, *, is_over: bool = True) -> None:
+        """Let a user have used up the quota: nothing more is written by them, or all again."""
+        direct_changes.set_over_quota(self.store, user, is_over=is_over)
 
     def add_resource(self, name: str) -> None:
         """Add a storage resource."""
@@ -189,21 +219,21 @@ class Zone:
             thread.start()
 
     def _serve(self, sock: socket.socket) -> None:
-        connection = MessageConnection(sock)
+        session = Session(MessageConnection(sock), self.store, self.faults, self._tls)
         with self._lock:
-            self._connections.add(connection)
+            self._sessions.add(session)
         try:
-            Session(connection, self.store, self.faults, self._tls).serve()
+            session.serve()
         finally:
             with self._lock:
-                self._connections.discard(connection)
+                self._sessions.discard(session)
             self._threads.discard(threading.current_thread())
 
     def _drop_all(self) -> None:
         with self._lock:
-            connections = list(self._connections)
-        for connection in connections:
-            connection.interrupt()
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.interrupt()
 
 
 def _close_listener(listener: socket.socket) -> None:

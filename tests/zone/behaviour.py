@@ -34,6 +34,7 @@ KEPT = 1500
 """How much of a result the recording holds."""
 
 UNNUMBERED = ("CollectionDoesNotExist", "DataObjectDoesNotExist", "NetworkException")
+UNNUMBERED += ("AttributeError", "ResourceDoesNotExist")
 STATED = ("objSize", "objType", "dataMode", "dataId", "chksum", "ownerName", "ownerZone")
 STATED += ("createTime", "modifyTime")
 SPECIAL = ("objPath", "rescHier", "phyPath", "cacheDir")
@@ -95,6 +96,8 @@ def outcome_here(call: Call, names: dict[str, Any]) -> str:
         return type(error).__name__ if code is None else f"{type(error).__name__} {code}"
     except KeyError as error:
         return f"KeyError {error.args[0]}"
+    except AttributeError as error:  # The client's, of an answer that it takes for another one.
+        return type(error).__name__
     if _is_cut(call):
         return f"{len(result)} rows"
     return _reduced(repr(sorted(result) if _is_unordered(call) else result))
