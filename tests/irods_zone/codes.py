@@ -183,7 +183,7 @@ class Between(IntEnum):
     """Places between two steps of a call, at which others may go on; faults strike there too."""
 
     FOUND_AND_RENAMED = -1
-    COLLECTIONS_MADE = -2
+    COLLECTIONS_FOUND_AND_MADE = -2
 
 
 class CallError(Exception):

@@ -29,9 +29,9 @@ def create(caller: Caller, body: Element) -> Reply:
     recursive = "recursiveOpr" in words
     with caller.store.catalogue.change() as db:
         paths = _missing(caller, db, path, forced=forced) if recursive else [path]
-    for number, each in enumerate(paths):
-        if number:
-            caller.store.between(Between.COLLECTIONS_MADE)
+    for each in paths:
+        if recursive:
+            caller.store.between(Between.COLLECTIONS_FOUND_AND_MADE)
         with caller.store.catalogue.change() as db:
             if _is_there(caller, db, each, forced=forced or not recursive):
                 if recursive:

@@ -43,6 +43,7 @@ class Faults:
     space: int | None = None
     bytes_left: int | None = None
     drop_all: Callable[[], None] = field(default=lambda: None)
+    stalled: int = 0
     calls: list[int] = field(default_factory=list)
     _rules: list[Rule] = field(default_factory=list)
     _released: threading.Event = field(default_factory=threading.Event)
@@ -79,7 +80,7 @@ class Faults:
     def stall(self, api: int | None = None, *, nth: int = 1, times: int = 1) -> None:
         """Let the nth call (of a kind) wait for `clear`."""
         released = self._released
-        self._add(api, nth, times, lambda: _wait(released))
+        self._add(api, nth, times, lambda: self._wait(released))
 
     def slow(self, seconds: float, api: int | None = None) -> None:
         """Answer calls (of a kind) late."""
@@ -148,6 +149,13 @@ class Faults:
                 raise CallError(Status.WRITE_ERROR - errno.ENOSPC)
             self.space -= size
 
+    def _wait(self, released: threading.Event) -> None:
+        with self._lock:
+            self.stalled += 1
+        released.wait(STALL_LIMIT)
+        with self._lock:
+            self.stalled -= 1
+
     def _add(self, api: int | None, nth: int, times: int, act: Callable[[], None]) -> None:
         with self._lock:
             self._rules.append(Rule(api=api, nth=nth, times=times, act=act))
@@ -155,10 +163,6 @@ class Faults:
 
 def _drop() -> None:
     raise ConnectionLost("a fault drops the connection")
-
-
-def _wait(released: threading.Event) -> None:
-    released.wait(STALL_LIMIT)
 
 
 def _pause(released: threading.Event, seconds: float) -> None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
+from irods import exception
+from irods.session import iRODSSession
 
+from tests.irods_zone.codes import Between
 from tests.irods_zone.zone import Zone
 from tests.zone.behaviour import write
 from tests.zone.state_replay import StateReplay
+from tests.zone.test_faults import wait_until
 
 # The client leaves the sockets of broken connections to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-
-HOME = "/tempZone/home/alice"
 
 Begin = Callable[..., StateReplay]
 
@@ -100,7 +104,7 @@ def test_rename_without_the_file_of_one_replica(begin: Begin) -> None:
         replay.maker.data_objects.replicate(path, resource="resc2")
         replay.zone.lose_file(path, replica=number)
     replay.beside = {
-        f"catalogue: {name}": lambda name=name, paths=paths: assert_rows(replay, name, paths)
+        f"catalogue: {name}": partial(assert_rows, replay, name, paths)
         for name, paths in {
             "two9": ("two9 repl 0 /vault/home/alice/rv2/two", "two9 repl 1 /vault/resc2/"),
             "three9": ("three9 repl 0 /vault/home/alice/rv2/three9", "three9 repl 1 /vault/resc2/"),
@@ -143,13 +147,9 @@ def test_writers_that_were_killed(begin: Begin) -> None:
     replay.make(objects=("over",))
     for number, name in ((2, "new"), (3, "over")):
         path = f"{replay.collection}/{name}"
-        replay.beside[f"agent of connection {number}"] = lambda path=path: kill(replay, path)
+        replay.beside[f"agent of connection {number}"] = partial(replay.zone.kill_writers, path)
     replay.run("intermediate_left")
     replay.run("intermediate_left_admin")
-
-
-def kill(replay: StateReplay, path: str) -> None:
-    replay.zone.kill_writers(path)
 
 
 @pytest.mark.parametrize("scenario", ["db_restarted", "db_restarted_writes"])
@@ -192,3 +192,80 @@ def test_quota_is_used_up(begin: Begin) -> None:
     replay.make(objects=("x",))
     replay.zone.exceed_quota("dora")
     replay.run("quota")
+
+
+def test_renames_one_after_another(begin: Begin) -> None:
+    replay = begin("rr")
+    replay.make(objects=("p", "q"))
+    for left in ("o45.a45.old", "o73.a73.old"):
+        (replay.vault_folder() / left).write_bytes(b"one\n")
+    replay.run("rename_race")
+
+
+def test_renames_at_once_lose_a_file(begin: Begin) -> None:
+    """One finds the object, and moves the file that has come to its path meanwhile.
+
+    Both renames of the object answer 0, and the new one, whose row is good, has no file.
+    """
+    replay = begin("rr")
+    replay.make(objects=("o31",))
+    path = f"{replay.collection}/o31"
+    parts = {name: f"{path}.{name}31.part" for name in "abc"}
+    for part in parts.values():
+        write(replay.maker, part, b"second\n")
+    slow, quick = replay.S("alice"), replay.S("alice")
+    replay.zone.faults.stall(Between.FOUND_AND_RENAMED)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(slow.data_objects.move, path, f"{path}.b31.old")
+        wait_until(lambda: replay.zone.faults.stalled == 1)
+        quick.data_objects.move(path, f"{path}.a31.old")
+        quick.data_objects.move(parts["c"], path)
+        replay.zone.faults.clear()
+        waiting.result()
+    with pytest.raises(exception.CAT_NO_ROWS_FOUND):
+        quick.data_objects.unlink(f"{path}.a31.old", force=True)
+    quick.data_objects.unlink(f"{path}.b31.old", force=True)
+    # Which files are left over depends on who was when where.
+    replay.run("rename_race_at_once", but=("replace(", "vault()"))
+
+
+def test_collections_made_at_once(begin: Begin) -> None:
+    """Who loses gets 0, and finds that the lower ones are not there yet."""
+    replay = begin("nc")
+    path = f"{replay.collection}/r41"
+    replay.make(collections=())
+    slow, quick = replay.S("alice"), replay.S("alice")
+    slow.collections.get(replay.collection)
+    replay.zone.faults.stall(Between.COLLECTIONS_FOUND_AND_MADE)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(slow.collections.create, f"{path}/d/e/f")
+        wait_until(lambda: replay.zone.faults.stalled == 1)
+        quick.collections.create(path, recurse=False)
+        replay.zone.faults.clear()
+        with pytest.raises(exception.CollectionDoesNotExist):
+            waiting.result()
+    quick.collections.create(f"{path}/d/e/f")
+    replay.names["C"] = path
+    replay.run("nested_create_race", but=("a.collections", "b.collections", "c.", "d."))
+
+
+def test_collections_made_step_by_step(begin: Begin) -> None:
+    replay = begin("nc")
+    path = f"{replay.collection}/s31"
+    makers = [replay.S("alice") for _ in range(4)]
+
+    def make(session: iRODSSession) -> list[str]:
+        outcomes = []
+        for below in ("", "/d", "/d/e", "/d/e/f"):
+            try:
+                session.collections.create(path + below, recurse=False)
+                outcomes.append("ok")
+            except exception.CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME:
+                outcomes.append("there")
+        return outcomes
+
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(make, makers))
+    assert [sorted(each) for each in zip(*made, strict=True)] == [["ok", *["there"] * 3]] * 4
+    replay.names["C"] = path
+    replay.run("nested_create_race_stepwise", but=("a:", "b:", "c:", "d:"))
