@@ -135,16 +135,16 @@ def test_idle_connections_are_few_and_end_with_the_filesystem(faulty_zone: Zone)
     fs = connect_to(faulty_zone)
     fs.pipe_file(f"{fs.home}/x", b"1")
     files = [fs.open(f"{fs.home}/x", "rb") for _ in range(MAX_IDLE_CONNECTIONS + 4)]
-    assert len(faulty_zone._connections) >= len(files)
+    assert len(faulty_zone._sessions) >= len(files)
     for file in files:
         file.close()
-    wait_for(lambda: len(faulty_zone._connections) <= MAX_IDLE_CONNECTIONS)
+    wait_for(lambda: len(faulty_zone._sessions) <= MAX_IDLE_CONNECTIONS)
     fs.close()
-    wait_for(lambda: not faulty_zone._connections)
+    wait_for(lambda: not faulty_zone._sessions)
     assert fs.cat_file(f"{fs.home}/x") == b"1"
     del fs, files, file
     gc.collect()
-    wait_for(lambda: not faulty_zone._connections)
+    wait_for(lambda: not faulty_zone._sessions)
 
 
 def test_a_program_ends_quietly_with_files_open(faulty_zone: Zone) -> None:
