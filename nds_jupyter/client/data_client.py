@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -17,11 +19,11 @@ from nds_jupyter.client.transport import (
     Transport,
     ignore_progress,
 )
-from nds_jupyter.data.entries import Avu, Kind, Replica
+from nds_jupyter.data.entries import Avu, Kind, Replica, Ticket
 from nds_jupyter.errors import Conflict, NdsError, PathNotFound
 from nds_jupyter.jobs.logical_paths import is_url, join, name_of
 from nds_jupyter.rest import routes
-from nds_jupyter.rest.views import DataRow
+from nds_jupyter.rest.views import DataLoginView, DataRow
 
 # `DataClient.list` hides the type's name from the annotations beside it.
 Rows = list[DataRow]
@@ -29,6 +31,17 @@ Avus = list[Avu]
 Replicas = list[Replica]
 Paths = list[Path]
 Words = list[str]
+Tickets = list[Ticket]
+
+AskUser = Callable[[str, bool], str]
+INTERACTIVE = "pam_interactive"
+LOGIN_TIMEOUT = 90.0
+"""Seconds for a login: the zone may ask another server."""
+
+
+def ask_user(prompt: str, secret: bool) -> str:
+    """Ask at the notebook or the terminal; a secret is not shown."""
+    return getpass.getpass(prompt) if secret else input(prompt)
 
 
 class DataClient:
@@ -230,6 +243,91 @@ class DataClient:
     def replicas(self, path: str) -> Replicas:
         """Return the copies of an object."""
         return self._transport.call("GET", self._route(routes.REPLICAS, path), Replicas)
+
+    def login_status(self) -> DataLoginView:
+        """Return whose account opens the data root, and whether a login is needed."""
+        return self._transport.call("GET", routes.DATA_LOGIN, DataLoginView)
+
+    def login(
+        self,
+        password: str | None = None,
+        *,
+        user: str | None = None,
+        scheme: str | None = None,
+        ask: AskUser = ask_user,
+    ) -> DataLoginView:
+        """Log in to the data root, where each of its users has an account of their own.
+
+        Parameters
+        ----------
+        password
+            Or a token that the zone takes as one; asked for if it is left out.
+        user
+            The iRODS user, if it has not the name that this server knows.
+        scheme
+            ``native``, ``pam_password`` or ``pam_interactive``; by default what the server's
+            iRODS environment says.
+        ask
+            Called with a prompt, and whether the answer is secret; returns the answer.
+
+        Raises
+        ------
+        DataLoginRequired
+            If the zone does not accept the user and the password.
+        """
+        request = {"user": user, "scheme": scheme}
+        if scheme != INTERACTIVE:
+            if password is None:
+                name = user or self.login_status().user
+                password = ask(f"iRODS password of {name}: " if name else "iRODS password: ", True)
+            request["password"] = password
+        view = self._log_in(request)
+        while view.prompt is not None:
+            answer = ask(view.prompt, view.secret)
+            view = self._log_in({"conversation": view.conversation, "answer": answer})
+        return view
+
+    def _log_in(self, request: dict[str, str | None]) -> DataLoginView:
+        body = {name: value for name, value in request.items() if value is not None}
+        return self._transport.call(
+            "PUT", routes.DATA_LOGIN, DataLoginView, json=body, timeout=LOGIN_TIMEOUT
+        )
+
+    def logout(self) -> None:
+        """Log out of the data root: the server forgets the login."""
+        self._transport.delete(routes.DATA_LOGIN)
+
+    def share(
+        self,
+        path: str,
+        *,
+        write: bool = False,
+        expires: datetime | str | None = None,
+        uses: int | None = None,
+    ) -> Ticket:
+        """Make a ticket, by which others read, or write, an object or a whole collection.
+
+        Parameters
+        ----------
+        expires
+            When it ends; ``"never"``; None for a week from now.
+        uses
+            How often it may be used; None for no limit.
+        """
+        body: dict[str, Any] = {"path": self._absolute(path), "write": write, "uses": uses}
+        if expires is not None:
+            body["expires"] = expires.isoformat() if isinstance(expires, datetime) else None
+        return self._transport.call("POST", routes.TICKETS, Ticket, json=body)
+
+    def tickets(self, path: str | None = None) -> Tickets:
+        """Return one's tickets for a path and what is in it, or all."""
+        params = {} if path is None else {"path": self._absolute(path)}
+        return self._transport.call("GET", routes.TICKETS, Tickets, params=params)
+
+    def revoke(self, ticket: Ticket | str) -> None:
+        """End a ticket: nobody uses it any more."""
+        name = ticket if isinstance(ticket, str) else ticket.ticket
+        self._transport.delete(routes.TICKET.format(ticket=quote(name, safe="")))
 
     def names(self, word: str, limit: int = 100) -> Words:
         """Return the paths that begin with a word, for completion, written as the word is."""

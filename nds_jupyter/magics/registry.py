@@ -7,6 +7,7 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from nds_jupyter.magics.access_lines import AccessLines
 from nds_jupyter.magics.completion import LineCompleter
 from nds_jupyter.magics.data_lines import DataLines
 from nds_jupyter.magics.job_cell import JobCell
@@ -17,7 +18,7 @@ from nds_jupyter.magics.session import MagicsSession
 
 __all__ = ["MAGICS_CLASSES", "MagicsRegistry", "line_parsers"]
 
-MAGICS_CLASSES = (JobCell, JobLines, DataLines, ServerLines, PanelLines)
+MAGICS_CLASSES = (JobCell, JobLines, DataLines, AccessLines, ServerLines, PanelLines)
 
 
 class MagicsRegistry:

@@ -157,7 +157,8 @@ class DataLogins:
         try:
             login = identity.logins.find(owner)
         except DataLoginRequired:
-            return DataLoginView(identity=identity.name, logged_in=False)
+            usual = self._user_of(owner) or None
+            return DataLoginView(identity=identity.name, user=usual, logged_in=False)
         return DataLoginView(identity=identity.name, user=login.user, expires=login.expires)
 
     async def log_in(self, owner: str, request: DataLoginRequest) -> DataLoginView:

@@ -291,7 +291,7 @@ class TestOwnAccounts:
         assert (await run_job(ask_as, ADA, "true"))["state"] == "COMPLETED"
         assert json_of(await ask_as(ADA, "GET", "/data_login")) == {
             "identity": "own",
-            "user": None,
+            "user": USERS["ada"],
             "logged_in": False,
             "expires": None,
             "conversation": None,

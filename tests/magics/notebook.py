@@ -92,8 +92,18 @@ class Notebook:
 
     def start(self, code: str, **options: Any) -> str:
         """Send a cell and return the id of the request."""
-        sent: str = self._client.execute(code, allow_stdin=False, **options)
+        sent: str = self._client.execute(code, **{"allow_stdin": False, **options})
         return sent
+
+    def run_asked(self, code: str, *answers: str) -> tuple[Cell, list[tuple[str, bool]]]:
+        """Run a cell that asks, and answer; return it, and the prompts with whether they hide."""
+        sent = self.start(code, allow_stdin=True)
+        prompts = []
+        for answer in answers:
+            content = self._client.get_stdin_msg(timeout=DEADLINE)["content"]
+            prompts.append((content["prompt"], content["password"]))
+            self._client.input(answer)
+        return self.finish(sent), prompts
 
     def finish(self, sent: str, on_message: Callable[[Cell], None] = lambda _cell: None) -> Cell:
         """Collect what a cell shows until its end; `on_message` sees it grow."""
