@@ -17,14 +17,11 @@ from fsspec.utils import isfilelike, stringify_path
 
 from nds_jupyter.data.entries import Avu, Entry, EntryPage, Replica, Ticket
 from nds_jupyter.data.irods.catalogue_queries import CatalogueEntry
+from nds_jupyter.data.irods.collections import CollectionOperations
 from nds_jupyter.data.irods.config import PROTOCOL, Account, settings_from_url
 from nds_jupyter.data.irods.listing import Listing
 from nds_jupyter.data.irods.object_descriptors import BLOCK, REPLICA_TOKENS_SINCE
-from nds_jupyter.data.irods.objects import (
-    CollectionOperations,
-    MetadataOperations,
-    ObjectOperations,
-)
+from nds_jupyter.data.irods.objects import MetadataOperations, ObjectOperations
 from nds_jupyter.data.irods.open_files import ReadFile, WriteFile, read_range
 from nds_jupyter.data.irods.replacement import Replacement
 from nds_jupyter.data.irods.sessions import SessionTimeouts, shared_session_holder
@@ -149,7 +146,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
             options, SessionTimeouts(timeout=timeout, patience=patience)
         )
         self._listing = Listing(self._session_holder)
-        self._collections = CollectionOperations(self._session_holder)
+        self._collections = CollectionOperations(self._session_holder, self._listing)
         self._objects = ObjectOperations(
             self._session_holder, self._listing, self._collections, auto_mkdir=auto_mkdir
         )
@@ -360,16 +357,13 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
         """Make a collection."""
         path = self._strip_protocol(path)
-        if self.exists(path):
+        if not create_parents and self.exists(path):
             raise FileExistsError(errno.EEXIST, f"{path} exists already")
-        self._collections.make(path, parents=create_parents)
+        self._collections.make(path, parents=create_parents, exist_ok=False)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         """Make a collection and those above it."""
-        if exist_ok:
-            self._collections.make(self._strip_protocol(path), parents=True)
-        else:
-            self.mkdir(path)
+        self._collections.make(self._strip_protocol(path), parents=True, exist_ok=exist_ok)
 
     def rmdir(self, path: str, trash: bool | None = None) -> None:
         """Remove an empty collection; `trash` as in `rm`."""

@@ -16,7 +16,6 @@ from irods.exception import (
     CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME,
 )
 from irods.message import (
-    CollectionRequest,
     FileOpenRequest,
     ObjCopyRequest,
     StringStringMap,
@@ -27,42 +26,11 @@ from irods.models import Collection, DataObject
 
 from nds_jupyter.data.entries import Avu
 from nds_jupyter.data.irods.catalogue_queries import CatalogueEntry
+from nds_jupyter.data.irods.collections import CollectionOperations
 from nds_jupyter.data.irods.exceptions import FORBIDDEN, MISSING, ContentMissing, server_code
 from nds_jupyter.data.irods.listing import Listing
 from nds_jupyter.data.irods.object_descriptors import CREATE, READ, TRUNCATE, WRITE, Descriptor
 from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
-
-
-class CollectionOperations:
-    """Operations that change the collections of a zone."""
-
-    def __init__(self, session_holder: SessionHolder) -> None:
-        self._session_holder = session_holder
-
-    def make(self, path: str, *, parents: bool) -> None:
-        """Make a collection; one that exists already is no error to iRODS."""
-        options = {kw.RECURSIVE_OPR__KW: ""} if parents else {}
-        body = CollectionRequest(collName=path, KeyValPair_PI=StringStringMap(options))
-
-        def create(session: ZoneSession) -> None:
-            # The client's own looks the collection up afterwards, which costs a query.
-            with session.pool.get_connection() as conn:
-                conn.send(
-                    iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number["COLL_CREATE_AN"])
-                )
-                conn.recv()
-
-        self._session_holder.call(create, path)
-
-    def remove(self, path: str, *, recursive: bool, trash: bool) -> None:
-        """Remove a collection, with all that it holds if `recursive`."""
-
-        def remove(session: ZoneSession) -> None:
-            with session.pool.without_deadline():
-                session.collections.remove(path, recurse=recursive, force=not trash)
-
-        self._session_holder.call(remove, path, repeatable=False)
-
 
 _BUSY_BACKOFF = (0.2, 1.0, 3.0)
 """Seconds between attempts on an object that a lost connection still has open."""
@@ -318,9 +286,7 @@ class ObjectOperations:
                 raise FileNotFoundError(
                     errno.ENOENT, f"There is no collection {parent} for {final_path}. Make it first"
                 ) from exc
-            # Another thread may make the same one.
-            with contextlib.suppress(FileExistsError):
-                self._collections.make(parent, parents=True)
+            self._collections.make(parent, parents=True, exist_ok=True)
             return create()
 
 
