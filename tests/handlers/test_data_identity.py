@@ -18,6 +18,7 @@ from nds_jupyter.data.irods import IrodsFileSystem
 from tests.engine.fake import FakeEngine
 from tests.handlers.http_client import json_of
 from tests.handlers.identities import ADA, BOB, READER, NamedUsers, ReadersLook
+from tests.handlers.test_access import ACCESS
 from tests.irods_zone.authentication import CODE
 from tests.irods_zone.fixtures import AnyZone
 from tests.irods_zone.zone import Zone
@@ -120,6 +121,67 @@ async def test_owner_lists_and_writes_as_their_own_user(
     assert (await ask_as(ADA, "GET", f"/data{homes['ada']}/kept")).body == b"ada"
     for token, owner in ((ADA, "ada"), (BOB, "bob")):
         assert (await ask_as(token, "DELETE", f"/data{homes[owner]}/kept")).code == 204
+
+
+OF_DATA: dict[tuple[str, str], tuple[str, object]] = {
+    ("/list_data", "GET"): ("/list_data?path={path}", None),
+    ("/data/{path}", "GET"): ("/data{path}", None),
+    ("/data/{path}", "HEAD"): ("/data{path}", None),
+    ("/data/{path}", "PUT"): ("/data{path}/new", b"x"),
+    ("/data/{path}", "POST"): ("/data{path}/new?mkdir", None),
+    ("/data/{path}", "DELETE"): ("/data{path}?recursive=1", None),
+    ("/metadata/{path}", "GET"): ("/metadata{path}", None),
+    ("/metadata/{path}", "PUT"): ("/metadata{path}", []),
+    ("/replicas/{path}", "GET"): ("/replicas{path}", None),
+    ("/tickets", "POST"): ("/tickets", {"path": "{path}"}),
+    ("/deliver", "POST"): ("/deliver", {"paths": ["x"], "to": "{path}/new", "job_id": "{job}"}),
+}
+"""The routes that are about data, and a request of each about a path of somebody else."""
+
+OF_ONESELF = {("/tickets", "GET"), ("/tickets/{ticket}", "DELETE")} | {
+    ("/data_login", verb) for verb in ("GET", "PUT", "DELETE")
+}
+"""Those that name no path of others: a test of their own says what they show."""
+
+
+def test_table_names_every_route_about_data() -> None:
+    about_data = {
+        each
+        for each in ACCESS
+        if "{path}" in each[0] or "data" in each[0] or "ticket" in each[0] or each[0] == "/deliver"
+    }
+    assert about_data == OF_DATA.keys() | OF_ONESELF
+
+
+def about(template: object, **names: str) -> Any:
+    """Return a request with the names in their places."""
+    if isinstance(template, str):
+        return template.format(**names)
+    if isinstance(template, dict):
+        return {name: about(value, **names) for name, value in template.items()}
+    return template
+
+
+async def test_no_route_reaches_the_data_of_another(
+    ask_as: As, irods_zone: AnyZone, homes: dict[str, str], nds: Any
+) -> None:
+    taken = f"{homes['ada']}/secret"
+    assert (await ask_as(ADA, "PUT", f"/data{taken}", b"of ada")).code == 201
+    job = await run_job(ask_as, BOB, "echo x > /results/x")
+    for path in (homes["ada"], taken):
+        for (_, verb), (template, body) in OF_DATA.items():
+            names = {"path": path, "job": job["job_id"]}
+            # Two times: nothing that its owner was shown meanwhile comes from a cache.
+            for token in (ADA, BOB) if verb in {"GET", "HEAD"} else (BOB,):
+                url = about(template, **names)
+                answer = await ask_as(token, verb, url, about(body, **names))
+                if token == BOB:
+                    assert answer.code in {403, 404}, (verb, url, answer.code, answer.body)
+                    assert b"of ada" not in answer.body, (verb, url)
+    assert (await ask_as(ADA, "GET", f"/data{taken}")).body == b"of ada"
+    rows = json_of(await ask_as(ADA, "GET", f"/list_data?path={homes['ada']}"))
+    assert [row["path"] for row in rows] == [taken]
+    assert (await ask_as(ADA, "DELETE", f"/data{taken}")).code == 204
 
 
 async def test_job_takes_inputs_and_leaves_results_as_its_owner(
