@@ -27,6 +27,8 @@ def create(caller: Caller, body: Element) -> Reply:
     path, words = text(body, "collName").rstrip("/") or "/", keywords(body)
     forced = as_admin(caller, words)
     recursive = "recursiveOpr" in words
+    if path != "/" and path.split("/")[1] != caller.store.zone:
+        raise CallError(Status.INVALID_INPUT, OUTSIDE.format(path=path))
     with caller.store.catalogue.change() as db:
         paths = _missing(caller, db, path, forced=forced) if recursive else [path]
     for each in paths:
@@ -60,7 +62,7 @@ def make(
 ) -> None:
     """Make a collection that is not there yet."""
     parent_path, _ = collection_paths.split(path)
-    if parent_path == "/" or path.split("/")[1] != caller.store.zone:
+    if parent_path == "/":
         raise CallError(Status.INVALID_INPUT, OUTSIDE.format(path=path))
     if objects.replicas(db, path):
         raise CallError(Status.NAME_IS_OBJECT)
@@ -106,8 +108,10 @@ def remove(caller: Caller, body: Element) -> Reply:
         renaming.move_rows(caller, collection, [], path, target)
     if is_left:
         raise CallError(Status.COLLECTION_NOT_EMPTY)
-    counts = {"filesCnt": 0, "totalFileCnt": 0, "bytesWritten": 0}
-    return Reply(body=pack("CollOprStat_PI", **counts, lastObjPath=""))
+    # What is in a collection that is removed for good is counted by a server as it goes: not here.
+    done = 0 if {"recursiveOpr", "forceFlag"} <= words.keys() else 1
+    counts = {"filesCnt": done, "totalFileCnt": done, "bytesWritten": 0}
+    return Reply(body=pack("CollOprStat_PI", **counts, lastObjPath=path if done else ""))
 
 
 def trash_path(caller: Caller, db: sqlite3.Connection, path: str) -> str:

@@ -62,6 +62,8 @@ def seek(caller: Caller, body: Element) -> Reply:
 def close(caller: Caller, body: Element) -> Reply:
     """Close an object and write down what became of it."""
     inx = number(body, "l1descInx")
+    if inx not in caller.descriptors.numbers():
+        raise CallError(Status.INVALID_INPUT)
     descriptor = caller.descriptors.get(inx)
     descriptor.words |= keywords(body)
     finalize(caller, inx)

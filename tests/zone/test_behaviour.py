@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 from irods import exception
+from irods.session import iRODSSession
 from irods.ticket import Ticket
 
-from tests.irods_zone.zone import Zone
+from tests.irods_zone.zone import HOST, Zone
 from tests.zone.behaviour import calls, outcome, outcome_here, write
+from tests.zone.recorder import Recorder
+from tests.zone.transcripts import FOLDER, by_connection, recorded
 
 # The client leaves the sockets of refused connections to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -65,16 +68,44 @@ def replay(
 ) -> None:
     """Make the calls of a scenario and compare what each gives."""
     made, expected = [], []
-    for each in calls(scenario, folder):
-        if found := _SUPPLIED.match(each.note):
-            names[found[1]] = zone.session("bob")
-            Ticket(names[found[1]], found[2]).supply()
-        if each.call and "get_sql(" not in each.call:
-            made.append(f"{each.call} => {outcome_here(each, names)}")
-            expected.append(f"{each.call} => {outcome(each)}")
-            if each.call == last:
-                break
+    with Recorder((HOST, zone.port)).serving() as recorder:
+        connect_to(names, recorder.port)
+        for each in calls(scenario, folder):
+            if found := _SUPPLIED.match(each.note):
+                names[found[1]] = zone.session("bob", port=recorder.port)
+                Ticket(names[found[1]], found[2]).supply()
+            if each.call and "get_sql(" not in each.call:
+                made.append(f"{each.call} => {outcome_here(each, names)}")
+                expected.append(f"{each.call} => {outcome(each)}")
+                if each.call == last:
+                    break
+        connect_to(names, zone.port)
+        recorder.stop()
     assert made == expected
+    if (FOLDER / f"{scenario}.jsonl").exists():
+        assert_same_messages(recorder, scenario, folder)
+
+
+def connect_to(names: Names, port: int) -> None:
+    """End all connections; the next ones are to another port."""
+    for each in names.values():
+        if isinstance(each, iRODSSession):
+            each.cleanup()
+            each.pool.account.port = port
+    gc.collect()  # The client disconnects only when nothing refers to the connection any more.
+
+
+def assert_same_messages(recorder: Recorder, scenario: str, folder: Path) -> None:
+    """Compare what passed on each connection, up to where ours ends."""
+    own, theirs = by_connection(recorder.messages), by_connection(recorded(scenario))
+    for ours, there in zip(own, theirs, strict=False):
+        shown = [each.replace(str(folder), "/vault/mnt") for each in _without_end(ours)]
+        assert shown == _without_end(there)[: len(shown)]
+    assert own
+
+
+def _without_end(messages: list[str]) -> list[str]:
+    return [each for each in messages if not each.startswith("client: RODS_DISCONNECT")]
 
 
 def collection(names: Names, path: str) -> str:
@@ -159,7 +190,7 @@ def test_odd_names_in_both_languages(zone: Zone, names: Names, scenario: str) ->
     path = collection(names, f"{HOME}/od3")
     for size, name in enumerate(ODD_NAMES, 1):
         with contextlib.suppress(exception.CAT_SQL_ERR):
-            write(names["alice"], f"{path}/{name}", bytes(size))
+            write(names["alice"], f"{path}/{name}", b"z" * size)
     replay(zone, names, scenario)
 
 

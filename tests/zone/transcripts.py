@@ -16,6 +16,8 @@ FOLDER = Path(__file__).parent.parent / "irods_zone" / "transcripts"
 # What differs between two servers, or between two runs on one.
 _DIFFERS = (
     (re.compile(r"\b0(?!0{10})\d{10}\b"), "TIME"),
+    (re.compile(r"(?<=>)1\d{9}(?=<)"), "TIME"),
+    (re.compile(r"(?<=[>'])[12]\d{5}(?=[<'])"), "ID"),
     (re.compile(r"\b1\d{4}\b"), "ID"),
     (re.compile(r"<reslen>\d+</reslen>"), "<reslen>WIDTH</reslen>"),
     (re.compile(r"<buflen>\d+</buflen>"), "<buflen>LENGTH</buflen>"),
