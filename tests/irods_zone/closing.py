@@ -36,7 +36,9 @@ def finalize(caller: Caller, inx: int, *, interrupted: bool = False, failed: boo
             status = _settle(caller, db, row, descriptor, interrupted=interrupted, failed=failed)
         else:
             _restore(db, descriptor)
-    abandon(caller, inx)
+        # Not after the catalogue says that nobody writes: the next writer would find the lock.
+        caller.store.unlock(descriptor.object_id)
+    caller.descriptors.pop(inx)
     if status != Status.OK:
         raise CallError(status)
 

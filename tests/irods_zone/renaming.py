@@ -33,8 +33,8 @@ def rename(caller: Caller, body: Element) -> Reply:
 def move(caller: Caller, source: str, target: str) -> None:
     """Give an object or a collection another path, and its files other places.
 
-    Each of the two is found by its path first and changed by its number then, and the files are
-    moved last: two connections that rename one thing at once meet in between.
+    It is found by its path first, and changed by its number then, and its files are moved from
+    where they were found: two connections that rename one thing at once meet in between.
     """
     with caller.store.catalogue.change() as db:
         found, rows = _find(caller, db, source)
@@ -45,12 +45,20 @@ def move(caller: Caller, source: str, target: str) -> None:
 def move_rows(
     caller: Caller, found: sqlite3.Row, rows: list[sqlite3.Row], source: str, target: str
 ) -> None:
-    """Rename what was found: an object with these replicas, or a collection, which has none."""
-    _rename_rows(caller, found, source, target)
-    if rows:
-        _move_object(caller, rows, target)
-    else:
-        _move_collection(caller, target)
+    """Rename what was found: an object with these replicas, or a collection, which has none.
+
+    Where not one file could be moved nothing is changed.
+    """
+    with caller.store.catalogue.change() as db:
+        _rename_rows(caller, db, found, source, target)
+        status, moved = int(Status.OK), 0
+        for path, replicas in [(target, rows)] if rows else _in_collection(caller, db, target):
+            failed, done = _move_files(caller, db, replicas, path)
+            status, moved = failed or status, moved + done
+        if status != Status.OK and rows and not moved:
+            raise CallError(status)
+    if status != Status.OK and rows:
+        raise CallError(status)
 
 
 def rename_collection(db: sqlite3.Connection, source: str, target: str) -> None:
@@ -83,7 +91,9 @@ def _find(
     return collection, []
 
 
-def _rename_rows(caller: Caller, found: sqlite3.Row, source: str, target: str) -> None:
+def _rename_rows(
+    caller: Caller, db: sqlite3.Connection, found: sqlite3.Row, source: str, target: str
+) -> None:
     """Change the last name first, then the collection, as the server does.
 
     Where there is no such collection it ends in between, and leaves its transaction open.
@@ -94,23 +104,23 @@ def _rename_rows(caller: Caller, found: sqlite3.Row, source: str, target: str) -
     is_collection = "parent" in found.keys()  # noqa: SIM118 - a row gives values, not keys.
     give = partial(_place, found["id"], is_collection)
     transactions = caller.store.catalogue.transactions
-    with caller.store.catalogue.change() as db:
+    if source_name != target_name:
+        _require_free(db, half)
+        give(half, db)
+    if source_parent == target_parent:
+        return
+    place = collection_paths.find(db, target_parent)
+    if place is None or not _sees(caller, db, place):
         if source_name != target_name:
-            _require_free(db, half)
-            give(half, db)
-        if source_parent != target_parent:
-            place = collection_paths.find(db, target_parent)
-            if place is None or not _sees(caller, db, place):
-                if source_name != target_name:
-                    held = _rows(db, found["id"], half, source_parent)
-                    transactions.leave_open(partial(give, half), held)
-                raise CallError(Status.UNKNOWN_COLLECTION)
-            if permissions.level(db, caller.who, place["id"]) < Level.WRITE:
-                raise CallError(Status.NO_PERMISSION)
-            if is_collection and f"{target_parent}/".startswith(f"{half}/"):
-                raise CallError(Status.RECURSIVE_MOVE)
-            _require_free(db, target)
-            give(target, db)
+            held = _rows(db, found["id"], half, source_parent)
+            transactions.leave_open(partial(give, half), held)
+        raise CallError(Status.UNKNOWN_COLLECTION)
+    if permissions.level(db, caller.who, place["id"]) < Level.WRITE:
+        raise CallError(Status.NO_PERMISSION)
+    if is_collection and f"{target_parent}/".startswith(f"{half}/"):
+        raise CallError(Status.RECURSIVE_MOVE)
+    _require_free(db, target)
+    give(target, db)
 
 
 def _place(object_id: int, is_collection: bool, path: str, db: sqlite3.Connection) -> None:
@@ -145,58 +155,41 @@ def _sees(caller: Caller, db: sqlite3.Connection, place: sqlite3.Row) -> bool:
     return caller.who.admin or permissions.level(db, caller.who, place["id"]) >= Level.READ
 
 
-def _move_object(caller: Caller, rows: list[sqlite3.Row], target: str) -> None:
-    """Move the files of an object; where not one could be moved it has its old name again."""
-    status, moved = _move_files(caller, rows, target)
-    if status == Status.OK:
-        return
-    if not moved:
-        source = f"{rows[0]['collection']}/{rows[0]['name']}"
-        with caller.store.catalogue.change() as db:
-            _place(rows[0]["id"], False, source, db)
-    raise CallError(status)
+def _in_collection(
+    caller: Caller, db: sqlite3.Connection, path: str
+) -> list[tuple[str, list[sqlite3.Row]]]:
+    """Give the objects in a collection and below that have files of their own."""
+    rows = db.execute(
+        "SELECT DISTINCT r.name, c.name AS collection FROM replicas r JOIN collections c"
+        " ON c.id = r.collection_id WHERE r.path NOT LIKE ?"
+        " AND (c.name = ? OR (c.name > ? || '/' AND c.name < ? || '0'))",
+        (f"{caller.store.vault}/shared/%", path, path, path),
+    ).fetchall()
+    paths = [f"{row['collection']}/{row['name']}" for row in rows]
+    return [(each, objects.replicas(db, each)) for each in paths]
 
 
-def _move_collection(caller: Caller, target: str) -> None:
-    with caller.store.catalogue.change() as db:
-        shared = f"{caller.store.vault}/shared/%"
-        rows = db.execute(
-            "SELECT DISTINCT r.name, c.name AS collection FROM replicas r JOIN collections c"
-            " ON c.id = r.collection_id WHERE r.path NOT LIKE ?"
-            " AND (c.name = ? OR (c.name > ? || '/' AND c.name < ? || '0'))",
-            (shared, target, target, target),
-        ).fetchall()
-        paths = [f"{row['collection']}/{row['name']}" for row in rows]
-        found = [(path, objects.replicas(db, path)) for path in paths]
-    for path, replicas in found:
-        _move_files(caller, replicas, path)
-
-
-def _move_files(caller: Caller, rows: list[sqlite3.Row], target: str) -> tuple[int, int]:
+def _move_files(
+    caller: Caller, db: sqlite3.Connection, rows: list[sqlite3.Row], target: str
+) -> tuple[int, int]:
     """Move the file of each replica: the last failure, and how many were moved."""
-    store, failed, moved = caller.store, int(Status.OK), 0
+    failed, moved = int(Status.OK), 0
     parent, name = collection_paths.split(target)
     for row in rows:
-        if store.is_shared(row["path"]):
+        if caller.store.is_shared(row["path"]):
             moved += 1
             continue
         try:
             if hierarchy.is_down(row):
                 raise CallError(Status.RESOURCE_DOWN)
-            with store.catalogue.change() as db:
-                path = vault.place(db, row["vault"], parent, name)
+            path = vault.place(db, row["vault"], parent, name)
             vault.move(row["path"], path)
         except CallError as error:
             failed = error.status
             continue
         moved += 1
-        store.catalogue.transactions.patiently(partial(_set_path, caller, row, path))
-    return failed, moved
-
-
-def _set_path(caller: Caller, row: sqlite3.Row, path: str) -> None:
-    with caller.store.catalogue.change() as db:
         db.execute(
             "UPDATE replicas SET path = ? WHERE id = ? AND number = ?",
             (path, row["id"], row["number"]),
         )
+    return failed, moved
