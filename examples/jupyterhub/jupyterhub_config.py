@@ -27,7 +27,7 @@ c.JupyterHub.services = [
         "environment": {
             name: value
             for name, value in os.environ.items()
-            if name.startswith(("DOCKER_", "NDS_JOURNAL", "NDS_IMAGE"))
+            if name.startswith(("DOCKER_", "IRODS_", "NDS_JOURNAL", "NDS_IMAGE", "NDS_DATA"))
         },
     }
 ]

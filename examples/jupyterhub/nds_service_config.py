@@ -21,4 +21,7 @@ c.ServerApp.tornado_settings = {"xsrf_cookies": False}
 c.ServerApp.authorizer_class = "nds_jupyter.configuration.authorizer.JobsOnlyAuthorizer"
 
 c.NdsApp.journal_dir = os.environ.get("NDS_JOURNAL", "/var/lib/nds")
+# Whose iRODS account: the service's for all (server), the service's on behalf of each user (proxy),
+# or each user's own (own); docs/jupyterhub.md says what each needs.
+c.NdsApp.data_identity = os.environ.get("NDS_DATA_IDENTITY", "server")
 c.NdsApp.default_image = os.environ.get("NDS_IMAGE", "python:3.11-slim")
