@@ -225,15 +225,15 @@ def test_a_download_that_another_writes_over_is_begun_again(
     path, local = f"{fs.home}/x", tmp_path / "x"
     old, new = b"o" * (2 * BLOCK), b"n" * (2 * BLOCK)
     fs.pipe_file(path, old)
-    read, reads = Descriptor.read, []
+    read, reads = Descriptor.read_into, []
 
-    def write_between(self: Descriptor, count: int) -> bytes:
-        block = read(self, count)
-        reads.append(count)
+    def write_between(self: Descriptor, buffer: memoryview) -> int:
+        done = read(self, buffer)
+        reads.append(done)
         if len(reads) == 1:
             connect_to(faulty_zone).pipe_file(path, new)
-        return block
+        return done
 
-    monkeypatch.setattr(Descriptor, "read", write_between)
+    monkeypatch.setattr(Descriptor, "read_into", write_between)
     fs.get_file(path, str(local))
     assert local.read_bytes() == new

@@ -91,11 +91,12 @@ class Descriptor:
         # Only this kind of buffer is returned as bytes without a copy.
         file = io.BytesIO(bytes(size))
         with file.getbuffer() as buffer:
-            done = self._read_into(buffer)
+            done = self.read_into(buffer)
         file.truncate(done)
         return file.getvalue()
 
-    def _read_into(self, buffer: memoryview) -> int:
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill a buffer, less of it only at the end, and return the bytes read."""
         done = 0
         while done < len(buffer):
             with self._one_request(), _eof_as_error(self._conn):

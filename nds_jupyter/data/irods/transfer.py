@@ -169,10 +169,15 @@ def _download(
         progress = FileProgress(callback, size)
         progress.restart()
 
+        buffers = threading.local()
+
         def receive(descriptor: Descriptor, offset: int, count: int) -> None:
-            block = descriptor.read(count)
-            if len(block) != count:
-                raise short_content(path, offset + len(block), size)
+            # One buffer a thread: fresh memory for each block costs as much as its transfer.
+            if not hasattr(buffers, "block"):
+                buffers.block = memoryview(bytearray(min(BLOCK, size)))
+            block = buffers.block[:count]
+            if (done := descriptor.read_into(block)) != count:
+                raise short_content(path, offset + done, size)
             os.pwrite(target.fileno(), block, offset)
             progress.add(count)
 
