@@ -114,7 +114,7 @@ def _check_version(server: str) -> Finding:
 
 
 def _check_part(name: str, health: PartHealth, fix: str) -> Finding:
-    if health.reachable:
+    if health.reachable and not health.message:
         return _success(name, f"{health.version}, answers in {health.latency * 1000:.0f} ms")
     return _problem(name, health.message, fix)
 

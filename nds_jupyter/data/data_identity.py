@@ -194,7 +194,11 @@ def user_of_owner(user_of: UserOf, owner: str) -> str:
     Forbidden
         If there is none.
     """
-    user = user_of(owner)
+    try:
+        user = user_of(owner)
+    except LookupError:
+        # A dict's own item will do as well as its `get`.
+        user = None
     if not user or not is_user_name(user):
         raise Forbidden(
             f"This server knows no iRODS user of {owner}. Ask who runs it to name one "

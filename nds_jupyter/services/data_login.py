@@ -157,7 +157,9 @@ class DataLogins:
         try:
             login = identity.logins.find(owner)
         except DataLoginRequired:
-            usual = self._user_of(owner) or None
+            usual = None
+            with contextlib.suppress(Forbidden):
+                usual = user_of_owner(self._user_of, owner)
             return DataLoginView(identity=identity.name, user=usual, logged_in=False)
         return DataLoginView(identity=identity.name, user=login.user, expires=login.expires)
 

@@ -54,6 +54,15 @@ def test_names_that_are_no_users(name: str) -> None:
         ProxyIdentity("irods://").login_id(name)
 
 
+def test_owner_whom_a_dict_does_not_have_has_no_user() -> None:
+    names = {"ada": "alovelace"}
+    for user_of in (names.get, names.__getitem__):
+        identity = ProxyIdentity("irods://", user_of)
+        assert identity.login_id("ada") == "alovelace"
+        with pytest.raises(Forbidden, match="no iRODS user of bob"):
+            identity.login_id("bob")
+
+
 class Logins(ServerIdentity):
     """Folders whose owners log in and out."""
 

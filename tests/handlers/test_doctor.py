@@ -198,3 +198,17 @@ class TestZone:
         faulty_zone.faults.drop_now()
         found = wrong(await ask_doctor())
         assert found.keys() == {"data root"}
+
+
+class TestOwnAccounts:
+    """A data root to which each owner must log in."""
+
+    @pytest.fixture
+    def jp_server_config(self, jp_server_config: dict[str, Any]) -> dict[str, Any]:
+        jp_server_config["NdsApp"] |= {"data_root": "irods://", "data_identity": "own"}
+        return jp_server_config
+
+    async def test_who_has_not_logged_in_is_told_how(self, ask_doctor: Diagnose) -> None:
+        found = wrong(await ask_doctor())
+        assert found.keys() == {"data root"}
+        assert "%ndslogin" in found["data root"].said

@@ -37,8 +37,17 @@ def proxy() -> str:
 
 
 @pytest.fixture(scope="module")
+def hub_environment() -> dict[str, str]:
+    """Give further variables of the Hub; a module may have others."""
+    return {}
+
+
+@pytest.fixture(scope="module")
 def hub(
-    docker_engine: Endpoint, proxy: str, tmp_path_factory: pytest.TempPathFactory
+    docker_engine: Endpoint,
+    proxy: str,
+    hub_environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Hub]:
     folder = tmp_path_factory.mktemp("hub")
     started = Hub(f"http://127.0.0.1:{free_port()}", secrets.token_hex(16), folder)
@@ -62,6 +71,7 @@ def hub(
         "NDS_SERVICE_URL": f"http://127.0.0.1:{free_port()}",
         "NDS_JOURNAL": str(folder / "journal"),
         "NDS_IMAGE": SHELL_IMAGE,
+        **hub_environment,
     }
     log = folder / "hub.log"
     with log.open("wb") as output:

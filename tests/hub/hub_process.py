@@ -20,6 +20,8 @@ from dev.console import tail
 from dev.processes import send, with_descendants
 
 START_SECONDS = 240.0
+JOBS = "services/nds/nds"
+"""Where the service has its routes."""
 
 # What only a test needs, added to the example's own configuration.
 CONFIG = """
@@ -69,7 +71,7 @@ class Hub:
         request = urllib.request.Request(
             f"{self.url}/{path}",
             method=method,
-            data=None if body is None else json.dumps(body).encode(),
+            data=body if isinstance(body, bytes | None) else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"}
             | ({"Authorization": f"token {token}"} if token else {}),
         )
@@ -89,6 +91,16 @@ class Hub:
         status, made = self.ask("POST", f"hub/api/users/{user}/tokens", self.admin_token)
         assert status in {200, 201}, made
         return str(made["token"])
+
+
+def finished(hub: Hub, token: str, job_id: str) -> Any:
+    """Return a job of the service once it has ended."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        _, job = hub.ask("GET", f"{JOBS}/upload?job_id={job_id}&wait=30", token)
+        if job["state"] != "RUNNING":
+            return job
+    return pytest.fail(f"The job did not end: {job}")
 
 
 def start_server(hub: Hub, user: str) -> None:

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import pytest
 
-from tests.hub.hub_process import Hub, start_server, wait_for
+from tests.hub.hub_process import JOBS, Hub, finished, start_server, wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.hub]
 
-JOBS = "services/nds/nds"
 SCRIPT = {"script": "echo from the service", "scriptname": "a.sh"}
-
-
-def finished(hub: Hub, token: str, job_id: str) -> Any:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        _, job = hub.ask("GET", f"{JOBS}/upload?job_id={job_id}&wait=30", token)
-        if job["state"] != "RUNNING":
-            return job
-    return pytest.fail(f"The job did not end: {job}")
 
 
 def test_users_of_the_service_see_their_own_jobs_only(hub: Hub) -> None:

@@ -20,13 +20,12 @@ from tests.browser.conftest import (
     watch,
 )
 from tests.browser.lab import started
-from tests.hub.hub_process import Hub, start_server
+from tests.hub.hub_process import JOBS, Hub, start_server
 
 __all__ = ["browser", "context", "jp_asyncio_loop", "jp_server_cleanup", "shoot", "watch"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.engine, pytest.mark.hub]
 
-JOBS = "services/nds/nds"
 COUNTING = "n=0; while true; do n=$((n+1)); echo line $n; sleep 0.2; done"
 
 
