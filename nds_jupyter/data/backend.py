@@ -15,7 +15,15 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from nds_jupyter.data.entries import Avu, Entry, EntryPage, Kind, Replica, Ticket
+from nds_jupyter.data.entries import (
+    Avu,
+    Entry,
+    EntryPage,
+    Kind,
+    ListingCursor,
+    Replica,
+    Ticket,
+)
 from nds_jupyter.errors import NdsError, NotOffered
 from nds_jupyter.jobs.logical_paths import join
 
@@ -90,15 +98,31 @@ class Backend:
         return _entry(self.fs.info(path))
 
     def list_page(self, path: str, after: str, limit: int, q: str) -> EntryPage:
-        """List one page of a collection, in the order of names."""
+        """List one page of a collection: collections first, then objects, each by code points."""
         if not self.entry(path).is_collection:
             raise NotADirectoryError(path)
-        names = sorted(name for name in self._names(path) if name > after and q in name)
-        entries = tuple(self._describe(path, names[:limit]))
-        return EntryPage(entries=entries, next=names[limit - 1] if len(names) > limit else None)
+        cursor = ListingCursor.decode(after)
+        begins = {Kind.COLLECTION: cursor.collection, Kind.DATA_OBJECT: cursor.data_object}
+        found = sorted(
+            (kind is Kind.DATA_OBJECT, name)
+            for name, kind in self._names(path)
+            if q in name and (begin := begins[kind]) is not None and name > begin
+        )
+        shown = [name for _, name in found[:limit]]
+        following = None
+        if len(found) > limit:
+            in_objects, last = found[limit - 1]
+            following = ListingCursor(
+                collection=None if in_objects else last,
+                data_object=last if in_objects else cursor.data_object,
+            ).encode()
+        return EntryPage(entries=tuple(self._describe(path, shown)), next=following)
 
-    def _names(self, path: str) -> Iterable[str]:
-        return (_leaf(each) for each in self.fs.ls(path, detail=False))
+    def _names(self, path: str) -> Iterable[tuple[str, Kind]]:
+        """Return the names in a collection with their kinds, in any order."""
+        for info in self.fs.ls(path, detail=True):
+            kind = Kind.COLLECTION if info["type"] == "directory" else Kind.DATA_OBJECT
+            yield _leaf(str(info["name"])), kind
 
     def _describe(self, path: str, names: Iterable[str]) -> Iterable[Entry]:
         for name in names:
@@ -193,7 +217,7 @@ class Backend:
         if self.fs.exists(target):
             raise FileExistsError(target)
         self.fs.mkdir(target)
-        for name in list(self._names(source)):
+        for name, _ in list(self._names(source)):
             inner, outer = join(source, name), join(target, name)
             if self.entry(inner).is_collection:
                 self.move_collection(inner, outer)
@@ -213,7 +237,7 @@ class Backend:
         names = list(self._names(path))
         if names and not recursive:
             raise FileExistsError(path)
-        for name in names:
+        for name, _ in names:
             self.remove(join(path, name), recursive=True)
         self.fs.rmdir(path)
 

@@ -45,16 +45,42 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Entries of one collection, in the order of their names.
+    """Entries of one collection: collections first, then objects, each by name.
 
     Parameters
     ----------
     next
-        The `after` of the following page, which is the last name of this one; None at the end.
+        The `after` of the following page, a `ListingCursor` as text; None at the end.
     """
 
     entries: tuple[Entry, ...]
     next: str | None = None
+
+
+class ListingCursor(msgspec.Struct, frozen=True, kw_only=True):
+    """Position in a listing: the last name read of each kind, None at the end of a kind."""
+
+    collection: str | None = ""
+    data_object: str | None = ""
+
+    def encode(self) -> str | None:
+        """Return it as a string, None at the end of both kinds. Names hold no slash."""
+        if self.collection is None and self.data_object is None:
+            return None
+        return "/".join(
+            "*" if each is None else f"={each}" for each in (self.collection, self.data_object)
+        )
+
+    @classmethod
+    def decode(cls, text: str) -> ListingCursor:
+        """Parse what `encode` returned, or a plain name, after which both kinds go on."""
+        first, slash, second = text.partition("/")
+        if not slash:
+            return cls(collection=text, data_object=text)
+        return cls(
+            collection=None if first == "*" else first[1:],
+            data_object=None if second == "*" else second[1:],
+        )
 
 
 class Avu(msgspec.Struct, frozen=True, kw_only=True):

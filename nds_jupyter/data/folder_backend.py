@@ -50,8 +50,10 @@ class FolderBackend(Backend):
             stamp=f"{facts.st_ino:x}-{facts.st_mtime_ns:x}",
         )
 
-    def _names(self, path: str) -> Iterable[str]:
-        return (each.name for each in Path(path).iterdir())
+    def _names(self, path: str) -> Iterable[tuple[str, Kind]]:
+        with os.scandir(path) as entries:
+            for each in entries:
+                yield each.name, Kind.COLLECTION if each.is_dir() else Kind.DATA_OBJECT
 
     def first_unreadable(self, paths: Iterable[str]) -> str | None:
         """Return the first path of the data root that the server's account may not read."""

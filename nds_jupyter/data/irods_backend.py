@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from nds_jupyter.data.backend import Backend, sha2_text
-from nds_jupyter.data.entries import Avu, Entry, EntryPage, Kind, Replica, Ticket
+from nds_jupyter.data.entries import Avu, Entry, EntryPage, Replica, Ticket
 from nds_jupyter.data.irods.config import PROTOCOL
 from nds_jupyter.data.irods.exceptions import (
     AuthenticationFailed,
@@ -94,15 +94,14 @@ class IrodsBackend(Backend):
         return DataUnavailable(message) if isinstance(exc, ZoneUnavailable) else None
 
     def entry(self, path: str) -> Entry:
-        """Describe one path, by one query."""
-        if path == "/":
-            return Entry(name="", path="/", kind=Kind.COLLECTION)
+        """Describe one path."""
         return self.fs.entry(path)
 
     def list_page(self, path: str, after: str, limit: int, q: str) -> EntryPage:
-        """List one page of a collection, by one query of the catalogue."""
+        """List one page of a collection, by one query of the catalogue; of `/` the own zone."""
         if path == "/":
-            return EntryPage(entries=(self.entry(f"/{self.fs.zone}"),))
+            shown = not after and q in self.fs.zone
+            return EntryPage(entries=(self.entry(f"/{self.fs.zone}"),) if shown else ())
         return self.fs.ls_page(path, after, limit, q)
 
     def read_streams(self, size: int) -> int:
@@ -233,8 +232,15 @@ class IrodsBackend(Backend):
         return self.fs.checksum(path)
 
     def version(self) -> str:
-        """Return the version of the zone, after checking that the root is there."""
-        self.fs.info(self.base or f"/{self.fs.zone}")
+        """Return the version of the zone, after checking that the root is there.
+
+        Ordinary users see nothing above their homes, so that a root of the whole zone is asked for
+        the account's home. Whether that is there is not the question.
+        """
+        if self.base:
+            self.fs.ls_page(self.base, limit=1)
+        else:
+            self.fs.exists(self.fs.home)
         return f"iRODS {'.'.join(map(str, self.fs.server_version))}"
 
 

@@ -9,17 +9,19 @@ from tests.data.inspection import Chunks, content, listed_names
 async def test_pages_follow_each_other_and_lose_nothing(
     prepared_root: DataRoot, chunks: Chunks
 ) -> None:
-    for number in range(7):
+    for number in range(5):
         await prepared_root.write(f"/o{number}", chunks(b"x"))
-    await prepared_root.make_collection("/m")
-    found: list[str] = []
-    after: str | None = ""
-    while after is not None:
-        page = await prepared_root.list_page("/", after=after, limit=3)
-        assert len(page.entries) <= 3
-        found += [entry.name for entry in page.entries]
-        after = page.next
-    assert found == ["m", *(f"o{number}" for number in range(7))]
+    for name in ("m", "p", "q"):
+        await prepared_root.make_collection(f"/{name}")
+    for limit in (1, 2, 3, 100):
+        found: list[str] = []
+        after: str | None = ""
+        while after is not None:
+            page = await prepared_root.list_page("/", after=after, limit=limit)
+            assert len(page.entries) <= limit
+            found += [entry.name for entry in page.entries]
+            after = page.next
+        assert found == ["m", "p", "q", *(f"o{number}" for number in range(5))]
     only = await prepared_root.list_page("/", q="o3")
     assert [entry.path for entry in only.entries] == ["/o3"]
 

@@ -173,7 +173,7 @@ def test_zone_that_lets_an_account_have_one_connection_is_listed_over_that(
         page = fs.ls_page(fs.home, after, limit)
         seen += [entry.name for entry in page.entries]
         after = page.next
-    assert seen == ["a", "b", "c", "d"]
+    assert seen == ["a", "c", "b", "d"]
     assert len(fs._session_holder.current().pool.idle) == 1
 
 

@@ -12,7 +12,7 @@ from irods.password_obfuscation import encode
 
 from nds_jupyter.data.irods import ConfigurationError, IrodsFileSystem, environment_file
 from nds_jupyter.data.irods.config import Account, account_from, settings_from_url
-from nds_jupyter.data.irods.filesystem import logical_path
+from nds_jupyter.data.irods.logical_paths import logical_path
 from tests.irods_zone.fixtures import AnyZone
 from tests.irods_zone.zone import Zone
 

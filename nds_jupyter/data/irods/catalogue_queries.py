@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 from irods import keywords as kw
 from irods.api_number import api_number
-from irods.column import Column, Criterion
+from irods.column import Column, Criterion, String
 from irods.exception import SYS_UNMATCHED_API_NUM, iRODSException
 from irods.message import STR_PI, GenQuery2Request, iRODSMessage
-from irods.models import Collection, DataObject
+from irods.models import Collection, DataObject, ModelBase
 from irods.query import Query as GenQuery1
 
 from nds_jupyter.data.entries import Entry, Kind, Replica
@@ -36,6 +36,7 @@ COLUMNS: dict[str, Column] = {
     "COLL_PARENT_NAME": Collection.parent_name,
     "COLL_CREATE_TIME": Collection.create_time,
     "COLL_MODIFY_TIME": Collection.modify_time,
+    "COLL_TYPE": ModelBase.columns().setdefault(510, Column(String, "COL_COLL_TYPE", 510)),
     "DATA_ID": DataObject.id,
     "DATA_NAME": DataObject.name,
     "DATA_SIZE": DataObject.size,
@@ -57,18 +58,18 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """Catalogue query, independent of the dialect.
+    """Catalogue query, independent of the dialect; each row comes once.
 
     Parameters
     ----------
     where
         Conditions, all of which must hold.
     order
-        Columns, first to last.
+        Columns, first to last, all of them selected: a query for distinct rows takes no other.
     limit
         Most rows; None for all.
     zone
-        The zone of the catalogue.
+        The zone of the catalogue; empty for the account's.
     """
 
     select: tuple[str, ...]
@@ -117,17 +118,17 @@ def _by_genquery2(session: ZoneSession, queries: Sequence[Query]) -> list[list[R
             conns.append(stack.enter_context(spare))
         replies: list[iRODSMessage] = []
         while len(replies) < len(queries):
-            replies += _send_queries(conns, queries[len(replies) :])
+            replies += _send_queries(conns, queries[len(replies) :], session.zone)
     return [_genquery2_rows(reply) for reply in replies]
 
 
 def _send_queries(
-    conns: Sequence[PooledConnection], queries: Sequence[Query]
+    conns: Sequence[PooledConnection], queries: Sequence[Query], account_zone: str
 ) -> list[iRODSMessage]:
     """Send a query over each connection before the first reply is read, so that they overlap."""
     pairs = [*zip(conns, queries, strict=False)]
     for conn, query in pairs:
-        conn.send(_genquery2_message(query))
+        conn.send(_genquery2_message(query, account_zone))
     replies, error = [], None
     for conn, _ in pairs:
         try:
@@ -140,10 +141,10 @@ def _send_queries(
     return replies
 
 
-def _genquery2_message(query: Query) -> iRODSMessage:
+def _genquery2_message(query: Query, account_zone: str) -> iRODSMessage:
     body = GenQuery2Request()
     body.query_string = genquery2_text(query)
-    body.zone = query.zone
+    body.zone = query.zone or account_zone
     body.sql_only = body.column_mappings = 0
     return iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number["GENQUERY2_AN"])
 
@@ -155,15 +156,23 @@ def _genquery2_rows(reply: iRODSMessage) -> list[Row]:
 
 
 def genquery2_text(query: Query) -> str:
-    """Write a query in GenQuery2, quotes doubled."""
+    """Write a query in GenQuery2.
+
+    Without ``distinct`` a row comes once for each entry of an access list, and for each member of
+    its group.
+    """
     where = " and ".join(
-        f"{each.column} {each.operator} '{each.value.replace(chr(39), chr(39) * 2)}'"
-        for each in query.where
+        f"{each.column} {each.operator} '{_genquery2_literal(each.value)}'" for each in query.where
     )
-    text = f"select {', '.join(query.select)} where {where}"
+    text = f"select distinct {', '.join(query.select)} where {where}"
     if query.order:
         text += f" order by {', '.join(query.order)}"
     return f"{text} limit {query.limit}"
+
+
+def _genquery2_literal(value: str) -> str:
+    r"""Escape what GenQuery2 reads in a text: ``\xNN`` is a byte, and a quote ends it."""
+    return value.replace("\\", r"\x5c").replace("'", "''")
 
 
 def _by_genquery1(pinned: _PinnedConnection, query: Query) -> Iterator[Row]:
@@ -229,11 +238,6 @@ class _PinnedConnection:
         return contextlib.nullcontext(self._conn)
 
 
-def zone_of(path: str) -> str:
-    """Return the zone of a path; empty for the root, which every zone has."""
-    return path.split("/")[1]
-
-
 OBJECT_COLUMNS = (
     "DATA_NAME",
     "DATA_SIZE",
@@ -243,7 +247,7 @@ OBJECT_COLUMNS = (
     "DATA_REPL_STATUS",
     "DATA_CREATE_TIME",
 )
-COLLECTION_COLUMNS = ("COLL_NAME", "COLL_MODIFY_TIME", "COLL_ID", "COLL_CREATE_TIME")
+COLLECTION_COLUMNS = ("COLL_NAME", "COLL_MODIFY_TIME", "COLL_ID", "COLL_TYPE", "COLL_CREATE_TIME")
 """The name comes first; the time of creation comes last, and can be left out."""
 
 REPLICA_STATUS = {"0": "stale", "1": "good", "2": "intermediate", "3": "locked", "4": "locked"}
@@ -256,8 +260,13 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     id
         The catalogue's own; it survives a rename.
+    modified
+        None where the catalogue is not asked.
     created
         None where it was not selected.
+    special
+        Whether it is a mounted or linked collection, or in one: the catalogue does not know what
+        such a collection holds.
     """
 
     path: str
@@ -265,8 +274,9 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     size: int = 0
     checksum: str = ""
-    modified: datetime
+    modified: datetime | None
     created: datetime | None
+    special: bool = False
 
     @property
     def name(self) -> str:
@@ -276,7 +286,8 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def stamp(self) -> str:
         """Changes whenever the content does."""
-        return f"{self.id}-{self.size}-{int(self.modified.timestamp())}-{self.checksum}"
+        seconds = int(self.modified.timestamp()) if self.modified else 0
+        return f"{self.id}-{self.size}-{seconds}-{self.checksum}"
 
     @property
     def is_collection(self) -> bool:
@@ -308,15 +319,20 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def collection_from_row(row: Row) -> CatalogueEntry:
-    """Parse a row of `COLLECTION_COLUMNS`."""
-    path, modified, number, *created = row
+def collections_from_rows(rows: Iterable[Row]) -> list[CatalogueEntry]:
+    """Parse rows of `COLLECTION_COLUMNS`; a collection that comes more than once is one."""
+    return [*{row[0]: _collection_from_row(row) for row in rows}.values()]
+
+
+def _collection_from_row(row: Row) -> CatalogueEntry:
+    path, modified, number, kind, *created = row
     return CatalogueEntry(
         path=path,
         kind=Kind.COLLECTION,
         id=number,
         modified=timestamp(modified),
         created=timestamp(created[0]) if created else None,
+        special=bool(kind),
     )
 
 
@@ -345,8 +361,20 @@ def _preference(replica: Row) -> tuple[bool, int, str, int]:
     return replica[5] == "1", int(replica[3]), replica[2], int(replica[1])
 
 
-def replica_from_row(row: Row) -> Replica:
-    """Parse a row of `REPLICA_COLUMNS`."""
+def replicas_from_rows(rows: Iterable[Row]) -> tuple[Replica, ...]:
+    """Parse rows of `REPLICA_COLUMNS`, in the order of the replicas' numbers.
+
+    GenQuery2 has a row for every end of a path in a resource tree: ``repl;disk`` and ``disk``.
+    """
+    whole: dict[int, Row] = {}
+    for row in rows:
+        number = int(row[0])
+        if number not in whole or len(row[1]) > len(whole[number][1]):
+            whole[number] = row
+    return tuple(_replica_from_row(whole[number]) for number in sorted(whole))
+
+
+def _replica_from_row(row: Row) -> Replica:
     number, hierarchy, status, size, checksum, modified = row
     return Replica(
         number=int(number),

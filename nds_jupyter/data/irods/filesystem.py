@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from glob import has_magic
@@ -20,6 +19,7 @@ from nds_jupyter.data.irods.catalogue_queries import CatalogueEntry
 from nds_jupyter.data.irods.collections import CollectionOperations
 from nds_jupyter.data.irods.config import PROTOCOL, Account, settings_from_url
 from nds_jupyter.data.irods.listing import Listing
+from nds_jupyter.data.irods.logical_paths import logical_path
 from nds_jupyter.data.irods.object_descriptors import BLOCK, REPLICA_TOKENS_SINCE
 from nds_jupyter.data.irods.objects import MetadataOperations, ObjectOperations
 from nds_jupyter.data.irods.open_files import ReadFile, WriteFile, read_range
@@ -33,30 +33,6 @@ from nds_jupyter.data.irods.transfer import (
     upload,
     upload_tree,
 )
-
-# Neither iRODS nor its XML protocol can carry control characters, and surrogates are none.
-_INVALID_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
-
-
-def logical_path(text: str) -> str:
-    """Return the logical path of a path or URL, with one slash between its parts.
-
-    Raises
-    ------
-    OSError
-        With ``EINVAL``, for what is no valid path.
-    """
-    if text.startswith(f"{PROTOCOL}://"):
-        _, _, text = text[len(PROTOCOL) + 3 :].partition("/")
-    elif text.startswith(f"{PROTOCOL}:"):
-        text = text[len(PROTOCOL) + 1 :]
-    parts = [part for part in text.split("/") if part]
-    path = "/" + "/".join(parts)
-    if "." in parts or ".." in parts:
-        raise OSError(errno.EINVAL, f"{path}: a logical path has no parts '.' or '..'")
-    if _INVALID_CHARACTERS.search(path):
-        raise OSError(errno.EINVAL, f"{path!a}: iRODS has no names with such characters")
-    return path
 
 
 class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
@@ -219,11 +195,11 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         return [each.as_info() if detail else each.path for each in entries]
 
     def ls_page(self, path: str, after: str = "", limit: int = 100, q: str = "") -> EntryPage:
-        """List one page of a collection.
+        """List one page of a collection: collections first, then data objects, each by name.
 
-        Collections and data objects are in one order, that of names. The catalogue is queried
-        once for each of the two kinds, at the same time, as long as more of it follows: a page
-        of a large flat collection costs one query wherever it is, and the first one two.
+        Names are in the catalogue's own order, which its database decides. The first page costs
+        a query for each of the two kinds, asked at the same time, and where the collections end
+        there are two; every other page costs one, wherever it is.
 
         Parameters
         ----------
@@ -282,28 +258,29 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         path = self._strip_protocol(path)
         if maxdepth is not None:
             return super().find(path, maxdepth, withdirs, detail, **kwargs)
-        infos = {each.path: each.as_info() for each in self._listing.list_tree(path)}
-        if not withdirs:
-            infos = {name: info for name, info in infos.items() if info["type"] == "file"}
-        if withdirs or not infos:
-            infos = self._info_of_itself(path, withdirs=withdirs) | infos
-        return infos if detail else list(infos)
-
-    def _info_of_itself(self, path: str, *, withdirs: bool) -> dict[str, Any]:
         try:
-            info = self.info(path)
+            entries = self._listing.list_tree(path)
+            if withdirs and path not in {each.path for each in entries}:
+                entries.insert(0, self._find(path))
         except FileNotFoundError:
-            return {}
-        return {path: info} if withdirs or info["type"] == "file" else {}
+            entries = []
+        infos = {
+            each.path: each.as_info() for each in entries if withdirs or not each.is_collection
+        }
+        return infos if detail else list(infos)
 
     def created(self, path: str) -> datetime:
         """Return the time of creation."""
-        created: datetime = self.info(path)["created"]
-        return created
+        return self._known_time(path, self._find(path).created)
 
     def modified(self, path: str) -> datetime:
         """Return the time of the last change."""
-        return self._find(path).modified
+        return self._known_time(path, self._find(path).modified)
+
+    def _known_time(self, path: str, time: datetime | None) -> datetime:
+        if time is None:
+            raise OSError(errno.ENODATA, f"{path}: the zone keeps no time for it")
+        return time
 
     def ukey(self, path: str) -> str:
         """Return a key that changes whenever the content does."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
-import heapq
-from itertools import groupby, islice
+from collections.abc import Callable
+from itertools import groupby
+from typing import TypeVar
 
 import msgspec
 
-from nds_jupyter.data.entries import EntryPage, Replica
+from nds_jupyter.data.entries import EntryPage, Kind, ListingCursor, Replica
 from nds_jupyter.data.irods.catalogue_queries import (
     COLLECTION_COLUMNS,
     OBJECT_COLUMNS,
@@ -17,46 +18,28 @@ from nds_jupyter.data.irods.catalogue_queries import (
     Condition,
     Query,
     Row,
-    collection_from_row,
+    collections_from_rows,
     data_object_from_rows,
     data_objects_from_rows,
     like_pattern,
-    replica_from_row,
+    replicas_from_rows,
     run_queries,
     run_query,
-    zone_of,
 )
+from nds_jupyter.data.irods.logical_paths import parent_of, top_collections, zone_of
 from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
+from nds_jupyter.data.irods.special_collections import (
+    list_special,
+    replica_of_special,
+    stat_special,
+    walk_special,
+)
 
-
-class ListingCursor(msgspec.Struct, frozen=True, kw_only=True):
-    """Position in a listing: the last name read of each kind, None at the end of a kind."""
-
-    collection: str | None = ""
-    data_object: str | None = ""
-
-    def encode(self) -> str | None:
-        """Return it as a string, None at the end of both kinds. Names hold no slash."""
-        if self.collection is None and self.data_object is None:
-            return None
-        return "/".join(
-            "*" if each is None else f"={each}" for each in (self.collection, self.data_object)
-        )
-
-    @classmethod
-    def decode(cls, text: str) -> ListingCursor:
-        """Parse what `encode` returned, or a plain name."""
-        first, slash, second = text.partition("/")
-        if not slash:
-            return cls(collection=text, data_object=text)
-        return cls(
-            collection=None if first == "*" else first[1:],
-            data_object=None if second == "*" else second[1:],
-        )
+T = TypeVar("T")
 
 
 class PageRange(msgspec.Struct, frozen=True, kw_only=True):
-    """Entries of one kind that one query returned, in the order of names.
+    """Entries of one kind that one query returned, in the catalogue's order of names.
 
     Parameters
     ----------
@@ -70,13 +53,11 @@ class PageRange(msgspec.Struct, frozen=True, kw_only=True):
     last_name: str | None = None
     max_replicas: int = 1
 
-    def resume_after(self, shown: list[CatalogueEntry], before: str | None) -> str | None:
-        """Return the name after which the next page begins; entries not shown are read again."""
-        own = set(map(id, self.entries))
-        own_shown = [each for each in shown if id(each) in own]
-        if len(own_shown) == len(self.entries):
+    def resume_after(self, shown: int, before: str | None) -> str | None:
+        """Return the name after which the next page begins, if so many entries were shown."""
+        if shown >= len(self.entries):
             return self.last_name
-        return own_shown[-1].name if own_shown else before
+        return self.entries[shown - 1].name if shown > 0 else before
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,17 +71,23 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
         What a name must contain.
     with_created
         Whether the time of creation is selected.
+    without
+        A collection in it that is left out.
     """
 
     path: str
     limit: int
     q: str = ""
     with_created: bool = True
+    without: str = ""
 
     def collection_query(self, after: str) -> Query:
         """Return the query for collections after a name."""
         base = self.path.rstrip("/")
         where = [Condition("COLL_PARENT_NAME", "=", self.path)]
+        if self.path == "/":
+            # The root is its own parent.
+            where.append(Condition("COLL_NAME", "<>", "/"))
         if after:
             where.append(Condition("COLL_NAME", ">", f"{base}/{after}"))
         if self.q:
@@ -130,10 +117,12 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     def parse_collections(self, rows: list[Row]) -> PageRange:
         """Parse the rows of `collection_query`."""
-        collections = [collection_from_row(row) for row in rows[: self.limit]]
+        read = collections_from_rows(rows)
+        collections = read[: self.limit]
         return PageRange(
-            # The root is its own parent.
-            entries=tuple(each for each in collections if each.path != "/" and self.q in each.name),
+            entries=tuple(
+                each for each in collections if each.path != self.without and self.q in each.name
+            ),
             last_name=collections[-1].name if len(rows) > self.limit else None,
         )
 
@@ -158,17 +147,37 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def merge_pages(
+def join_pages(
     cursor: ListingCursor, collections: PageRange, objects: PageRange, limit: int
 ) -> EntryPage:
-    """Return one page of both kinds, in the order of names."""
-    both = heapq.merge(collections.entries, objects.entries, key=lambda each: each.name)
-    shown = list(islice(both, limit))
+    """Return one page: collections first, then objects, each in the order that they came in.
+
+    That is the catalogue's own, by which it also compares with the cursor; which one it is, only
+    its database knows, so that the two kinds can't be merged by name here.
+    """
+    shown = (*collections.entries, *objects.entries)[:limit]
+    rest = len(shown) - len(collections.entries)
     next_cursor = ListingCursor(
-        collection=collections.resume_after(shown, cursor.collection),
-        data_object=objects.resume_after(shown, cursor.data_object),
+        collection=collections.resume_after(len(shown), cursor.collection),
+        data_object=objects.resume_after(max(rest, 0), cursor.data_object),
     )
     return EntryPage(entries=tuple(each.as_entry() for each in shown), next=next_cursor.encode())
+
+
+def page_of_all(
+    entries: list[CatalogueEntry], cursor: ListingCursor, limit: int, q: str
+) -> EntryPage:
+    """Return one page of entries that are all known, in the order of code points."""
+
+    def page_range(kind: Kind, after: str | None) -> PageRange:
+        if after is None:
+            return PageRange()
+        names = (each for each in entries if each.kind is kind and q in each.name)
+        return PageRange(entries=tuple(each for each in names if each.name > after))
+
+    collections = page_range(Kind.COLLECTION, cursor.collection)
+    objects = page_range(Kind.DATA_OBJECT, cursor.data_object)
+    return join_pages(cursor, collections, objects, limit)
 
 
 ALL_ENTRIES_LIMIT = 5_000
@@ -189,9 +198,15 @@ class Listing:
         # Most replicas of an object seen so far: a page needs that many times as many rows.
         self._max_replicas = 1
 
+    @property
+    def _tops(self) -> tuple[str, ...]:
+        return top_collections(self._session_holder.account.zone)
+
     def find(self, path: str) -> CatalogueEntry:
         """Return the entry of a path; FileNotFoundError if there is none that the account sees."""
-        entry = self._session_holder.call(lambda session: _look_up(session, path), path)
+        if path in self._tops:
+            return _top_entry(path)
+        entry = self._call(lambda session: _look_up(session, path), path)
         if entry is None:
             raise FileNotFoundError(
                 errno.ENOENT, f"There is no {path}, or it is not shared with you"
@@ -203,30 +218,49 @@ class Listing:
         if limit < 1:
             raise ValueError(f"limit is {limit}; it must be at least 1.")
         cursor = ListingCursor.decode(after)
-        page_query = PageQuery(path=path, limit=limit, q=q, with_created=False)
-        collections, objects = self._query_both_kinds(page_query, cursor)
-        if not after and not q and not collections.entries and not objects.entries:
-            self._expect_collection(path)
-        return merge_pages(cursor, collections, objects, limit)
+        tops = [each for each in self._tops_in(path) if not after and q in each.name]
+        page_query = PageQuery(
+            path=path, limit=limit, q=q, with_created=False, without=self._top_in(path)
+        )
+        # Where a page goes on with collections, objects are rarely needed too.
+        going_on = "/" in after and cursor.collection is not None
+        collections, objects = self._query_both_kinds(page_query, cursor, going_on=going_on)
+        if not tops and not collections.entries and not objects.entries:
+            special = self._entries_of_special(path, expected=not after and not q)
+            if special is not None:
+                return page_of_all(special, cursor, limit, q)
+        page = join_pages(cursor, collections, objects, limit - len(tops))
+        return EntryPage(
+            entries=(*(each.as_entry() for each in tops), *page.entries), next=page.next
+        )
 
     def _query_both_kinds(
-        self, page_query: PageQuery, cursor: ListingCursor
+        self, page_query: PageQuery, cursor: ListingCursor, *, going_on: bool
     ) -> tuple[PageRange, PageRange]:
         """Query what follows of both kinds at the same time: no query can return both."""
         replicas = self._max_replicas
         object_query = collection_query = None
-        if cursor.data_object is not None:
+        if cursor.data_object is not None and not going_on:
             object_query = page_query.object_query(cursor.data_object, replicas)
         if cursor.collection is not None:
             collection_query = page_query.collection_query(cursor.collection)
         queries = (object_query, collection_query)
-        objects, collections = self._session_holder.call(
+        object_rows, collection_rows = self._call(
             lambda session: run_queries(session, queries), page_query.path
         )
-        return (
-            page_query.parse_collections(collections),
-            self._parse_objects(page_query, cursor.data_object or "", objects, replicas),
-        )
+        collections, objects = PageRange(), PageRange(last_name=cursor.data_object)
+        if collection_query is not None:
+            collections = page_query.parse_collections(collection_rows)
+        if object_query is not None:
+            objects = self._parse_objects(
+                page_query, cursor.data_object or "", object_rows, replicas
+            )
+        elif collections.last_name is None and len(collections.entries) < page_query.limit:
+            # The collections end on this page.
+            following = msgspec.structs.replace(cursor, collection=None)
+            if following.data_object is not None and going_on:
+                _, objects = self._query_both_kinds(page_query, following, going_on=False)
+        return collections, objects
 
     def _parse_objects(
         self, page_query: PageQuery, after: str, rows: list[Row], replicas: int
@@ -238,14 +272,38 @@ class Listing:
         self._max_replicas = max(self._max_replicas, page_range.max_replicas)
         return page_range
 
-    def _expect_collection(self, path: str) -> None:
-        if not self.find(path).is_collection:
+    def _top_in(self, path: str) -> str:
+        """Return the collection above the homes that a collection holds; empty for none."""
+        return next((each for each in self._tops[1:] if parent_of(each) == path), "")
+
+    def _tops_in(self, path: str) -> list[CatalogueEntry]:
+        top = self._top_in(path)
+        return [_top_entry(top)] if top else []
+
+    def _entries_of_special(self, path: str, *, expected: bool) -> list[CatalogueEntry] | None:
+        """Return what a mounted or linked collection holds; None for any other.
+
+        Parameters
+        ----------
+        expected
+            Whether it is an error if there is no such collection.
+        """
+        try:
+            entry = self.find(path)
+        except FileNotFoundError:
+            if expected:
+                raise
+            return None
+        if expected and not entry.is_collection:
             raise NotADirectoryError(errno.ENOTDIR, f"{path} is a data object, not a collection")
+        if not entry.special or not entry.is_collection:
+            return None
+        return self._call(lambda session: list_special(session, path), path)
 
     def list_all(self, path: str) -> list[CatalogueEntry]:
         """Return all entries of a collection, or the object itself where the path is one."""
-        page_query = PageQuery(path=path, limit=ALL_ENTRIES_LIMIT)
-        entries: list[CatalogueEntry] = []
+        page_query = PageQuery(path=path, limit=ALL_ENTRIES_LIMIT, without=self._top_in(path))
+        entries = self._tops_in(path)
         after: str | None = ""
         while after is not None:
             rows = self._rows(page_query.collection_query(after), path)
@@ -261,11 +319,14 @@ class Listing:
             after = page_range.last_name
         if not entries:
             entry = self.find(path)
-            return [] if entry.is_collection else [entry]
+            if not entry.is_collection:
+                return [entry]
+            if entry.special:
+                entries = self._call(lambda session: list_special(session, path), path)
         return sorted(entries, key=lambda each: each.path)
 
     def list_tree(self, path: str) -> list[CatalogueEntry]:
-        """Return everything below a collection, with two queries."""
+        """Return everything below a collection, with three queries; an object is itself."""
         inside = Condition("COLL_NAME", "like", f"{like_pattern(path.rstrip('/'))}/%")
         zone = zone_of(path)
 
@@ -278,40 +339,67 @@ class Listing:
             return run_query(session, Query(select=select, where=(where,), order=order, zone=zone))
 
         here = Condition("COLL_NAME", "=", path)
-        entries = [collection_from_row(row) for row in self._session_holder.call(collections, path)]
-        rows = self._session_holder.call(lambda session: objects(session, here), path)
-        if entries:
-            rows += self._session_holder.call(lambda session: objects(session, inside), path)
+        entries = [_top_entry(each) for each in self._tops]
+        found = {each.path for each in entries}
+        read = collections_from_rows(self._call(collections, path))
+        entries += [each for each in read if each.path not in found]
+        rows = self._call(lambda session: objects(session, here), path)
+        if read:
+            rows += self._call(lambda session: objects(session, inside), path)
         for parent, group in groupby(rows, key=lambda row: row[0]):
             entries += data_objects_from_rows((row[1:] for row in group), parent)
         prefix = path.rstrip("/") + "/"
-        return sorted(
-            (each for each in entries if each.path.startswith(prefix)), key=lambda each: each.path
-        )
+        below = [each for each in entries if each.path.startswith(prefix) and each.path != path]
+        below += self._below_special(path, below)
+        return sorted(below, key=lambda each: each.path)
+
+    def _below_special(self, path: str, below: list[CatalogueEntry]) -> list[CatalogueEntry]:
+        """Return what mounted and linked collections in a tree hold, and an object as itself."""
+        special = [each for each in below if each.special]
+        if not below:
+            entry = self.find(path)
+            if not entry.is_collection:
+                return [entry]
+            special = [entry] if entry.special else []
+        found: list[CatalogueEntry] = []
+        for each in special:
+            found += self._walk_special(each.path)
+        return found
+
+    def _walk_special(self, path: str) -> list[CatalogueEntry]:
+        return self._call(lambda session: [*walk_special(session, path)], path)
 
     def replicas(self, path: str) -> tuple[Replica, ...]:
         """Return the replicas of a data object."""
-        rows = self._session_holder.call(
-            lambda session: run_query(
-                session,
-                Query(
-                    select=REPLICA_COLUMNS,
-                    where=_object_conditions(path),
-                    order=("DATA_REPL_NUM",),
-                    limit=ALL_ENTRIES_LIMIT,
-                    zone=zone_of(path),
-                ),
-            ),
-            path,
+        query = Query(
+            select=REPLICA_COLUMNS,
+            where=_object_conditions(path),
+            order=("DATA_REPL_NUM",),
+            limit=ALL_ENTRIES_LIMIT,
+            zone=zone_of(path),
         )
-        if not rows and self.find(path).is_collection:
+        replicas = replicas_from_rows(self._rows(query, path))
+        if replicas:
+            return replicas
+        entry = self.find(path)
+        if entry.is_collection:
             raise IsADirectoryError(
                 errno.EISDIR, f"{path} is a collection; only data objects have replicas"
             )
-        return tuple(sorted((replica_from_row(row) for row in rows), key=lambda each: each.number))
+        if entry.path != path:
+            return self.replicas(entry.path)
+        only = self._call(lambda session: replica_of_special(session, path), path)
+        return () if only is None else (only,)
 
     def _rows(self, query: Query, path: str) -> list[Row]:
-        return self._session_holder.call(lambda session: run_query(session, query), path)
+        return self._call(lambda session: run_query(session, query), path)
+
+    def _call(self, operation: Callable[[ZoneSession], T], path: str) -> T:
+        return self._session_holder.call(operation, path)
+
+
+def _top_entry(path: str) -> CatalogueEntry:
+    return CatalogueEntry(path=path, kind=Kind.COLLECTION, id="", modified=None, created=None)
 
 
 def _look_up(session: ZoneSession, path: str) -> CatalogueEntry | None:
@@ -327,8 +415,9 @@ def _look_up(session: ZoneSession, path: str) -> CatalogueEntry | None:
             return data_object_from_rows(rows, path)
     where = (Condition("COLL_NAME", "=", path),)
     collections = Query(select=COLLECTION_COLUMNS, where=where, limit=1, zone=zone)
-    rows = run_query(session, collections)
-    return collection_from_row(rows[0]) if rows else None
+    for entry in collections_from_rows(run_query(session, collections)):
+        return entry
+    return stat_special(session, path)
 
 
 def _object_conditions(path: str) -> tuple[Condition, ...]:

@@ -404,6 +404,9 @@ def upload_tree(
     """Upload files and folders, as fsspec's `put`; the first error ends it."""
     plan = BulkTransferPlan(fs)
     plan.put(lpath, rpath, recursive=recursive, maxdepth=maxdepth, **kwargs)
+    for _, target in plan.pairs:
+        # A name that iRODS can't have is refused before anything is sent.
+        fs._strip_protocol(target)
 
     def kind_of(pair: Pair) -> TransferKind:
         local = Path(pair[0])

@@ -72,7 +72,7 @@ export class CollectionListing {
   }
 
   /**
-   * Sort all entries. The catalogue's order is by name, so the whole collection is loaded first.
+   * Sort all entries. The catalogue has an order of its own, so the whole collection is loaded first.
    *
    * @param {SortColumn} column
    * @param {boolean} descending
@@ -112,7 +112,7 @@ async function sortEntries(entries, column, descending) {
   return sorted.map(({ entry }) => entry);
 }
 
-/** Compare by code points, as the catalogue sorts. @template {string | number} T @param {T} a @param {T} b */
+/** Compare by code points, whatever the catalogue's order is. @template {string | number} T @param {T} a @param {T} b */
 function compareValues(a, b) {
   return a < b ? -1 : a > b ? 1 : 0;
 }
