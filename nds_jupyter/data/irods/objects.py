@@ -269,7 +269,7 @@ class ObjectOperations:
         """Rename an object into the account's trash, where the zone forbids to remove it."""
         account = self.session_holder.account
         name = path.rpartition("/")[2]
-        self.rename(path, f"/{account.zone}/trash/home/{account.user}/{name}")
+        self.rename(path, f"/{account.zone}/trash/home/{account.acting_user}/{name}")
 
     def remove_quietly(self, path: str) -> None:
         """Remove a temporary object for good; an error is ignored."""
