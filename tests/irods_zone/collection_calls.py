@@ -106,12 +106,11 @@ def remove(caller: Caller, body: Element) -> Reply:
         caller.store.remove_file(file)
     if target:
         renaming.move_rows(caller, collection, [], path, target)
-    if is_left:
-        raise CallError(Status.COLLECTION_NOT_EMPTY)
-    # What is in a collection that is removed for good is counted by a server as it goes: not here.
+    status = Status.COLLECTION_NOT_EMPTY if is_left else Status.OK
     done = 0 if {"recursiveOpr", "forceFlag"} <= words.keys() else 1
-    counts = {"filesCnt": done, "totalFileCnt": done, "bytesWritten": 0}
-    return Reply(body=pack("CollOprStat_PI", **counts, lastObjPath=path if done else ""))
+    counts = {"filesCnt": done or len(files), "totalFileCnt": done, "bytesWritten": 0}
+    last = path if done else ""
+    return Reply(status=status, body=pack("CollOprStat_PI", **counts, lastObjPath=last))
 
 
 def trash_path(caller: Caller, db: sqlite3.Connection, path: str) -> str:

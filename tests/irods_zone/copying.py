@@ -83,7 +83,8 @@ def replicate(caller: Caller, body: Element) -> Reply:
         if not there or there[0]["status"] != Replica.GOOD:
             made = there[0] if there else objects.insert_replica(caller.store, db, source, resource)
             _fill(caller, db, source, made, register=register)
-    return Reply(body=pack("TransferStat_PI", numThreads=0, flags=0, bytesWritten=0))
+    sent = {"numThreads": 0, "flags": 0, "bytesWritten": source["size"]}
+    return Reply(body=pack("TransferStat_PI", **sent))
 
 
 def _inaccessible(resource: sqlite3.Row, source: sqlite3.Row) -> str:

@@ -23,7 +23,11 @@ class StartupPack:
 
 
 def handshake(
-    connection: MessageConnection, version: tuple[int, int, int], tls: Certificates | None
+    connection: MessageConnection,
+    version: tuple[int, int, int],
+    tls: Certificates | None,
+    *,
+    status: int = 0,
 ) -> StartupPack:
     """Exchange the first messages of a connection; a server with certificates insists on TLS."""
     header = connection.receive_header()
@@ -39,7 +43,7 @@ def handshake(
         0,
         pack(
             "Version_PI",
-            status=0,
+            status=int(status),
             relVersion=f"rods{release}",
             apiVersion="d",
             reconnPort=0,

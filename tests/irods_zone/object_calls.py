@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -21,11 +22,18 @@ from tests.irods_zone.catalogue import now, stamp
 from tests.irods_zone.codes import CallError, Level, Replica, Status
 from tests.irods_zone.handlers import Caller, Reply, as_admin
 from tests.irods_zone.packing import (
+    OLD_TRUNCATE,
     keywords,
     number,
+    pack_error,
     pack_text,
     text,
     unpack_json,
+)
+
+CHECKSUM_DIFFERS = (
+    "verifyDataObjChksum: computed checksum [{found}] != catalog value [{known}] for [{path}]"
+    " hierarchy [{resource}] replica number [{number}]"
 )
 
 
@@ -101,6 +109,12 @@ def trim(caller: Caller, body: Element) -> Reply:
     return Reply()
 
 
+def truncate_as_before(caller: Caller, body: Element) -> Reply:
+    """Make an object shorter or longer by the call that the server calls an old one."""
+    truncate(caller, body)
+    return Reply(error=pack_error(OLD_TRUNCATE))
+
+
 def truncate(caller: Caller, body: Element) -> Reply:
     """Make an object shorter or longer."""
     size = number(body, "dataSize")
@@ -156,39 +170,51 @@ def _touched(
 
 
 def _verify(rows: list[sqlite3.Row]) -> Reply:
+    """Say what is wrong with replicas: their files against their rows."""
     found: list[dict[str, object]] = []
+    error = ""
     for row in rows:
-        found += _verified(row)
+        findings, message = _verified(row)
+        found += findings
+        error = error or message
     if not found:
         return Reply()
     return Reply(
         status=Status.VERIFICATION_RESULTS,
         body=pack_text(json.dumps(found, separators=(",", ":"))),
+        error=pack_error(error, Status.CHECKSUM_MISMATCH),
     )
 
 
-def _verified(row: sqlite3.Row) -> list[dict[str, object]]:
-    """Say what is wrong with a replica: its file against its row."""
+def _verified(row: sqlite3.Row) -> tuple[list[dict[str, object]], str]:
     which = f"replica [{row['number']}]"
-    differs = f"ERROR: Physical size does not match size in catalog for {which}."
     unknown = f"ERROR: Could not verify checksum for {which}."
     try:
         size = vault.size(row["path"])
     except CallError as error:
-        return [_finding(error.status, differs), _finding(Status.OPEN_ERROR - 2, unknown)]
+        why = f"ERROR: Could not verify size for {which}."
+        missing = Status.OPEN_ERROR - errno.ENOENT
+        return [_finding(error.status, why), _finding(missing, unknown)], ""
+    found: list[dict[str, object]] = []
+    if size != row["size"]:
+        why = f"ERROR: Physical size does not match size in catalog for {which}."
+        found.append(_finding(Status.SIZE_DIFFERS, why))
     if size < row["size"]:
-        return [
-            _finding(Status.SIZE_DIFFERS, differs),
-            _finding(Status.READ_ERROR, unknown),
-        ]
-    found = [] if size == row["size"] else [_finding(Status.SIZE_DIFFERS, differs)]
+        return [*found, _finding(Status.READ_ERROR, unknown)], ""
     if not row["checksum"]:
         why = f"WARNING: No checksum available for {which}."
-        return [*found, _finding(Status.NO_CHECKSUM, why, "warning")]
-    if row["checksum"] != objects.checksum(row["path"]):
-        why = f"ERROR: Computed checksum does not match what is in the catalog for {which}."
-        found.append(_finding(Status.CHECKSUM_MISMATCH, why))
-    return found
+        return [*found, _finding(Status.NO_CHECKSUM, why, "warning")], ""
+    computed = objects.checksum(row["path"], row["size"])
+    if row["checksum"] == computed:
+        return found, ""
+    why = f"ERROR: Computed checksum does not match what is in the catalog for {which}."
+    return [*found, _finding(Status.CHECKSUM_MISMATCH, why)], CHECKSUM_DIFFERS.format(
+        found=computed,
+        known=row["checksum"],
+        path=f"{row['collection']}/{row['name']}",
+        resource=row["resource"],
+        number=row["number"],
+    )
 
 
 def _finding(status: int, message: str, severity: str = "error") -> dict[str, object]:

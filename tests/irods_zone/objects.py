@@ -242,8 +242,11 @@ def forget(db: sqlite3.Connection, object_id: int) -> None:
         db.execute(f"DELETE FROM {table} WHERE object_id = ?", (object_id,))
 
 
-def checksum(path: str | Path) -> str:
-    """Compute the checksum of a file as the server writes it."""
+def checksum(path: str | Path, size: int | None = None) -> str:
+    """Compute the checksum of a file, or of its first bytes, as the server writes it."""
     with os.fdopen(vault.open_file(str(path), writable=False), "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").digest()
+        if size is None:
+            digest = hashlib.file_digest(file, "sha256").digest()
+        else:
+            digest = hashlib.sha256(file.read(size)).digest()
     return f"sha2:{base64.b64encode(digest).decode()}"

@@ -46,8 +46,10 @@ def pack_json(value: object) -> str:
     return pack("BinBytesBuf_PI", buflen=len(raw), buf=base64.b64encode(raw).decode())
 
 
-_NAMED = re.compile(r"[A-Z_]+: ")
-DEBUG, DEBUG_MESSAGE = -1220000, "DEBUG: \n"
+DEBUG_MESSAGE = "DEBUG: \n"
+OLD_TRUNCATE = "rxDataObjTruncate has been deprecated. Use rx_replica_truncate instead."
+_NAMED = re.compile(r"[A-Z_]+: |verifyDataObjChksum: ")
+_OTHERS = {DEBUG_MESSAGE: -1220000, OLD_TRUNCATE: -3001000}
 
 
 def pack_error(message: str, status: int = 0) -> str:
@@ -55,7 +57,7 @@ def pack_error(message: str, status: int = 0) -> str:
     if not message:
         return ""
     is_named = "]  errno [" in message or _NAMED.match(message)
-    told = DEBUG if message == DEBUG_MESSAGE else status if is_named else 0
+    told = _OTHERS.get(message, status if is_named else 0)
     return pack("RError_PI", pack("RErrMsg_PI", status=told, msg=message), count=1)
 
 

@@ -68,7 +68,7 @@ HANDLERS: dict[int, Handler] = {
     Api.RENAME: renaming.rename,
     Api.CHECKSUM: object_calls.checksum,
     Api.TRIM: object_calls.trim,
-    Api.TRUNCATE: object_calls.truncate,
+    Api.TRUNCATE: object_calls.truncate_as_before,
     Api.CLOSE: descriptor_calls.close,
     Api.LSEEK: descriptor_calls.seek,
     Api.REMOVE_COLLECTION: collection_calls.remove,
@@ -141,7 +141,10 @@ class Session:
     def serve(self) -> None:
         """Answer calls until the client or a fault ends the connection."""
         try:
-            self._startup_pack = handshake(self._connection, self._faults.version, self._tls)
+            status = Status.OK if self.store.database.is_running else Status.NO_DATABASE
+            self._startup_pack = handshake(
+                self._connection, self._faults.version, self._tls, status=status
+            )
             self._login.user = self._startup_pack.proxy_user
             while (header := self._connection.receive_header()).kind != "RODS_DISCONNECT":
                 self._answer(header)
@@ -208,7 +211,12 @@ class Session:
         self.who  # noqa: B018 - raises unless the connection has proved who it is
         if header.info == Api.CLOSE and self._run != self.store.database.run:
             return self._close_without_database(body)
-        self.store.database.require(self._run, header.info, body)
+        try:
+            self.store.database.require(self._run, header.info, body)
+        except CallError as refused:
+            if header.info == Api.GENQUERY1:
+                return Reply(status=refused.status, body=genquery1.NO_ANSWER)
+            raise
         if header.info == Api.READ:
             return read(self, self._connection, self._faults, body)
         return self.store.catalogue.transactions.patiently(lambda: self._handle(header, body))

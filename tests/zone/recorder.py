@@ -37,14 +37,15 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, rename={"sender": "from
 class Recorder(ByteProxy):
     """A port that passes everything on to a server and keeps the messages."""
 
-    def __init__(self, server: tuple[str, int]) -> None:
+    def __init__(self, server: tuple[str, int], *, closing: float = CLOSING) -> None:
         self.port = free_port()
         super().__init__(("127.0.0.1", self.port), server)
         self.messages: list[Message] = []
+        self._closing = closing
 
     def stop(self) -> None:
         """Wait for the connections that the client closes, and end the others."""
-        deadline = time.monotonic() + CLOSING
+        deadline = time.monotonic() + self._closing
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         super().stop()

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import threading
 from collections.abc import Callable, Iterable
+from io import IOBase
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from irods.session import iRODSSession
 
-from tests.irods_zone.zone import Zone
+from tests.irods_zone.zone import HOST, Zone
 from tests.zone.behaviour import Call, calls, outcome, outcome_here, write
+from tests.zone.recorder import Message, Recorder
+from tests.zone.transcripts import FOLDER, by_connection, recorded
 
 SHORT_WAIT = 0.1
 LONG_WAIT = 20.0
+CLOSING = 0.5
+"""Seconds for connections that the client leaves to the garbage collector after an error."""
+
 NO_FOLDER = Path("/vault/mnt")
 """These recordings mount nothing."""
 
@@ -45,6 +53,7 @@ class StateReplay:
         self.collection = collection
         self.beside: dict[str, Callable[[], object]] = {}
         self._sessions: list[iRODSSession] = []
+        self._recorder: Recorder | None = None
         (folder / "one").write_bytes(b"one\n")
         (folder / "two").write_bytes(b"second\n")
         self.names: dict[str, Any] = {
@@ -55,14 +64,15 @@ class StateReplay:
             "rows": self.rows,
             "vault": self.vault,
             "keep": lambda name, value: self.names.update({name: value}),
-            "rods": self.S("rods"),
         }
-        self.maker = self.S(user)
+        self.maker = zone.session(user)
+        self._sessions.append(self.maker)
         self.maker.collections.create(collection)
 
     def S(self, user: str, **options: Any) -> iRODSSession:  # noqa: N802 - the recordings' name.
-        """Give a session of a user, which ends with the replay."""
-        session = self.zone.session(user, **options)
+        """Give a session of a user, which is recorded and ends with the replay."""
+        port = self._recorder.port if self._recorder else self.zone.port
+        session = self.zone.session(user, port=port, **options)
         self._sessions.append(session)
         return session
 
@@ -108,6 +118,14 @@ class StateReplay:
             for step in calls(scenario, NO_FOLDER)
             if not (step.call and step.call.startswith(tuple(but)))
         ]
+        with Recorder((HOST, self.zone.port), closing=CLOSING).serving() as self._recorder:
+            self._make_calls(steps)
+            self._end_sessions()
+            self._recorder.stop()
+        if (FOLDER / f"{scenario}.jsonl").exists() and not but:
+            assert_same_messages(self._recorder.messages, scenario)
+
+    def _make_calls(self, steps: list[Call]) -> None:
         self._name_sessions(steps)
         made, expected = [], []
         started: dict[int, _Started] = {}
@@ -126,6 +144,14 @@ class StateReplay:
             if own != other
         ]
         assert not differing, "\n".join(differing)
+
+    def _end_sessions(self) -> None:
+        for each in self._sessions:
+            each.cleanup()
+        for name, value in list(self.names.items()):
+            if isinstance(value, iRODSSession | IOBase):
+                del self.names[name]
+        gc.collect()  # The client disconnects only when nothing refers to the connection any more.
 
     def _note(self, note: str) -> None:
         open_now = re.match(r"idle in transaction: (\d)", note)
@@ -147,7 +173,7 @@ class StateReplay:
             for name in (*_SESSION.findall(step.call), *_FIRST_ARGUMENT.findall(step.call)):
                 assigned = any(other.call.startswith(f"{name} = ") for other in steps)
                 if name not in self.names and not assigned:
-                    self.names[name] = self.S(self.user)
+                    self.names[name] = self.S("rods" if name == "rods" else self.user)
 
     def _start(self, started: dict[int, _Started], number: int, step: Call) -> None:
         if not any(mark in step.call for mark in _MEANWHILE):
@@ -162,6 +188,23 @@ class StateReplay:
 
     def _in_vault(self, path: str) -> str:
         return path.replace(str(self.zone.store.vault), "/vault")
+
+
+def assert_same_messages(messages: list[Message], scenario: str) -> None:
+    """Compare what passed on each connection, but for when connections were given up."""
+    ours, theirs = by_connection(messages), by_connection(recorded(scenario))
+    differing = [
+        f"here {own}\nthere {other}"
+        for ours_, theirs_ in zip(ours, theirs, strict=False)
+        for own, other in zip_longest(_without_end(ours_), _without_end(theirs_))
+        if own != other
+    ]
+    assert not differing, "\n".join(differing)
+    assert len(ours) == len(theirs)
+
+
+def _without_end(messages: list[str]) -> list[str]:
+    return [each for each in messages if not each.startswith("client: RODS_DISCONNECT")]
 
 
 class _Started:

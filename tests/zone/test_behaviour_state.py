@@ -58,7 +58,7 @@ def test_object_that_is_open(begin: Begin, scenario: str) -> None:
 
 
 def test_object_with_two_replicas_that_is_open(begin: Begin) -> None:
-    replay = begin("owr")
+    replay = begin("owm")
     replay.make(objects=("p", "q"))
     replay.maker.data_objects.replicate(f"{replay.collection}/p", resource="resc2")
     replay.run("open_for_write_replica")
@@ -126,7 +126,7 @@ def test_vault_differs(begin: Begin) -> None:
         write(replay.maker, f"{replay.collection}/{name}", content, regChksum="")
     write(replay.maker, f"{replay.collection}/r", b"one\n")
     zone, path = replay.zone, replay.collection
-    zone.damage_file(f"{path}/wrong", b"w" * len(content))
+    zone.damage_file(f"{path}/wrong", b"WRONG" + content[5:])
     zone.damage_file(f"{path}/short", content[:10])
     zone.damage_file(f"{path}/long", content + b"more")
     for name in ("gone", "gone2", "gone3"):
@@ -161,7 +161,7 @@ def test_database_is_restarted(begin: Begin, scenario: str) -> None:
 
 
 def test_database_is_down(begin: Begin) -> None:
-    replay = begin("dbd")
+    replay = begin("dbr")
     replay.make(objects=("f", "g", "h"))
     write(replay.maker, f"{replay.collection}/f", b"second\n")
     replay.beside["PostgreSQL stopped"] = replay.zone.stop_database

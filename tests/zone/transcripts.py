@@ -17,6 +17,8 @@ FOLDER = Path(__file__).parent.parent / "irods_zone" / "transcripts"
 _DIFFERS = (
     (re.compile(r"\b0(?!0{10})\d{10}\b"), "TIME"),
     (re.compile(r"(?<=>)1\d{9}(?=<)"), "TIME"),
+    (re.compile(r"(?<=<dataSize>)(0|-1)(?=<)"), "UNKNOWN"),
+    (re.compile(r"(?<=<filesCnt>)\d+(?=<)"), "COUNT"),
     (re.compile(r"(?<=[>'])[12]\d{5}(?=[<'])"), "ID"),
     (re.compile(r"\b1\d{4}\b"), "ID"),
     (re.compile(r"<reslen>\d+</reslen>"), "<reslen>WIDTH</reslen>"),
