@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Mapping
 from datetime import datetime
-from glob import has_magic
 from typing import Any
 
 import msgspec
@@ -129,14 +129,8 @@ class IrodsBackend(Backend):
 
     def discard(self, path: str) -> None:
         """Remove a path for good, not by way of the zone's trash."""
-        if not self.fs.exists(path):
-            return
-        if self.fs.isdir(path) and not has_magic(path):
-            self.fs.rm(path, recursive=True, trash=False)
-        elif self.fs.isdir(path):
-            super().discard(path)
-        else:
-            self.fs.rm_file(path, trash=False)
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm_path(path, recursive=True, trash=False)
 
     def roll_back(self, partial: str, target: str) -> None:
         """Remove what an interrupted write left; one that broke off amid its end is completed.
@@ -189,10 +183,10 @@ class IrodsBackend(Backend):
 
     def remove(self, path: str, *, recursive: bool) -> None:
         """Remove an object or collection, by way of the zone's trash."""
-        if recursive and not has_magic(path) and self.entry(path).is_collection:
-            self.fs.rm(path, recursive=True)
+        if recursive:
+            self.fs.rm_path(path, recursive=True)
         else:
-            super().remove(path, recursive=recursive)
+            super().remove(path, recursive=False)
 
     def metadata(self, path: str) -> tuple[Avu, ...]:
         """Return the AVUs."""

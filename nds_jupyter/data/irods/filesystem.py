@@ -6,11 +6,9 @@ import errno
 import os
 from collections.abc import Iterable
 from datetime import datetime
-from glob import has_magic
 from pathlib import Path
 from typing import Any
 
-from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike, stringify_path
 
@@ -23,6 +21,7 @@ from nds_jupyter.data.irods.logical_paths import logical_path
 from nds_jupyter.data.irods.object_descriptors import BLOCK, REPLICA_TOKENS_SINCE
 from nds_jupyter.data.irods.objects import MetadataOperations, ObjectOperations
 from nds_jupyter.data.irods.open_files import ReadFile, WriteFile, read_range
+from nds_jupyter.data.irods.path_patterns import LiteralPaths
 from nds_jupyter.data.irods.replacement import Replacement
 from nds_jupyter.data.irods.sessions import SessionTimeouts, shared_session_holder
 from nds_jupyter.data.irods.tickets import TicketOperations
@@ -35,7 +34,7 @@ from nds_jupyter.data.irods.transfer import (
 )
 
 
-class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+class IrodsFileSystem(LiteralPaths):
     """Filesystem of the data objects and collections of an iRODS zone.
 
     Paths are logical paths, ``/zone/home/user/object``, or ``irods:///zone/home/user/object``; a
@@ -349,10 +348,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
 
     def rm_file(self, path: str, trash: bool | None = None) -> None:
         """Remove one object; `trash` as in `rm`."""
-        path = self._strip_protocol(path)
-        if self.isdir(path):
-            raise IsADirectoryError(errno.EISDIR, f"{path} is a collection. Remove it recursively")
-        self._objects.remove(path, trash=self.trash if trash is None else trash)
+        self.rm_path(path, trash=trash)
 
     def rm(
         self,
@@ -372,16 +368,19 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         if maxdepth is not None:
             super().rm(path, recursive=recursive, maxdepth=maxdepth)
             return
-        trash = self.trash if trash is None else trash
         for each in reversed(self.expand_path(path)):
-            if not self._find(each).is_collection:
-                self._objects.remove(each, trash=trash)
-            elif recursive:
-                self._collections.remove(each, recursive=True, trash=trash)
-            else:
-                raise IsADirectoryError(
-                    errno.EISDIR, f"{each} is a collection. Remove it recursively"
-                )
+            self.rm_path(each, recursive=recursive, trash=trash)
+
+    def rm_path(self, path: str, *, recursive: bool = False, trash: bool | None = None) -> None:
+        """Remove one path, which is no pattern even if nothing is there; else as `rm`."""
+        trash = self.trash if trash is None else trash
+        entry = self._find(path)
+        if not entry.is_collection:
+            self._objects.remove(entry.path, trash=trash)
+        elif recursive:
+            self._collections.remove(entry.path, recursive=True, trash=trash)
+        else:
+            raise IsADirectoryError(errno.EISDIR, f"{path} is a collection. Remove it recursively")
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy one object on the server, or make a collection where it is one."""
@@ -410,7 +409,7 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
             Whether an object that is replaced keeps its metadata; else it gets the source's. Its
             id, access list and tickets stay in either case.
         """
-        if not isinstance(path1, str) or not isinstance(path2, str) or self._is_pattern(path1):
+        if not isinstance(path1, str) or not isinstance(path2, str) or self.is_pattern(path1):
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth)
             return
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
@@ -433,10 +432,6 @@ class IrodsFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
                 self._objects.rename(source, target, collection=True)
             else:
                 self._replacement.move(source, target, keep_metadata=keep_metadata)
-
-    def _is_pattern(self, path: str) -> bool:
-        """Whether a path is a glob pattern; one that exists is itself, whatever its name."""
-        return has_magic(path) and not self.exists(path)
 
     # Metadata
 

@@ -27,6 +27,7 @@ from nds_jupyter.data.irods.exceptions import (
 )
 from nds_jupyter.data.irods.object_descriptors import BLOCK, Descriptor
 from nds_jupyter.data.irods.objects import ObjectOperations
+from nds_jupyter.data.irods.path_patterns import LiteralPaths
 from nds_jupyter.data.irods.replacement import TEMPORARY_PREFIX, Replacement, temporary_path
 
 
@@ -264,7 +265,7 @@ Pair = tuple[Any, Any]
 """A source and its target."""
 
 
-class BulkTransferPlan(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+class BulkTransferPlan(LiteralPaths):
     """Plan of a tree's transfer: fsspec resolves the paths, the pairs are recorded here.
 
     Parameters
