@@ -16,6 +16,11 @@ from tests.irods_zone.packing import keywords, pack, text
 from tests.irods_zone.store import DOWN
 
 PIECE = 1 << 20
+NO_RESOURCE = (
+    "SYS_RESC_DOES_NOT_EXIST: [-]\t/source/irods/server/core/src/irods_resource_manager.cpp:81:"
+    "error irods::resource_manager::resolve(std::string, resource_ptr &) :  status"
+    " [SYS_RESC_DOES_NOT_EXIST]  errno [] -- message [no resource found for name [{name}]]\n\n\n\n"
+)
 
 
 def copy(caller: Caller, body: Element) -> Reply:
@@ -66,7 +71,7 @@ def replicate(caller: Caller, body: Element) -> Reply:
             raise CallError(
                 Status.QUOTA_EXCEEDED, "SYS_RESC_QUOTA_EXCEEDED: resource quota exceeded\n\n"
             )
-        resource = objects.find_resource(db, words)
+        resource = _resource(db, words)
         sources = hierarchy.accessible(rows)
         if not sources:
             why = "HIERARCHY_ERROR: no valid resource found for data object\n\n"
@@ -85,6 +90,15 @@ def replicate(caller: Caller, body: Element) -> Reply:
             _fill(caller, db, source, made, register=register)
     sent = {"numThreads": 0, "flags": 0, "bytesWritten": source["size"]}
     return Reply(body=pack("TransferStat_PI", **sent))
+
+
+def _resource(db: sqlite3.Connection, words: dict[str, str]) -> sqlite3.Row:
+    try:
+        return objects.find_resource(db, words)
+    except CallError as error:
+        raise CallError(
+            error.status, NO_RESOURCE.format(name=words.get("destRescName", ""))
+        ) from error
 
 
 def _inaccessible(resource: sqlite3.Row, source: sqlite3.Row) -> str:
