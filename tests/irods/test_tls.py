@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
+import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,3 +89,56 @@ def test_pam_authenticates_over_tls(tls_zone: Zone, version: tuple[int, int, int
     )
     with pytest.raises(AuthenticationFailed, match="iinit"):
         wrong.ls(fs.home)
+
+
+class ResettingProxy:
+    """Proxy that resets the first connections when TLS begins, as a server that restarts."""
+
+    def __init__(self, zone: Zone, resets: int) -> None:
+        self._address = (zone.host, zone.port)
+        self.resets = resets
+        self._listener = socket.create_server((zone.host, 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._address)
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._forward, args=pair, daemon=True).start()
+
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(2**16):
+                if data[:1] == TLS_HANDSHAKE and self.resets:
+                    self.resets -= 1
+                    source.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    source.close()
+                    break
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+            target.close()
+
+
+TLS_HANDSHAKE = b"\x16"
+
+
+@pytest.mark.parametrize(("resets", "patience"), [(2, 20.0), (1000, 0.5)])
+def test_a_reset_in_the_handshake_is_one_of_the_zone(
+    tls_zone: Zone, resets: int, patience: float
+) -> None:
+    with contextlib.closing(ResettingProxy(tls_zone, resets)) as proxy:
+        fs = connect_to(tls_zone, irods_port=proxy.port, patience=patience)
+        if resets > 2:
+            with pytest.raises(ZoneUnavailable, match="Is the zone running"):
+                fs.ls(fs.home)
+        else:
+            assert fs.ls(fs.home) == []
+            assert proxy.resets == 0
+        fs.close()

@@ -215,6 +215,12 @@ TLS = ExceptionMapping(
     "{path}: TLS with the iRODS server failed{said}. Check irods_ssl_ca_certificate_file and "
     "irods_ssl_verify_server",
 )
+CATALOGUE_LOST = ExceptionMapping(
+    ZoneUnavailable,
+    errno.ECONNABORTED,
+    "{path}: the iRODS server lost its catalogue meanwhile, and what was begun is not done. Try "
+    "again",
+)
 UNREACHABLE = ExceptionMapping(
     ZoneUnavailable,
     errno.ECONNABORTED,
@@ -278,7 +284,7 @@ EXCEPTION_MAPPINGS: dict[type[BaseException], ExceptionMapping] = {
     for mapping, names in _NAMES.items()
     for name in names.split()
     if hasattr(ex, name)
-} | {ClientAuthError: BAD_CREDENTIALS}
+} | {ClientAuthError: BAD_CREDENTIALS, CatalogueLost: CATALOGUE_LOST}
 
 
 def is_authentication(exc: BaseException) -> bool:

@@ -10,7 +10,12 @@ from typing import Any
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from nds_jupyter.data.irods.exceptions import ZoneUnavailable, mapped_errors, short_content
+from nds_jupyter.data.irods.exceptions import (
+    CatalogueLost,
+    ZoneUnavailable,
+    mapped_errors,
+    short_content,
+)
 from nds_jupyter.data.irods.object_descriptors import BLOCK, Descriptor
 from nds_jupyter.data.irods.objects import ObjectOperations
 from nds_jupyter.data.irods.replacement import Replacement, temporary_path
@@ -177,9 +182,10 @@ class WriteFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no ty
                 with mapped_errors(self._final_path):
                     operation(self._current_descriptor())
                 return
-            except ZoneUnavailable:
+            except ZoneUnavailable as exc:
                 self._abort_descriptor()
-                if attempts <= 0:
+                # An object whose close the catalogue missed stays locked, and can't be reopened.
+                if attempts <= 0 or isinstance(exc.__cause__, CatalogueLost):
                     raise
 
     def _current_descriptor(self) -> Descriptor:
