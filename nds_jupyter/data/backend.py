@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -236,7 +237,7 @@ class Backend:
             return
         names = list(self._names(path))
         if names and not recursive:
-            raise FileExistsError(path)
+            raise OSError(errno.ENOTEMPTY, f"{path} is not empty")
         for name, _ in names:
             self.remove(join(path, name), recursive=True)
         self.fs.rmdir(path)

@@ -221,6 +221,8 @@ def _map_errno(exc: OSError, path: str) -> Exception:
         return DataUnavailable(f"{path}: the data root does not answer ({exc.strerror}).")
     if exc.errno == errno.EBUSY:
         return DataBusy(f"{path} is being written by somebody else. Try again when that is done.")
+    if exc.errno == errno.E2BIG:
+        return InvalidRequest(f"{path}: the data root does not take that ({exc.strerror}).")
     if exc.errno == errno.ENOTEMPTY:
         return Conflict(f"{path} is not empty.")
     return DataError(f"{path}: the data root failed ({exc.strerror or type(exc).__name__}).")

@@ -17,15 +17,19 @@ from nds_jupyter.data.irods.exceptions import (
     AuthenticationFailed,
     ChecksumMismatch,
     ClientUserUnknown,
+    ContentMissing,
     ZoneUnavailable,
 )
 from nds_jupyter.data.irods.filesystem import IrodsFileSystem
+from nds_jupyter.data.irods.replacement import ReplacementIncomplete
 from nds_jupyter.errors import (
+    DataBusy,
     DataError,
     DataLoginRefused,
     DataLoginRequired,
     DataUnavailable,
     Forbidden,
+    InvalidRequest,
     NdsError,
 )
 from nds_jupyter.jobs.logical_paths import is_inside
@@ -35,6 +39,14 @@ MAX_READ_STREAMS = 2
 
 More of them need more memory, and fill no engine faster.
 """
+
+
+_KINDS_OF_NUMBERS: dict[int, type[NdsError]] = {
+    errno.EBUSY: DataBusy,
+    errno.EINVAL: InvalidRequest,
+    errno.EIO: DataError,
+    errno.ENODEV: DataError,
+}
 
 
 class IrodsBackend(Backend):
@@ -89,9 +101,13 @@ class IrodsBackend(Backend):
             )
         if isinstance(exc, AuthenticationFailed):
             return DataLoginRefused(f"{message}.")
-        if isinstance(exc, ChecksumMismatch):
+        if isinstance(exc, ZoneUnavailable):
+            return DataUnavailable(message)
+        if isinstance(exc, ChecksumMismatch | ContentMissing | ReplacementIncomplete):
             return DataError(f"{message}.")
-        return DataUnavailable(message) if isinstance(exc, ZoneUnavailable) else None
+        # Where the class has no meaning of its own, the number has.
+        kind = _KINDS_OF_NUMBERS.get(exc.errno or 0) if type(exc) is OSError else None
+        return None if kind is None else kind(f"{message}.")
 
     def entry(self, path: str) -> Entry:
         """Describe one path."""

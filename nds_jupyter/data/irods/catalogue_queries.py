@@ -19,7 +19,7 @@ from irods.api_number import api_number
 from irods.column import Column, Criterion, String
 from irods.exception import SYS_UNMATCHED_API_NUM, iRODSException
 from irods.message import STR_PI, GenQuery2Request, iRODSMessage
-from irods.models import Collection, DataObject, ModelBase
+from irods.models import Collection, CollectionMeta, DataObject, DataObjectMeta, ModelBase
 from irods.query import Query as GenQuery1
 
 from nds_jupyter.data.entries import Entry, Kind, Replica
@@ -46,6 +46,12 @@ COLUMNS: dict[str, Column] = {
     "DATA_REPL_NUM": DataObject.replica_number,
     "DATA_REPL_STATUS": DataObject.replica_status,
     "DATA_RESC_HIER": DataObject.resc_hier,
+    "META_DATA_ATTR_NAME": DataObjectMeta.name,
+    "META_DATA_ATTR_VALUE": DataObjectMeta.value,
+    "META_DATA_ATTR_UNITS": DataObjectMeta.units,
+    "META_COLL_ATTR_NAME": CollectionMeta.name,
+    "META_COLL_ATTR_VALUE": CollectionMeta.value,
+    "META_COLL_ATTR_UNITS": CollectionMeta.units,
 }
 
 

@@ -18,8 +18,9 @@ from nds_jupyter.data.irods.collections import CollectionOperations
 from nds_jupyter.data.irods.config import PROTOCOL, Account, settings_from_url
 from nds_jupyter.data.irods.listing import Listing
 from nds_jupyter.data.irods.logical_paths import logical_path
+from nds_jupyter.data.irods.metadata import MetadataOperations
 from nds_jupyter.data.irods.object_descriptors import BLOCK, REPLICA_TOKENS_SINCE
-from nds_jupyter.data.irods.objects import MetadataOperations, ObjectOperations
+from nds_jupyter.data.irods.objects import ObjectOperations
 from nds_jupyter.data.irods.open_files import ReadFile, WriteFile, read_range
 from nds_jupyter.data.irods.path_patterns import LiteralPaths
 from nds_jupyter.data.irods.replacement import Replacement
@@ -414,20 +415,15 @@ class IrodsFileSystem(LiteralPaths):
             return
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         entry = self._find(source)
-        there = self._kind(target)
-        if path2.endswith("/") or (source != target and there == "directory"):
+        if path2.endswith("/") or (source != target and self.isdir(target)):
             target = f"{target.rstrip('/')}/{entry.name}"
-            there = self._kind(target)
         if source == target:
             return
         if source.split("/")[1] != target.split("/")[1]:
             # A zone can't rename into another.
             super().mv(source, target, recursive=True)
             return
-        if there is not None and (there == "directory" or entry.is_collection):
-            raise FileExistsError(errno.EEXIST, f"{target} exists already")
-        self._objects.expect_target(source, target)
-        with self._objects.errors_of_move(source, target):
+        with self._objects.moving(entry, target):
             if entry.is_collection:
                 self._objects.rename(source, target, collection=True)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from irods import keywords as kw
@@ -13,7 +13,6 @@ from irods.api_number import api_number
 from irods.exception import (
     CAT_NO_ROWS_FOUND,
     CAT_UNKNOWN_COLLECTION,
-    CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME,
 )
 from irods.message import (
     FileOpenRequest,
@@ -21,10 +20,7 @@ from irods.message import (
     StringStringMap,
     iRODSMessage,
 )
-from irods.meta import iRODSMeta
-from irods.models import Collection, DataObject
 
-from nds_jupyter.data.entries import Avu
 from nds_jupyter.data.irods.catalogue_queries import CatalogueEntry
 from nds_jupyter.data.irods.collections import CollectionOperations
 from nds_jupyter.data.irods.exceptions import FORBIDDEN, MISSING, ContentMissing, server_code
@@ -155,10 +151,16 @@ class ObjectOperations:
             repeatable=False,
         )
 
-    def expect_target(self, source: str, target: str) -> None:
-        """Refuse a target of a rename that the server would stumble over halfway."""
-        if target.startswith(f"{source}/"):
-            raise OSError(errno.EINVAL, f"{source} can't be moved below itself, to {target}")
+    def _expect_free(self, source: CatalogueEntry, target: str) -> None:
+        """Refuse a target of a move that the server would stumble over halfway."""
+        if target.startswith(f"{source.path}/"):
+            raise OSError(errno.EINVAL, f"{source.path} can't be moved below itself, to {target}")
+        with contextlib.suppress(FileNotFoundError):
+            there = self.listing.find(target)
+            if source.is_collection or there.is_collection:
+                raise FileExistsError(errno.EEXIST, f"{target} exists already")
+            # An object takes the place of another, whose collection is there then.
+            return
         parent = target.rpartition("/")[0] or "/"
         try:
             is_collection = self.listing.find(parent).is_collection
@@ -172,14 +174,18 @@ class ObjectOperations:
             )
 
     @contextlib.contextmanager
-    def errors_of_move(self, source: str, target: str) -> Iterator[None]:
-        """Say what is missing or forbidden where the target's collection is known to be there."""
+    def moving(self, source: CatalogueEntry, target: str) -> Iterator[None]:
+        """Look at a target before a block moves something to it, and explain errors of the block.
+
+        Its collection being known to be there, what the server tells as missing is something else.
+        """
+        self._expect_free(source, target)
         try:
             yield
         except FileNotFoundError as exc:
             code = server_code(exc.__cause__) if exc.__cause__ else 0
             if code == CAT_NO_ROWS_FOUND.code:
-                raise MISSING.error(source) from exc
+                raise MISSING.error(source.path) from exc
             if code == CAT_UNKNOWN_COLLECTION.code:
                 # The server tells a collection that the account may not change as unknown.
                 raise FORBIDDEN.error(target) from exc
@@ -325,70 +331,3 @@ def _request(session: ZoneSession, message: iRODSMessage) -> None:
     with session.pool.get_connection() as conn:
         conn.send(message)
         conn.recv()
-
-
-class MetadataOperations:
-    """Operations on the metadata (AVUs) of collections and data objects."""
-
-    def __init__(self, session_holder: SessionHolder, listing: Listing) -> None:
-        self._session_holder = session_holder
-        self._listing = listing
-
-    def get(self, path: str) -> tuple[Avu, ...]:
-        """Return the metadata of a path, in the order of names, values and units."""
-        model = self._model(path)
-        rows = self._session_holder.call(lambda session: session.metadata.get(model, path), path)
-        return tuple(
-            _sorted(Avu(name=row.name, value=row.value, unit=row.units or "") for row in rows)
-        )
-
-    def replace(self, path: str, avus: Iterable[Avu]) -> None:
-        """Replace all metadata; new ones are added first, so that an interruption loses nothing."""
-        new, existing = set(avus), set(self.get(path))
-        self._change(path, new - existing, existing - new)
-
-    def add(self, path: str, avus: Iterable[Avu]) -> None:
-        """Add metadata; what exists already stays."""
-        self._change(path, avus, ())
-
-    def remove(self, path: str, avus: Iterable[Avu]) -> None:
-        """Remove metadata; what does not exist is no error."""
-        self._change(path, (), set(avus) & set(self.get(path)))
-
-    def _change(self, path: str, added: Iterable[Avu], removed: Iterable[Avu]) -> None:
-        model = self._model(path)
-        for avu in _sorted(added):
-            self._session_holder.call(_add_avu(model, path, avu), path)
-        for avu in _sorted(removed):
-            self._session_holder.call(_remove_avu(model, path, avu), path, repeatable=False)
-
-    def _model(self, path: str) -> Any:
-        return Collection if self._listing.find(path).is_collection else DataObject
-
-
-def _add_avu(model: Any, path: str, avu: Avu) -> Callable[[ZoneSession], None]:
-    def add(session: ZoneSession) -> None:
-        try:
-            session.metadata.add(model, path, _to_irods(avu))
-        except CATALOG_ALREADY_HAS_ITEM_BY_THAT_NAME:
-            # It exists, which is also what a retry after a lost reply meets.
-            return
-
-    return add
-
-
-def _remove_avu(model: Any, path: str, avu: Avu) -> Callable[[ZoneSession], None]:
-    def remove(session: ZoneSession) -> None:
-        session.metadata.remove(model, path, _to_irods(avu))
-
-    return remove
-
-
-def _to_irods(avu: Avu) -> iRODSMeta:
-    if not avu.name or not avu.value:
-        raise ValueError(f"Metadata needs a name and a value; {avu.name!r} has {avu.value!r}.")
-    return iRODSMeta(avu.name, avu.value, avu.unit or None)
-
-
-def _sorted(avus: Iterable[Avu]) -> list[Avu]:
-    return sorted(set(avus), key=lambda each: (each.name, each.value, each.unit))

@@ -18,8 +18,9 @@ from collections.abc import Iterator
 
 from nds_jupyter.data.irods.checksums import ChecksumSchemes, Digest
 from nds_jupyter.data.irods.exceptions import ChecksumMismatch, ZoneUnavailable, mapped_errors
+from nds_jupyter.data.irods.metadata import MetadataOperations
 from nds_jupyter.data.irods.object_descriptors import BLOCK
-from nds_jupyter.data.irods.objects import MetadataOperations, ObjectOperations
+from nds_jupyter.data.irods.objects import ObjectOperations
 
 TEMPORARY_PREFIX = ".nds-"
 """Prefix of temporary names; they do not hold the final name, which may be too long for more."""
