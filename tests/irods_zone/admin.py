@@ -130,7 +130,7 @@ def _remove_user(caller: Caller, db: sqlite3.Connection, name: str) -> None:
     zone = caller.store.zone
     for home in (f"/{zone}/home/{name}", f"/{zone}/trash/home/{name}"):
         if collection_paths.find(db, home) is not None:
-            for file in collection_calls.erase(caller, db, home):
+            for file in collection_calls.erase(db, home):
                 caller.store.remove_file(file)
     db.execute("DELETE FROM members WHERE group_id = :id OR user_id = :id", {"id": user_id})
     db.execute("DELETE FROM access WHERE user_id = ?", (user_id,))

@@ -98,7 +98,7 @@ def remove(caller: Caller, body: Element) -> Reply:
         if "recursiveOpr" not in words and not collection_paths.is_empty(db, collection):
             raise CallError(Status.COLLECTION_NOT_EMPTY)
         if for_good:
-            files = erase(caller, db, path)
+            files = erase(db, path)
             is_left = collection_paths.find(db, path) is not None
         else:
             target = trash_path(caller, db, path)
@@ -139,8 +139,15 @@ def _require(
     return collection
 
 
-def erase(caller: Caller, db: sqlite3.Connection, path: str) -> list[str]:
+def erase(db: sqlite3.Connection, path: str) -> list[str]:
     """Remove a collection and all that is in it for good, but what is being written.
+
+    Parameters
+    ----------
+    db
+        The catalogue.
+    path
+        The collection's path.
 
     Returns
     -------
@@ -155,7 +162,7 @@ def erase(caller: Caller, db: sqlite3.Connection, path: str) -> list[str]:
         ).fetchall()
         for row in rows:
             if row["status"] <= Replica.GOOD:
-                files += objects.remove(caller.store, db, row["id"])
+                files += objects.remove(db, row["id"])
         collection = db.execute(
             "SELECT * FROM collections WHERE id = ?", (collection_id,)
         ).fetchone()

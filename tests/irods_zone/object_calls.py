@@ -53,7 +53,9 @@ def unlink(caller: Caller, body: Element) -> Reply:
         if hierarchy.is_locked(rows):
             raise CallError(Status.LOCKED_OBJECT if forced else Status.HIERARCHY_ERROR)
         if forced:
-            files = objects.remove(caller.store, db, rows[0]["id"])
+            objects.remove(db, rows[0]["id"])
+            changed = (now(), rows[0]["collection_id"])
+            db.execute("UPDATE collections SET mtime = ? WHERE id = ?", changed)
         elif not hierarchy.accessible(rows):
             raise CallError(Status.HIERARCHY_ERROR)
         else:
@@ -62,10 +64,10 @@ def unlink(caller: Caller, body: Element) -> Reply:
         renaming.move_rows(caller, rows[0], rows, path, target)
         return Reply()
     # The rows are gone even where the files can't be reached.
-    for row, file in zip(rows, files, strict=True):
+    for row in rows:
         if hierarchy.is_down(row):
             raise CallError(Status.RESOURCE_DOWN)
-        caller.store.remove_file(file)
+        caller.store.remove_file(row["path"])
     return Reply()
 
 

@@ -222,15 +222,10 @@ def one(db: sqlite3.Connection, object_id: int, number: int) -> sqlite3.Row:
     return row
 
 
-def remove(store: Store, db: sqlite3.Connection, object_id: int) -> list[str]:
+def remove(db: sqlite3.Connection, object_id: int) -> list[str]:
     """Remove an object with all that is known of it, and give the files that are left."""
     rows = db.execute("SELECT path FROM replicas WHERE id = ?", (object_id,))
     files = [row["path"] for row in rows.fetchall()]
-    db.execute(
-        "UPDATE collections SET mtime = ? WHERE id ="
-        " (SELECT collection_id FROM replicas WHERE id = ?)",
-        (now(), object_id),
-    )
     db.execute("DELETE FROM replicas WHERE id = ?", (object_id,))
     forget(db, object_id)
     return files
