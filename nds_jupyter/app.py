@@ -89,6 +89,9 @@ class NdsApp(Configuration, ExtensionApp):
         journal
             Records partial writes.
         """
+        import msgspec
+        from jupyter_server.utils import url_path_join
+
         from nds_jupyter.data.data_root import default_root
         from nds_jupyter.data.data_roots import DataRoots
         from nds_jupyter.journal.journal import JournaledRecords
@@ -96,7 +99,9 @@ class NdsApp(Configuration, ExtensionApp):
         url = self.data_root or default_root(self._server.root_dir)
         records = JournaledRecords(journal, url)
         self._data_identity = self.make_data_identity(url)
-        return DataRoots(self._data_identity, self.data_root_settings(), records)
+        head = url_path_join("/", self._server.base_url, self.route_prefix).rstrip("/")
+        settings = msgspec.structs.replace(self.data_root_settings(), url_head=head)
+        return DataRoots(self._data_identity, settings, records)
 
     def make_data_identity(self, url: str) -> DataIdentity:
         """Return the rule that says whose account the data root at a URL is opened with."""

@@ -63,6 +63,21 @@ class Backend:
         protocol = self.fs.protocol
         return (protocol,) if isinstance(protocol, str) else tuple(protocol)
 
+    def path_of_url(self, rest: str) -> str:
+        """Return the filesystem's path of what follows ``://`` in a URL of it.
+
+        Raises
+        ------
+        ValueError
+            If it names another server; the sentence says which.
+        """
+        return f"/{rest}"
+
+    def may_hold(self, path: str) -> bool:
+        """Whether there may be something at a path of the data root, without looking."""
+        del path
+        return True
+
     def portable_settings(self) -> Mapping[str, Any] | None:
         """Return the arguments that make the same filesystem on another machine.
 

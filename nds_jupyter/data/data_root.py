@@ -30,7 +30,14 @@ from nds_jupyter.data.partial_writes import (
     is_partial,
 )
 from nds_jupyter.errors import Conflict, DataError, InvalidRequest, NdsError, PathNotFound
-from nds_jupyter.jobs.logical_paths import is_inside, is_url, join, logical_path, parent_of
+from nds_jupyter.jobs.logical_paths import (
+    is_inside,
+    is_url,
+    join,
+    logical_path,
+    parent_of,
+    split_route,
+)
 
 PROTOCOL = "irods"
 IRODS = f"{PROTOCOL}://"
@@ -135,6 +142,8 @@ class DataRoot(FilesystemAccess):
         Stores which writes are under way; None: in memory.
     pool
         Threads that are shared with other roots, in the place of own ones.
+    url_head
+        What the URLs of this server's routes begin with, without a slash at the end.
     """
 
     def __init__(
@@ -146,8 +155,10 @@ class DataRoot(FilesystemAccess):
         retries: int = 3,
         record: PartialWriteRecord | None = None,
         pool: ThreadPoolExecutor | None = None,
+        url_head: str = "",
     ) -> None:
         super().__init__(backend, threads=threads, deadline=deadline, retries=retries, pool=pool)
+        self._url_head = url_head
         self.partial_writes = PartialWrites(self, record or InMemoryRecord())
         self._writer = ObjectWriter(self, self.partial_writes)
 
@@ -163,11 +174,29 @@ class DataRoot(FilesystemAccess):
     def parse_path(self, text: str, field: str = "path") -> str:
         """Parse a user's text, a path or a URL of the data root, into a path of it.
 
+        The `url` of a row of `/list_data` is one too, where no path of the root can be meant: in a
+        root of a whole zone always, else if the server's routes have a prefix.
+
         Raises
         ------
         InvalidRequest
             If it is of another filesystem, or leads out of the root.
         """
+        if (route := split_route(text, self._url_head)) is not None:
+            head, path = route
+            if (head and head == self._url_head) or not self.backend.may_hold(text):
+                return self._parse_plain(path, field)
+        return self._parse_plain(text, field)
+
+    async def find_path(self, text: str, field: str = "path") -> str:
+        """Parse a user's text as `parse_path`; but a path that is there means itself."""
+        if split_route(text, self._url_head) is not None:
+            path = self._parse_plain(text, field)
+            if self.backend.may_hold(path) and await self.find(path) is not None:
+                return path
+        return self.parse_path(text, field)
+
+    def _parse_plain(self, text: str, field: str) -> str:
         if not is_url(text):
             return logical_path(text, self.backend.home, field)
         protocol, _, rest = text.partition("://")
@@ -176,7 +205,10 @@ class DataRoot(FilesystemAccess):
             raise InvalidRequest(
                 f"{field}: {text[:200]} is not of this data root, which is {schemes}"
             )
-        fs_path = logical_path(f"/{rest}", field=field)
+        try:
+            fs_path = logical_path(self.backend.path_of_url(rest), field=field)
+        except ValueError as exc:
+            raise InvalidRequest(f"{field}: {text[:200]} {exc}") from exc
         if not is_inside(fs_path, self.backend.base or "/"):
             raise InvalidRequest(f"{field}: {text[:200]} is not in this data root.")
         return fs_path[len(self.backend.base) :] or "/"

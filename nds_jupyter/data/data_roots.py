@@ -67,6 +67,8 @@ class DataRootSettings(msgspec.Struct, frozen=True, kw_only=True):
         Owners whose connections are kept open while they are idle.
     max_idle
         Seconds after which the idle connections of an owner are closed.
+    url_head
+        What the URLs of the server's routes begin with, without a slash at the end.
     """
 
     threads: int = 8
@@ -74,6 +76,7 @@ class DataRootSettings(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 3
     max_owners: int = 32
     max_idle: float = 240.0
+    url_head: str = ""
 
 
 class DataRoots:
@@ -149,6 +152,7 @@ class DataRoots:
             retries=self._settings.retries,
             record=self._records.for_key(key),
             pool=self._pool,
+            url_head=self._settings.url_head,
         )
 
     async def _open_backend(self, key: str) -> Backend:

@@ -12,7 +12,7 @@ import msgspec
 
 from nds_jupyter.data.backend import Backend, sha2_text
 from nds_jupyter.data.entries import Avu, Entry, EntryPage, Replica, Ticket
-from nds_jupyter.data.irods.config import PROTOCOL
+from nds_jupyter.data.irods.config import PROTOCOL, settings_from_url
 from nds_jupyter.data.irods.exceptions import (
     AuthenticationFailed,
     ChecksumMismatch,
@@ -65,6 +65,21 @@ class IrodsBackend(Backend):
         """The account's home collection, unless the root is a collection of its own."""
         return "/" if self.base else self.fs.home
 
+    def path_of_url(self, rest: str) -> str:
+        """Return the logical path of a URL, which may name the user and this root's server."""
+        named, account = settings_from_url(f"{PROTOCOL}://{rest}"), self.fs.account
+        host, port = named.get("host", account.host), named.get("port", account.port)
+        if (host.lower(), port) != (account.host.lower(), account.port):
+            raise ValueError(
+                f"names the server {host}:{port}, and this data root is on {account.host}:"
+                f"{account.port}. For a path of it write {PROTOCOL}:///"
+            )
+        return f"/{rest.partition('/')[2]}"
+
+    def may_hold(self, path: str) -> bool:
+        """Whether a path is in the account's zone, unless the root is a collection of its own."""
+        return bool(self.base) or path == "/" or is_inside(path, f"/{self.fs.zone}")
+
     def portable_settings(self) -> Mapping[str, Any] | None:
         """Return the account; None where it must not leave this machine, or can't.
 
@@ -86,7 +101,7 @@ class IrodsBackend(Backend):
     def filesystem_path(self, path: str) -> str:
         """Return the logical path in the zone; PermissionError if it is of another zone."""
         fs_path = super().filesystem_path(path)
-        if not self.base and fs_path != "/" and not is_inside(fs_path, f"/{self.fs.zone}"):
+        if not self.may_hold(fs_path):
             raise PermissionError(errno.EACCES, f"{fs_path} is in another zone")
         return fs_path
 

@@ -24,7 +24,7 @@ from nds_jupyter.errors import (
     NotOffered,
 )
 from nds_jupyter.jobs.job import Job, Progress
-from nds_jupyter.jobs.logical_paths import join, parent_of
+from nds_jupyter.jobs.logical_paths import join, logical_path, parent_of
 
 RESULTS = "/results"
 
@@ -145,8 +145,9 @@ class Delivery:
         parts = [part for part in PurePosixPath(name).parts if part not in {"/", ".."}]
         below = "/".join(parts[1:])
         path, target = join(self._partial, below), join(self._output, below)
-        parse = self._data_root.parse_path
-        return PartialWrite(path=parse(path, "output"), target=parse(target, "output"))
+        return PartialWrite(
+            path=logical_path(path, field="output"), target=logical_path(target, field="output")
+        )
 
     def _start_write(self, write: Coroutine[object, object, None]) -> None:
         self._writes.add(asyncio.create_task(write))

@@ -105,7 +105,7 @@ class DataRootHandler(NdsHandler):
     async def find_path(self, path: str) -> tuple[DataRoot, str]:
         """Return the owner's data root, and the path of it for the path in the URL."""
         data = await self.find_data_root()
-        return data, data.parse_path(path if is_url(path) else f"/{path}")
+        return data, await data.find_path(path if is_url(path) else f"/{path}")
 
 
 class ListDataHandler(DataRootHandler):
@@ -116,7 +116,7 @@ class ListDataHandler(DataRootHandler):
         """Send a page of one."""
         query = self.decode_query(ListDataQuery)
         data = await self.find_data_root()
-        path = data.parse_path(query.path) if query.path else data.home
+        path = await data.find_path(query.path) if query.path else data.home
         page = await data.list_page(
             path, after=query.cursor or "", limit=query.limit, q=query.q or ""
         )

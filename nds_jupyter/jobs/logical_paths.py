@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from nds_jupyter.errors import InvalidRequest
 
@@ -56,6 +57,31 @@ def logical_path(text: str, home: str = "/", field: str = "path") -> str:
     if max(sizes, default=0) > LONGEST_NAME:
         raise InvalidRequest(f"{field}: a name in {path[:60]}… has over {LONGEST_NAME} bytes.")
     return path
+
+
+_ROUTE = re.compile(r"(?P<head>.*?)/(?:data(?P<path>/[^?]*)|list_data\?path=(?P<listed>[^&]*))\Z")
+
+
+def split_route(text: str, head: str) -> tuple[str, str] | None:
+    """Split the `url` of a row of `/list_data` into what comes before the route, and the path.
+
+    Parameters
+    ----------
+    head
+        What comes before the routes of this server; a gateway has another one.
+
+    Returns
+    -------
+    tuple or None
+        None for a text that is no such URL.
+    """
+    if not text.startswith("/"):
+        return None
+    own = _ROUTE.match(text.removeprefix(head)) if text.startswith(f"{head}/") else None
+    if own is not None and not own["head"]:
+        return head, unquote(own["path"] or own["listed"])
+    other = _ROUTE.match(text)
+    return other and (other["head"], unquote(other["path"] or other["listed"]))
 
 
 def name_of(path: str) -> str:
