@@ -29,12 +29,8 @@ def administer(caller: Caller, body: Element, login: Login) -> Reply:
     command, kind, name, *rest = arguments(body, (f"arg{number}" for number in range(10)))
     with caller.store.catalogue.change() as db:
         match command, kind:
-            case "add", "user":
-                _add_user(caller, db, name, rest[0])
-            case "add", "group":
-                caller.store.add_user(db, name, "rodsgroup")
-            case "add", "resource":
-                caller.store.add_resource(db, name)
+            case "add", _:
+                _add(caller, db, kind, name, rest[0])
             case "modify", "user":
                 _modify_user(caller, db, login, name.partition("#")[0], rest)
             case "modify", "group":
@@ -69,6 +65,20 @@ def temporary_password(caller: Caller) -> Reply:
         token = hashlib.md5(padded).hexdigest()
         authentication.add_password(db, caller.who.user_id, token)
     return Reply(body=pack("getTempPasswordOut_PI", stringToHashWith=hashed_with))
+
+
+def _add(caller: Caller, db: sqlite3.Connection, kind: str, name: str, option: str) -> None:
+    match kind:
+        case "user":
+            _add_user(caller, db, name, option)
+        case "group":
+            caller.store.add_user(db, name, "rodsgroup")
+        case "resource":
+            caller.store.add_resource(db, name, option or "unixfilesystem")
+        case "childtoresc":
+            caller.store.add_child(db, name, option)
+        case _:
+            raise CallError(Status.INVALID_ARGUMENT)
 
 
 def _add_user(caller: Caller, db: sqlite3.Connection, name: str, kind: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import sqlite3
 import threading
@@ -100,7 +101,7 @@ class Catalogue:
 
         What this agent has left open is part of it, and is committed only with further changes.
         """
-        with self._lock:
+        with self._lock, _without_collecting():
             if self._writer.in_transaction:
                 yield self._writer
                 return
@@ -131,6 +132,22 @@ class Catalogue:
         """Close the writer."""
         with self._lock:
             self._writer.close()
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Collect no garbage meanwhile.
+
+    Client and server share a process in tests: a file of a client that is collected here would be
+    closed by a call to this server, which waits for the lock that this thread holds.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def now() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from tests.irods_zone import objects, ticket_opening, vault
+from tests.irods_zone import objects, replication, ticket_opening, vault
 from tests.irods_zone.catalogue import now
 from tests.irods_zone.codes import CallError, Replica, Status
 from tests.irods_zone.descriptors import Descriptor
@@ -91,6 +91,8 @@ def _settle(
             row["number"],
         ),
     )
+    if good:
+        replication.spread(caller.store, db, row)
     return ticket_opening.settle(db, caller.who, row, size) or status
 
 

@@ -127,6 +127,7 @@ class Status(IntEnum):
     TICKET_BYTES_EXCEEDED = -897000
     PAM_FAILED = -993000
     HIERARCHY_ERROR = -1803000
+    DIRECT_CHILD_ACCESS = -1816000
 
 
 class Level(IntEnum):

@@ -54,6 +54,9 @@ def to_write(
         where = rows[0]["collection"]
         raise CallError(Status.NO_PERMISSION, f"no permission to update collection '{where}'")
     named = resource_named(db, words)
+    if creates and not named and "replNum" not in words:
+        # What might be made would be on the default resource, so it is made there if it isn't.
+        named = _default_if_up(db)
     there = [row for row in rows if row["resource"] == named]
     if is_locked(rows):
         if named and not there:
@@ -86,6 +89,11 @@ def resource_named(db: sqlite3.Connection, words: dict[str, str]) -> str:
     """Give the resource that a call names, which must be there; nothing where it names none."""
     named = next((words[word] for word in RESOURCE_WORDS if words.get(word)), "")
     return str(objects.find_resource(db, words)["name"]) if named else ""
+
+
+def _default_if_up(db: sqlite3.Connection) -> str:
+    resource = objects.find_resource(db, {})
+    return "" if resource["status"] == DOWN else str(resource["name"])
 
 
 def for_new_replica(db: sqlite3.Connection, words: dict[str, str]) -> sqlite3.Row:

@@ -17,7 +17,7 @@ from tests.irods_zone.packing import keywords, pack
 
 def handler(caller: Caller, api: int, body: Element) -> Handler | None:
     """Give what answers a call if its path leads into a mounted folder."""
-    if api not in _HANDLERS:
+    if api not in _HANDLERS or not caller.store.has_special_collections:
         return None
     paths = [each.text or "" for each in body.iter() if each.tag in ("objPath", "collName")]
     with caller.store.catalogue.change() as db:
@@ -35,6 +35,8 @@ def handler(caller: Caller, api: int, body: Element) -> Handler | None:
 
 def open_file(caller: Caller, path: str, flags: int, words: dict[str, str]) -> int | None:
     """Open a file in a mounted folder and give its number; None where the path is no such one."""
+    if not caller.store.has_special_collections:
+        return None
     writes = bool(flags & (Flag.WRITE | Flag.READ_WRITE))
     with caller.store.catalogue.change() as db:
         found = special_collections.mounted(db, path)

@@ -136,7 +136,10 @@ def may_fill(db: sqlite3.Connection, who: Identity, collection: sqlite3.Row) -> 
 
 
 def find_resource(db: sqlite3.Connection, words: dict[str, str]) -> sqlite3.Row:
-    """Give the resource that a call names, or the default one."""
+    """Give the resource that a call names, or the default one; of a tree the first below it.
+
+    One that is below another is named only by the way to it.
+    """
     named = words.get("destRescName") or words.get("rescName") or words.get("resc_hier")
     name = (named or words.get("defRescName") or RESOURCE).rpartition(";")[2]
     row: sqlite3.Row | None = db.execute(
@@ -144,6 +147,25 @@ def find_resource(db: sqlite3.Connection, words: dict[str, str]) -> sqlite3.Row:
     ).fetchone()
     if row is None:
         raise CallError(Status.NO_SUCH_RESOURCE)
+    if row["parent"] and ";" not in (named or ""):
+        raise CallError(Status.DIRECT_CHILD_ACCESS)
+    while child := _first_child(db, row):
+        row = child
+    return row
+
+
+def hierarchy(db: sqlite3.Connection, resource_id: int) -> str:
+    """Give the way to a resource through the tree that it is in."""
+    (found,) = db.execute(
+        "SELECT hier FROM hierarchies WHERE id = ? AND parent = ''", (resource_id,)
+    ).fetchone()
+    return str(found)
+
+
+def _first_child(db: sqlite3.Connection, resource: sqlite3.Row) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM resources WHERE parent = ? ORDER BY id", (str(resource["id"]),)
+    ).fetchone()
     return row
 
 

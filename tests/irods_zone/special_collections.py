@@ -86,6 +86,8 @@ def mounted(db: sqlite3.Connection, path: str) -> Special | None:
 
 def follow_links(caller: Caller, body: Element) -> None:
     """Write the real paths in the place of those that lead through a link."""
+    if not caller.store.has_special_collections:
+        return
     with caller.store.catalogue.change() as db:
         for element in body.iter():
             if element.tag in ("objPath", "collName"):
@@ -122,6 +124,7 @@ def register(caller: Caller, body: Element) -> Reply:
             _require_empty(db, collection)
             resource = words.get("destRescName", RESOURCE) if kind == MOUNT else ""
             written = (kind, target, resource)
+            caller.store.has_special_collections = True
         db.execute(
             "UPDATE collections SET type = ?, info1 = ?, info2 = ? WHERE id = ?",
             (*written, collection["id"]),

@@ -37,6 +37,7 @@ class Store:
         self.catalogue = Catalogue(folder / "catalogue.sqlite")
         self.database = Database()
         self.finalizes_as_good = True
+        self.has_special_collections = False
         self.over_quota: set[str] = set()
         self.between: Callable[[int], None] = lambda _: None
         # Bytes of an object from which on a copy on the server finds the disk full.
@@ -110,18 +111,33 @@ class Store:
         grant(db, collection_id, owner_id, Level.OWN)
         return collection_id
 
-    def add_resource(self, db: sqlite3.Connection, name: str) -> int:
-        """Add a storage resource."""
+    def add_resource(
+        self,
+        db: sqlite3.Connection,
+        name: str,
+        kind: str = "unixfilesystem",
+        parent: str = "",
+    ) -> int:
+        """Add a storage resource, or one that coordinates those below it."""
         resource_id, time = self.catalogue.new_id(), now()
         vault = self.vault if name == RESOURCE else self.vault / name
         if name == BUNDLES:
             vault = FORBIDDEN
         db.execute(
             "INSERT INTO resources (id, name, zone, type, class, location, vault, ctime, mtime)"
-            " VALUES (?, ?, ?, 'unixfilesystem', 'cache', ?, ?, ?, ?)",
-            (resource_id, name, self.zone, "localhost", os.fspath(vault), time, time),
+            " VALUES (?, ?, ?, ?, 'cache', 'localhost', ?, ?, ?)",
+            (resource_id, name, self.zone, kind, os.fspath(vault), time, time),
         )
+        if parent:
+            self.add_child(db, parent, name)
         return resource_id
+
+    def add_child(self, db: sqlite3.Connection, parent: str, child: str) -> None:
+        """Put a resource below another one."""
+        row = db.execute("SELECT id FROM resources WHERE name = ?", (parent,)).fetchone()
+        if row is None:
+            raise CallError(Status.NO_SUCH_RESOURCE)
+        db.execute("UPDATE resources SET parent = ? WHERE name = ?", (str(row["id"]), child))
 
     def close(self) -> None:
         """Close the catalogue."""

@@ -184,10 +184,10 @@ class Zone:
         """Let a user have used up the quota: nothing more is written by them, or all again."""
         direct_changes.set_over_quota(self.store, user, is_over=is_over)
 
-    def add_resource(self, name: str) -> None:
-        """Add a storage resource."""
+    def add_resource(self, name: str, *, kind: str = "unixfilesystem", parent: str = "") -> None:
+        """Add a storage resource, or one like `replication` for others, whose parent it is."""
         with self.store.catalogue.change() as db:
-            self.store.add_resource(db, name)
+            self.store.add_resource(db, name, kind, parent)
 
     def close(self) -> None:
         """End every connection and the server."""

@@ -267,3 +267,17 @@ def test_tickets(zone: Zone, names: Names, scenario: str) -> None:
         write(alice, f"{path}/{name}", b"one\n")
     names["bobfree"] = names["bob"]
     replay(zone, names, scenario)
+
+
+def test_replicas_on_two_resources(zone: Zone, names: Names) -> None:
+    collection(names, f"{HOME}/rp")
+    zone.add_resource("resc2")
+    replay(zone, names, "replicas_two_resources")
+
+
+def test_replicas_in_a_tree_of_resources(zone: Zone, names: Names) -> None:
+    collection(names, f"{HOME}/rp")
+    zone.add_resource("replResc", kind="replication")
+    for name in ("resc7", "resc8"):
+        zone.add_resource(name, parent="replResc")
+    replay(zone, names, "replicas_hierarchy")
