@@ -11,6 +11,10 @@ from nds_jupyter.data.irods.exceptions import (
     BUSY,
     CLIENT_ERRORS,
     STORAGE_DOWN,
+    TICKET_MISSING,
+    TICKET_REFUSED,
+    TICKET_UNANSWERED,
+    is_timeout,
     map_exception,
     server_code,
 )
@@ -34,18 +38,31 @@ def diagnose(exc: Exception, session: Any, paths: tuple[str, ...], named: str) -
     named
         What the sentence names.
     """
+    error = map_exception(exc, named)
+    if session.ticket__:
+        error = _told_of_ticket(error, exc, named)
     if thousands(server_code(exc)) not in _NO_REPLICA:
-        return map_exception(exc, named)
+        return error
     try:
         found = set().union(*(_statuses(session, path) for path in paths))
     except CLIENT_ERRORS:
-        return map_exception(exc, named)
+        return error
     if any(replica in _BEING_WRITTEN for replica, _ in found):
         return BUSY.error(named)
     if any(resource.endswith("down") for _, resource in found):
         return STORAGE_DOWN.error(named)
     # Whoever wrote it can be done by now.
-    return map_exception(exc, named)
+    return error
+
+
+def _told_of_ticket(error: OSError, exc: Exception, named: str) -> OSError:
+    """Name the ticket as a cause: the server takes a wrong one, and answers as without one then."""
+    if type(error) is FileNotFoundError:
+        return TICKET_MISSING.error(named)
+    if type(error) is PermissionError:
+        return TICKET_REFUSED.error(named)
+    unanswered = "Could not receive server response" in str(exc) and not is_timeout(exc)
+    return TICKET_UNANSWERED.error(named) if unanswered else error
 
 
 def _statuses(session: Any, path: str) -> set[tuple[str, str]]:

@@ -98,7 +98,19 @@ EXPIRED = ExceptionMapping(
 TICKET_REFUSED = ExceptionMapping(
     AuthenticationFailed,
     errno.EACCES,
-    "{path}: the ticket does not allow that. It may be for reading only, for another path, or gone",
+    "{path}: the ticket does not allow that. It may be for reading only, for another path, or used "
+    "up",
+)
+TICKET_MISSING = ExceptionMapping(
+    FileNotFoundError,
+    errno.ENOENT,
+    "There is no {path}, or the ticket does not open it: it may be wrong, or for another path",
+)
+TICKET_UNANSWERED = ExceptionMapping(
+    ZoneUnavailable,
+    errno.ECONNABORTED,
+    "{path}: the iRODS server ended the connection without an answer. It also does that where a "
+    "ticket lets no more files be written",
 )
 TICKET_EXPIRED = ExceptionMapping(
     AuthenticationFailed, errno.EACCES, "{path}: the ticket has expired. Ask for a new one"

@@ -26,6 +26,7 @@ from nds_jupyter.data.irods.catalogue_queries import (
     run_queries,
     run_query,
 )
+from nds_jupyter.data.irods.exceptions import MISSING, TICKET_MISSING
 from nds_jupyter.data.irods.logical_paths import parent_of, top_collections, zone_of
 from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
 from nds_jupyter.data.irods.special_collections import (
@@ -208,9 +209,8 @@ class Listing:
             return _top_entry(path)
         entry = self._call(lambda session: _look_up(session, path), path)
         if entry is None:
-            raise FileNotFoundError(
-                errno.ENOENT, f"There is no {path}, or it is not shared with you"
-            )
+            has_ticket = bool(self._session_holder.account.ticket)
+            raise (TICKET_MISSING if has_ticket else MISSING).error(path)
         return entry
 
     def page(self, path: str, after: str, limit: int, q: str) -> EntryPage:
