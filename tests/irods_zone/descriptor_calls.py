@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from xml.etree.ElementTree import Element
 
-from tests.irods_zone import mounted_files, objects
+from tests.irods_zone import mounted_files, objects, special_collections
 from tests.irods_zone.closing import finalize
 from tests.irods_zone.codes import CallError, Flag, Replica, Status
 from tests.irods_zone.descriptors import Descriptor
@@ -83,6 +83,10 @@ def describe(caller: Caller, body: Element) -> Reply:
     """Tell what is known of an open object; further connections open it by its token."""
     descriptor = caller.descriptors.get(int(unpack_json(body)["fd"]))
     with caller.store.catalogue.change() as db:
+        if special_collections.mounted(db, descriptor.path) is not None:
+            # No row tells of it: the server has looked at the file.
+            facts = {"object_path": descriptor.path, "data_size": descriptor.size}
+            return Reply(body=pack_json({"data_object_info": facts, "replica_token": ""}))
         row = objects.one(db, descriptor.object_id, descriptor.number)
     return Reply(body=pack_json(_description(descriptor, row)))
 
