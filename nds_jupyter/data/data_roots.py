@@ -177,10 +177,13 @@ class DataRoots:
         await self._revoke(self._identity.key(owner))
 
     async def _revoke(self, key: str) -> None:
-        root = self._roots.get(key)
-        if root is not None and not isinstance(root.backend, RevokedBackend):
-            self._login_ids[root] = ""
-            await self._replace_backend(root, RevokedBackend())
+        # Whoever opens the root with the account at this moment comes first.
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            root = self._roots.get(key)
+            if root is not None and not isinstance(root.backend, RevokedBackend):
+                self._login_ids[root] = ""
+                await self._replace_backend(root, RevokedBackend())
 
     async def _replace_backend(self, root: DataRoot, backend: Backend) -> None:
         before, root.backend = root.backend, backend

@@ -270,4 +270,5 @@ def _login_errors(user: str) -> Iterator[None]:
     except TimeoutError as exc:
         raise DeadlineExceeded("The zone has not answered the login in time. Try again.") from exc
     except (OSError, ConfigurationError) as exc:
-        raise DataError(f"The login failed: {exc}.") from exc
+        said = getattr(exc, "strerror", None) or str(exc)
+        raise DataError(f"The login failed: {said.rstrip('.')}.") from exc
