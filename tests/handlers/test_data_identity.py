@@ -170,7 +170,7 @@ async def test_no_route_reaches_the_data_of_another(
     job = await run_job(ask_as, BOB, "echo x > /results/x")
     for path in (homes["ada"], taken):
         for (_, verb), (template, body) in OF_DATA.items():
-            if "new" in template and path == taken:
+            if "/new" in f"{template} {body}" and path == taken:
                 # iRODS itself tells that an object is in the way.
                 continue
             names = {"path": path, "job": job["job_id"]}
