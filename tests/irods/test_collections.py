@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from nds_jupyter.data.irods import IrodsFileSystem
 from tests.irods.conftest import Connect, connect_to
 from tests.irods_zone.codes import Api
 from tests.irods_zone.connection import ConnectionLost
+from tests.irods_zone.fixtures import AnyZone
 from tests.irods_zone.zone import Zone
 
 CLIENTS = 8
@@ -126,3 +128,17 @@ def test_what_may_not_be_made_is_forbidden(
                 make(path)
             assert "errno" not in str(refused.value)
             assert "zone name" not in str(refused.value)
+
+
+def test_a_tree_that_is_being_written_is_not_removed_and_says_so(
+    fs: IrodsFileSystem, irods_zone: AnyZone, irods_home: str
+) -> None:
+    path = f"{irods_home}/c"
+    fs.pipe_file(f"{path}/x", b"old")
+    with irods_zone.session() as session, session.data_objects.open(f"{path}/x", "w") as file:
+        file.write(b"new")
+        with pytest.raises(OSError, match=f"{path} holds something that is being written") as busy:
+            fs.rm(path, recursive=True, trash=False)
+        assert busy.value.errno == errno.EBUSY
+    fs.rm(path, recursive=True, trash=False)
+    assert not fs.exists(path)

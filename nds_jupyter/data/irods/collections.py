@@ -94,4 +94,14 @@ class CollectionOperations:
             with session.pool.without_deadline():
                 session.collections.remove(path, recurse=recursive, force=not trash)
 
-        self._session_holder.call(remove, path, repeatable=False)
+        try:
+            self._session_holder.call(remove, path, repeatable=False)
+        except OSError as exc:
+            if not recursive or exc.errno != errno.ENOTEMPTY:
+                raise
+            # The server goes on after what it can't remove, and ends with this.
+            raise OSError(
+                errno.EBUSY,
+                f"{path} holds something that is being written, so that not all of it is removed. "
+                "Try again later",
+            ) from exc
