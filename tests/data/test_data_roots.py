@@ -178,12 +178,12 @@ async def test_proxy_sees_what_its_user_sees(
     chunks: Chunks,
     jp_asyncio_loop: object,
 ) -> None:
-    irods_zone.home("alice")
+    irods_zone.home("nds-alice")
     roots = DataRoots(proxy)
-    alice = await roots.for_owner("alice")
-    assert alice.home == irods_zone.home("alice")
+    alice = await roots.for_owner("nds-alice")
+    assert alice.home == irods_zone.home("nds-alice")
     assert isinstance(alice.backend, IrodsBackend)
-    assert alice.backend.fs.user == "alice"
+    assert alice.backend.fs.user == "nds-alice"
     with pytest.raises(PathNotFound):
         await alice.entry(irods_home)
     # No worker gets the password of an account that may act for everybody.
@@ -191,7 +191,7 @@ async def test_proxy_sees_what_its_user_sees(
     assert irods_zone.password() not in repr(alice.backend.fs.account)
     path = f"{alice.home}/of-a-proxy"
     await alice.write(path, chunks(b"1"))
-    with irods_zone.session("alice") as session:
-        assert session.data_objects.get(path).owner_name == "alice"
+    with irods_zone.session("nds-alice") as session:
+        assert session.data_objects.get(path).owner_name == "nds-alice"
     await alice.discard(path)
     await roots.close()

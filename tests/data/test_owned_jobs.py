@@ -28,7 +28,7 @@ from tests.roots import configure
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
-USER = "alice"
+USER = "nds-alice"
 URL = "irods://"
 
 

@@ -54,7 +54,7 @@ def test_ticket_for_a_collection_lets_others_read_what_is_in_it(
     fs.pipe_file(f"{irods_home}/deep/x", b"1")
     made = fs.create_ticket(irods_home)
     assert [each.expires for each in fs.tickets() if each.path == irods_home] == [None]
-    guest = open_as("alice", ticket=made.ticket)
+    guest = open_as("nds-alice", ticket=made.ticket)
     assert guest.cat_file(f"{irods_home}/deep/x") == b"1"
     assert [each.rpartition("/")[2] for each in guest.ls(irods_home, detail=False)] == ["deep"]
     with pytest.raises(PermissionError):
@@ -80,7 +80,7 @@ def test_ticket_to_write_has_no_limit_of_ten(open_as: OpenAs, irods_home: str) -
 
 
 def test_what_is_not_there_or_not_ones_own_is_not_shared(open_as: OpenAs, irods_home: str) -> None:
-    fs, other = open_as(), open_as("alice")
+    fs, other = open_as(), open_as("nds-alice")
     fs.pipe_file(f"{irods_home}/x", b"1")
     before = len(fs.tickets())
     for each, path in ((fs, f"{irods_home}/nothing"), (other, f"{irods_home}/x")):
