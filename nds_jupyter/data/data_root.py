@@ -29,6 +29,7 @@ from nds_jupyter.data.partial_writes import (
     PartialWrites,
     is_partial,
 )
+from nds_jupyter.data.unicode_forms import has_other_form
 from nds_jupyter.errors import Conflict, DataError, InvalidRequest, NdsError, PathNotFound
 from nds_jupyter.jobs.logical_paths import (
     is_inside,
@@ -237,6 +238,8 @@ class DataRoot(FilesystemAccess):
         q
             What the names must contain.
         """
+        if has_other_form(path):
+            path = (await self.entry(path)).path
         page = await self.call(
             path, lambda fs_path: self.backend.list_page(fs_path, after, limit, q)
         )
@@ -293,6 +296,7 @@ class DataRoot(FilesystemAccess):
         sha256: bytes | None = None,
     ) -> Entry:
         """Write an object completely or not at all; see `ObjectWriter.write`."""
+        await self.expect_no_look_alike(path)
         return await self._writer.write(path, chunks, exists=exists, sha256=sha256)
 
     async def write_partial(self, partial: PartialWrite, chunks: AsyncIterator[bytes]) -> Entry:
@@ -301,6 +305,7 @@ class DataRoot(FilesystemAccess):
 
     async def make_collection(self, path: str) -> Entry:
         """Make a collection, and those above it; one that exists already is no error."""
+        await self.expect_no_look_alike(path)
         await self.call(path, self.backend.make_collection)
         return await self.entry(path)
 
@@ -334,6 +339,7 @@ class DataRoot(FilesystemAccess):
         if path == "/" or (entry.is_collection and is_inside(target, path)):
             raise Conflict(f"{path} can't be moved into itself.")
         await expect_collection(self, parent_of(target))
+        await self.expect_no_look_alike(target)
         existing = await self.find(target)
         if existing is not None and (
             existing.is_collection or entry.is_collection or not overwrite

@@ -14,6 +14,7 @@ import msgspec
 
 from nds_jupyter.data.backend import Backend
 from nds_jupyter.data.entries import Entry
+from nds_jupyter.data.unicode_forms import find_other_form, has_other_form, look_alike
 from nds_jupyter.errors import (
     Conflict,
     DataBusy,
@@ -89,9 +90,38 @@ class FilesystemAccess:
         )
 
     async def entry(self, path: str) -> Entry:
-        """Describe one path."""
-        described = await self.call(path, self.backend.entry)
+        """Describe one path; where nothing is there, the one that looks the same."""
+        described = await self.call(path, self._described)
+        actual = "/" + "/".join(described.path.split("/")[-path.count("/") :])
+        if look_alike(path, actual):
+            path = actual
         return msgspec.structs.replace(described, path=path, name=name_of(path))
+
+    def _described(self, fs_path: str) -> Entry:
+        try:
+            return self.backend.entry(fs_path)
+        except FileNotFoundError:
+            other = find_other_form(fs_path, self._find_exactly)
+            if other is None:
+                raise
+            return other[1]
+
+    def _find_exactly(self, fs_path: str) -> Entry | None:
+        try:
+            return self.backend.entry(fs_path)
+        except FileNotFoundError:
+            return None
+
+    async def expect_no_look_alike(self, path: str) -> None:
+        """Raise `Conflict` if a path is about to be made beside one that looks the same."""
+        if not has_other_form(path):
+            return
+        entry = await self.find(path)
+        if entry is not None and entry.path != path:
+            raise Conflict(
+                f"{path}: there is {entry.path!a} in the data root, which looks the same (the "
+                "other Unicode form). Use that one, or rename it."
+            )
 
     async def find(self, path: str) -> Entry | None:
         """Describe one path; None if there is nothing."""

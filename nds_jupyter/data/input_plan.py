@@ -71,9 +71,9 @@ async def _list_inputs(
         top = await data_root.entry(each.path)
         _add(by_target, PlannedEntry(entry=top, target=each.to), max_entries)
         if top.is_collection:
-            async with contextlib.aclosing(data_root.walk(each.path)) as entries:
+            async with contextlib.aclosing(data_root.walk(top.path)) as entries:
                 async for entry in entries:
-                    below = entry.path[len(each.path.rstrip("/")) + 1 :]
+                    below = entry.path[len(top.path.rstrip("/")) + 1 :]
                     planned = PlannedEntry(entry=entry, target=join(each.to, below))
                     _add(by_target, planned, max_entries)
     for planned in by_target.values():

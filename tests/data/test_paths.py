@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,9 +12,13 @@ from hypothesis import strategies as st
 
 from nds_jupyter.data.backend import Backend
 from nds_jupyter.data.data_root import DataRoot, open_backend
-from nds_jupyter.errors import InvalidRequest
+from nds_jupyter.data.input_plan import make_plan
+from nds_jupyter.data.object_writer import IfExists
+from nds_jupyter.errors import Conflict, InvalidRequest
+from nds_jupyter.jobs.job import Input
 from nds_jupyter.jobs.logical_paths import is_inside, logical_path
 from tests.data.conftest import backend_of_zone
+from tests.data.inspection import Chunks, content, listed_names
 from tests.irods_zone.fixtures import AnyZone
 
 
@@ -71,6 +76,30 @@ def test_url_of_a_zone_names_its_server(
     for authority in ("other.example.org", f"{host}:1", irods_zone.name):
         with pytest.raises(InvalidRequest, match=f"names the server {authority.split(':')[0]}"):
             root.parse_path(f"irods://{authority}{home}/x")
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+async def test_names_that_look_the_same_are_one(
+    prepared_root: DataRoot, chunks: Chunks, forms: tuple[str, str]
+) -> None:
+    there, named = (unicodedata.normalize(form, "/Öl/ü") for form in forms)
+    above, above_named = there.rpartition("/")[0], named.rpartition("/")[0]
+    await prepared_root.make_collection(above)
+    await prepared_root.write(there, chunks(b"1"))
+    assert (await prepared_root.entry(named)).path == there
+    assert await content(prepared_root, named) == b"1"
+    assert [entry.path for entry in (await prepared_root.list_page(above_named)).entries] == [there]
+    plan = await make_plan(prepared_root, (Input(path=above_named, to="/data"),), 10)
+    assert [each.entry.path for each in plan.entries] == [above, there]
+    await prepared_root.make_collection("/x")
+    for change in (
+        prepared_root.write(named, chunks(b"2"), exists=IfExists.REPLACE),
+        prepared_root.make_collection(above_named),
+        prepared_root.move("/x", named),
+    ):
+        with pytest.raises(Conflict, match="looks the same"):
+            await change
+    assert sorted(await listed_names(prepared_root, "/")) == sorted([above[1:], "x"])
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=60))

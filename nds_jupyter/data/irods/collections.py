@@ -9,7 +9,7 @@ from irods.exception import CAT_NAME_EXISTS_AS_DATAOBJ, CATALOG_ALREADY_HAS_ITEM
 from irods.message import CollectionRequest, StringStringMap, iRODSMessage
 
 from nds_jupyter.data.irods.exceptions import NOT_A_COLLECTION
-from nds_jupyter.data.irods.listing import Listing
+from nds_jupyter.data.irods.listing import Listing, look_alike_error
 from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
 
 
@@ -56,6 +56,8 @@ class CollectionOperations:
                 missing.insert(0, path)
                 path = path.rpartition("/")[0] or "/"
                 continue
+            if entry.path != path:
+                raise look_alike_error(path, entry.path)
             if not entry.is_collection:
                 raise (
                     NOT_A_COLLECTION.error(path)

@@ -224,6 +224,9 @@ class IrodsFileSystem(LiteralPaths):
     def _find(self, path: str) -> CatalogueEntry:
         return self._listing.find(self._strip_protocol(path))
 
+    def _as_it_is(self, path: str) -> str:
+        return self._listing.path_as_it_is(self._strip_protocol(path))
+
     def exists(self, path: str, **kwargs: Any) -> bool:
         """Whether there is something at a path; an unreachable zone is an error, not a no."""
         return self._kind(path) is not None
@@ -296,7 +299,7 @@ class IrodsFileSystem(LiteralPaths):
 
     def metadata(self, path: str) -> tuple[Avu, ...]:
         """Return the metadata of a collection or data object."""
-        return self._metadata.get(self._strip_protocol(path))
+        return self._metadata.get(self._as_it_is(path))
 
     # Tickets
 
@@ -385,7 +388,7 @@ class IrodsFileSystem(LiteralPaths):
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy one object on the server, or make a collection where it is one."""
-        source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        source, target = self._as_it_is(path1), self._listing.new_path(self._strip_protocol(path2))
         if self._find(source).is_collection:
             self.makedirs(target, exist_ok=True)
         else:
@@ -413,12 +416,13 @@ class IrodsFileSystem(LiteralPaths):
         if not isinstance(path1, str) or not isinstance(path2, str) or self.is_pattern(path1):
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth)
             return
-        source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        source, target = self._as_it_is(path1), self._strip_protocol(path2)
         entry = self._find(source)
         if path2.endswith("/") or (source != target and self.isdir(target)):
             target = f"{target.rstrip('/')}/{entry.name}"
         if source == target:
             return
+        self._listing.new_path(target)
         if source.split("/")[1] != target.split("/")[1]:
             # A zone can't rename into another.
             super().mv(source, target, recursive=True)
@@ -433,15 +437,15 @@ class IrodsFileSystem(LiteralPaths):
 
     def set_metadata(self, path: str, avus: Iterable[Avu]) -> None:
         """Replace all metadata of a path."""
-        self._metadata.replace(self._strip_protocol(path), avus)
+        self._metadata.replace(self._as_it_is(path), avus)
 
     def add_metadata(self, path: str, avus: Iterable[Avu]) -> None:
         """Add metadata; what exists already stays."""
-        self._metadata.add(self._strip_protocol(path), avus)
+        self._metadata.add(self._as_it_is(path), avus)
 
     def remove_metadata(self, path: str, avus: Iterable[Avu]) -> None:
         """Remove metadata; what does not exist is no error."""
-        self._metadata.remove(self._strip_protocol(path), avus)
+        self._metadata.remove(self._as_it_is(path), avus)
 
     # Content
 
@@ -470,6 +474,7 @@ class IrodsFileSystem(LiteralPaths):
             )
         if mode not in ("wb", "xb", "ab"):
             raise ValueError(f"{path} can't be opened as {mode!r}; iRODS files are r, w, x or a.")
+        self._listing.new_path(final_path or path)
         if mode == "xb" and self.exists(path):
             raise FileExistsError(errno.EEXIST, f"{path} exists already")
         return WriteFile(
@@ -505,6 +510,7 @@ class IrodsFileSystem(LiteralPaths):
         if truncate or not self.exists(path):
             self.pipe_file(path, b"")
         else:
+            path = self._as_it_is(path)
             self._session_holder.call(lambda session: session.data_objects.touch(path), path)
 
     def put(
@@ -562,7 +568,7 @@ class IrodsFileSystem(LiteralPaths):
         if local.is_dir():
             self.makedirs(path, exist_ok=True)
             return
-        replace = mode != "create"
+        replace, path = mode != "create", self._listing.new_path(path)
         if not replace and self.exists(path):
             raise FileExistsError(errno.EEXIST, f"{path} exists already")
         large = self.stream_count(local.stat().st_size) > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Callable
 from itertools import groupby
 from typing import TypeVar
@@ -35,8 +36,11 @@ from nds_jupyter.data.irods.special_collections import (
     stat_special,
     walk_special,
 )
+from nds_jupyter.data.unicode_forms import find_other_form, has_other_form
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class PageRange(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,18 +209,38 @@ class Listing:
 
     def find(self, path: str) -> CatalogueEntry:
         """Return the entry of a path; FileNotFoundError if there is none that the account sees."""
-        if path in self._tops:
-            return _top_entry(path)
-        entry = self._call(lambda session: _look_up(session, path), path)
+        entry = self._find_exactly(path)
+        if entry is None and (other := find_other_form(path, self._find_exactly)) is not None:
+            actual, entry = other
+            _log.warning("There is no %s; %s, which looks the same, is taken.", path, ascii(actual))
         if entry is None:
             has_ticket = bool(self._session_holder.account.ticket)
             raise (TICKET_MISSING if has_ticket else MISSING).error(path)
         return entry
 
+    def _find_exactly(self, path: str) -> CatalogueEntry | None:
+        if path in self._tops:
+            return _top_entry(path)
+        return self._call(lambda session: _look_up(session, path), path)
+
+    def path_as_it_is(self, path: str) -> str:
+        """Return a path in the Unicode form in which it is there."""
+        return self.find(path).path if has_other_form(path) else path
+
+    def new_path(self, path: str) -> str:
+        """Return a path to write to; FileExistsError if one is there that looks the same."""
+        missing = path
+        while has_other_form(missing) and self._find_exactly(missing) is None:
+            if (other := find_other_form(missing, self._find_exactly)) is not None:
+                raise look_alike_error(path, other[0])
+            missing = parent_of(missing)
+        return path
+
     def page(self, path: str, after: str, limit: int, q: str) -> EntryPage:
         """Return at most `limit` entries of a collection; see `IrodsFileSystem.ls_page`."""
         if limit < 1:
             raise ValueError(f"limit is {limit}; it must be at least 1.")
+        path = self._path_of_collection(path)
         cursor = ListingCursor.decode(after)
         tops = [each for each in self._tops_in(path) if not after and q in each.name]
         page_query = PageQuery(
@@ -233,6 +257,13 @@ class Listing:
         return EntryPage(
             entries=(*(each.as_entry() for each in tops), *page.entries), next=page.next
         )
+
+    def _path_of_collection(self, path: str) -> str:
+        """Return the path of a collection in the Unicode form that is there, if one is."""
+        if not has_other_form(path) or self._find_exactly(path) is not None:
+            return path
+        other = find_other_form(path, self._find_exactly)
+        return path if other is None else other[0]
 
     def _query_both_kinds(
         self, page_query: PageQuery, cursor: ListingCursor, *, going_on: bool
@@ -321,12 +352,15 @@ class Listing:
             entry = self.find(path)
             if not entry.is_collection:
                 return [entry]
+            if entry.path != path:
+                return self.list_all(entry.path)
             if entry.special:
                 entries = self._call(lambda session: list_special(session, path), path)
         return sorted(entries, key=lambda each: each.path)
 
     def list_tree(self, path: str) -> list[CatalogueEntry]:
         """Return everything below a collection, with three queries; an object is itself."""
+        path = self._path_of_collection(path)
         inside = Condition("COLL_NAME", "like", f"{like_pattern(path.rstrip('/'))}/%")
         zone = zone_of(path)
 
@@ -396,6 +430,15 @@ class Listing:
 
     def _call(self, operation: Callable[[ZoneSession], T], path: str) -> T:
         return self._session_holder.call(operation, path)
+
+
+def look_alike_error(path: str, other: str) -> OSError:
+    """Return the error of writing to a path beside one that looks the same."""
+    return FileExistsError(
+        errno.EEXIST,
+        f"{path}: there is {other!a}, which looks the same (the other Unicode form). Use that "
+        "one, or rename it",
+    )
 
 
 def _top_entry(path: str) -> CatalogueEntry:

@@ -69,11 +69,15 @@ class ObjectOperations:
         except OSError as exc:
             if exc.errno not in (errno.ENOENT, errno.EINVAL):
                 raise
-            if self.listing.find(path).is_collection:
+            entry = self.listing.find(path)
+            if entry.is_collection:
                 raise IsADirectoryError(
                     errno.EISDIR, f"{path} is a collection; only data objects have content"
                 ) from None
-            raise
+            if entry.path == path:
+                raise
+        # It is there in the other Unicode form.
+        return self.open(entry.path)
 
     def create(self, path: str, *, final_path: str, size: int = -1, streams: int = 1) -> Descriptor:
         """Open a new object, whose checksum is registered when it is closed.
@@ -134,7 +138,7 @@ class ObjectOperations:
 
         def compute(session: ZoneSession) -> str:
             with session.pool.without_deadline():
-                return str(session.data_objects.chksum(path))
+                return str(session.data_objects.chksum(entry.path))
 
         return self.session_holder.call(compute, path)
 
