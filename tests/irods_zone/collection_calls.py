@@ -64,8 +64,6 @@ def make(
     parent_path, _ = collection_paths.split(path)
     if parent_path == "/":
         raise CallError(Status.INVALID_INPUT, OUTSIDE.format(path=path))
-    if objects.replicas(db, path):
-        raise CallError(Status.NAME_IS_OBJECT)
     parent = collection_paths.find(db, parent_path)
     if recursive and parent is None:
         make(caller, db, parent_path, recursive=True, forced=forced)
@@ -75,6 +73,8 @@ def make(
     who = caller.who
     if not forced and not objects.may_fill(db, who, parent):
         raise CallError(Status.NO_PERMISSION)
+    if objects.replicas(db, path):
+        raise CallError(Status.NAME_IS_OBJECT)
     made = caller.store.add_collection(db, path, who.name, who.user_id)
     permissions.inherit(db, parent, made, who.user_id)
     db.execute(
