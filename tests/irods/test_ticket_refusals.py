@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from irods.access import iRODSAccess
 from irods.ticket import Ticket
 
 from nds_jupyter.data.irods import AuthenticationFailed, IrodsFileSystem
@@ -22,6 +23,8 @@ def with_ticket(
     """Connect as another user, with a new ticket for the object `x`, or for another path."""
     fs.pipe_file(f"{irods_home}/x", b"old")
     with irods_zone.session() as session:
+        # What is written by a ticket is its user's, and is to be removed by the owner.
+        session.acls.set(iRODSAccess("inherit", irods_home))
         issued: list[Ticket] = []
 
         def issue(

@@ -43,7 +43,7 @@ class CollectionOperations:
         if not missing and not exist_ok:
             raise FileExistsError(errno.EEXIST, f"{path} exists already")
         for each in missing if parents else missing[-1:]:
-            self._make_one(each, exist_ok=exist_ok or each != path)
+            self._make_one(each, for_path=path, exist_ok=exist_ok or each != path)
 
     def _missing(self, path: str) -> list[str]:
         """Return the collections that are not there, from the topmost to the path itself."""
@@ -67,7 +67,7 @@ class CollectionOperations:
             break
         return missing
 
-    def _make_one(self, path: str, *, exist_ok: bool) -> None:
+    def _make_one(self, path: str, *, for_path: str, exist_ok: bool) -> None:
         body = CollectionRequest(collName=path, KeyValPair_PI=StringStringMap({}))
         message = iRODSMessage("RODS_API_REQ", msg=body, int_info=api_number["COLL_CREATE_AN"])
         attempts = 0
@@ -87,7 +87,8 @@ class CollectionOperations:
             except CAT_NAME_EXISTS_AS_DATAOBJ:
                 raise NOT_A_COLLECTION.error(path) from None
 
-        self._session_holder.call(create, path)
+        # The sentence of an error names what was asked for, not a collection above it.
+        self._session_holder.call(create, for_path)
 
     def remove(self, path: str, *, recursive: bool, trash: bool) -> None:
         """Remove a collection, with all that it holds if `recursive`."""
