@@ -56,8 +56,18 @@ class RealZone:
         """Remove the users that were made."""
         with self.session() as session:
             for user in self._passwords.keys() - {self._user}:
+                self._empty_trash(user)
                 session.collections.remove(self.home(user), force=True, irodsAdmin="")
                 session.users.remove(user)
+
+    def _empty_trash(self, user: str) -> None:
+        """Remove for good what a user has removed, which would keep the user in the zone."""
+        with self.session(client_user=user) as session:
+            trash = session.collections.get(f"/{self.name}/trash/home/{user}")
+            for each in trash.subcollections:
+                each.remove(recurse=True, force=True)
+            for each in trash.data_objects:
+                each.unlink(force=True)
 
     def _ensure_user(self, user: str) -> str:
         if user and user not in self._passwords:
