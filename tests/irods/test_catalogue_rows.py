@@ -24,6 +24,9 @@ from tests.irods_zone.fixtures import AnyZone
 NAMES = ("~", "0", "10", "9", "a", "a.", "A", "ä", "a b", "ab", "B", "c", "_d", ".h", "-x", "Z")
 
 
+USERS = ("nds-alice", "nds-bob")
+
+
 def paged(fs: IrodsFileSystem, path: str, limit: int, q: str = "") -> list[str]:
     seen, after = [], ""
     while after is not None:
@@ -36,14 +39,17 @@ def paged(fs: IrodsFileSystem, path: str, limit: int, q: str = "") -> list[str]:
 
 @pytest.fixture
 def group(irods_zone: AnyZone) -> Iterator[str]:
-    name = f"lab{uuid.uuid4().hex[:8]}"
+    name = f"nds-lab-{uuid.uuid4().hex[:8]}"
+    for user in USERS:
+        irods_zone.home(user)
     with irods_zone.session() as session:
         session.groups.create(name)
-        for user in ("alice", "bob"):
-            irods_zone.home(user)
-            session.groups.addmember(name, user)
-        yield name
-        session.groups.remove(name)
+        try:
+            for user in USERS:
+                session.groups.addmember(name, user)
+            yield name
+        finally:
+            session.groups.remove(name)
 
 
 @pytest.fixture
@@ -58,12 +64,12 @@ def shared(irods_zone: AnyZone, irods_home: str, group: str) -> str:
                 file.write(name.encode())
             paths.append(f"{irods_home}/{name}")
         for path in paths:
-            for who in (group, "public", "alice"):
+            for who in (group, "public", USERS[0]):
                 session.acls.set(iRODSAccess("read", path, who))
     return irods_home
 
 
-@pytest.mark.parametrize("user", [None, "alice", "bob"])
+@pytest.mark.parametrize("user", [None, *USERS])
 def test_what_is_shared_with_many_is_listed_once(
     connect: Connect, shared: str, user: str | None
 ) -> None:

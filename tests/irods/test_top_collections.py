@@ -11,7 +11,7 @@ from tests.irods.test_listing import queries
 from tests.irods_zone.zone import Zone
 
 
-@pytest.fixture(params=[None, "dora"], ids=["administrator", "user"])
+@pytest.fixture(params=[None, "nds-dora"], ids=["administrator", "user"])
 def any_fs(request: pytest.FixtureRequest, connect: Connect) -> IrodsFileSystem:
     return connect(request.param)
 
@@ -52,7 +52,7 @@ def test_each_holds_the_next_and_what_may_be_seen(any_fs: IrodsFileSystem) -> No
 
 
 def test_a_walk_goes_down_to_the_home(connect: Connect) -> None:
-    fs = connect("dora")
+    fs = connect("nds-dora")
     fs.pipe_file(f"{fs.home}/x", b"1")
     walked = {where: (dirs, files) for where, dirs, files in fs.walk("/")}
     assert walked["/"][0] == [fs.zone]
@@ -65,7 +65,7 @@ def test_a_walk_goes_down_to_the_home(connect: Connect) -> None:
 
 
 def test_nobody_else_sees_more(connect: Connect) -> None:
-    fs = connect("dora")
+    fs = connect("nds-dora")
     assert not fs.exists(f"/{fs.zone}/trash")
     for path in ("/noZone", f"/{fs.zone}/none", f"/{fs.zone}/home/nobody"):
         assert not fs.exists(path)
