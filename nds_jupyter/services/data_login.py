@@ -271,4 +271,9 @@ def _login_errors(user: str) -> Iterator[None]:
         raise DeadlineExceeded("The zone has not answered the login in time. Try again.") from exc
     except (OSError, ConfigurationError) as exc:
         said = getattr(exc, "strerror", None) or str(exc)
+        if "INVALID_TTL" in said:
+            said = (
+                "the zone gives no password for PAM for so long. Ask who runs this server to lower "
+                "c.NdsApp.data_login_hours"
+            )
         raise DataError(f"The login failed: {said.rstrip('.')}.") from exc

@@ -460,6 +460,15 @@ class TestPam:
         assert nds._data_identity.logins.decrypt("ada").password != password
         assert (await ask_as(ADA, "GET", "/list_data")).code == 200
 
+    async def test_longer_than_the_zone_allows_is_said(
+        self, ask_as: As, pam_zone: Zone, nds: Any
+    ) -> None:
+        nds._data_logins._hours = 10_000
+        login = {"password": pam_zone.password("ada"), "scheme": "pam_password"}
+        answer = await ask_as(ADA, "PUT", "/data_login", login)
+        assert answer.code == 502
+        assert "c.NdsApp.data_login_hours" in json_of(answer)["message"]
+
     async def test_interactive_login_is_a_conversation(self, ask_as: As, pam_zone: Zone) -> None:
         async def log_in(**fields: str) -> tuple[int, dict[str, Any]]:
             answer = await ask_as(ADA, "PUT", "/data_login", fields)

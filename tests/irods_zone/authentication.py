@@ -124,8 +124,10 @@ def pam_token(store: Store, user: str, password: str, hours: int) -> str:
         ).fetchone()
         if row is None:
             raise CallError(Status.PAM_FAILED)
+        if hours > MAXIMUM_HOURS:
+            raise CallError(Status.PAM_INVALID_TTL)
         token = secrets.token_hex(12)
-        expires = time.time() + HOUR * min(hours or DEFAULT_HOURS, MAXIMUM_HOURS)
+        expires = time.time() + HOUR * (hours or DEFAULT_HOURS)
         add_password(db, row["user_id"], token, expires=expires)
     return token
 
