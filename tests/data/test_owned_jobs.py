@@ -11,13 +11,16 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from nds_jupyter.data.data_identity import OwnIdentity
+from nds_jupyter.data.data_identity import OwnIdentity, ProxyIdentity
 from nds_jupyter.data.data_roots import DataRoots
+from nds_jupyter.data.input_staging import NodeStaging
 from nds_jupyter.data.logins import LoginStore
+from nds_jupyter.engines.base import EngineInfo
 from nds_jupyter.errors import DataLoginRequired
-from nds_jupyter.jobs.job import JobState, Phase, Reason
+from nds_jupyter.jobs.job import Input, JobState, Phase, Reason
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournaledRecords, JournalThread
 from nds_jupyter.runner import JobRunner, RunnerSettings
@@ -102,11 +105,33 @@ async def test_results_of_a_job_that_ran_meanwhile_are_delivered_with_its_owners
         assert not session.collections.exists(output)
 
 
+class StagerEngine(FakeEngine):
+    """An engine on whose nodes stagers can run."""
+
+    async def info(self) -> EngineInfo:
+        return msgspec.structs.replace(await super().info(), runs_stagers=True)
+
+
+INPUTS = (Input(path="/x", to="/data/x"),)
+
+
 async def test_worker_gets_the_owners_login_and_no_other(
     zone: AnyZone, tmp_path: Path, jp_asyncio_loop: object
 ) -> None:
-    async with server(tmp_path, FakeEngine()) as (_, logins, roots):
+    engine = StagerEngine()
+    async with server(tmp_path, engine) as (_, logins, roots):
         log_in(zone, logins)
-        settings = (await roots.for_owner("ada")).backend.portable_settings()
-        assert settings is not None
+        staging = NodeStaging(await roots.for_owner("ada"), engine, "stager:1", 10)
+        assert await staging.shared_folder(INPUTS) == "/data"
+        settings = json.loads(staging._request(INPUTS))["settings"]
         assert (settings["user"], settings["password"]) == (USER, zone.password(USER))
+
+
+async def test_worker_never_gets_an_account_that_acts_for_others(
+    irods_zone: AnyZone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jp_asyncio_loop: object
+) -> None:
+    configure(irods_zone, tmp_path, monkeypatch)
+    roots = DataRoots(ProxyIdentity(URL))
+    staging = NodeStaging(await roots.for_owner(USER), StagerEngine(), "stager:1", 10)
+    assert await staging.shared_folder(INPUTS) == ""
+    await roots.close()
