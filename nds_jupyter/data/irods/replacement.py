@@ -213,13 +213,16 @@ class Replacement:
                 if exc.errno == errno.EBUSY:
                     raise
                 checksum = self._settled_checksum(path)
+                lost = isinstance(exc, ZoneUnavailable)
+                if lost and checksum == entry.checksum:
+                    return
+                # Among many writers iRODS 5.0.2 fails once in a while for no reason of its own.
+                if attempts_left and (lost or exc.errno == errno.EIO):
+                    continue
                 if checksum is None:
                     reason = exc.strerror or type(exc).__name__
                     raise ReplacementIncomplete(path, source, reason) from exc
-                if isinstance(exc, ZoneUnavailable) and checksum == entry.checksum:
-                    return
-                if not (isinstance(exc, ZoneUnavailable) and attempts_left):
-                    raise
+                raise
             else:
                 return
 

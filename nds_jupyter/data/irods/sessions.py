@@ -94,7 +94,8 @@ class SessionHolder:
         self.account = account
         self.timeouts = timeouts
         self._options = dict(options)
-        self._lock = threading.Lock()
+        # A forgotten file is closed by whatever thread collects garbage, also amid this.
+        self._lock = threading.RLock()
         self._session: ZoneSession | None = None
 
     def call(
