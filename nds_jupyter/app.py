@@ -108,7 +108,7 @@ class NdsApp(Configuration, ExtensionApp):
         from nds_jupyter.data.data_identity import OwnIdentity, ProxyIdentity, ServerIdentity
 
         if self.data_identity == "proxy":
-            return ProxyIdentity(url, self.data_user)
+            return ProxyIdentity(url, self.irods_user_of)
         if self.data_identity == "own":
             return OwnIdentity(url, self.make_login_store())
         return ServerIdentity(url)
@@ -189,7 +189,7 @@ class NdsApp(Configuration, ExtensionApp):
             self._data_roots,
         )
         self._data_logins = DataLogins(
-            self._data_identity, data_roots, self.data_user, self.data_login_hours
+            self._data_identity, data_roots, self.irods_user_of, self.data_login_hours
         )
         policy, every = self.policy(), self.all_containers
         lookup = TargetLookup(runner, journal, engine, all_containers=every)

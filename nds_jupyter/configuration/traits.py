@@ -146,9 +146,10 @@ class Configuration(SwarmConfiguration):
         "login, encrypted.",
     ).tag(config=True)
     data_user = Callable(
-        str,
+        None,
+        allow_none=True,
         help="Called with an owner; returns the owner's iRODS user, or None where there is none. "
-        "Default: the owner's name. A dict's get will do, where the names differ.",
+        "Default: the user has the owner's name. A dict's get will do, where the names differ.",
     ).tag(config=True)
     data_login_hours = Integer(
         168,
@@ -348,6 +349,11 @@ class Configuration(SwarmConfiguration):
             max_owner_bytes=self.max_files_bytes,
             retention=self.keep_files_hours * 3600,
         )
+
+    def irods_user_of(self, owner: str) -> str | None:
+        """Return the iRODS user of an owner; None where there is none."""
+        user_of: Any = self.data_user
+        return owner if user_of is None else user_of(owner)
 
     def data_root_settings(self) -> DataRootSettings:
         """Return the settings of data roots."""
