@@ -22,7 +22,7 @@ from nds_jupyter.data.partial_writes import (
     InMemoryRecord,
     PartialWriteRecord,
 )
-from nds_jupyter.errors import DataLoginRequired, NdsError
+from nds_jupyter.errors import DataLoginRequired, Forbidden, NdsError
 
 _log = logging.getLogger(__name__)
 
@@ -174,16 +174,17 @@ class DataRoots:
 
     async def revoke(self, owner: str) -> None:
         """Take the account from whoever still uses an owner's root."""
-        await self._revoke(self._identity.key(owner))
+        ended = DataLoginRequired("The login to the data root has ended. Run %ndslogin.")
+        await self._revoke(self._identity.key(owner), ended)
 
-    async def _revoke(self, key: str) -> None:
+    async def _revoke(self, key: str, error: NdsError) -> None:
         # Whoever opens the root with the account at this moment comes first.
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
             root = self._roots.get(key)
             if root is not None and not isinstance(root.backend, RevokedBackend):
                 self._login_ids[root] = ""
-                await self._replace_backend(root, RevokedBackend())
+                await self._replace_backend(root, RevokedBackend(error))
 
     async def _replace_backend(self, root: DataRoot, backend: Backend) -> None:
         before, root.backend = root.backend, backend
@@ -213,8 +214,8 @@ class DataRoots:
         for key, root in list(self._roots.items()):
             try:
                 self._identity.login_id(key)
-            except DataLoginRequired:
-                await self._revoke(key)
+            except (DataLoginRequired, Forbidden) as exc:
+                await self._revoke(key, exc)
             if root.calls.last_used < oldest:
                 await self._run_in_pool(root.backend.close_idle)
 
@@ -244,7 +245,13 @@ class DataRoots:
 
 
 class RevokedBackend(UnusableBackend):
-    """Backend of an owner who has logged out, or whose login has ended."""
+    """Backend of an owner who has no account any more: logged out, for example.
 
-    def __init__(self) -> None:
-        super().__init__("The login to the data root has ended. Run %ndslogin.", DataLoginRequired)
+    Parameters
+    ----------
+    error
+        What every use of it raises.
+    """
+
+    def __init__(self, error: NdsError) -> None:
+        super().__init__(error.message, type(error))

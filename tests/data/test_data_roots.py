@@ -126,7 +126,7 @@ async def test_new_login_reaches_who_holds_the_root_and_its_end_too(
     assert await asyncio.to_thread((tmp_path / "ada-2" / "y").read_bytes) == b"2"
     del logins.ids["ada"]
     await roots.close_idle()
-    with pytest.raises(DataLoginRequired, match="%ndslogin"):
+    with pytest.raises(DataLoginRequired, match="Log in"):
         await root.entry("/y")
     logins.ids["ada"] = "2"
     await roots.for_owner("ada")
@@ -134,6 +134,22 @@ async def test_new_login_reaches_who_holds_the_root_and_its_end_too(
     await roots.revoke("ada")
     with pytest.raises(DataLoginRequired):
         await root.entry("/y")
+    await roots.close()
+
+
+async def test_owner_whose_user_is_taken_away_loses_the_root(
+    irods_zone: AnyZone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jp_asyncio_loop: object
+) -> None:
+    configure(irods_zone, tmp_path, monkeypatch)
+    irods_zone.home("nds-alice")
+    users = {"ada": "nds-alice"}
+    roots = DataRoots(ProxyIdentity("irods://", users.get))
+    root = await roots.for_owner("ada")
+    assert (await root.entry(root.home)).is_collection
+    users.clear()
+    await roots.close_idle()
+    with pytest.raises(Forbidden, match="no iRODS user of ada"):
+        await root.entry("/")
     await roots.close()
 
 
