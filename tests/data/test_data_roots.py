@@ -26,7 +26,9 @@ from nds_jupyter.errors import DataLoginRequired, Forbidden, PathNotFound
 from nds_jupyter.journal import Journal
 from nds_jupyter.journal.journal import JournaledRecords, JournalThread
 from tests.irods_zone.fixtures import AnyZone
+from tests.irods_zone.zone import Zone
 from tests.roots import configure
+from tests.waiting import until
 
 Chunks = Callable[..., AsyncIterator[bytes]]
 
@@ -134,6 +136,28 @@ async def test_new_login_reaches_who_holds_the_root_and_its_end_too(
     await roots.revoke("ada")
     with pytest.raises(DataLoginRequired):
         await root.entry("/y")
+    await roots.close()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+async def test_zone_is_left_by_owners_who_are_idle_or_too_many(
+    faulty_zone: Zone, monkeypatch: pytest.MonkeyPatch, jp_asyncio_loop: object
+) -> None:
+    users = ["nds-ada", "nds-bob", "nds-eve"]
+    for user in users:
+        faulty_zone.home(user)
+    monkeypatch.setenv("IRODS_ENVIRONMENT_FILE", str(faulty_zone.environment_file()))
+    roots = DataRoots(ProxyIdentity("irods://"), DataRootSettings(max_owners=1, max_idle=0.0))
+    held = []
+    for user in users:
+        held.append(await roots.for_owner(user))
+        await held[-1].entry(held[-1].home)
+
+    await until(lambda: len(faulty_zone._sessions) == 1, "the connections of the last owner")
+    await roots.close_idle()
+    await until(lambda: not faulty_zone._sessions, "the end of all connections")
+    # Whoever comes back finds the zone as before.
+    assert (await held[0].entry(held[0].home)).is_collection
     await roots.close()
 
 
