@@ -173,11 +173,11 @@ async def test_cut_upload_leaves_nothing(
 ) -> None:
     head = (
         f"PUT {jp_base_url}nds/data/x HTTP/1.1\nHost: 127.0.0.1:{http_server_port[1]}\n"
-        f"Authorization: {jp_auth_header['Authorization']}\nContent-Length: 5000000\n\n"
+        f"Authorization: {jp_auth_header['Authorization']}\nContent-Length: 15000000\n\n"
     )
     link = connected(http_server_port[1], head)
     with link:
-        link.sendall(b"x" * 3_000_000)
+        await asyncio.to_thread(link.sendall, b"x" * 9_000_000)
         await until(data_root.names, "the upload begins")
     await until(lambda: not data_root.names(), "the upload is cleaned up")
 

@@ -149,7 +149,7 @@ async def test_delivery_survives_connections_that_drop(
     data = os.urandom(BIG)
     data_root.put("/in/big", data)
     faulty_zone.faults.drop(Api.WRITE, nth=2)
-    faulty_zone.faults.drop(Api.CLOSE, nth=20)
+    faulty_zone.faults.drop(Api.PUT, nth=20)
     script = "cp /data/in/big /results/; for n in $(seq 30); do echo $n > /results/$n; done"
     job = await run_script(ask, script, data="/in", output="/out")
     assert job["state"] == "COMPLETED", job
@@ -163,11 +163,11 @@ async def test_delivery_that_keeps_failing_leaves_nothing_and_names_the_path(
     ask: Ask, data_root: Root, faulty_zone: Zone
 ) -> None:
     faulty_zone.faults.calls.clear()
-    faulty_zone.faults.drop(Api.WRITE, times=10_000)
+    faulty_zone.faults.drop(Api.PUT, times=10_000)
     job = await run_script(ask, "echo 1 > /results/a", output="/deep/er/out")
     assert (job["state"], job["reason"]) == ("FAILED", "output"), job
     assert "/deep/er/out/a: the iRODS server does not answer" in job["message"]
-    assert 2 <= faulty_zone.faults.calls.count(Api.WRITE) <= 2 * ATTEMPTS
+    assert 2 <= faulty_zone.faults.calls.count(Api.PUT) <= 2 * ATTEMPTS
     faulty_zone.faults.clear()
     assert data_root.names() == set()
 
@@ -191,7 +191,7 @@ async def test_results_that_a_dead_zone_kept_are_removed_when_it_is_back(
     ask: Ask, nds: Any, data_root: Root, faulty_zone: Zone
 ) -> None:
     faulty_zone.faults.stall(Api.WRITE)
-    job_id = await submit_script(ask, "echo 1 > /results/a", output="/deep/out")
+    job_id = await submit_script(ask, "head -c 9000000 /dev/zero > /results/a", output="/deep/out")
     await until(lambda: faulty_zone.faults.calls.count(Api.WRITE) >= 1, "the first write")
     faulty_zone.faults.refuse()
     faulty_zone.faults.drop_now()
