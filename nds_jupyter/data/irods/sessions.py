@@ -181,7 +181,7 @@ class SessionHolder:
     def reset_after_fork(self) -> None:
         """Give up the session in a forked child, without a message on the parent's connections."""
         session, self._session = self._session, None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         if session is not None:
             session.pool.close_all_sockets()
             # The client's clean-up would take locks of threads that do not exist here.
