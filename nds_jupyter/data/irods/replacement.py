@@ -94,8 +94,12 @@ class Replacement:
         try:
             self.objects.put(path, content, checksum, final_path=final_path)
         except FileExistsError:
-            resource = self._resource_of(path)
-            self.objects.put(path, content, checksum, final_path=final_path, over=resource)
+            # Nothing is said of a resource where another has just removed the object.
+            with contextlib.suppress(FileNotFoundError):
+                resource = self._resource_of(path)
+                self.objects.put(path, content, checksum, final_path=final_path, over=resource)
+                return
+            self.objects.put(path, content, checksum, final_path=final_path)
 
     def verify(
         self, temporary: str, digest: Digest, size: int, *, final_path: str, start: int = 0
