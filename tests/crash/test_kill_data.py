@@ -95,20 +95,20 @@ def test_killed_while_results_are_delivered(
     )
     server.start()
     try:
-        # The seventh of the results stays half-written.
-        faulty_zone.faults.stall(Api.WRITE, nth=7)
+        # The seventh of the results is being written.
+        faulty_zone.faults.stall(Api.PUT, nth=7)
         script = "mkdir /results/d; for n in $(seq 20); do echo $n > /results/d/$n; done"
         job_id = server.submit(script, output="/deep/er/out")
-        wait_for(lambda: faulty_zone.faults.calls.count(Api.WRITE) >= 7, "the delivery", server.log)
+        wait_for(lambda: faulty_zone.faults.calls.count(Api.PUT) >= 7, "the delivery", server.log)
         assert server.job(job_id)["phase"] == "collecting"
         server.kill()
         assert data_root.hidden("/deep")
         faulty_zone.faults.clear()
         if outcome == "stopped":
-            faulty_zone.faults.stall(Api.WRITE)
+            faulty_zone.faults.stall(Api.PUT)
         server.start()
         if outcome == "stopped":
-            wait_for(lambda: Api.WRITE in faulty_zone.faults.calls, "another delivery", server.log)
+            wait_for(lambda: Api.PUT in faulty_zone.faults.calls, "another delivery", server.log)
             server.stop_without_waiting(job_id)
             faulty_zone.faults.clear()
         job = server.end_of(job_id)

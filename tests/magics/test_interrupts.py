@@ -100,7 +100,7 @@ def zone_notebook(docker_engine: Endpoint, faulty_zone: Zone, tmp_path: Path) ->
     ("phase", "call", "line", "script"),
     [
         ("staging", Api.READ, "--data {home}/in.bin", SLEEP),
-        ("collecting", Api.WRITE, "--output {home}/out", "open('/results/a', 'w').write('a')"),
+        ("collecting", Api.PUT, "--output {home}/out", "open('/results/a', 'w').write('a')"),
     ],
 )
 def test_interrupt_while_data_is_moved(
