@@ -138,8 +138,11 @@ def shared(fs: IrodsFileSystem, irods_zone: AnyZone, irods_home: str, connect: C
 
 def test_what_is_replaced_stays_shared(fs: IrodsFileSystem, connect: Connect, shared: str) -> None:
     fs.pipe_file(shared, b"two")
-    assert connect("alice").cat_file(shared) == b"two"
-    connect("alice").pipe_file(f"{shared}2", b"hers")
+    alice = connect("alice")
+    assert alice.cat_file(shared) == b"two"
+    alice.pipe_file(f"{shared}2", b"hers")
+    # What is hers nobody else can remove.
+    alice.rm_file(f"{shared}2", trash=False)
 
 
 def test_what_may_be_written_but_not_renamed_is_written(
