@@ -124,6 +124,7 @@ class PartialWrites:
         self._record = record
         # The lock of a path is held by whoever writes there.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._being_written: set[str] = set()
         # When the removal of a path is tried again, and the seconds until then.
         self._retry_at: dict[str, tuple[float, float]] = {}
 
@@ -139,7 +140,7 @@ class PartialWrites:
             Whether earlier attempts on the same target may have left something, which is removed
             first, and the collections above may have to be made.
         """
-        async with self._lock(partial.path):
+        async with self._writing(partial.path):
             if resumed:
                 partial = await self._take_over(partial)
             await self._register(partial)
@@ -152,13 +153,23 @@ class PartialWrites:
 
     async def try_collection(self, partial: PartialWrite) -> None:
         """Make a partial collection and remove it, so that what forbids it is known early."""
-        async with self._lock(partial.path):
+        async with self._writing(partial.path):
             partial = await self._take_over(partial)
             await self._register(partial)
             try:
                 await self._access.call(partial.target, lambda _: self._make(partial))
             finally:
                 await asyncio.shield(self._try_roll_back(partial))
+
+    @contextlib.asynccontextmanager
+    async def _writing(self, path: str) -> AsyncIterator[None]:
+        """Hold a path's lock for a writer, of whom others with the same target keep away."""
+        async with self._lock(path):
+            self._being_written.add(path)
+            try:
+                yield
+            finally:
+                self._being_written.discard(path)
 
     def _make(self, partial: PartialWrite) -> None:
         backend = self._access.backend
@@ -168,11 +179,13 @@ class PartialWrites:
         """Remove what earlier attempts on the target left; keep which collections they made."""
         made = ""
         for earlier in await self._record.partial_writes():
-            if earlier.target != partial.target or self._lock(earlier.path).locked():
+            if earlier.target != partial.target or earlier.path in self._being_written:
                 continue
-            made = made or earlier.made
             async with self._lock(earlier.path):
-                await self._try_roll_back(earlier, with_collections=False)
+                # The clean-up may just have removed it, with the collections that it made.
+                if earlier in await self._record.partial_writes():
+                    made = made or earlier.made
+                    await self._try_roll_back(earlier, with_collections=False)
         made = made or await self.top_missing(parent_of(partial.path))
         return msgspec.structs.replace(partial, made=made)
 

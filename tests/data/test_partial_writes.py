@@ -134,6 +134,42 @@ async def test_resumed_partial_write_removes_collections_of_earlier_attempts(
         assert await recorded(prepared_root) == []
 
 
+async def test_clean_up_at_the_same_time_leaves_no_collection_of_an_earlier_attempt(
+    prepared_root: DataRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clean-up of a starting server meets the delivery that begins anew."""
+    await prepared_root.make_collection("/a/b/.nds-1.part/left")
+    await prepared_root.partial_writes._record.add(
+        PartialWrite(path="/a/b/.nds-1.part", target="/a/b/c", made="/a")
+    )
+    discard, entered, go_on = prepared_root.backend.discard, asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slowly(path: str) -> None:
+        loop.call_soon_threadsafe(entered.set)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(60)
+        discard(path)
+
+    async def fail() -> None:
+        partial = PartialWrite(path=partial_path("/a/b"), target="/a/b/c")
+        async with prepared_root.partial_writes.registered(partial, resumed=True):
+            await prepared_root.make_collection(partial.path)
+            raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepared_root.backend, "discard", slowly)
+        cleaning = asyncio.create_task(prepared_root.partial_writes.remove_leftovers())
+        await entered.wait()
+        delivering = asyncio.create_task(fail())
+        await asyncio.sleep(0)
+        go_on.set()
+        await cleaning
+        with pytest.raises(ZeroDivisionError):
+            await delivering
+    assert [each.path async for each in prepared_root.walk("/")] == []
+    assert await recorded(prepared_root) == []
+
+
 async def test_new_collection_is_removed_after_a_failure_if_it_is_empty(
     prepared_root: DataRoot, chunks: Chunks
 ) -> None:
