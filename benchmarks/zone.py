@@ -175,7 +175,7 @@ def transfers(bench: Bench) -> Iterator[Figure]:
             at.fs.rm_file(path, trash=False)
 
         def client_put() -> None:
-            at.session.data_objects.put(os.fspath(source), path, regChksum="")
+            at.session.data_objects.put(os.fspath(source), path, regChksum="", verifyChksum="")
             at.session.data_objects.unlink(path, force=True)
 
         def ibridges_put() -> None:
@@ -194,7 +194,7 @@ def transfers(bench: Bench) -> Iterator[Figure]:
             _quiet(ibridges.download, IrodsPath(at.ibridges, path), target)
             target.unlink()
 
-        put_rivals = (("the client's put with checksum", client_put), (IBRIDGES, ibridges_put))
+        put_rivals = (("the client's put, checksum verified", client_put), (IBRIDGES, ibridges_put))
         yield from _pairs(bench, f"put of {mebibytes} MiB", put, put_rivals)
         at.fs.put_file(os.fspath(source), path)
         get_rivals = (("the client's get", client_get), (IBRIDGES, ibridges_get))

@@ -66,9 +66,12 @@ class Digest:
 
 
 class ChecksumSchemes:
-    """Registry of the schemes that the zone uses; the likely ones until a checksum is seen."""
+    """Registry of the schemes that the zone uses; the servers' default until one is seen.
 
-    LIKELY = ("sha2", "md5")
+    With a zone of another scheme the first object is read back, to compare what was stored.
+    """
+
+    DEFAULT = ("sha2",)
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -76,12 +79,12 @@ class ChecksumSchemes:
 
     def digest(self) -> Digest:
         """Return a digest for one object."""
-        return Digest(self._seen or self.LIKELY)
+        return Digest(self._seen or self.DEFAULT)
 
     @property
     def preferred(self) -> str:
         """The scheme in which the zone is told a checksum."""
-        return (self._seen or self.LIKELY)[0]
+        return (self._seen or self.DEFAULT)[0]
 
     def add_scheme(self, checksum: str) -> None:
         """Register the scheme of a checksum that the zone gave."""

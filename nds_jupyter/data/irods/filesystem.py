@@ -571,11 +571,13 @@ class IrodsFileSystem(LiteralPaths):
         replace, path = mode != "create", self._listing.new_path(path)
         if not replace and self.exists(path):
             raise FileExistsError(errno.EEXIST, f"{path} exists already")
-        large = self.stream_count(local.stat().st_size) > 1
-        if large and self.server_version >= REPLICA_TOKENS_SINCE:
-            upload(self._replacement, self._streams, local, path, callback, replace=replace)
+        size = local.stat().st_size
+        if size > BLOCK:
+            joined = self.server_version >= REPLICA_TOKENS_SINCE
+            streams = self.stream_count(size) if joined else 1
+            upload(self._replacement, streams, local, path, callback, replace=replace)
             return
-        callback.set_size(local.stat().st_size)
+        callback.set_size(size)
         with local.open("rb") as source, self.open(path, "wb" if replace else "xb") as target:
             while block := source.read(BLOCK):
                 callback.relative_update(target.write(block))

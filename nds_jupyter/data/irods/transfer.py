@@ -83,21 +83,27 @@ class TransferStreams(msgspec.Struct, frozen=True, kw_only=True):
 
 def upload(
     replacement: Replacement,
-    streams: TransferStreams,
+    streams: int,
     local: Path,
     path: str,
     callback: Any,
     *,
     replace: bool,
 ) -> None:
-    """Upload a large local file over several connections."""
+    """Upload a local file of several blocks.
+
+    Parameters
+    ----------
+    streams
+        Connections that write it.
+    """
     progress = FileProgress(callback, local.stat().st_size)
 
     def attempt() -> None:
         # The server may keep the object of a broken attempt open: each has a name of its own.
         temporary = temporary_path(path)
         try:
-            digest = _upload(replacement, streams.max_streams, local, temporary, path, progress)
+            digest = _upload(replacement, streams, local, temporary, path, progress)
             replacement.verify(temporary, digest, progress.size, final_path=path)
         except BaseException:
             replacement.objects.remove_quietly(temporary)
@@ -120,11 +126,9 @@ def _upload(
     first = objects.create(temporary, final_path=path, size=size, streams=streams)
     digest = replacement.schemes.digest()
     with mapped_errors(path), first, local.open("rb") as source:
-        options = {
-            kw.NUM_THREADS_KW: str(streams),
-            kw.DATA_SIZE_KW: str(size),
-            **first.replica_options(),
-        }
+        options = {kw.NUM_THREADS_KW: str(streams), kw.DATA_SIZE_KW: str(size)}
+        if streams > 1:
+            options |= first.replica_options()
 
         def send(descriptor: Descriptor, offset: int, count: int) -> None:
             descriptor.write(os.pread(source.fileno(), count, offset))
