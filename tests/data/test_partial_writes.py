@@ -11,6 +11,7 @@ import pytest
 
 from nds_jupyter.data.backend import Backend
 from nds_jupyter.data.data_root import DataRoot
+from nds_jupyter.data.irods.object_descriptors import BLOCK
 from nds_jupyter.data.object_writer import IfExists
 from nds_jupyter.data.partial_writes import InMemoryRecord, PartialWrite, partial_path
 from nds_jupyter.errors import NdsError, StorageFull
@@ -262,6 +263,40 @@ async def test_replacement_that_broke_off_is_completed(
     assert await root.partial_writes.remove_leftovers() == 0
     assert (await hidden_paths(root), await recorded(root)) == ([], [])
     assert await content(root, "/x") == b"new"
+    await root.close()
+
+
+async def test_what_a_killed_agent_left_locked_hinders_no_later_write(
+    faulty_zone: Zone,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    chunks: Chunks,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody but an administrator can remove it: the next attempt takes another name."""
+    monkeypatch.setattr("nds_jupyter.data.irods.objects._BUSY_BACKOFF", (0.01,))
+    root = DataRoot(backend_of_zone(faulty_zone, faulty_zone.home(), tmp_path, monkeypatch))
+
+    async def killed() -> AsyncIterator[bytes]:
+        yield b"1" * (BLOCK + 1)
+        (partial,) = await recorded(root)
+        faulty_zone.kill_writers(root.backend.filesystem_path(partial.path))
+        yield b"2" * (BLOCK + 1)
+
+    partial = PartialWrite(path=partial_path("/"), target="/x")
+    with pytest.raises(NdsError):
+        async with root.partial_writes.registered(partial, resumed=True):
+            await root.write_partial(partial, killed())
+    assert [each.path for each in await recorded(root)] == [partial.path]
+    again = PartialWrite(path=partial_path("/"), target="/x")
+    async with root.partial_writes.registered(again, resumed=True):
+        await root.write_partial(again, chunks(b"whole"))
+        await root.move(again.path, "/x")
+    assert await content(root, "/x") == b"whole"
+    for _ in range(3):
+        await root.partial_writes.remove_leftovers()
+    assert caplog.text.count(f"{partial.path} stays behind") == 1
+    assert [path.rpartition("/")[2] for path in await hidden_paths(root)] == [partial.path[1:]]
     await root.close()
 
 
