@@ -177,7 +177,7 @@ def _download(
         buffers = threading.local()
 
         def receive(descriptor: Descriptor, offset: int, count: int) -> None:
-            # One buffer a thread: fresh memory for each block costs as much as its transfer.
+            # One buffer a thread: fresh memory for each block costs a page fault for each page.
             if not hasattr(buffers, "block"):
                 buffers.block = memoryview(bytearray(min(BLOCK, size)))
             block = buffers.block[:count]
