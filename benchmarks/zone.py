@@ -115,16 +115,9 @@ def _fetched(bench: Bench, at: Clients, number: int) -> Iterator[Figure]:
         _quiet(ibridges.download, path, target, overwrite=True)
         shutil.rmtree(target)
 
-    for rival, theirs in (("one get each", one_by_one), (IBRIDGES, by_ibridges)):
-        mine, client = alternate(ours, theirs, max(1, bench.repeats // 2))
-        yield Figure(
-            what=f"recursive get of {number} objects of 1 KiB",
-            rival=rival,
-            ours=median(mine),
-            theirs=median(client),
-            unit="s",
-            at_most=0.4,
-        )
+    rivals = (("one get each", one_by_one), (IBRIDGES, by_ibridges))
+    what = f"recursive get of {number} objects of 1 KiB"
+    yield from _pairs(what, ours, rivals, max(1, bench.repeats // 2), at_most=0.4)
 
 
 def _stored(bench: Bench, at: Clients, number: int) -> Iterator[Figure]:
@@ -148,16 +141,8 @@ def _stored(bench: Bench, at: Clients, number: int) -> Iterator[Figure]:
         _quiet(ibridges.upload, source, target)
 
     rivals = (("one put each, checksum verified", one_by_one), (IBRIDGES, by_ibridges))
-    for rival, theirs in rivals:
-        mine, client = alternate(ours, theirs, max(1, bench.repeats // 2))
-        yield Figure(
-            what=f"recursive put of {number} files of 1 KiB",
-            rival=rival,
-            ours=median(mine),
-            theirs=median(client),
-            unit="s",
-            at_most=0.4,
-        )
+    what = f"recursive put of {number} files of 1 KiB"
+    yield from _pairs(what, ours, rivals, max(1, bench.repeats // 2), at_most=0.4)
 
 
 def transfers(bench: Bench) -> Iterator[Figure]:
@@ -195,10 +180,10 @@ def transfers(bench: Bench) -> Iterator[Figure]:
             target.unlink()
 
         put_rivals = (("the client's put, checksum verified", client_put), (IBRIDGES, ibridges_put))
-        yield from _pairs(bench, f"put of {mebibytes} MiB", put, put_rivals)
+        yield from _pairs(f"put of {mebibytes} MiB", put, put_rivals, bench.repeats, at_most=1.0)
         at.fs.put_file(os.fspath(source), path)
         get_rivals = (("the client's get", client_get), (IBRIDGES, ibridges_get))
-        yield from _pairs(bench, f"get of {mebibytes} MiB", get, get_rivals)
+        yield from _pairs(f"get of {mebibytes} MiB", get, get_rivals, bench.repeats, at_most=1.0)
 
 
 def _quiet(transfer: Callable[..., object], *paths: object, **options: object) -> None:
@@ -212,15 +197,20 @@ Rival = tuple[str, Callable[[], None]]
 
 
 def _pairs(
-    bench: Bench, what: str, ours: Callable[[], None], rivals: tuple[Rival, ...]
+    what: str,
+    ours: Callable[[], None],
+    rivals: tuple[Rival, ...],
+    repeats: int,
+    *,
+    at_most: float,
 ) -> Iterator[Figure]:
     for rival, theirs in rivals:
-        mine, client = alternate(ours, theirs, bench.repeats)
+        mine, client = alternate(ours, theirs, repeats)
         yield Figure(
             what=what,
             rival=rival,
             ours=median(mine),
             theirs=median(client),
             unit="s",
-            at_most=1.0,
+            at_most=at_most,
         )

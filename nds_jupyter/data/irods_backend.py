@@ -169,23 +169,20 @@ class IrodsBackend(Backend):
         Where the target has no good replica any more, the partial object has the only whole
         content: it takes the target's place.
         """
-        if self._is_broken(target) and self._is_complete(partial):
+        there = self._replicas_of_object(target)
+        broken = bool(there) and all(each.status != "good" for each in there)
+        # Only what its writer closed has a checksum.
+        written = self._replicas_of_object(partial) if broken else ()
+        if any(each.status == "good" and each.checksum for each in written):
             self.fs.mv(partial, target, keep_metadata=True)
         self.discard(partial)
 
-    def _is_broken(self, path: str) -> bool:
+    def _replicas_of_object(self, path: str) -> tuple[Replica, ...]:
+        """Return the replicas of an object; none where there is none, or a collection."""
         try:
-            return all(each.status != "good" for each in self.fs.replicas(path))
+            return self.fs.replicas(path)
         except (FileNotFoundError, IsADirectoryError):
-            return False
-
-    def _is_complete(self, path: str) -> bool:
-        """Whether an object was closed by its writer: only then it has a checksum."""
-        try:
-            replicas = self.fs.replicas(path)
-        except (FileNotFoundError, IsADirectoryError):
-            return False
-        return any(each.status == "good" and each.checksum for each in replicas)
+            return ()
 
     def remove_empty(self, path: str) -> None:
         """Remove an empty collection for good, not by way of the zone's trash."""

@@ -19,7 +19,7 @@ from nds_jupyter.data.irods.config import PROTOCOL, Account, settings_from_url
 from nds_jupyter.data.irods.listing import Listing
 from nds_jupyter.data.irods.logical_paths import logical_path
 from nds_jupyter.data.irods.metadata import MetadataOperations
-from nds_jupyter.data.irods.object_descriptors import BLOCK, REPLICA_TOKENS_SINCE
+from nds_jupyter.data.irods.object_descriptors import BLOCK
 from nds_jupyter.data.irods.objects import ObjectOperations
 from nds_jupyter.data.irods.open_files import ReadFile, WriteFile, read_range
 from nds_jupyter.data.irods.path_patterns import LiteralPaths
@@ -571,11 +571,8 @@ class IrodsFileSystem(LiteralPaths):
         replace, path = mode != "create", self._listing.new_path(path)
         if not replace and self.exists(path):
             raise FileExistsError(errno.EEXIST, f"{path} exists already")
-        size = local.stat().st_size
-        if size > BLOCK:
-            joined = self.server_version >= REPLICA_TOKENS_SINCE
-            streams = self.stream_count(size) if joined else 1
-            upload(self._replacement, streams, local, path, callback, replace=replace)
+        if (size := local.stat().st_size) > BLOCK:
+            upload(self._replacement, self._streams, local, path, callback, replace=replace)
             return
         callback.set_size(size)
         with local.open("rb") as source, self.open(path, "wb" if replace else "xb") as target:

@@ -30,6 +30,39 @@ _SECONDARY_CLOSE_OPTIONS = dict.fromkeys(
 )
 
 
+def object_request(
+    path: str,
+    *,
+    flags: int = 0,
+    size: int = 0,
+    operation: int = 0,
+    options: dict[str, str] | None = None,
+) -> FileOpenRequest:
+    """Return the body of a request about one path, which many calls of the protocol share.
+
+    Parameters
+    ----------
+    flags
+        Sum of open flags.
+    size
+        Bytes of the object; -1 if not known.
+    operation
+        What is done, as the protocol numbers it.
+    options
+        Keywords of the protocol.
+    """
+    return FileOpenRequest(
+        objPath=path,
+        createMode=0,
+        openFlags=flags,
+        offset=0,
+        dataSize=size,
+        numThreads=0,
+        oprType=operation,
+        KeyValPair_PI=StringStringMap(options or {}),
+    )
+
+
 class Descriptor:
     """Server-side descriptor of one open data object.
 
@@ -58,16 +91,7 @@ class Descriptor:
         self._options = dict(options or {})
         if session.default_resource_name and kw.RESC_HIER_STR_KW not in self._options:
             self._options[kw.DEST_RESC_NAME_KW] = session.default_resource_name
-        request = FileOpenRequest(
-            objPath=path,
-            createMode=0,
-            openFlags=flags,
-            offset=0,
-            dataSize=size,
-            numThreads=0,
-            oprType=0,
-            KeyValPair_PI=StringStringMap(self._options),
-        )
+        request = object_request(path, flags=flags, size=size, options=self._options)
         self._conn: Any = session.pool.get_connection()
         try:
             self._conn.send(_message(request, "DATA_OBJ_OPEN_AN"))

@@ -14,18 +14,20 @@ from irods.exception import (
     CAT_NO_ROWS_FOUND,
     CAT_UNKNOWN_COLLECTION,
 )
-from irods.message import (
-    FileOpenRequest,
-    ObjCopyRequest,
-    StringStringMap,
-    iRODSMessage,
-)
+from irods.message import ObjCopyRequest, iRODSMessage
 
 from nds_jupyter.data.irods.catalogue_queries import CatalogueEntry
 from nds_jupyter.data.irods.collections import CollectionOperations
 from nds_jupyter.data.irods.exceptions import FORBIDDEN, MISSING, ContentMissing, server_code
 from nds_jupyter.data.irods.listing import Listing
-from nds_jupyter.data.irods.object_descriptors import CREATE, READ, TRUNCATE, WRITE, Descriptor
+from nds_jupyter.data.irods.object_descriptors import (
+    CREATE,
+    READ,
+    TRUNCATE,
+    WRITE,
+    Descriptor,
+    object_request,
+)
 from nds_jupyter.data.irods.sessions import SessionHolder, ZoneSession
 
 _BUSY_BACKOFF = (0.2, 1.0, 3.0)
@@ -146,8 +148,8 @@ class ObjectOperations:
         """Rename one object or collection to an unused path."""
         kind = _RENAME_COLLECTION if collection else _RENAME_OBJECT
         body = ObjCopyRequest(
-            srcDataObjInp_PI=_operand(source, kind),
-            destDataObjInp_PI=_operand(target, kind),
+            srcDataObjInp_PI=object_request(source, operation=kind),
+            destDataObjInp_PI=object_request(target, operation=kind),
         )
         self.session_holder.call(
             lambda session: _send_request(session, body, "DATA_OBJ_RENAME_AN"),
@@ -215,7 +217,12 @@ class ObjectOperations:
             If there is an object that is not to be written over.
         """
         options = {kw.DATA_INCLUDED_KW: "", kw.VERIFY_CHKSUM_KW: checksum}
-        body = _operand(path, _PUT, self._destination(options, over), size=len(content))
+        body = object_request(
+            path,
+            operation=_PUT,
+            options=self._destination(options, over),
+            size=len(content),
+        )
         message = iRODSMessage(
             "RODS_API_REQ", msg=body, bs=content, int_info=api_number["DATA_OBJ_PUT_AN"]
         )
@@ -241,8 +248,10 @@ class ObjectOperations:
         register = {kw.VERIFY_CHKSUM_KW: source.checksum} if source.checksum else {}
         options = register or {kw.REG_CHKSUM_KW: ""}
         body = ObjCopyRequest(
-            srcDataObjInp_PI=_operand(source.path, _COPY_SOURCE),
-            destDataObjInp_PI=_operand(target, _COPY_TARGET, self._destination(options, over)),
+            srcDataObjInp_PI=object_request(source.path, operation=_COPY_SOURCE),
+            destDataObjInp_PI=object_request(
+                target, operation=_COPY_TARGET, options=self._destination(options, over)
+            ),
         )
 
         def copy() -> None:
@@ -310,19 +319,6 @@ def _retry_while_busy(operation: Callable[[], T]) -> T:
                 raise
         time.sleep(pause)
     return operation()
-
-
-def _operand(path: str, kind: int, options: dict[str, str] | None = None, size: int = 0) -> Any:
-    return FileOpenRequest(
-        objPath=path,
-        createMode=0,
-        openFlags=0,
-        offset=0,
-        dataSize=size,
-        numThreads=0,
-        oprType=kind,
-        KeyValPair_PI=StringStringMap(options or {}),
-    )
 
 
 def _send_request(session: ZoneSession, body: Any, api: str) -> None:

@@ -14,12 +14,13 @@ from typing import Any
 
 from irods.api_number import api_number
 from irods.exception import CAT_NO_ROWS_FOUND, iRODSException
-from irods.message import ET, CollectionRequest, FileOpenRequest, StringStringMap, iRODSMessage
+from irods.message import ET, CollectionRequest, StringStringMap, iRODSMessage
 from irods.message.message import Message
 from irods.message.property_types import IntegerProperty
 
 from nds_jupyter.data.entries import Kind, Replica
 from nds_jupyter.data.irods.catalogue_queries import CatalogueEntry, timestamp
+from nds_jupyter.data.irods.object_descriptors import object_request
 from nds_jupyter.data.irods.sessions import ZoneSession
 
 _KINDS = {"1": Kind.DATA_OBJECT, "2": Kind.COLLECTION}
@@ -99,19 +100,9 @@ def replica_of_special(session: ZoneSession, path: str) -> Replica | None:
 
 def _stat(session: ZoneSession, path: str) -> Any:
     """Return the server's facts about a path in a special collection; None if it is in none."""
-    body = FileOpenRequest(
-        objPath=path,
-        createMode=0,
-        openFlags=0,
-        offset=0,
-        dataSize=0,
-        numThreads=0,
-        oprType=0,
-        KeyValPair_PI=StringStringMap({}),
-    )
     try:
         with session.pool.get_connection() as conn:
-            facts = _parse(_call(conn, "OBJ_STAT_AN", body))
+            facts = _parse(_call(conn, "OBJ_STAT_AN", object_request(path)))
     except iRODSException:
         # Whatever the server says about a path that its catalogue does not know: it is not there.
         return None

@@ -25,7 +25,7 @@ from nds_jupyter.data.irods.exceptions import (
     mapped_errors,
     short_content,
 )
-from nds_jupyter.data.irods.object_descriptors import BLOCK, Descriptor
+from nds_jupyter.data.irods.object_descriptors import BLOCK, REPLICA_TOKENS_SINCE, Descriptor
 from nds_jupyter.data.irods.objects import ObjectOperations
 from nds_jupyter.data.irods.path_patterns import LiteralPaths
 from nds_jupyter.data.irods.replacement import TEMPORARY_PREFIX, Replacement, temporary_path
@@ -83,27 +83,24 @@ class TransferStreams(msgspec.Struct, frozen=True, kw_only=True):
 
 def upload(
     replacement: Replacement,
-    streams: int,
+    streams: TransferStreams,
     local: Path,
     path: str,
     callback: Any,
     *,
     replace: bool,
 ) -> None:
-    """Upload a local file of several blocks.
-
-    Parameters
-    ----------
-    streams
-        Connections that write it.
-    """
+    """Upload a local file of several blocks, a large one over several connections."""
     progress = FileProgress(callback, local.stat().st_size)
+    holder = replacement.objects.session_holder
+    joined = holder.call(lambda session: session.server_version, path) >= REPLICA_TOKENS_SINCE
+    count = streams.count(progress.size) if joined else 1
 
     def attempt() -> None:
         # The server may keep the object of a broken attempt open: each has a name of its own.
         temporary = temporary_path(path)
         try:
-            digest = _upload(replacement, streams, local, temporary, path, progress)
+            digest = _upload(replacement, count, local, temporary, path, progress)
             replacement.verify(temporary, digest, progress.size, final_path=path)
         except BaseException:
             replacement.objects.remove_quietly(temporary)
